@@ -1,0 +1,6 @@
+//! The laboratory as a real client sees it.
+
+mod client;
+mod faults;
+mod listing;
+mod objects;

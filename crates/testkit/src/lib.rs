@@ -1,0 +1,12 @@
+//! Test kit of the workspace, a dev-dependency only: real servers, real data, and trees of files.
+//!
+//! Whatever is missing on the machine is a printed skip on a laptop and a failure where the environment demands it
+//! (`CI`, `REPOT_REQUIRE_SERVERS=1`, `REPOT_REQUIRE_DATA=1`), so that no check passes by not running.
+
+mod data;
+pub mod postgres;
+mod requirement;
+mod tree;
+
+pub use data::shared_data;
+pub use tree::{TempTree, Tree, assert_same_trees, copy_tree, difference, read_tree, write_tree};

@@ -1,0 +1,46 @@
+//! Installing the servers where that is possible without asking: as root on Debian and its kin.
+
+use std::process::Command;
+
+use super::account::is_root;
+use super::postgres::Binaries;
+use super::redis;
+use crate::command::{on_path, output};
+
+/// Makes sure that both servers are installed.
+pub(crate) fn ensure() -> Result<(), String> {
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if on_path("apt-get").is_none() || !is_root()? {
+        return Err(by_hand(&packages));
+    }
+    println!("installing {}", packages.join(" "));
+    output(&mut apt(&["update", "-qq"]))?;
+    output(apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(&packages))?;
+    let still = missing();
+    if still.is_empty() { Ok(()) } else { Err(by_hand(&still)) }
+}
+
+fn missing() -> Vec<&'static str> {
+    let postgres = Binaries::find().is_none().then_some("postgresql");
+    let redis = redis::program().is_none().then_some("redis-server");
+    postgres.into_iter().chain(redis).collect()
+}
+
+fn by_hand(packages: &[&str]) -> String {
+    format!(
+        "the tests need servers that are not installed: {names}. Install them by hand and run this again:\n  \
+         Debian, Ubuntu: sudo apt-get install --no-install-recommends {names}\n  \
+         Fedora:         sudo dnf install postgresql-server redis\n  \
+         macOS:          brew install postgresql redis",
+        names = packages.join(" ")
+    )
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+    command
+}
