@@ -1,0 +1,84 @@
+//! The compiled model: tables and columns, where each column's value stands in a document, and the two
+//! directions between documents and rows. Compiled once; nothing looks a name up per row.
+
+mod compile;
+mod convert;
+mod key;
+mod lay_over;
+mod program;
+mod references;
+mod split;
+mod table;
+pub mod time;
+mod walker;
+
+use crate::language::Format;
+
+pub use key::{key_text, uuid_text};
+pub use lay_over::LaidOver;
+pub use split::{Misfit, Place, SplitDocument, Splitter};
+pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};
+pub use walker::pointer;
+
+pub(crate) use program::{Op, PathReference, TableProgram};
+
+/// A compiled model.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One for each collection with rows, parents before children and, where it can be, referred before
+    /// referring.
+    pub tables: Vec<Table>,
+    /// Collections whose documents are files or stand in files.
+    pub roots: Vec<Root>,
+    /// Views: name and statement.
+    pub views: Vec<(String, String)>,
+    /// Hash of everything that decides tables, columns and how documents are split.
+    pub hash: String,
+    /// One for each table.
+    pub(crate) programs: Vec<TableProgram>,
+}
+
+/// A collection whose documents are files or stand in files.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// Index of the collection in the model.
+    pub collection: usize,
+    /// Its name.
+    pub name: String,
+    /// Index of its table; `None` when it stays where it is (`move = false`).
+    pub table: Option<usize>,
+    /// How the file is read.
+    pub format: Format,
+    /// The document is the file's body and fills this column.
+    pub(crate) body: Option<(usize, crate::language::Body)>,
+    /// Its documents stand inside a file: the way from the file's root.
+    pub(crate) inside: Option<Vec<Op>>,
+    /// For each template, for each capture: the column it fills.
+    pub(crate) captures: Vec<Vec<Option<usize>>>,
+    /// For each template: its captures' names.
+    pub(crate) capture_names: Vec<Vec<String>>,
+    /// References that the path decides.
+    pub(crate) path_references: Vec<PathReference>,
+}
+
+impl Root {
+    /// Several documents may stand in one file.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.inside.is_some() || self.format == Format::JsonLines
+    }
+}
+
+impl Plan {
+    /// The root of a collection, by its index in the model.
+    #[must_use]
+    pub fn root(&self, collection: usize) -> Option<&Root> {
+        self.roots.iter().find(|root| root.collection == collection)
+    }
+
+    /// The table with this name.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<usize> {
+        self.tables.iter().position(|table| table.name == name)
+    }
+}

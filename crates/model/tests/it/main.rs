@@ -1,0 +1,9 @@
+//! Tests of the model language and of places through the public interface.
+
+#![expect(clippy::panic, reason = "a test fails by panicking, also in its helpers")]
+
+mod apps;
+mod mistakes;
+mod places;
+mod round_trip;
+mod schema;
