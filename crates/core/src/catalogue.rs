@@ -1,0 +1,278 @@
+//! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
+//! R02 reading the source, R03 data against the model, R07 running at once, R08 backup and export, R09 our own
+//! faults. The codes of the model language and of the bucket leaf stand beside their code.
+
+/// One code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Such as `R0311`.
+    pub code: &'static str,
+    /// A few words.
+    pub title: &'static str,
+    /// What it means.
+    pub explanation: &'static str,
+    /// What to do.
+    pub mend: &'static str,
+}
+
+const fn entry(
+    code: &'static str,
+    title: &'static str,
+    explanation: &'static str,
+    mend: &'static str,
+) -> Entry {
+    Entry { code, title, explanation, mend }
+}
+
+/// Codes that no single leaf owns.
+pub const CATALOGUE: &[Entry] = &[
+    entry(
+        "R0100",
+        "A word of the command line is wrong",
+        "A flag's value cannot be read.",
+        "See repot COMMAND --help.",
+    ),
+    entry(
+        "R0105",
+        "DATABASE_URL cannot be read",
+        "The URL names no database that Repot knows.",
+        "Write sqlite:///file.db or postgresql://user@host/database.",
+    ),
+    entry(
+        "R0106",
+        "The database is out of reach",
+        "It cannot be opened or connected to, or the connection was lost.",
+        "Check DATABASE_URL and that the server runs, then run the same command again: it goes on where it stopped.",
+    ),
+    entry(
+        "R0107",
+        "There is no model here",
+        "No repot.toml (and no repot/ folder) was found.",
+        "Run repot init DIRECTORY, or name the file with --model.",
+    ),
+    entry(
+        "R0108",
+        "The database was made by a newer Repot",
+        "Its own tables have a format that this version does not know.",
+        "Use that version or a newer one.",
+    ),
+    entry(
+        "R0109",
+        "A table of that name is there already",
+        "Repot never writes into tables it did not make.",
+        "Copy into another database or schema, or rename the collection in the model.",
+    ),
+    entry(
+        "R0111",
+        "The statement cannot be run",
+        "The database refused it, or it is not a single statement that reads.",
+        "Mend the SQL; query runs one reading statement.",
+    ),
+    entry(
+        "R0112",
+        "The disk is full",
+        "The database could not write. What was loaded before is safe.",
+        "Make space, then run the same command again: it goes on where it stopped.",
+    ),
+    entry(
+        "R0113",
+        "No right to do this",
+        "The database or the file system refused access.",
+        "Give the user the right to create and write tables, or the file's folder the right to be written.",
+    ),
+    entry(
+        "R0114",
+        "The database is busy",
+        "Another program holds a lock, or all connections are taken.",
+        "Wait for it or end it, then run the same command again.",
+    ),
+    entry(
+        "R0115",
+        "A connection pooler is in between",
+        "Behind a transaction pooler locks of a session are shared silently, so two copies could run at once.",
+        "Use the database's direct URL for copy.",
+    ),
+    entry(
+        "R0116",
+        "A model file is there already",
+        "init does not write over what you may have edited.",
+        "Look at it, or run repot init --force.",
+    ),
+    entry(
+        "R0117",
+        "A file cannot be read or written",
+        "The operating system refused.",
+        "Check the path and its permissions.",
+    ),
+    entry(
+        "R0118",
+        "Nothing was copied yet",
+        "The database holds nothing that Repot made.",
+        "Run repot copy first.",
+    ),
+    entry(
+        "R0150",
+        "Tables of SQLite files are not read yet",
+        "The section reads a table in SQLite files, which this version does not do.",
+        "Leave the section out for now, or say `move = false`.",
+    ),
+    entry(
+        "R0151",
+        "The model changed since the copy",
+        "The database was made from another model. Changing tables in place comes in a later version.",
+        "Take back the change, or copy into a fresh database: the files still lead, so nothing is lost.",
+    ),
+    entry(
+        "R0152",
+        "Not done yet",
+        "The model uses something that this version does not do.",
+        "See the message for what; leave it out for now.",
+    ),
+    entry(
+        "R0203",
+        "Two documents claim the same key",
+        "A document has a key (or a unique value) that another one has. The first by path keeps it; the other is set aside, whole.",
+        "Rename or merge one of them, or choose another key in the model; then repot copy takes it up.",
+    ),
+    entry(
+        "R0205",
+        "Something that is no file",
+        "A symbolic link, socket, pipe or unreadable folder was found. It is listed, never followed.",
+        "Put a real file there if it is data; otherwise nothing is to be done.",
+    ),
+    entry(
+        "R0211",
+        "Not JSON",
+        "The file (or line) is torn or was never JSON. Its bytes are kept, listed, and exported like the rest.",
+        "Mend the file; the next copy takes it up. If such files are meant to be there, give them a section with a body field.",
+    ),
+    entry(
+        "R0212",
+        "Not UTF-8",
+        "JSON is UTF-8 text; this file has other bytes. They are kept and exported like the rest.",
+        "Convert the file to UTF-8, or give it a section with `bytes body`.",
+    ),
+    entry(
+        "R0213",
+        "Too large for a document",
+        "The file is larger than --document-max. It is kept whole, in pieces, and has no rows.",
+        "Raise --document-max (memory grows with it), or give it a section with `move = false`.",
+    ),
+    entry(
+        "R0214",
+        "Too deep or too many values",
+        "The JSON text is nested deeper than 5,000 levels or holds more than 4 million values. Its bytes are kept.",
+        "Nothing, if it is no document; otherwise split it.",
+    ),
+    entry(
+        "R0305",
+        "Refers to nothing",
+        "A reference names a document that is not there (or was set aside itself). The document is kept whole.",
+        "Bring the missing document, or write the reference with `?`, or as plain text. The next copy tries again.",
+    ),
+    entry(
+        "R0306",
+        "The database refuses the row",
+        "A constraint of the table does not hold for it.",
+        "See the message; change the data or the model.",
+    ),
+    entry(
+        "R0310",
+        "Another kind of value than the model says",
+        "For example a string where the model says int.",
+        "Correct the value, or give the field a wider type (text, json).",
+    ),
+    entry(
+        "R0311",
+        "Longer than the model says",
+        "A text has more characters than text(N) allows. Nothing is ever cut off.",
+        "Raise N or write text, then copy again; or shorten the value.",
+    ),
+    entry(
+        "R0312",
+        "A field is missing or null",
+        "The model says that it is always there.",
+        "Write `?` behind its type, or give it a default.",
+    ),
+    entry(
+        "R0313",
+        "A word that the model does not list",
+        "The value is none of the words of the enum.",
+        "Add the word to the model, or correct the value.",
+    ),
+    entry(
+        "R0314",
+        "A value that no column can hold",
+        "Such as a number beyond the column's range, or a text with NUL or half a surrogate pair, in a field that must not be null.",
+        "Write `?` behind the field's type: the column is then null and the text keeps the value.",
+    ),
+    entry(
+        "R0315",
+        "A field that the model does not name",
+        "The collection says unknown = \"refuse\".",
+        "Name the field in the model, or leave unknown = \"keep\".",
+    ),
+    entry(
+        "R0316",
+        "The document has another shape",
+        "The model expects an object (or a list, or a map) there.",
+        "Check the place in the model; a body field (`json body`) takes any JSON.",
+    ),
+    entry(
+        "R0317",
+        "The key is too long",
+        "A text of a key has more than 1,000 bytes; indexes of PostgreSQL end near 2,700.",
+        "Choose another key, or let Repot make one (`auto`).",
+    ),
+    entry(
+        "R0318",
+        "Path and document disagree",
+        "A capture of the path and the field of the same name in the document differ.",
+        "Correct one of the two, or give the capture another name.",
+    ),
+    entry(
+        "R0319",
+        "Two collections claim one part of a file",
+        "Their `in` paths lead to values that contain one another.",
+        "Nest one collection in the other (`in = \"outer.list[]\"`).",
+    ),
+    entry(
+        "R0701",
+        "Another Repot is at work",
+        "One copy at a time writes a database. The lock goes with its process.",
+        "Wait for it or end it; the message says which host and process.",
+    ),
+    entry(
+        "R0802",
+        "A table or column is gone or changed",
+        "The tables are not as the model says.",
+        "Restore it, or copy into a fresh database.",
+    ),
+    entry(
+        "R0803",
+        "What is stored is damaged",
+        "Bytes in the database are not those that were written.",
+        "Restore a backup, or remove the damaged object's record and copy again.",
+    ),
+    entry(
+        "R0901",
+        "A fault of Repot's own",
+        "Something happened that the code rules out.",
+        "Please report it with the message and the command.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::CATALOGUE;
+
+    #[test]
+    fn codes_are_sorted_and_distinct() {
+        let codes: Vec<_> = CATALOGUE.iter().map(|entry| entry.code).collect();
+        let mut sorted = codes.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(codes, sorted);
+        assert!(CATALOGUE.iter().all(|entry| entry.mend.ends_with('.') && entry.explanation.ends_with('.')));
+    }
+}

@@ -1,0 +1,128 @@
+//! The one error type. Rules: the message is lower case, without a full stop, and says what was tried on what;
+//! the hint is a full sentence that says what to do next; the cause is kept; codes are in the catalogue.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What a caller can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// What the user gave (model, flag, URL) is wrong.
+    Invalid,
+    /// The model or the data holds something that is not supported.
+    Unsupported,
+    /// It would lose data or the way back.
+    Refused,
+    /// The source is out of reach.
+    SourceUnavailable,
+    /// The database is out of reach.
+    TargetUnavailable,
+    /// Another process holds the lock.
+    Locked,
+    /// No right to do this.
+    Denied,
+    /// A row or document the database refuses (unique, reference, check).
+    Conflict,
+    /// What is stored is damaged.
+    Corrupt,
+    /// Anything else that failed outside (disk full, ...).
+    Failed,
+    /// Our own fault.
+    Internal,
+}
+
+/// Result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error with a stable code.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    code: &'static str,
+    message: String,
+    details: Vec<String>,
+    hint: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind; `code` is in the catalogue, such as `R0203`.
+    #[must_use]
+    pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            hint: None,
+            source: None,
+        }))
+    }
+
+    /// Adds a line of detail: a place, a value.
+    #[must_use]
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
+        self.0.details.push(line.into());
+        self
+    }
+
+    /// Sets what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn cause(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What a caller can act on.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// What was tried on what.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Places and values.
+    #[must_use]
+    pub fn details(&self) -> &[String] {
+        &self.0.details
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn next_step(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

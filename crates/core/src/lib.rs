@@ -1,0 +1,19 @@
+//! Repot's contract: errors and their catalogue, the clock, what a source gives ([`Source`]) and what a target
+//! does ([`Target`]). No I/O of its own, no runtime, no C.
+
+pub mod catalogue;
+mod clock;
+mod error;
+pub mod path_text;
+mod sink;
+mod source;
+mod target;
+
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use error::{Error, Kind, Result};
+pub use sink::{Pieces, Sink};
+pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
+pub use target::{
+    Batch, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord, Piece, QueryResult,
+    Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target, Violation,
+};

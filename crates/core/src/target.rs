@@ -1,0 +1,397 @@
+//! What a target does: the bulk paths of a database that takes documents as rows and text.
+//!
+//! Tables of ours, the same on every target: `repot_meta` (key, value), `repot_objects` (one row a source
+//! object), `repot_documents` (one row a document: identity, version, compressed text), `repot_pieces` (objects
+//! too large to hold as a document), `repot_dictionaries` (compression dictionaries). The user's tables hold
+//! nothing of ours.
+
+use std::fmt::{Debug, Display};
+use std::ops::Range;
+
+use repot_model::plan::Plan;
+use repot_model::row::RowBuffer;
+
+use crate::error::Result;
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(i16)]
+pub enum Status {
+    /// Its documents are rows (a container may hold single documents that are set aside).
+    Moved = 0,
+    /// It is kept whole, with a reason, and has no rows.
+    SetAside = 1,
+    /// No place matches it; its bytes stay at the source.
+    Unmatched = 2,
+    /// Its collection says `move = false`; its bytes stay at the source.
+    Stays = 3,
+}
+
+impl Status {
+    /// The status that is stored as this number.
+    #[must_use]
+    pub const fn from_number(number: i64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Moved),
+            1 => Some(Self::SetAside),
+            2 => Some(Self::Unmatched),
+            3 => Some(Self::Stays),
+            _ => None,
+        }
+    }
+}
+
+/// An object as recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRecord {
+    /// Path, unique.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time of the state that was read, ns.
+    pub modified_ns: i64,
+    /// ETag of the state that was read.
+    pub etag: Option<String>,
+    /// SHA-256 of the bytes read; empty when nothing was read.
+    pub sha256: Vec<u8>,
+    /// Collection (the first one for a file that holds several).
+    pub collection: Option<String>,
+    /// What became of it.
+    pub status: Status,
+    /// Code and reason when set aside, unmatched for a reason, ...
+    pub reason: Option<(String, String)>,
+    /// For an object that holds many documents: what stands around them, encoded by the engine.
+    pub frame: Option<Vec<u8>>,
+}
+
+/// A document as recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentRecord {
+    /// Place in its object, from 0.
+    pub ordinal: u32,
+    /// Collection.
+    pub collection: String,
+    /// Key as text; `None` when it is set aside.
+    pub key: Option<String>,
+    /// Opaque strong ETag of the text.
+    pub etag: String,
+    /// Raises by one with each change.
+    pub version: i64,
+    /// Dictionary the text is compressed with; 0: none.
+    pub dictionary: i64,
+    /// Size of the text before compression.
+    pub size: u64,
+    /// The compressed text.
+    pub text: Vec<u8>,
+    /// Code and reason when this document is set aside (it has no rows then).
+    pub reason: Option<(String, String)>,
+    /// Its rows among [`Item::rows`].
+    pub rows: Range<usize>,
+}
+
+/// A piece of an object too large for one document, compressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// From 0.
+    pub number: u32,
+    /// Compressed bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What changes in rows that are already there, besides the inserts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowChanges {
+    /// Identity cells (`Table::identity` order) of rows to delete; children come before their parents.
+    pub deletes: RowBuffer,
+    /// Whole rows; the row with the same identity is overwritten.
+    pub updates: RowBuffer,
+}
+
+/// One object of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The object.
+    pub object: ObjectRecord,
+    /// All its documents as they shall be.
+    pub documents: Vec<DocumentRecord>,
+    /// Rows to insert; parents come before their children.
+    pub rows: RowBuffer,
+    /// Row changes when the object was there before (applied before the inserts; updates after the deletes).
+    pub changes: RowChanges,
+    /// The object of this path was there before: its record, documents and pieces are replaced.
+    pub replaces: bool,
+    /// The object is gone from the source: its record, documents and pieces are removed (`changes.deletes`
+    /// holds its rows); nothing else of the item counts.
+    pub removes: bool,
+    /// The object's bytes are the pieces put before; they stay.
+    pub keeps_pieces: bool,
+}
+
+/// Objects applied in one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// In path order.
+    pub items: Vec<Item>,
+    /// New dictionaries that the items use: id, collection, bytes.
+    pub dictionaries: Vec<(i64, String, Vec<u8>)>,
+}
+
+/// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
+/// an item replaces an object and one document is refused, the old rows are deleted all the same.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Path of the object.
+    pub path: String,
+    /// Which document.
+    pub ordinal: u32,
+    /// `R0203` (key or unique taken), `R0305` (reference to nothing), `R0306` (any other constraint).
+    pub code: &'static str,
+    /// What the database said, with names of table and column and without other rows' data.
+    pub reason: String,
+}
+
+/// What a batch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Documents refused and therefore set aside.
+    pub refused: Vec<Refusal>,
+}
+
+/// Where the target stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The model text it was made with.
+    pub model_text: String,
+    /// Hash of the plan it was made with.
+    pub plan_hash: String,
+    /// How rows are being loaded.
+    pub loading: Loading,
+}
+
+/// The two ways rows are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loading {
+    /// The first load: references, secondary indexes (and auto keys on PostgreSQL) come at its end, in
+    /// [`Target::finish`].
+    Bulk,
+    /// Everything is in place and enforced.
+    Steady,
+}
+
+/// Who holds the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Host name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+    /// Since when, milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// What `check` reports of a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Such as `PostgreSQL 15.18, can create tables, 97 connections free, no pooler`.
+    pub message: String,
+    /// Warnings: full sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A row that refers to nothing, found at the end of a bulk load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Root collection of the document that holds the row.
+    pub collection: String,
+    /// The document's key as text (`Plan::key_text`).
+    pub key: String,
+    /// Such as `jobs.media_id refers to media 17, which is not there`.
+    pub reason: String,
+}
+
+/// A stored object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Our number for it.
+    pub id: i64,
+    /// As recorded (`frame` only when asked for).
+    pub record: ObjectRecord,
+}
+
+/// A stored document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// The object it is in.
+    pub object: i64,
+    /// As recorded; `rows` is empty.
+    pub record: DocumentRecord,
+}
+
+/// Answer of a query: everything as text, null as `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryResult {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Rows.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// There were more rows than asked for.
+    pub more: bool,
+}
+
+/// A database that takes documents as rows and text. One writer; see [`Target::reader`] for the rest.
+pub trait Target: Debug + Display + Send {
+    /// Can it be reached and written?
+    ///
+    /// # Errors
+    /// When it is out of reach or refuses us.
+    fn check(&mut self) -> Result<Health>;
+
+    /// Where it stands; `None` when Repot made nothing here yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn state(&mut self) -> Result<Option<State>>;
+
+    /// Which of these table names exist already (compared as the database compares them).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn existing_tables(&mut self, names: &[&str]) -> Result<Vec<String>>;
+
+    /// Takes the lock that lets one `copy` work at a time; it is held until `self` is dropped or the process
+    /// ends, however it ends.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Locked`] naming host, process and since when, if another process holds it.
+    fn lock(&mut self, me: &LockHolder) -> Result<()>;
+
+    /// Makes our tables and the user's (without what a bulk load adds at its end), and records the model; all
+    /// or nothing.
+    ///
+    /// # Errors
+    /// When a table is there already, or the database refuses.
+    fn create(&mut self, plan: &Plan, model_text: &str) -> Result<()>;
+
+    /// Applies a batch in one transaction, durable when it returns (against a crash of the process; against
+    /// power loss after [`Target::finish`]). Documents the database refuses are recorded as set aside.
+    ///
+    /// # Errors
+    /// When the batch could not be applied at all; nothing of it is then.
+    fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport>;
+
+    /// Keeps one piece of an object that is too large to be a document, in a transaction of its own. Number 0
+    /// first drops all pieces kept for this path. The object's own record follows as an [`Item`] without
+    /// documents; removing or replacing an object without `keeps_pieces` drops its pieces.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()>;
+
+    /// Ends a bulk load: looks for rows that refer to nothing. When there are none, builds keys, references
+    /// and indexes, turns to [`Loading::Steady`] and makes everything durable. At most `most` violations are
+    /// given back; the caller sets those documents aside and calls again.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
+
+    /// Sets or removes a value of ours (`repot_meta`).
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()>;
+
+    /// Another connection, for reading. It sees a consistent state from its first read to its drop.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn reader(&self) -> Result<Box<dyn Reader>>;
+}
+
+/// A reading connection. All of it is streamed or paged.
+pub trait Reader: Debug + Send {
+    /// A value of ours.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn meta(&mut self, key: &str) -> Result<Option<String>>;
+
+    /// The next `most` objects in byte order of the path, after `after`; `with_frame`: read the frames too.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn objects(&mut self, after: Option<&str>, most: usize, with_frame: bool) -> Result<Vec<StoredObject>>;
+
+    /// The documents of these objects, by object and ordinal, one at a time.
+    ///
+    /// # Errors
+    /// When it cannot be read, or when `each` fails.
+    fn documents(
+        &mut self,
+        objects: &[i64],
+        each: &mut dyn FnMut(StoredDocument) -> Result<()>,
+    ) -> Result<()>;
+
+    /// How many objects there are of each status.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn count_objects(&mut self) -> Result<Vec<(Status, u64)>>;
+
+    /// The object with this path, with its frame.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn object(&mut self, path: &str) -> Result<Option<StoredObject>>;
+
+    /// The object that holds the document with this collection and key, with its frame.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>>;
+
+    /// Documents that are set aside: path, document; `code`: only those with this code.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>>;
+
+    /// The pieces kept for the object with this path, in order, one at a time (compressed).
+    ///
+    /// # Errors
+    /// When it cannot be read, or when `each` fails.
+    fn pieces(&mut self, path: &str, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()>;
+
+    /// A dictionary.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn dictionaries(&mut self) -> Result<Vec<(i64, String, Vec<u8>)>>;
+
+    /// Every row of a table in any order, encoded. A value that is not of the column's kind is encoded as what
+    /// it is, so that it differs.
+    ///
+    /// # Errors
+    /// When it cannot be read (a table or column that is missing names itself), or when `each` fails.
+    fn scan(&mut self, plan: &Plan, table: usize, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+
+    /// All rows of one document, of all tables, found from its root row by key. `key`: encoded key cells of the
+    /// root row. Rows of one table come by their position where the table has one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn document_rows(&mut self, plan: &Plan, root_table: usize, key: &[u8]) -> Result<RowBuffer>;
+
+    /// From any row (its table and encoded identity) to the root document's collection and key text; `None`
+    /// when no chain of parents leads to a root row.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Runs a read-only statement; at most `most` rows.
+    ///
+    /// # Errors
+    /// When the statement is wrong or would write.
+    fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult>;
+}
