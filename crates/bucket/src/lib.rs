@@ -1,0 +1,13 @@
+//! Documents as files in a directory or as objects in an S3 bucket: sources to copy from, and the sink that an
+//! export writes into.
+
+mod beneath;
+mod codes;
+mod directory;
+mod s3;
+pub mod sink;
+mod walk;
+
+pub use codes::CODES;
+pub use directory::DirectorySource;
+pub use s3::{S3Config, S3Source};

@@ -1,0 +1,348 @@
+//! Signed requests: one page of a listing, one object. What passes is tried again with growing, random pauses.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::{Duration, Instant};
+
+use md5::{Digest as _, Md5};
+use object_store::aws::{AwsAuthorizer, AwsCredential};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use repot_core::{Error, Kind, Result};
+use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED};
+use reqwest::{Method, Response, Url};
+
+use super::config::{S3Config, is_loopback, wrong};
+use super::failure::Failure;
+use super::page::{Page, error_of, plain_etag};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const TRIES_MAX: u32 = 12;
+/// An answer that is wrong so often stays wrong.
+const BROKEN_MAX: u32 = 4;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest silence within an answer.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Of an error document or page: far more than any has.
+const ANSWER_MAX: usize = 16 << 20;
+const MESSAGE_MAX: usize = 300;
+
+/// Talks to one bucket.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    region: String,
+    credential: AwsCredential,
+    retry: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// What the head of an answer says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub size: Option<u64>,
+    pub modified_ns: i64,
+    pub etag: Option<String>,
+    /// MD5 of the content in hex, where the ETag is one.
+    pub md5: Option<String>,
+}
+
+impl Head {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let etag = text(&ETAG).and_then(plain_etag);
+        let modified = text(&LAST_MODIFIED).and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+        // with these, the ETag looks like an MD5 and is none
+        let is_encrypted = headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
+            || headers
+                .get("x-amz-server-side-encryption")
+                .is_some_and(|how| how.as_bytes().starts_with(b"aws:kms"));
+        let is_md5 = |etag: &&str| etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Self {
+            size: text(&CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            modified_ns: modified
+                .map_or(0, |time| time.timestamp().as_second().saturating_mul(1_000_000_000)),
+            md5: etag.as_deref().filter(is_md5).filter(|_| !is_encrypted).map(str::to_ascii_lowercase),
+            etag,
+        }
+    }
+}
+
+/// Patience with one request.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    since: Instant,
+    limit: Duration,
+    tries: u32,
+    broken: u32,
+}
+
+impl Patience {
+    /// Waits a while and says whether to ask again.
+    pub(crate) async fn again(&mut self, failure: &Failure) -> bool {
+        self.tries += 1;
+        self.broken += u32::from(matches!(failure, Failure::Broken(_)));
+        let longest = FIRST_PAUSE.saturating_mul(1 << self.tries.min(16)).min(LONGEST_PAUSE);
+        // random, so that many who were turned away together do not come back together
+        let share = u32::try_from(RandomState::new().hash_one(self.tries) % 1_000).unwrap_or(0);
+        let pause = longest / 2 + longest / 2_000 * share;
+        let over =
+            self.since.elapsed() + pause > self.limit || self.tries >= TRIES_MAX || self.broken >= BROKEN_MAX;
+        if failure.passes() && !over {
+            tokio::time::sleep(pause).await;
+            return true;
+        }
+        false
+    }
+}
+
+impl Client {
+    pub(crate) fn new(config: &S3Config) -> Result<Self> {
+        let base = config.base()?;
+        let url = Url::parse(&base).map_err(|error| wrong("the endpoint is no URL").cause(error))?;
+        // another part of the program may have chosen a provider already; any will do
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE)
+            // a redirect would carry the signature to another host
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("repot/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| {
+            Error::new(Kind::Failed, "R0102", "the network client cannot be made").cause(error.without_url())
+        })?;
+        Ok(Self {
+            http,
+            base,
+            region: config.region().to_owned(),
+            credential: AwsCredential {
+                key_id: config.access_key.clone(),
+                secret_key: config.secret_key.clone(),
+                token: config.session_token.clone(),
+            },
+            retry: Duration::from_secs(config.retry_seconds()),
+        })
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { since: Instant::now(), limit: self.retry, tries: 0, broken: 0 }
+    }
+
+    /// One page of keys under `prefix`.
+    pub(crate) async fn page(
+        &self,
+        prefix: &str,
+        token: Option<&str>,
+        keys_max: u16,
+    ) -> Result<Page, Failure> {
+        let mut query = vec![("list-type", "2".to_owned()), ("encoding-type", "url".to_owned())];
+        query.push(("max-keys", keys_max.to_string()));
+        query.extend((!prefix.is_empty()).then(|| ("prefix", prefix.to_owned())));
+        query.extend(token.map(|token| ("continuation-token", token.to_owned())));
+        let query: Vec<String> =
+            query.iter().map(|(name, value)| format!("{name}={}", encoded(value, ""))).collect();
+        let slash = if Url::parse(&self.base).is_ok_and(|url| url.path() == "/") { "/" } else { "" };
+        let url = format!("{}{slash}?{}", self.base, query.join("&"));
+        let mut patience = self.patience();
+        loop {
+            let found = match self.send(Method::GET, &url, &[]).await {
+                Ok(answer) => {
+                    self.small(answer).await.and_then(|xml| Page::parse(&xml).map_err(Failure::Broken))
+                }
+                Err(failure) => Err(failure),
+            };
+            match found {
+                Err(failure) if patience.again(&failure).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Asks for an object; the answer's body is still to be read.
+    pub(crate) async fn get(
+        &self,
+        key: &str,
+        headers: &[(HeaderName, String)],
+    ) -> Result<(Response, Head), Failure> {
+        let answer = self.send(Method::GET, &self.address(key), headers).await?;
+        let head = Head::of(answer.headers());
+        Ok((answer, head))
+    }
+
+    /// A whole object of at most `bytes_max` bytes, tried again while that may help.
+    pub(crate) async fn read(&self, key: &str, bytes_max: u64) -> Result<(Vec<u8>, Head), Failure> {
+        let mut patience = self.patience();
+        loop {
+            match self.read_once(key, bytes_max).await {
+                Err(failure) if patience.again(&failure).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn read_once(&self, key: &str, bytes_max: u64) -> Result<(Vec<u8>, Head), Failure> {
+        let (mut answer, head) = self.get(key, &[]).await?;
+        if let Some(size) = head.size.filter(|&size| size > bytes_max) {
+            return Err(Failure::TooLarge(size));
+        }
+        let mut bytes =
+            Vec::with_capacity(head.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0));
+        while let Some(chunk) =
+            answer.chunk().await.map_err(|error| self.cut_off(error, bytes.len() as u64))?
+        {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > bytes_max {
+                return Err(Failure::TooLarge(bytes.len() as u64));
+            }
+        }
+        let mut hasher = Md5::new();
+        if head.md5.is_some() {
+            hasher.update(&bytes);
+        }
+        self.prove(key, &head, bytes.len() as u64, hasher).await?;
+        Ok((bytes, head))
+    }
+
+    /// Is what came what the server has? By its MD5, or where the ETag is none, by the length that a second
+    /// question gives.
+    pub(crate) async fn prove(
+        &self,
+        key: &str,
+        head: &Head,
+        length: u64,
+        hasher: Md5,
+    ) -> Result<(), Failure> {
+        if head.size.is_some_and(|size| size != length) {
+            return Err(Failure::Broken(format!(
+                "{length} bytes came instead of {}",
+                head.size.unwrap_or(0)
+            )));
+        }
+        if let Some(md5) = &head.md5 {
+            let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let reason = "the bytes that came do not have the MD5 that the bucket names as ETag";
+            return if found == *md5 { Ok(()) } else { Err(Failure::Broken(reason.to_owned())) };
+        }
+        match self.send(Method::HEAD, &self.address(key), &[]).await {
+            Ok(answer) => {
+                let now = Head::of(answer.headers());
+                match now.size {
+                    _ if now.etag != head.etag => {
+                        Err(Failure::Broken("it changed while it was read".to_owned()))
+                    }
+                    Some(size) if size != length => {
+                        Err(Failure::Broken(format!("{length} bytes came instead of {size}")))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Err(failure) if failure.passes() => Err(failure),
+            // deleted meanwhile, or a server that does not answer this question
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// An answer that ended before its end.
+    pub(crate) fn cut_off(&self, error: reqwest::Error, came: u64) -> Failure {
+        Failure::Broken(format!(
+            "the answer was cut off after {came} bytes: {}",
+            self.plain(&chain(&error.without_url()))
+        ))
+    }
+
+    fn address(&self, key: &str) -> String {
+        format!("{}/{}", self.base, encoded(key, "/"))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(HeaderName, String)],
+    ) -> Result<Response, Failure> {
+        let useless =
+            |error: &dyn fmt::Display| Failure::Useless(format!("the request cannot be made: {error}"));
+        let mut signed = HttpRequest::new(HttpRequestBody::empty());
+        *signed.uri_mut() = url.parse().map_err(|error| useless(&error))?;
+        *signed.method_mut() = method.clone();
+        for (name, value) in headers {
+            signed.headers_mut().insert(name, HeaderValue::from_str(value).map_err(|error| useless(&error))?);
+        }
+        let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
+        authorizer.try_authorize(&mut signed, None).map_err(|error| useless(&error))?;
+        let mut request = reqwest::Request::new(method, Url::parse(url).map_err(|error| useless(&error))?);
+        *request.headers_mut() = std::mem::take(signed.headers_mut());
+        let sent = self.http.execute(request).await;
+        let answer = sent.map_err(|error| Failure::Network(self.plain(&chain(&error.without_url()))))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = self.small(answer).await.unwrap_or_default();
+        let (code, message) = error_of(&body);
+        Err(Failure::Status {
+            status: status.as_u16(),
+            code: self.plain(&code),
+            message: self.plain(&message),
+        })
+    }
+
+    /// The body of an answer that is no object.
+    async fn small(&self, mut answer: Response) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) =
+            answer.chunk().await.map_err(|error| self.cut_off(error, body.len() as u64))?
+        {
+            body.extend_from_slice(&chunk);
+            if body.len() > ANSWER_MAX {
+                return Err(Failure::Useless("the answer has no end".to_owned()));
+            }
+        }
+        Ok(body)
+    }
+
+    /// A server's words: short, on one line, without secrets, should it echo them.
+    fn plain(&self, text: &str) -> String {
+        let secrets = [Some(&self.credential.secret_key), self.credential.token.as_ref()];
+        let mut text = text.to_owned();
+        for secret in secrets.into_iter().flatten().filter(|secret| !secret.is_empty()) {
+            text = text.replace(secret.as_str(), "***");
+        }
+        text.chars()
+            .map(|character| if character.is_control() { ' ' } else { character })
+            .take(MESSAGE_MAX)
+            .collect()
+    }
+}
+
+/// An error and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// All but letters, digits, `-._~` and `keep` as percent signs, as signing demands.
+fn encoded(text: &str, keep: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.as_bytes().contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,14 @@
+//! An S3 bucket (AWS, Cloudflare R2, any compatible endpoint) as a source.
+//!
+//! `object_store` signs the requests; listing and reading are our own, because its paths cannot name every key
+//! (`a//b`, `/a`, `a/`), and one such key would end its whole listing or be read under another key's name.
+
+mod client;
+mod config;
+mod failure;
+mod listing;
+mod page;
+mod source;
+
+pub use config::S3Config;
+pub use source::S3Source;
