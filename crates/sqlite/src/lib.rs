@@ -1,0 +1,25 @@
+//! SQLite as a target: rows and texts in one file, written by one connection in large transactions, read by
+//! others. [`SqliteTarget`] is the way in.
+
+mod bind;
+mod careful;
+mod connect;
+mod decode;
+mod error;
+mod finish;
+mod list_text;
+mod load;
+mod lock;
+mod query;
+mod reader;
+mod records;
+mod references;
+mod rows;
+mod schema;
+mod statements;
+mod target;
+mod time_text;
+
+pub use connect::SqliteOptions;
+pub use error::CODES;
+pub use target::SqliteTarget;

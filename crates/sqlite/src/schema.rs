@@ -1,0 +1,181 @@
+//! Tables: ours, and the making of the user's; where the database stands.
+
+use repot_core::{Error, Kind, Loading, Result, State};
+use repot_model::plan::Plan;
+use repot_model::sql::{Dialect, create_table, quote};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::error::{damaged, failed};
+
+/// Version of what our tables hold; raised when an older Repot could not work with it.
+const FORMAT: i64 = 1;
+
+const OURS: [&str; 6] = [
+    "create table if not exists repot_meta (key text primary key not null, value text not null) strict, without rowid",
+    "create table repot_objects (
+  id integer primary key,
+  path text not null unique,
+  size integer not null,
+  modified_ns integer not null,
+  etag text,
+  sha256 blob not null,
+  collection text,
+  status integer not null,
+  code text,
+  reason text,
+  frame blob
+) strict",
+    // with a rowid: rows come in order of the primary key anyway, and large texts keep out of the key's tree
+    "create table repot_documents (
+  object integer not null,
+  ordinal integer not null,
+  collection text not null,
+  key text,
+  etag text not null,
+  version integer not null,
+  dictionary integer not null,
+  size integer not null,
+  code text,
+  reason text,
+  text blob not null,
+  primary key (object, ordinal)
+) strict",
+    "create index repot_documents_set_aside on repot_documents (code) where code is not null",
+    "create table repot_dictionaries (id integer primary key, collection text not null, bytes blob not null) strict",
+    "create table repot_pieces (
+  path text not null,
+  number integer not null,
+  bytes blob not null,
+  primary key (path, number)
+) strict",
+];
+
+const OUR_NAMES: [&str; 5] =
+    ["repot_objects", "repot_documents", "repot_documents_set_aside", "repot_dictionaries", "repot_pieces"];
+
+/// The index that finds documents by key; a bulk load builds it at its end.
+pub(crate) const DOCUMENTS_BY_KEY: &str =
+    "create index if not exists repot_documents_key on repot_documents (collection, key)";
+
+/// Makes all tables, in one transaction.
+pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> Result<()> {
+    let what = "make the tables";
+    let transaction = begin(connection, what)?;
+    for name in OUR_NAMES.into_iter().chain(plan.tables.iter().flat_map(|table| {
+        let indexes = table.indexes.iter().chain(&table.unique).map(|index| index.name.as_str());
+        std::iter::once(table.name.as_str()).chain(indexes)
+    })) {
+        if let Some((kind, name)) = taken(connection, name)? {
+            return Err(Error::new(
+                Kind::Refused,
+                "R0109",
+                format!("there is a {kind} {name} that Repot did not make"),
+            )
+            .hint("Copy into another database, or rename the collection in the model."));
+        }
+    }
+    for sql in OURS {
+        transaction.execute(sql, ()).map_err(failed(what))?;
+    }
+    for table in &plan.tables {
+        let sql = create_table(table, &plan.tables, Dialect::Sqlite);
+        transaction.execute(&sql, ()).map_err(failed(&format!("make the table {}", table.name)))?;
+    }
+    for (name, sql) in &plan.views {
+        let made = transaction.execute(&format!("create view {} as {sql}", quote(name)), ());
+        made.map_err(|error| {
+            Error::new(
+                Kind::Invalid,
+                "R0111",
+                format!("the view {name} is wrong: {}", crate::error::sentence(&error)),
+            )
+            .hint("Mend the statement of that collection in the model.")
+            .cause(error)
+        })?;
+    }
+    for (key, value) in [
+        ("format", FORMAT.to_string()),
+        ("model", model_text.to_owned()),
+        ("plan_hash", plan.hash.clone()),
+        ("loading", loading_word(Loading::Bulk).to_owned()),
+    ] {
+        set_meta(&transaction, key, Some(&value))?;
+    }
+    transaction.commit().map_err(failed(what))
+}
+
+/// A transaction that writes from its beginning, so that waiting for others happens here.
+pub(crate) fn begin<'c>(connection: &'c Connection, what: &str) -> Result<rusqlite::Transaction<'c>> {
+    rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)
+        .map_err(failed(what))
+}
+
+/// What has this name already: its kind and its name as it is written.
+pub(crate) fn taken(connection: &Connection, name: &str) -> Result<Option<(String, String)>> {
+    connection
+        .prepare_cached("select type, name from sqlite_schema where name = ?1 collate nocase")
+        .and_then(|mut statement| {
+            statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(failed("read the schema"))
+}
+
+const fn loading_word(loading: Loading) -> &'static str {
+    match loading {
+        Loading::Bulk => "bulk",
+        Loading::Steady => "steady",
+    }
+}
+
+/// Where the database stands.
+pub(crate) fn state(connection: &Connection) -> Result<Option<State>> {
+    if taken(connection, "repot_meta")?.is_none() {
+        return Ok(None);
+    }
+    let Some(format) = meta(connection, "format")? else { return Ok(None) };
+    if format.parse::<i64>().map_or(true, |format| format > FORMAT) {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "R0108",
+            format!("the database has format {format}, this Repot knows {FORMAT}"),
+        )
+        .hint("Use the version of Repot that made it, or a newer one."));
+    }
+    let need = |key: &str| meta(connection, key)?.ok_or_else(|| damaged(format!("repot_meta has no {key}")));
+    let loading = match need("loading")?.as_str() {
+        "bulk" => Loading::Bulk,
+        "steady" => Loading::Steady,
+        other => return Err(damaged(format!("repot_meta says that loading is {other}"))),
+    };
+    Ok(Some(State { model_text: need("model")?, plan_hash: need("plan_hash")?, loading }))
+}
+
+/// A value of ours; nothing when there is no such table.
+pub(crate) fn meta(connection: &Connection, key: &str) -> Result<Option<String>> {
+    connection
+        .prepare_cached("select value from repot_meta where key = ?1")
+        .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+        .map_err(failed("read repot_meta"))
+}
+
+/// Sets or removes a value of ours.
+pub(crate) fn set_meta(connection: &Connection, key: &str, value: Option<&str>) -> Result<()> {
+    let done = match value {
+        Some(value) => connection.execute(
+            "insert into repot_meta (key, value) values (?1, ?2) on conflict (key) do update set value = ?2",
+            (key, value),
+        ),
+        None => connection.execute("delete from repot_meta where key = ?1", [key]),
+    };
+    done.map(drop).map_err(failed("write repot_meta"))
+}
+
+/// Records that the bulk load is over.
+pub(crate) fn set_steady(connection: &Connection) -> Result<()> {
+    set_meta(connection, "loading", Some(loading_word(Loading::Steady)))
+}
+
+/// Makes our table of values where nothing of ours is yet.
+pub(crate) fn create_meta(connection: &Connection) -> Result<()> {
+    connection.execute(OURS[0], ()).map(drop).map_err(failed("make repot_meta"))
+}
