@@ -1,0 +1,149 @@
+//! Changes of rows that are already there: deletes as one join a table, updates row by row in a pipeline.
+
+use std::collections::BTreeMap;
+
+use futures_util::future;
+use repot_core::{Batch, Error, Kind};
+use repot_model::plan::{Plan, Table};
+use repot_model::row::{Cell, Cells};
+use repot_model::sql::quote;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::chain::{Encoded, condition, parameter};
+use crate::copy::Failure;
+use crate::encode::{array, array_of, type_of};
+use crate::transaction::Writer;
+
+/// Updates sent before the first answer is awaited.
+const PIPELINED: usize = 64;
+/// Rows of one delete.
+const DELETED_AT_ONCE: usize = 50_000;
+
+/// A row of changes: item and row in its buffer.
+pub(crate) type ChangedRow = (usize, usize);
+
+impl Writer {
+    /// Deletes the rows that all items say; tables referring to others come first.
+    pub(crate) async fn delete_rows(&mut self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+        // by table and by which identity cells are null, since `=` finds no null
+        let mut groups: BTreeMap<(usize, Vec<bool>), Vec<&[u8]>> = BTreeMap::new();
+        for item in &batch.items {
+            for (table, cells) in item.changes.deletes.iter() {
+                let nulls = Cells::new(cells).map(|cell| cell == Cell::Null).collect();
+                groups.entry((table, nulls)).or_default().push(cells);
+            }
+        }
+        for ((table, nulls), rows) in groups.iter().rev() {
+            for rows in rows.chunks(DELETED_AT_ONCE) {
+                self.delete_group(&plan.tables[*table], nulls, rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_group(&self, table: &Table, nulls: &[bool], rows: &[&[u8]]) -> Result<(), Failure> {
+        let mut given = Vec::new();
+        let mut wanted = Vec::new();
+        let mut parameters: Vec<(Encoded, Type)> = Vec::new();
+        for (at, (&column, null)) in table.identity.iter().zip(nulls).enumerate() {
+            let column = &table.columns[column];
+            let name = quote(&column.name);
+            if *null {
+                wanted.push(format!("t.{name} is null"));
+                continue;
+            }
+            let mut bytes = Vec::new();
+            let cells = rows.iter().map(|cells| Cells::new(cells).nth(at).unwrap_or(Cell::Null));
+            if !array(rows.len(), cells, column.kind, &mut bytes) {
+                let message =
+                    format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
+                return Err(Error::new(Kind::Internal, "R0901", message).into());
+            }
+            parameters.push((Encoded(Some(bytes)), array_of(column.kind)));
+            given.push(format!("unnest(${}) as c{at}", parameters.len()));
+            wanted.push(format!("t.{name} = v.c{at}"));
+        }
+        if wanted.len() != table.identity.len() || wanted.is_empty() {
+            return Err(Error::new(
+                Kind::Internal,
+                "R0901",
+                format!("{}: a delete without the row's identity", table.name),
+            )
+            .into());
+        }
+        let name = quote(&table.name);
+        let wanted = wanted.join(" and ");
+        let sql = if given.is_empty() {
+            format!("delete from {name} t where {wanted}")
+        } else {
+            format!("delete from {name} t using (select {}) v where {wanted}", given.join(", "))
+        };
+        self.client()
+            .execute_typed(&sql, &crate::chain::borrowed(&parameters))
+            .await
+            .map_err(Failure::server(format!("delete rows of {}", table.name)))?;
+        Ok(())
+    }
+
+    /// Overwrites rows.
+    pub(crate) async fn update_rows(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        rows: &[ChangedRow],
+    ) -> Result<(), Failure> {
+        for rows in rows.chunks(PIPELINED) {
+            let mut statements = Vec::with_capacity(rows.len());
+            let mut tables = Vec::with_capacity(rows.len());
+            for &(item, row) in rows {
+                let (table, cells) = batch.items[item].changes.updates.row(row);
+                let table = &plan.tables[table];
+                let Some((sql, parameters)) = update(table, cells)? else { continue };
+                let types: Vec<Type> = parameters.iter().map(|parameter| parameter.1.clone()).collect();
+                let what = format!("update a row of {}", table.name);
+                let statement = self.prepared(&sql, &types).await.map_err(Failure::server(what.clone()))?;
+                statements.push((statement, parameters));
+                tables.push(what);
+            }
+            let client = self.client();
+            let running = statements.iter().map(|(statement, parameters)| {
+                client.execute_raw(
+                    statement,
+                    parameters.iter().map(|parameter| &parameter.0 as &(dyn ToSql + Sync)),
+                )
+            });
+            for (done, what) in future::join_all(running).await.into_iter().zip(tables) {
+                done.map_err(Failure::server(what))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The identity cells of a whole row.
+pub(crate) fn identity(table: &Table, cells: &[u8]) -> Vec<u8> {
+    let all: Vec<Cell<'_>> = Cells::new(cells).collect();
+    let mut out = Vec::new();
+    for &column in &table.identity {
+        all.get(column).unwrap_or(&Cell::Null).encode(&mut out);
+    }
+    out
+}
+
+type Statement = (String, Vec<(Encoded, Type)>);
+
+/// The statement and parameters that overwrite a row; `None` when its identity is all there is.
+fn update(table: &Table, cells: &[u8]) -> Result<Option<Statement>, Error> {
+    let (place, mut parameters) = condition(table, &table.identity, &identity(table, cells), "t")?;
+    let mut sets = Vec::new();
+    for (at, (column, cell)) in table.columns.iter().zip(Cells::new(cells)).enumerate() {
+        if !table.identity.contains(&at) {
+            parameters.push((parameter(&cell, column.kind)?.0, type_of(column.kind)));
+            sets.push(format!("{} = ${}", quote(&column.name), parameters.len()));
+        }
+    }
+    if sets.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((format!("update {} t set {} where {place}", quote(&table.name), sets.join(", ")), parameters)))
+}

@@ -1,0 +1,32 @@
+//! PostgreSQL 13 and later as a target: binary COPY in, binary COPY out, one writer held by a lock. Database work
+//! runs in tasks of a small runtime of this crate; callers see plain blocking functions.
+
+mod address;
+mod chain;
+mod changes;
+mod check;
+mod connect;
+mod copy;
+mod create;
+mod decode;
+mod encode;
+mod error;
+mod finish;
+mod indexes;
+mod load;
+mod lock;
+mod numeric;
+mod query;
+mod reader;
+mod records;
+mod refuse;
+mod runtime;
+mod scan;
+mod stored;
+mod target;
+mod tls;
+mod transaction;
+
+pub use address::PostgresOptions;
+pub use reader::PostgresReader;
+pub use target::PostgresTarget;

@@ -1,0 +1,151 @@
+//! Loading a batch: everything by COPY in one transaction. When the database refuses rows, the batch is done
+//! again with more care ([`crate::refuse`]).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use repot_core::{Batch, Error, Kind, LoadReport, Result};
+use repot_model::plan::Plan;
+
+use crate::copy::{CopyIn, Failure, copy_statement};
+use crate::error::is_refusal;
+use crate::records::Refused;
+use crate::transaction::Writer;
+
+/// A document of the batch: item and document.
+pub(crate) type Unit = (usize, usize);
+
+impl Writer {
+    /// Applies a batch; again when the connection is lost while it is committed and the server says it was not.
+    pub(crate) async fn load(&mut self, plan: &Arc<Plan>, batch: &Batch) -> Result<LoadReport> {
+        check(batch)?;
+        let units: Vec<Unit> = batch
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| !item.removes)
+            .flat_map(|(at, item)| (0..item.documents.len()).map(move |document| (at, document)))
+            .collect();
+        for _ in 0..2 {
+            let (number, report) = self.apply(plan, batch, &units).await?;
+            if self.commit(&number).await? {
+                return Ok(report);
+            }
+        }
+        Err(Error::new(
+            Kind::TargetUnavailable,
+            "R0106",
+            "the connection was lost twice while a batch was committed; nothing of it is there",
+        )
+        .hint("Run the same command again; it goes on where it stopped."))
+    }
+
+    /// Everything but the commit; gives the transaction's number.
+    async fn apply(&mut self, plan: &Plan, batch: &Batch, units: &[Unit]) -> Result<(String, LoadReport)> {
+        let number = self.begin().await?;
+        match self.apply_plainly(plan, batch, units).await {
+            Ok(()) => return Ok((number, LoadReport::default())),
+            Err(failure) => {
+                self.rollback().await;
+                if !matches!(&failure, Failure::Server(_, error) if error.as_db_error().is_some_and(is_refusal))
+                {
+                    return Err(failure.into());
+                }
+            }
+        }
+        let number = self.begin().await?;
+        match self.apply_with_refusals(plan, batch, units).await {
+            Ok(report) => Ok((number, report)),
+            Err(failure) => {
+                self.rollback().await;
+                Err(failure.into())
+            }
+        }
+    }
+
+    async fn apply_plainly(&mut self, plan: &Plan, batch: &Batch, units: &[Unit]) -> Result<(), Failure> {
+        self.client()
+            .batch_execute("set constraints all deferred")
+            .await
+            .map_err(Failure::server("load a batch"))?;
+        self.prepare_records(batch).await?;
+        self.delete_rows(plan, batch).await?;
+        let updates: Vec<_> = updates(batch).collect();
+        self.update_rows(plan, batch, &updates).await?;
+        self.insert_rows(plan, batch, units).await?;
+        let first = self.object_numbers(batch.items.len()).await?;
+        self.put_records(batch, first, &Refused::new()).await?;
+        self.client()
+            .batch_execute("set constraints all immediate")
+            .await
+            .map_err(Failure::server("load a batch"))
+    }
+
+    /// Inserts the rows of these documents.
+    pub(crate) async fn insert_rows(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        units: &[Unit],
+    ) -> Result<(), Failure> {
+        let mut by_table: Vec<Vec<(usize, usize)>> = vec![Vec::new(); plan.tables.len()];
+        for &(item, document) in units {
+            let item_of = &batch.items[item];
+            for row in item_of.documents[document].rows.clone() {
+                by_table[item_of.rows.row(row).0].push((item, row));
+            }
+        }
+        for (table, rows) in plan.tables.iter().zip(&by_table).filter(|(_, rows)| !rows.is_empty()) {
+            let what = format!("insert rows into {}", table.name);
+            let statement =
+                self.prepared(&copy_statement(table), &[]).await.map_err(Failure::server(what.clone()))?;
+            let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
+            for &(item, row) in rows {
+                copy.cells(table, batch.items[item].rows.row(row).1)?;
+                copy.flush().await?;
+            }
+            copy.finish().await?;
+        }
+        Ok(())
+    }
+
+    /// The first of so many numbers for objects; only the holder of the lock gives them out.
+    pub(crate) async fn object_numbers(&mut self, count: usize) -> Result<i64, Failure> {
+        let first = match self.next_object {
+            Some(next) => next,
+            None => self
+                .client()
+                .query_typed_one("select coalesce(max(id), 0) + 1 from repot_objects", &[])
+                .await
+                .map_err(Failure::server("read repot_objects"))?
+                .get(0),
+        };
+        self.next_object = Some(first + i64::try_from(count).unwrap_or(0));
+        Ok(first)
+    }
+}
+
+/// All rows to overwrite.
+pub(crate) fn updates(batch: &Batch) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let kept = batch.items.iter().enumerate().filter(|(_, item)| !item.removes);
+    kept.flat_map(|(at, item)| (0..item.changes.updates.len()).map(move |row| (at, row)))
+}
+
+/// Each row to insert must be some document's, or it would quietly be left out.
+fn check(batch: &Batch) -> Result<()> {
+    for item in batch.items.iter().filter(|item| !item.removes) {
+        let ranges: Vec<&Range<usize>> =
+            item.documents.iter().map(|document| &document.rows).filter(|rows| !rows.is_empty()).collect();
+        let covered: usize = ranges.iter().map(|rows| rows.len()).sum();
+        let inside = ranges.iter().all(|rows| rows.end <= item.rows.len());
+        let apart = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
+        if covered != item.rows.len() || !inside || !apart {
+            return Err(Error::new(
+                Kind::Internal,
+                "R0901",
+                format!("{}: rows that belong to no document", item.object.path),
+            ));
+        }
+    }
+    Ok(())
+}

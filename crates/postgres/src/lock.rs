@@ -1,0 +1,152 @@
+//! One writer at a time. A session's advisory lock goes when the process goes, however it ends; a numbered row
+//! tells who holds it, and fences a writer that lost it without knowing. Behind a pooler that shares sessions
+//! there is no such lock, so one is detected and refused.
+
+use std::time::Duration;
+
+use repot_core::{Error, Kind, LockHolder, Result};
+use tokio_postgres::Client;
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::types::Type;
+
+use crate::address::Address;
+use crate::connect::Connection;
+use crate::error::failed;
+
+/// `repo`, the first half of the advisory lock's number; the second is the schema's.
+const LOCK_CLASS: i32 = 0x7265_706f;
+/// How long the second connection of a pooler may keep the first one waiting.
+const POOLER_WAIT: Duration = Duration::from_secs(3);
+/// Rounds of the question whether sessions are shared: other clients of a pooler may hide it in one of them.
+const POOLER_ROUNDS: usize = 3;
+
+/// The lock while it is held.
+#[derive(Debug)]
+pub(crate) struct Held {
+    connection: Connection,
+    /// Process of the session that holds it.
+    pub backend: i32,
+    /// Grows with each holder.
+    pub token: i64,
+}
+
+impl Held {
+    /// False once the session that holds it has ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.connection.is_alive()
+    }
+
+    /// Gives the lock back at once; without this the server does when it notices the end of the session.
+    pub(crate) async fn release(&self) {
+        let giving = self.connection.client.batch_execute("select pg_advisory_unlock_all()");
+        drop(tokio::time::timeout(POOLER_WAIT, giving).await);
+    }
+}
+
+/// Takes the lock.
+pub(crate) async fn take(address: &Address, me: &LockHolder) -> Result<Held> {
+    let what = "take the lock";
+    let connection = Connection::open(address).await?;
+    if is_pooled(address, &connection.client).await? {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "R0115",
+            "the database URL leads to a pooler that shares sessions, where no lock can be held",
+        )
+        .hint(
+            "Give the direct URL of the PostgreSQL server for `copy` (often another host or port, 5432).",
+        ));
+    }
+    let client = &connection.client;
+    client
+        .batch_execute(
+            "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3; \
+             set client_min_messages = warning; set statement_timeout = 0; set lock_timeout = '30s'; \
+             select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'",
+        )
+        .await
+        .map_err(|error| failed(what, error))?;
+    let row = client
+        .query_typed_one(
+            "select pg_backend_pid(), pg_try_advisory_lock($1, hashtext(current_schema()))",
+            &[(&LOCK_CLASS, Type::INT4)],
+        )
+        .await
+        .map_err(|error| failed(what, error))?;
+    if row.get::<_, Option<bool>>(1) != Some(true) {
+        return Err(locked(holder(client).await));
+    }
+    let backend = row.get(0);
+    let token = record(client, me).await.map_err(|error| failed(what, error))?;
+    Ok(Held { connection, backend, token })
+}
+
+async fn record(client: &Client, me: &LockHolder) -> Result<i64, tokio_postgres::Error> {
+    client
+        .batch_execute(
+            "create table if not exists repot_lock (one boolean primary key default true check (one), \
+             token bigint not null, host text not null, pid bigint not null, since_ms bigint not null)",
+        )
+        .await?;
+    let row = client
+        .query_typed_one(
+            "insert into repot_lock (token, host, pid, since_ms) values (1, $1, $2, $3) on conflict (one) do update \
+             set token = repot_lock.token + 1, host = excluded.host, pid = excluded.pid, since_ms = excluded.since_ms returning token",
+            &[(&me.host, Type::TEXT), (&i64::from(me.pid), Type::INT8), (&me.since_ms, Type::INT8)],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+async fn holder(client: &Client) -> Option<LockHolder> {
+    let row = client.query_typed_opt("select host, pid, since_ms from repot_lock", &[]).await.ok()??;
+    Some(LockHolder {
+        host: row.get(0),
+        pid: u32::try_from(row.get::<_, i64>(1)).unwrap_or(0),
+        since_ms: row.get(2),
+    })
+}
+
+fn locked(holder: Option<LockHolder>) -> Error {
+    let who = holder.map_or_else(
+        || "another process".to_owned(),
+        |holder| {
+            let since = repot_model::plan::time::time_text(holder.since_ms.saturating_mul(1000), ' ', 0);
+            format!("process {} on {} (since {since} UTC)", holder.pid, holder.host)
+        },
+    );
+    Error::new(Kind::Locked, "R0701", format!("{who} is copying into this database"))
+        .hint("Wait until it is done, or end it; its lock ends with it.")
+}
+
+/// Do two connections get one session in turn? While a second connection is inside a transaction, the first
+/// must still have the session it had.
+pub(crate) async fn is_pooled(address: &Address, first: &Client) -> Result<bool> {
+    let what = "look for a pooler";
+    for _ in 0..POOLER_ROUNDS {
+        let before = backend(first).await.map_err(|error| failed(what, error))?;
+        let second = Connection::open(address).await?;
+        if second.client.batch_execute("begin").await.is_err() {
+            return Ok(true);
+        }
+        let other = backend(&second.client).await.map_err(|error| failed(what, error))?;
+        let after = tokio::time::timeout(POOLER_WAIT, backend(first)).await;
+        drop(second.client.batch_execute("rollback").await);
+        match after {
+            Ok(Ok(after)) if after == before && other != before => {}
+            Ok(Err(error)) => return Err(failed(what, error)),
+            // it waits for the one session there is
+            Ok(Ok(_)) | Err(_) => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+async fn backend(client: &Client) -> Result<String, tokio_postgres::Error> {
+    let answer = client.simple_query("select pg_backend_pid()").await?;
+    let pid = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(pid.unwrap_or_default().to_owned())
+}

@@ -1,0 +1,264 @@
+//! The reading connection: one repeatable-read transaction from its first read to its end.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use repot_core::{Error, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
+use repot_model::plan::{Plan, key_text};
+use repot_model::row::RowBuffer;
+use tokio::sync::mpsc;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::address::Address;
+use crate::connect::Connection;
+use crate::error::failed;
+use crate::runtime::Runtime;
+use crate::transaction::{SharedPlan, begin};
+use crate::{create, query, scan, stored};
+
+/// Records are handed over when they have about this many bytes.
+const PAGE_BYTES: usize = 256 * 1024;
+
+/// A connection for reading.
+pub struct PostgresReader {
+    runtime: Runtime,
+    address: Address,
+    connection: Arc<Connection>,
+    plan: SharedPlan,
+    begun: bool,
+}
+
+impl fmt::Debug for PostgresReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresReader({})", self.address)
+    }
+}
+
+type Parameters = Vec<(Box<dyn ToSql + Sync + Send>, Type)>;
+
+fn listed(parameters: &Parameters) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    parameters.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone())).collect()
+}
+
+impl PostgresReader {
+    pub(crate) fn open(runtime: Runtime, address: Address) -> Result<Self> {
+        let to = address.clone();
+        let connection = runtime.run(async move { Connection::open(&to).await })?;
+        Ok(Self {
+            runtime,
+            address,
+            connection: Arc::new(connection),
+            plan: SharedPlan::default(),
+            begun: false,
+        })
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if !self.begun {
+            let connection = Arc::clone(&self.connection);
+            let sql = begin(&self.address, "isolation level repeatable read read only");
+            self.runtime.run(async move {
+                connection.client.batch_execute(&sql).await.map_err(|error| failed("begin to read", error))
+            })?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+        &mut self,
+        work: impl FnOnce(Arc<Connection>) -> F,
+    ) -> Result<T> {
+        self.begin()?;
+        self.runtime.run(work(Arc::clone(&self.connection)))
+    }
+
+    fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
+        self.run(|connection| async move {
+            connection
+                .client
+                .query_typed(&sql, &listed(&parameters))
+                .await
+                .map_err(|error| failed(what, error))
+        })
+    }
+
+    /// Streams rows, mapped in the task, in pages bounded in bytes.
+    fn pages<T: Send + 'static>(
+        &mut self,
+        what: &'static str,
+        sql: String,
+        parameters: Parameters,
+        map: fn(&Row) -> Result<(T, usize)>,
+        each: &mut dyn FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        self.begin()?;
+        let connection = Arc::clone(&self.connection);
+        let produce = |sender: mpsc::Sender<Vec<T>>| async move {
+            let given =
+                parameters.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone()));
+            let stream =
+                connection.client.query_typed_raw(&sql, given).await.map_err(|error| failed(what, error))?;
+            let mut stream = pin!(stream);
+            let mut page = Vec::new();
+            let mut size = 0;
+            while let Some(row) = stream.next().await {
+                let (item, bytes) = map(&row.map_err(|error| failed(what, error))?)?;
+                page.push(item);
+                size += bytes + 64;
+                if size >= PAGE_BYTES {
+                    size = 0;
+                    if sender.send(std::mem::take(&mut page)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            // a caller that wants no more has what it asked for
+            drop(sender.send(page).await);
+            Ok(())
+        };
+        self.runtime.stream(produce, |page| page.into_iter().try_for_each(&mut *each))
+    }
+}
+
+fn one(value: impl ToSql + Sync + Send + 'static, kind: Type) -> (Box<dyn ToSql + Sync + Send>, Type) {
+    (Box::new(value), kind)
+}
+
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+impl Reader for PostgresReader {
+    fn meta(&mut self, key: &str) -> Result<Option<String>> {
+        let key = key.to_owned();
+        self.run(|connection| async move { create::meta(&connection.client, &key).await })
+    }
+
+    fn objects(&mut self, after: Option<&str>, most: usize, with_frame: bool) -> Result<Vec<StoredObject>> {
+        let frame = if with_frame { ", frame" } else { "" };
+        let mut parameters = vec![one(limit(most), Type::INT8)];
+        let place = match after {
+            Some(after) => {
+                parameters.push(one(after.to_owned(), Type::TEXT));
+                "where path > $2 "
+            }
+            None => "",
+        };
+        let sql =
+            format!("select {}{frame} from repot_objects {place}order by path limit $1", stored::OBJECT);
+        self.rows("read repot_objects", sql, parameters)?.iter().map(stored::object).collect()
+    }
+
+    fn documents(
+        &mut self,
+        objects: &[i64],
+        each: &mut dyn FnMut(StoredDocument) -> Result<()>,
+    ) -> Result<()> {
+        let sql = format!(
+            "select {} from repot_documents where object = any($1) order by object, ordinal",
+            stored::DOCUMENT
+        );
+        let map = |row: &Row| {
+            stored::document(row)
+                .map(|document| (document.record.text.len(), document))
+                .map(|(size, document)| (document, size))
+        };
+        self.pages("read repot_documents", sql, vec![one(objects.to_vec(), Type::INT8_ARRAY)], map, each)
+    }
+
+    fn count_objects(&mut self) -> Result<Vec<(Status, u64)>> {
+        let sql = "select status::bigint, count(*) from repot_objects group by 1 order by 1".to_owned();
+        let counted = self.rows("count the objects", sql, Vec::new())?;
+        let pair = |row: &Row| {
+            Some((
+                Status::from_number(row.try_get(0).ok()?)?,
+                u64::try_from(row.try_get::<_, i64>(1).ok()?).ok()?,
+            ))
+        };
+        Ok(counted.iter().filter_map(pair).collect())
+    }
+
+    fn object(&mut self, path: &str) -> Result<Option<StoredObject>> {
+        let sql = format!("select {}, frame from repot_objects where path = $1", stored::OBJECT);
+        let rows = self.rows("read repot_objects", sql, vec![one(path.to_owned(), Type::TEXT)])?;
+        rows.first().map(stored::object).transpose()
+    }
+
+    fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
+        let sql = format!(
+            "select {}, frame from repot_objects where id = (select object from repot_documents where collection = $1 and key = $2 limit 1)",
+            stored::OBJECT
+        );
+        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        self.rows("find a document", sql, parameters)?.first().map(stored::object).transpose()
+    }
+
+    fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>> {
+        let sql = "select o.path, d.ordinal, d.code, coalesce(d.reason, '') from repot_documents d join repot_objects o on o.id = d.object \
+                   where d.code is not null and ($2::text is null or d.code = $2) \
+                   union all \
+                   select o.path, 0, o.code, coalesce(o.reason, '') from repot_objects o \
+                   where o.status = 1 and o.code is not null and ($2::text is null or o.code = $2) \
+                   and not exists (select from repot_documents d where d.object = o.id) \
+                   order by 1, 2 limit $1";
+        let parameters = vec![one(limit(most), Type::INT8), one(code.map(str::to_owned), Type::TEXT)];
+        let rows = self.rows("read what is set aside", sql.to_owned(), parameters)?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                (row.get(0), u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX), row.get(2), row.get(3))
+            })
+            .collect())
+    }
+
+    fn pieces(&mut self, path: &str, each: &mut dyn FnMut(Piece) -> Result<()>) -> Result<()> {
+        let map = |row: &Row| {
+            let bytes: Vec<u8> = row.get(1);
+            let size = bytes.len();
+            Ok((Piece { number: u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX), bytes }, size))
+        };
+        let sql = "select number, bytes from repot_pieces where path = $1 order by number".to_owned();
+        self.pages("read repot_pieces", sql, vec![one(path.to_owned(), Type::TEXT)], map, each)
+    }
+
+    fn dictionaries(&mut self) -> Result<Vec<(i64, String, Vec<u8>)>> {
+        let sql = "select id, collection, bytes from repot_dictionaries order by id".to_owned();
+        let rows = self.rows("read repot_dictionaries", sql, Vec::new())?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+
+    fn scan(&mut self, plan: &Plan, table: usize, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.begin()?;
+        let plan = self.plan.of(plan);
+        let connection = Arc::clone(&self.connection);
+        let produce = |sender| async move { scan::scan(&connection.client, plan, table, sender).await };
+        self.runtime.stream(produce, |page: RowBuffer| page.iter().try_for_each(|(_, cells)| each(cells)))
+    }
+
+    fn document_rows(&mut self, plan: &Plan, root_table: usize, key: &[u8]) -> Result<RowBuffer> {
+        let plan = self.plan.of(plan);
+        let key = key.to_vec();
+        self.run(|connection| async move {
+            scan::document_rows(&connection.client, &plan, root_table, &key).await
+        })
+    }
+
+    fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>> {
+        let plan = self.plan.of(plan);
+        let identity = identity.to_vec();
+        self.run(|connection| async move {
+            let found = stored::root_of(&connection.client, &plan, table, &identity).await?;
+            Ok::<_, Error>(found.map(|(root, key)| (plan.tables[root].name.clone(), key_text(&key))))
+        })
+    }
+
+    fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {
+        let address = self.address.clone();
+        let sql = sql.to_owned();
+        self.run(|connection| async move { query::query(&connection.client, &address, &sql, most).await })
+    }
+}

@@ -1,0 +1,177 @@
+//! Our own rows of a batch: objects, documents, dictionaries, pieces.
+
+use std::collections::BTreeMap;
+
+use repot_core::{Batch, DocumentRecord, Item, ObjectRecord, Piece, Result, Status};
+use tokio_postgres::types::Type;
+
+use crate::copy::{CopyIn, Failure, bytes_field, int_field, small_field};
+use crate::transaction::Writer;
+
+/// Documents refused: (item, document) to code and reason.
+pub(crate) type Refused = BTreeMap<(usize, usize), (&'static str, String)>;
+
+const OBJECTS: &str = "copy repot_objects (id, path, size, modified_ns, etag, sha256, collection, status, code, reason, frame) from stdin binary";
+const DOCUMENTS: &str = "copy repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, text, code, reason) from stdin binary";
+
+impl Writer {
+    /// Dictionaries, and what goes of objects that are replaced or removed.
+    pub(crate) async fn prepare_records(&mut self, batch: &Batch) -> Result<(), Failure> {
+        for (id, collection, bytes) in &batch.dictionaries {
+            self.client()
+                .execute_typed(
+                    "insert into repot_dictionaries (id, collection, bytes) values ($1, $2, $3) on conflict (id) do nothing",
+                    &[(id, Type::INT8), (collection, Type::TEXT), (bytes, Type::BYTEA)],
+                )
+                .await
+                .map_err(Failure::server("keep a dictionary"))?;
+        }
+        let paths = |wanted: &dyn Fn(&Item) -> bool| {
+            batch
+                .items
+                .iter()
+                .filter(|item| wanted(item))
+                .map(|item| item.object.path.clone())
+                .collect::<Vec<String>>()
+        };
+        let gone = paths(&|item| item.removes || item.replaces);
+        if !gone.is_empty() {
+            self.client()
+                .execute_typed(
+                    "with gone as (delete from repot_objects where path = any($1) returning id) \
+                     delete from repot_documents where object in (select id from gone)",
+                    &[(&gone, Type::TEXT_ARRAY)],
+                )
+                .await
+                .map_err(Failure::server("remove records of objects"))?;
+        }
+        let pieces = paths(&|item| item.removes || (item.replaces && !item.keeps_pieces));
+        if !pieces.is_empty() {
+            self.client()
+                .execute_typed(
+                    "delete from repot_pieces where path = any($1)",
+                    &[(&pieces, Type::TEXT_ARRAY)],
+                )
+                .await
+                .map_err(Failure::server("remove pieces of objects"))?;
+        }
+        Ok(())
+    }
+
+    /// The records of all objects and documents of the batch. `first`: the number of its first object.
+    pub(crate) async fn put_records(
+        &mut self,
+        batch: &Batch,
+        first: i64,
+        refused: &Refused,
+    ) -> Result<(), Failure> {
+        let kept = || batch.items.iter().enumerate().zip(first..).filter(|((_, item), _)| !item.removes);
+        if kept().any(|((_, item), _)| !item.documents.is_empty()) {
+            let what = "keep the documents' records".to_owned();
+            let statement = self.prepared(DOCUMENTS, &[]).await.map_err(Failure::server(what.clone()))?;
+            let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
+            for ((at, item), id) in kept() {
+                for (number, document) in item.documents.iter().enumerate() {
+                    document_row(&mut copy, id, document, refused.get(&(at, number)));
+                    copy.flush().await?;
+                }
+            }
+            copy.finish().await?;
+        }
+        if kept().next().is_some() {
+            let what = "keep the objects' records".to_owned();
+            let statement = self.prepared(OBJECTS, &[]).await.map_err(Failure::server(what.clone()))?;
+            let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
+            for ((at, item), id) in kept() {
+                let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
+                object_row(&mut copy, id, &item.object, only);
+                copy.flush().await?;
+            }
+            copy.finish().await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps one piece of an object.
+    pub(crate) async fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()> {
+        loop {
+            let number = self.begin().await?;
+            if let Err(failure) = self.piece(path, piece).await {
+                self.rollback().await;
+                return Err(failure.into());
+            }
+            if self.commit(&number).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn piece(&mut self, path: &str, piece: &Piece) -> Result<(), Failure> {
+        let client = self.client();
+        if piece.number == 0 {
+            client
+                .execute_typed("delete from repot_pieces where path = $1", &[(&path, Type::TEXT)])
+                .await
+                .map_err(Failure::server("drop old pieces"))?;
+        }
+        client
+            .execute_typed(
+                "insert into repot_pieces (path, number, bytes) values ($1, $2, $3) \
+                 on conflict (path, number) do update set bytes = excluded.bytes",
+                &[(&path, Type::TEXT), (&i64::from(piece.number), Type::INT8), (&piece.bytes, Type::BYTEA)],
+            )
+            .await
+            .map_err(Failure::server("keep a piece"))?;
+        Ok(())
+    }
+}
+
+/// Sizes above 2^63 do not exist.
+fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn reason_fields(out: &mut Vec<u8>, reason: Option<(&str, &str)>) {
+    bytes_field(out, reason.map(|(code, _)| code.as_bytes()));
+    // a reason may quote a value with a NUL, which no text of PostgreSQL can hold
+    let text = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
+    bytes_field(out, text.as_deref().map(str::as_bytes));
+}
+
+fn document_row(
+    copy: &mut CopyIn,
+    id: i64,
+    document: &DocumentRecord,
+    refused: Option<&(&'static str, String)>,
+) {
+    let DocumentRecord { ordinal, collection, key, etag, version, dictionary, size, text, reason, rows: _ } =
+        document;
+    let out = copy.row(11);
+    int_field(out, id);
+    int_field(out, i64::from(*ordinal));
+    bytes_field(out, Some(collection.as_bytes()));
+    bytes_field(out, key.as_deref().filter(|_| refused.is_none()).map(str::as_bytes));
+    bytes_field(out, Some(etag.as_bytes()));
+    int_field(out, *version);
+    int_field(out, *dictionary);
+    int_field(out, signed(*size));
+    bytes_field(out, Some(text));
+    let reason = reason.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
+    reason_fields(out, refused.map(|(code, text)| (*code, text.as_str())).or(reason));
+}
+
+fn object_row(copy: &mut CopyIn, id: i64, object: &ObjectRecord, refused: Option<&(&'static str, String)>) {
+    let ObjectRecord { path, size, modified_ns, etag, sha256, collection, status, reason, frame } = object;
+    let out = copy.row(11);
+    int_field(out, id);
+    bytes_field(out, Some(path.as_bytes()));
+    int_field(out, signed(*size));
+    int_field(out, *modified_ns);
+    bytes_field(out, etag.as_deref().map(str::as_bytes));
+    bytes_field(out, Some(sha256));
+    bytes_field(out, collection.as_deref().map(str::as_bytes));
+    small_field(out, if refused.is_some() { Status::SetAside } else { *status } as i16);
+    let reason = reason.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
+    reason_fields(out, refused.map(|(code, text)| (*code, text.as_str())).or(reason));
+    bytes_field(out, frame.as_deref());
+}

@@ -1,0 +1,60 @@
+//! The runtime of this crate: one worker thread. Callers wait for spawned tasks; driving the connection from the
+//! waiting thread itself would cross threads twice for each statement.
+
+use std::sync::Arc;
+
+use repot_core::{Error, Kind, Result};
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+
+/// A handle to the runtime; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Runtime(Arc<tokio::runtime::Runtime>);
+
+impl Runtime {
+    pub(crate) fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("repot-postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                Error::new(Kind::Failed, "R0901", "the runtime for database work could not be started")
+                    .cause(error)
+            })?;
+        Ok(Self(Arc::new(runtime)))
+    }
+
+    /// Runs `work` in a task and waits for it.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let task = self.0.spawn(work);
+        self.0.block_on(task).unwrap_or_else(|error| Err(panicked(error)))
+    }
+
+    /// Runs `produce` in a task and hands what it sends to `each` here, a few at a time. When `each` fails the
+    /// channel closes, and `produce` ends at its next send.
+    pub(crate) fn stream<T: Send + 'static, F: Future<Output = Result<()>> + Send + 'static>(
+        &self,
+        produce: impl FnOnce(mpsc::Sender<T>) -> F,
+        mut each: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        let (sender, mut receiver) = mpsc::channel(4);
+        let task = self.0.spawn(produce(sender));
+        let mut done = Ok(());
+        while done.is_ok()
+            && let Some(item) = receiver.blocking_recv()
+        {
+            done = each(item);
+        }
+        drop(receiver);
+        let produced = self.0.block_on(task).unwrap_or_else(|error| Err(panicked(error)));
+        done.and(produced)
+    }
+}
+
+fn panicked(error: JoinError) -> Error {
+    Error::new(Kind::Internal, "R0901", "a database task ended by itself").cause(error)
+}

@@ -1,0 +1,146 @@
+//! Reading what is stored: fields as they come, our own records, a row's document.
+
+use std::ops::Range;
+
+use repot_core::{DocumentRecord, Error, Kind, ObjectRecord, Result, Status, StoredDocument, StoredObject};
+use repot_model::plan::{ColumnKind, Plan};
+use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{Client, Row};
+
+use crate::chain::{borrowed, chains, condition};
+use crate::decode;
+use crate::error::failed;
+
+/// A field as it comes; `None` is null.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a>(pub Option<&'a [u8]>);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Some(raw)))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// Columns of an object, in the order of [`object`].
+pub(crate) const OBJECT: &str = "id, path, size, modified_ns, etag, sha256, collection, status, code, reason";
+/// Columns of a document, in the order of [`document`].
+pub(crate) const DOCUMENT: &str =
+    "object, ordinal, collection, key, etag, version, dictionary, size, text, code, reason";
+
+fn damaged(table: &str) -> impl FnOnce(tokio_postgres::Error) -> Error {
+    let message = format!("{table} holds a row that Repot did not write");
+    move |error| {
+        Error::new(Kind::Corrupt, "R0803", message)
+            .hint("Somebody changed Repot's own tables; restore the database from a backup.")
+            .cause(error)
+    }
+}
+
+fn reason(row: &Row, at: usize) -> Result<Option<(String, String)>, tokio_postgres::Error> {
+    let code: Option<String> = row.try_get(at)?;
+    let text: Option<String> = row.try_get(at + 1)?;
+    Ok(code.map(|code| (code, text.unwrap_or_default())))
+}
+
+/// A row of `repot_objects`; the frame, if any, comes last.
+pub(crate) fn object(row: &Row) -> Result<StoredObject> {
+    let read = || -> Result<StoredObject, tokio_postgres::Error> {
+        let status = match row.try_get::<_, i16>(7)? {
+            0 => Status::Moved,
+            2 => Status::Unmatched,
+            3 => Status::Stays,
+            _ => Status::SetAside,
+        };
+        let record = ObjectRecord {
+            path: row.try_get(1)?,
+            size: u64::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0),
+            modified_ns: row.try_get(3)?,
+            etag: row.try_get(4)?,
+            sha256: row.try_get(5)?,
+            collection: row.try_get(6)?,
+            status,
+            reason: reason(row, 8)?,
+            frame: if row.len() > 10 { row.try_get(10)? } else { None },
+        };
+        Ok(StoredObject { id: row.try_get(0)?, record })
+    };
+    read().map_err(damaged("repot_objects"))
+}
+
+/// A row of `repot_documents`.
+pub(crate) fn document(row: &Row) -> Result<StoredDocument> {
+    let read = || -> Result<StoredDocument, tokio_postgres::Error> {
+        let record = DocumentRecord {
+            ordinal: u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX),
+            collection: row.try_get(2)?,
+            key: row.try_get(3)?,
+            etag: row.try_get(4)?,
+            version: row.try_get(5)?,
+            dictionary: row.try_get(6)?,
+            size: u64::try_from(row.try_get::<_, i64>(7)?).unwrap_or(0),
+            text: row.try_get(8)?,
+            reason: reason(row, 9)?,
+            rows: Range::default(),
+        };
+        Ok(StoredDocument { object: row.try_get(0)?, record })
+    };
+    read().map_err(damaged("repot_documents"))
+}
+
+/// Appends fields `from..` of a row as cells of these kinds.
+pub(crate) fn cells(
+    row: &Row,
+    from: usize,
+    kinds: impl Iterator<Item = ColumnKind>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    for (at, kind) in kinds.enumerate() {
+        let raw: Raw<'_> = row.try_get(from + at).map_err(|error| failed("read a row", error))?;
+        if !decode::cell(raw.0, kind, out) {
+            let name = row.columns().get(from + at).map_or("?", |column| column.name());
+            return Err(Error::new(
+                Kind::Corrupt,
+                "R0802",
+                format!("column {name} has another type than the model says"),
+            )
+            .hint("Change the column back to the type that `repot plan --sql` prints."));
+        }
+    }
+    Ok(())
+}
+
+/// From a row to its root row: the root's table and encoded key cells.
+pub(crate) async fn root_of(
+    client: &Client,
+    plan: &Plan,
+    table: usize,
+    identity: &[u8],
+) -> Result<Option<(usize, Vec<u8>)>> {
+    let own = &plan.tables[table];
+    for chain in chains(plan, table) {
+        let root = &plan.tables[chain.root()];
+        if root.key.is_empty() {
+            continue;
+        }
+        let (place, parameters) = condition(own, &own.identity, identity, "t0")?;
+        let sql = format!("select {} from {} where {place} limit 1", chain.root_key(plan), chain.from(plan));
+        let row = client
+            .query_typed_opt(&sql, &borrowed(&parameters))
+            .await
+            .map_err(|error| failed(&format!("find the document of a row of {}", own.name), error))?;
+        if let Some(row) = row {
+            let mut key = Vec::new();
+            cells(&row, 0, root.key.iter().map(|&column| root.columns[column].kind), &mut key)?;
+            return Ok(Some((chain.root(), key)));
+        }
+    }
+    Ok(None)
+}

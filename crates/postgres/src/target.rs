@@ -1,0 +1,187 @@
+//! [`PostgresTarget`]: the blocking face of the writer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use repot_core::{
+    Batch, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, State, Target, Violation,
+};
+use repot_model::plan::Plan;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::address::{Address, PostgresOptions};
+use crate::connect::Connection;
+use crate::error::failed;
+use crate::reader::PostgresReader;
+use crate::runtime::Runtime;
+use crate::transaction::{SharedPlan, Writer};
+use crate::{create, indexes, lock};
+
+/// A PostgreSQL database that takes documents.
+pub struct PostgresTarget {
+    writer: Arc<Mutex<Writer>>,
+    plan: SharedPlan,
+    address: Address,
+    version: String,
+    // last, so that everything above ends while it still runs
+    runtime: Runtime,
+}
+
+impl PostgresTarget {
+    /// Connects to the database at `url` (`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, also with the schemes
+    /// `postgres` and `postgresql+psycopg2`, `+asyncpg`, `+psycopg`). Encrypted unless the host is this machine or
+    /// the URL says `sslmode=disable`; `sslmode=verify-full` also checks the certificate.
+    ///
+    /// # Errors
+    /// When the URL is wrong or the server is out of reach.
+    pub fn open(url: &str, options: PostgresOptions) -> Result<Self> {
+        let address = Address::parse(url, options)?;
+        let runtime = Runtime::new()?;
+        let to = address.clone();
+        let (connection, version) = runtime.run(async move {
+            let connection = Connection::open(&to).await?;
+            let row = connection
+                .client
+                .query_typed_one("select current_setting('server_version'), current_schema() is null", &[])
+                .await
+                .map_err(|error| failed("look at the server", error))?;
+            if row.get::<_, bool>(1) {
+                return Err(Error::new(
+                    Kind::Denied,
+                    "R0113",
+                    format!("{to} has no schema in the user's search_path that exists"),
+                )
+                .hint("Make one with `create schema`, or set search_path for the user."));
+            }
+            let version: String = row.get(0);
+            Ok((connection, version.split(' ').next().unwrap_or_default().to_owned()))
+        })?;
+        let writer = Writer {
+            address: address.clone(),
+            connection,
+            held: None,
+            next_object: None,
+            prepared: HashMap::new(),
+        };
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            plan: SharedPlan::default(),
+            address,
+            version,
+            runtime,
+        })
+    }
+
+    fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+        &self,
+        work: impl FnOnce(OwnedMutexGuard<Writer>) -> F + Send + 'static,
+    ) -> Result<T> {
+        let writer = Arc::clone(&self.writer);
+        self.runtime.run(async move { work(writer.lock_owned().await).await })
+    }
+}
+
+impl fmt::Display for PostgresTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgreSQL {} at {}", self.version, self.address)
+    }
+}
+
+impl fmt::Debug for PostgresTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresTarget({self})")
+    }
+}
+
+impl Drop for PostgresTarget {
+    fn drop(&mut self) {
+        // the server frees the lock by itself once it sees the connection end; this makes it at once
+        let released = self.run(|mut writer| async move {
+            if let Some(held) = writer.held.take() {
+                held.release().await;
+            }
+            Ok(())
+        });
+        drop(released);
+    }
+}
+
+impl Target for PostgresTarget {
+    fn check(&mut self) -> Result<Health> {
+        self.run(|mut writer| async move { writer.check().await })
+    }
+
+    fn state(&mut self) -> Result<Option<State>> {
+        self.run(|mut writer| async move {
+            writer.ready().await?;
+            create::state(writer.client()).await
+        })
+    }
+
+    fn existing_tables(&mut self, names: &[&str]) -> Result<Vec<String>> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        self.run(|mut writer| async move {
+            writer.ready().await?;
+            create::existing(writer.client(), &names).await
+        })
+    }
+
+    fn lock(&mut self, me: &LockHolder) -> Result<()> {
+        let me = me.clone();
+        self.run(|mut writer| async move {
+            if writer.held.as_ref().is_none_or(|held| !held.is_alive()) {
+                let held = lock::take(&writer.address, &me).await?;
+                writer.held = Some(held);
+                // another holder may have given out numbers since
+                writer.next_object = None;
+            }
+            Ok(())
+        })
+    }
+
+    fn create(&mut self, plan: &Plan, model_text: &str) -> Result<()> {
+        let plan = self.plan.of(plan);
+        let model_text = model_text.to_owned();
+        self.run(|mut writer| async move { writer.create(&plan, &model_text).await })
+    }
+
+    fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport> {
+        let plan = self.plan.of(plan);
+        self.run(|mut writer| async move { writer.load(&plan, &batch).await })
+    }
+
+    fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()> {
+        let (path, piece) = (path.to_owned(), piece.clone());
+        self.run(|mut writer| async move { writer.put_piece(&path, &piece).await })
+    }
+
+    fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>> {
+        let plan = self.plan.of(plan);
+        progress("looking for rows that refer to nothing");
+        let shared = Arc::clone(&plan);
+        let violations = self.run(move |mut writer| async move { writer.violations(&shared, most).await })?;
+        if !violations.is_empty() {
+            return Ok(violations);
+        }
+        for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &plan).await })? {
+            progress(&step.says);
+            if let Some(other) =
+                self.run(move |mut writer| async move { indexes::perform(&mut writer, &step).await })?
+            {
+                progress(&other);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {
+        let key = key.to_owned();
+        let value = value.map(str::to_owned);
+        self.run(|mut writer| async move { writer.set_meta(&key, value.as_deref()).await })
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(PostgresReader::open(self.runtime.clone(), self.address.clone())?))
+    }
+}

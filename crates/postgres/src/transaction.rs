@@ -1,0 +1,218 @@
+//! The writer's connection: transactions that a lost lock cannot get through, and commits whose answer got lost.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future;
+use repot_core::{Error, Kind, Result};
+use repot_model::plan::Plan;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Statement};
+
+use crate::address::Address;
+use crate::connect::Connection;
+use crate::error::{failed, is_lost};
+use crate::lock::Held;
+
+/// How often and how long apart a server is asked what became of a commit: 30 s in all.
+const ASKED_MOST: u32 = 120;
+const ASK_PAUSE: Duration = Duration::from_millis(250);
+
+/// Everything that writes: one connection, the lock, and what was prepared.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub address: Address,
+    pub connection: Connection,
+    pub held: Option<Held>,
+    pub next_object: Option<i64>,
+    pub prepared: HashMap<String, Statement>,
+}
+
+/// What every transaction of ours begins with; `local`, so that nothing stays behind in a pooled session.
+pub(crate) fn begin(address: &Address, mode: &str) -> String {
+    let lock_ms = address.options.lock_timeout.as_millis();
+    format!(
+        "begin {mode}; set local client_min_messages = warning; set local datestyle = 'ISO'; set local timezone = 'UTC'; \
+         set local lock_timeout = {lock_ms}; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0"
+    )
+}
+
+impl Writer {
+    pub(crate) fn client(&self) -> &Client {
+        &self.connection.client
+    }
+
+    /// A living connection, and the lock if it was taken.
+    ///
+    /// # Errors
+    /// When the server is out of reach, or the lock is gone.
+    pub(crate) async fn ready(&mut self) -> Result<()> {
+        if !self.connection.is_alive() {
+            self.reconnect().await?;
+        }
+        match &self.held {
+            Some(held) if !held.is_alive() => Err(lock_lost()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn reconnect(&mut self) -> Result<()> {
+        self.prepared.clear();
+        self.connection = Connection::open(&self.address).await?;
+        Ok(())
+    }
+
+    /// Begins a transaction that commits only while the lock is ours; gives its number.
+    ///
+    /// # Errors
+    /// When the server is out of reach, or the lock is gone.
+    pub(crate) async fn begin(&mut self) -> Result<String> {
+        self.ready().await?;
+        let begin = begin(&self.address, "isolation level read committed read write");
+        let client = self.client();
+        let number = match &self.held {
+            None => {
+                let ask = client.query_typed_one("select pg_current_xact_id()::text", &[]);
+                let (begun, asked) = future::join(client.batch_execute(&begin), ask).await;
+                begun.and(asked).map(|row| Some(row.get::<_, String>(0)))
+            }
+            Some(held) => {
+                // the share lock keeps whoever takes over waiting until this transaction ends
+                let fence: [(&(dyn ToSql + Sync), Type); 2] =
+                    [(&held.token, Type::INT8), (&held.backend, Type::INT4)];
+                let ask = client.query_typed_opt(
+                    "select pg_current_xact_id()::text, exists (select from pg_locks where locktype = 'advisory' and granted and pid = $2) \
+                     from repot_lock where token = $1 for share",
+                    &fence,
+                );
+                let (begun, asked) = future::join(client.batch_execute(&begin), ask).await;
+                begun
+                    .and(asked)
+                    .map(|row| row.filter(|row| row.get::<_, bool>(1)).map(|row| row.get::<_, String>(0)))
+            }
+        };
+        match number {
+            Ok(Some(number)) => Ok(number),
+            Ok(None) => {
+                self.rollback().await;
+                Err(lock_lost())
+            }
+            Err(error) => {
+                self.rollback().await;
+                Err(failed("begin a transaction", error))
+            }
+        }
+    }
+
+    /// Rolls back; a connection that is gone has done so itself.
+    pub(crate) async fn rollback(&self) {
+        drop(self.client().batch_execute("rollback").await);
+    }
+
+    /// Commits; `false` when the connection was lost and the server says that nothing was committed.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be asked what became of it.
+    pub(crate) async fn commit(&mut self, number: &str) -> Result<bool> {
+        match self.client().batch_execute("commit").await {
+            Ok(()) => Ok(true),
+            Err(error) if is_lost(&error) => self.outcome(number).await,
+            Err(error) => Err(failed("commit", error)),
+        }
+    }
+
+    /// Asks the server what became of a transaction.
+    async fn outcome(&mut self, number: &str) -> Result<bool> {
+        let unknown = |cause: Option<Error>| {
+            let error = Error::new(Kind::TargetUnavailable, "R0106", "the connection was lost while a batch was committed")
+                .hint("Run the same command again when the server can be reached; it finds out what was committed and goes on.");
+            match cause {
+                Some(cause) => error.cause(cause),
+                None => error,
+            }
+        };
+        let mut last = None;
+        for _ in 0..ASKED_MOST {
+            match self.ask(number).await {
+                Ok(Some(status)) if status == "committed" => return Ok(true),
+                Ok(Some(status)) if status == "aborted" => return Ok(false),
+                // the old session has not noticed yet that nobody listens
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(unknown(None)),
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(ASK_PAUSE).await;
+        }
+        Err(unknown(last))
+    }
+
+    async fn ask(&mut self, number: &str) -> Result<Option<String>> {
+        if !self.connection.is_alive() {
+            self.reconnect().await?;
+        }
+        self.client()
+            .query_typed_one("select pg_xact_status($1::text::xid8)", &[(&number, Type::TEXT)])
+            .await
+            .map(|row| row.get(0))
+            .map_err(|error| failed("ask what became of a commit", error))
+    }
+
+    /// The statement, prepared once a connection.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn prepared(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.prepared.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client().prepare_typed(sql, types).await?;
+        self.prepared.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Does `sql` in a guarded transaction, once more when the connection is lost and nothing was committed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn committed(&mut self, sql: &str, what: &str) -> Result<()> {
+        loop {
+            let number = self.begin().await?;
+            if let Err(error) = self.client().batch_execute(sql).await {
+                self.rollback().await;
+                return Err(failed(what, error));
+            }
+            if self.commit(&number).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The error of a writer that is no longer the one.
+pub(crate) fn lock_lost() -> Error {
+    Error::new(Kind::Locked, "R0701", "the lock on the database is lost, so nothing more is written")
+        .hint("Run the same command again; it goes on where it stopped.")
+}
+
+/// A plan shared with tasks; cloned when it is another one than before.
+#[derive(Debug, Default)]
+pub(crate) struct SharedPlan(Option<Arc<Plan>>);
+
+impl SharedPlan {
+    /// `plan` for a task.
+    pub(crate) fn of(&mut self, plan: &Plan) -> Arc<Plan> {
+        match &self.0 {
+            Some(known) if known.hash == plan.hash && known.tables == plan.tables => Arc::clone(known),
+            _ => {
+                let shared = Arc::new(plan.clone());
+                self.0 = Some(Arc::clone(&shared));
+                shared
+            }
+        }
+    }
+}
