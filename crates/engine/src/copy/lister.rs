@@ -1,0 +1,212 @@
+//! The listing beside what is stored, both in byte order of the path: what is new, changed, gone, or as it was.
+
+use std::cmp::Ordering as Order;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use repot_core::{Error, Kind, Listed, Object, Reader, Result, Status, StoredObject};
+
+use super::Copy;
+use crate::budget::Budget;
+use crate::route::{Route, Routes};
+
+const PAGE: usize = 4_096;
+const JOB_TASKS: usize = 64;
+const JOB_BYTES: u64 = 1 << 20;
+
+/// One thing to do for one object.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Read it and load it; it was stored before as this.
+    Read(Object, Option<StoredObject>),
+    /// Record it without reading.
+    Record(Object, Status, Option<(String, String)>, Option<StoredObject>),
+    /// It is gone.
+    Remove(StoredObject),
+}
+
+/// Tasks for one worker, in path order; jobs are numbered from 0 without gaps.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub number: u64,
+    pub tasks: Vec<Task>,
+    /// What it takes of the budget.
+    pub weight: u64,
+}
+
+/// What the listing counted.
+#[derive(Debug, Default)]
+pub(crate) struct ListReport {
+    pub unchanged: u64,
+}
+
+pub(crate) struct Lister<'a> {
+    pub copy: &'a Copy<'a>,
+    pub routes: &'a Routes<'a>,
+    pub budget: &'a Budget,
+    pub stop: &'a AtomicBool,
+}
+
+impl Lister<'_> {
+    pub(crate) fn run(&self, reader: Box<dyn Reader>, jobs: &SyncSender<Result<Job>>) -> Result<ListReport> {
+        let mut out = Jobs { jobs, budget: self.budget, next: 0, tasks: Vec::new(), bytes: 0, open: true };
+        let listed = self.merge(reader, &mut out);
+        match listed {
+            Ok(report) => {
+                out.flush();
+                Ok(report)
+            }
+            Err(error) => {
+                // the writer gives it back as its own; when nobody receives, another error ended the copy
+                let _ended = jobs.send(Err(error));
+                Ok(ListReport::default())
+            }
+        }
+    }
+
+    fn merge(&self, reader: Box<dyn Reader>, out: &mut Jobs<'_>) -> Result<ListReport> {
+        let mut report = ListReport::default();
+        let mut stored =
+            Stored { reader: Some(reader), page: Vec::new().into_iter(), after: None, head: None };
+        let mut last: Option<String> = None;
+        for entry in self.copy.source.list()? {
+            if self.stop.load(Ordering::Relaxed) || !out.open {
+                break;
+            }
+            let entry = entry?;
+            if last.as_deref().is_some_and(|last| last >= entry.path()) {
+                let path = entry.path().to_owned();
+                return Err(Error::new(
+                    Kind::SourceUnavailable,
+                    "R0204",
+                    format!("the listing is out of order at {path}"),
+                ));
+            }
+            last = Some(entry.path().to_owned());
+            loop {
+                match stored.peek()?.map(|head| head.record.path.as_str().cmp(entry.path())) {
+                    Some(Order::Less) => out.push(stored.take().map(Task::Remove), 0),
+                    Some(Order::Equal) => {
+                        let before = stored.take();
+                        self.entry(entry, before, out, &mut report);
+                        break;
+                    }
+                    Some(Order::Greater) | None => {
+                        self.entry(entry, None, out, &mut report);
+                        break;
+                    }
+                }
+            }
+        }
+        if !self.stop.load(Ordering::Relaxed) && out.open {
+            while stored.peek()?.is_some() {
+                out.push(stored.take().map(Task::Remove), 0);
+            }
+        }
+        Ok(report)
+    }
+
+    fn entry(
+        &self,
+        entry: Listed,
+        before: Option<StoredObject>,
+        out: &mut Jobs<'_>,
+        report: &mut ListReport,
+    ) {
+        let (object, skipped) = match entry {
+            Listed::Object(object) => (object, None),
+            Listed::Skipped { path, reason } => {
+                (Object { path, size: 0, modified_ns: 0, etag: None }, Some(("R0205".to_owned(), reason)))
+            }
+        };
+        if let Some(before) = &before {
+            let record = &before.record;
+            let same = object.same_state(record.size, record.modified_ns, record.etag.as_deref());
+            let as_before =
+                skipped.is_some() == record.reason.as_ref().is_some_and(|reason| reason.0 == "R0205");
+            if same && as_before {
+                report.unchanged += 1;
+                return;
+            }
+        }
+        let size = object.size;
+        let task = match (skipped, self.routes.find(&object.path)) {
+            (Some(reason), _) => Task::Record(object, Status::Unmatched, Some(reason), before),
+            (None, Route::Documents { .. }) => {
+                out.push(Some(Task::Read(object, before)), size);
+                return;
+            }
+            (None, Route::Stays(_)) => Task::Record(object, Status::Stays, None, before),
+            (None, Route::Unmatched) => Task::Record(object, Status::Unmatched, None, before),
+        };
+        out.push(Some(task), 0);
+    }
+}
+
+/// What is stored, one object at a time.
+struct Stored {
+    /// Let go at the end: what it sees would keep SQLite's log from being cut.
+    reader: Option<Box<dyn Reader>>,
+    page: std::vec::IntoIter<StoredObject>,
+    after: Option<String>,
+    head: Option<StoredObject>,
+}
+
+impl Stored {
+    fn peek(&mut self) -> Result<Option<&StoredObject>> {
+        if self.head.is_none() {
+            self.head = self.page.next();
+            if let (None, Some(reader)) = (&self.head, &mut self.reader) {
+                let page = reader.objects(self.after.as_deref(), PAGE, false)?;
+                if page.len() < PAGE {
+                    self.reader = None;
+                }
+                self.after = page.last().map(|object| object.record.path.clone());
+                self.page = page.into_iter();
+                self.head = self.page.next();
+            }
+        }
+        Ok(self.head.as_ref())
+    }
+
+    const fn take(&mut self) -> Option<StoredObject> {
+        self.head.take()
+    }
+}
+
+/// Gathers tasks into jobs.
+struct Jobs<'a> {
+    jobs: &'a SyncSender<Result<Job>>,
+    budget: &'a Budget,
+    next: u64,
+    tasks: Vec<Task>,
+    bytes: u64,
+    open: bool,
+}
+
+impl Jobs<'_> {
+    fn push(&mut self, task: Option<Task>, bytes: u64) {
+        let Some(task) = task else { return };
+        if self.bytes > 0 && self.bytes + bytes > JOB_BYTES {
+            self.flush();
+        }
+        self.tasks.push(task);
+        self.bytes += bytes;
+        if self.tasks.len() >= JOB_TASKS {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.tasks.is_empty() || !self.open {
+            return;
+        }
+        let tasks = std::mem::take(&mut self.tasks);
+        // text, rows and compressed text of an object live side by side
+        let weight = self.bytes * 3 + 4_096 * tasks.len() as u64;
+        self.bytes = 0;
+        let job = Job { number: self.next, tasks, weight };
+        self.next += 1;
+        self.open = self.budget.take(weight) && self.jobs.send(Ok(job)).is_ok();
+    }
+}

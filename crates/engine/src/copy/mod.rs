@@ -1,0 +1,10 @@
+//! `copy`: list, compare with what is stored, read, split, load, finish. Where it stopped is in the target
+//! itself: an object's record is written in the transaction of its rows, so the next run goes on from there.
+
+mod lister;
+mod retry;
+mod run;
+mod worker;
+mod writer;
+
+pub use run::{ASIDE_SHOWN, Copy, Report};

@@ -1,0 +1,19 @@
+//! Repot's engine: copy, verify, export and query over any [`repot_core::Source`] and [`repot_core::Target`].
+//! It neither prints nor reads the environment; leaves are handed in.
+
+mod budget;
+pub mod certificate;
+pub mod copy;
+pub mod export;
+mod frame;
+pub mod look;
+mod options;
+mod prepare;
+pub mod preview;
+mod route;
+mod stored;
+pub mod text;
+pub mod verify;
+
+pub use options::{NoProgress, Options, Progress, Tally};
+pub use route::Routes;

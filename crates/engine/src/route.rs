@@ -1,0 +1,72 @@
+//! From a path to the collections whose documents the object holds.
+
+use repot_core::{Error, Kind, Result};
+use repot_model::language::{Model, Place as ModelPlace};
+use repot_model::place::Router;
+use repot_model::plan::Plan;
+
+/// Where an object belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route<'p> {
+    /// It is split as these: (index in [`Plan::roots`], template), with what the captures matched.
+    Documents { places: Vec<(usize, usize)>, values: Vec<&'p str> },
+    /// It stays where it is; the collection's name.
+    Stays(String),
+    /// No template matches.
+    Unmatched,
+}
+
+/// Routes paths for one plan.
+#[derive(Debug)]
+pub struct Routes<'p> {
+    plan: &'p Plan,
+    router: Router,
+}
+
+impl<'p> Routes<'p> {
+    /// Prepares the templates of a model.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] when two templates claim one path.
+    pub fn new(model: &Model, plan: &'p Plan) -> Result<Self> {
+        let lists: Vec<_> = model
+            .collections
+            .iter()
+            .enumerate()
+            .filter_map(|(at, collection)| match &collection.place {
+                ModelPlace::Files(templates)
+                | ModelPlace::InFiles { templates, .. }
+                | ModelPlace::SqliteTable { templates, .. } => {
+                    Some((at, templates.iter().collect::<Vec<_>>()))
+                }
+                ModelPlace::In(_) | ModelPlace::View { .. } => None,
+            })
+            .collect();
+        let router = Router::new(lists).map_err(|overlap| {
+            Error::new(Kind::Invalid, "R0140", overlap.to_string())
+                .hint("Make one of the two templates more literal, or join the sections.")
+        })?;
+        Ok(Self { plan, router })
+    }
+
+    pub(crate) fn find<'t>(&self, path: &'t str) -> Route<'t> {
+        let Some(found) = self.router.route(path) else { return Route::Unmatched };
+        let mut places = Vec::new();
+        let mut stays = None;
+        for (collection, template) in found.collections.iter().zip(found.templates.iter()) {
+            let Some(root) = self.plan.roots.iter().position(|root| root.collection == *collection) else {
+                continue;
+            };
+            if self.plan.roots[root].table.is_some() {
+                places.push((root, *template));
+            } else {
+                stays = Some(self.plan.roots[root].name.clone());
+            }
+        }
+        match stays {
+            _ if !places.is_empty() => Route::Documents { places, values: found.values },
+            Some(name) => Route::Stays(name),
+            None => Route::Unmatched,
+        }
+    }
+}

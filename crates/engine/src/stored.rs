@@ -1,0 +1,69 @@
+//! Stored objects: their bytes put together again from documents and frame.
+
+use std::collections::BTreeMap;
+
+use repot_core::{Error, Kind, Reader, Result, StoredDocument, StoredObject};
+
+use crate::frame;
+use crate::text::Unpacker;
+
+/// A stored object with its documents, as read.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub object: StoredObject,
+    pub documents: Vec<StoredDocument>,
+}
+
+/// A whole object put together.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    /// The object's bytes.
+    pub bytes: Vec<u8>,
+    /// Where each document stands in them.
+    pub spans: Vec<std::ops::Range<usize>>,
+}
+
+/// Reads the documents of `objects` and gives each object with its documents to `each`, in order.
+pub(crate) fn each_whole(
+    reader: &mut dyn Reader,
+    objects: Vec<StoredObject>,
+    each: &mut dyn FnMut(Whole) -> Result<()>,
+) -> Result<()> {
+    let ids: Vec<i64> = objects.iter().map(|object| object.id).collect();
+    let mut documents: BTreeMap<i64, Vec<StoredDocument>> = BTreeMap::new();
+    reader.documents(&ids, &mut |document| {
+        documents.entry(document.object).or_default().push(document);
+        Ok(())
+    })?;
+    for object in objects {
+        let documents = documents.remove(&object.id).unwrap_or_default();
+        each(Whole { object, documents })?;
+    }
+    Ok(())
+}
+
+/// Puts an object's bytes together. Objects kept as pieces are not put together here.
+pub(crate) fn assemble(whole: &Whole, unpacker: &mut Unpacker) -> Result<Assembled> {
+    let record = &whole.object.record;
+    let damaged = |what: &str| Error::new(Kind::Corrupt, "R0803", format!("{}: {what}", record.path));
+    let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0).min(64 << 20));
+    let mut spans = Vec::with_capacity(whole.documents.len());
+    let gaps = record.frame.as_deref().map(frame::decode).transpose()?;
+    if gaps.as_ref().map_or(1, Vec::len) != whole.documents.len() + usize::from(gaps.is_some()) {
+        return Err(damaged("documents are missing"));
+    }
+    for (at, document) in whole.documents.iter().enumerate() {
+        let record = &document.record;
+        let size = usize::try_from(record.size).map_err(|error| damaged("a size is wrong").cause(error))?;
+        let text = unpacker.unpack(record.dictionary, &record.text, size)?;
+        if let Some(gaps) = &gaps {
+            bytes.extend_from_slice(gaps.get(at).ok_or_else(|| damaged("its frame is short"))?);
+        }
+        spans.push(bytes.len()..bytes.len() + text.len());
+        bytes.extend_from_slice(&text);
+    }
+    if let Some(last) = gaps.as_ref().and_then(|gaps| gaps.last()) {
+        bytes.extend_from_slice(last);
+    }
+    Ok(Assembled { bytes, spans })
+}
