@@ -1,0 +1,193 @@
+//! What the command line may say.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "repot",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Global {
+    /// The model file [default: repot.toml, or all of repot/*.toml].
+    #[arg(short, long, global = true, value_name = "FILE", env = "REPOT_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Work as if started in this directory.
+    #[arg(
+        short = 'C',
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    pub dir: PathBuf,
+    /// Print JSON: one object, or one object a line for long work.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results only, no talk and no progress.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look at files or a bucket and write repot.toml, with evidence.
+    Init(Init),
+    /// Can source and target be reached, read and written?
+    Check,
+    /// What a copy would do; changes nothing.
+    Plan(Plan),
+    /// Make the tables, copy, prove; goes on where it stopped.
+    Copy(Copy),
+    /// Prove again, from the database, that nothing was lost.
+    Verify(Verify),
+    /// Ask the database; read-only.
+    Query(Query),
+    /// The documents back as files, in the old layout.
+    Export(Export),
+    /// What an error code means and how to mend it.
+    Explain(Explain),
+    /// Print what can be made from the model.
+    Gen(Gen),
+    /// Take a sample app through everything, on embedded SQLite.
+    Demo(Demo),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    #[arg(help = "A directory or s3://bucket/prefix [default: REPOT_SOURCE, or ./data]")]
+    pub source: Option<String>,
+    /// Write over a model file that is there.
+    #[arg(long)]
+    pub force: bool,
+    /// Print the model instead of writing it.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plan {
+    /// Print the DDL.
+    #[arg(long)]
+    pub sql: bool,
+    /// Exit with 4 when there is something to do or to look at.
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Copy {
+    /// Take up only the documents that are set aside.
+    #[arg(long)]
+    pub retry: bool,
+    /// Leave the proof for later (`repot verify`).
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Exit with 0, not 3, when documents were set aside.
+    #[arg(long)]
+    pub set_aside: bool,
+    /// Say what would be done, like `repot plan`.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+/// Bounds of the bulk paths.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Bounds {
+    /// Threads that read and split [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Largest document in MiB; larger ones are set aside whole.
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    pub document_max: u64,
+    /// Objects applied in one transaction, at the most.
+    #[arg(long, value_name = "N", default_value_t = 4_096)]
+    pub batch: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    /// Only a share of the objects, such as 1% or 0.5%.
+    #[arg(long, value_name = "SHARE", conflicts_with = "since")]
+    pub sample: Option<String>,
+    /// Only objects modified since, such as 2026-11-01 or 2026-11-01T10:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Write a certificate, and the list of objects beside it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sample", "since"])]
+    pub certificate: Option<PathBuf>,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Query {
+    /// One statement that reads.
+    pub sql: String,
+    /// Comma-separated values (RFC 4180).
+    #[arg(long, conflicts_with = "table")]
+    pub csv: bool,
+    /// An aligned table (the default).
+    #[arg(long)]
+    pub table: bool,
+    /// Rows at the most.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub limit: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Where to; made if need be, must be empty.
+    pub directory: PathBuf,
+    /// Write into a directory that is not empty; files that are the same are left alone.
+    #[arg(long)]
+    pub into_existing: bool,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// Such as R0311; without, all codes are listed.
+    pub code: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Gen {
+    /// What to print.
+    pub what: Generated,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Generated {
+    /// The JSON Schema of model files, for editors.
+    Schema,
+    /// The DDL of the target's database.
+    Sql,
+    /// The model, in canonical form.
+    Model,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Keep the folder, for a look around.
+    #[arg(long)]
+    pub keep: bool,
+}

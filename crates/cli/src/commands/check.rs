@@ -1,0 +1,127 @@
+//! `repot check`: source, target, and where each setting came from.
+
+use repot_core::Result;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::database_url::Database;
+use crate::errors::{Exit, Failure};
+use crate::output::Output;
+use crate::wiring::Project;
+
+pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    let (source, source_from) = project.source_name();
+    let (url, url_from) = project.database_url();
+    let mut settings = vec![("source", source, source_from), ("DATABASE_URL", hidden(&url), url_from)];
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "R2_ACCOUNT_ID", "REPOT_SOURCE_ENDPOINT"] {
+        if let Some((value, from)) = project.environment.get(name) {
+            settings.push((name, if name.contains("KEY") { "***".to_owned() } else { value }, from));
+        }
+    }
+    for (name, value, from) in &settings {
+        output.say(&format!("     {name} = {value}   ({})", from.words()));
+    }
+    let mut lines = Vec::new();
+    let mut worst = Exit::Done;
+    let mut report = |what: &str, health: Result<(String, Vec<String>)>| match health {
+        Ok((message, warnings)) => {
+            output.say(&format!("ok   {message}"));
+            for warning in &warnings {
+                output.say(&format!("look {warning}"));
+            }
+            lines.push(json!({"what": what, "ok": true, "message": message, "warnings": warnings}));
+        }
+        Err(error) => {
+            output.say(&format!("FAIL {what}: {}", error.message()));
+            if let Some(hint) = error.next_step() {
+                output.say(&format!("     {hint}"));
+            }
+            lines.push(json!({"what": what, "ok": false, "code": error.code(), "message": error.message(), "hint": error.next_step()}));
+            if worst == Exit::Done {
+                worst = Failure::from(error).exit();
+            }
+        }
+    };
+    report("model", Ok((model_line(&project), not_yet(&project))));
+    report(
+        "source",
+        project.source().and_then(|source| source.check()).map(|health| (health.message, health.warnings)),
+    );
+    report(
+        "target",
+        project
+            .target()
+            .and_then(|mut target| target.check())
+            .map(|health| (health.message, health.warnings)),
+    );
+    if let Ok(Database::Sqlite(file)) = project.database() {
+        report("disk", disk(&file));
+    }
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(name, value, from)| json!({"name": name, "value": value, "from": from.words()}))
+        .collect();
+    let next: &[&str] = if worst == Exit::Done { &["repot plan"] } else { &["repot check"] };
+    output.done(
+        json!({"type": "result", "ok": worst == Exit::Done, "settings": settings, "checks": lines}),
+        next,
+    );
+    Ok(worst)
+}
+
+fn model_line(project: &Project) -> String {
+    let collections = project.model.collections.len();
+    format!("{}: {collections} collections, {} tables", project.file, project.plan.tables.len())
+}
+
+pub(crate) fn not_yet(project: &Project) -> Vec<String> {
+    let mut lines: Vec<String> = project
+        .model
+        .not_yet()
+        .iter()
+        .map(|later| {
+            let collection = later.collection.as_deref().unwrap_or("repot");
+            format!("Not yet: {collection}, {}. {}", later.word, later.what)
+        })
+        .collect();
+    lines.dedup();
+    lines
+}
+
+/// Can the database file's folder be written?
+fn disk(file: &std::path::Path) -> Result<(String, Vec<String>)> {
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
+    let probe = folder.join(format!(".repot-check-{}", std::process::id()));
+    let written = std::fs::write(&probe, b"x").and_then(|()| std::fs::remove_file(&probe));
+    match written {
+        Ok(()) => Ok((format!("{} can be written", folder.display()), Vec::new())),
+        Err(error) => {
+            let message = format!("{} cannot be written", folder.display());
+            Err(repot_core::Error::new(repot_core::Kind::Denied, "R0113", message)
+                .cause(error)
+                .hint("Give the folder the right to be written, or set DATABASE_URL."))
+        }
+    }
+}
+
+/// A URL with its password hidden.
+pub(crate) fn hidden(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((credentials, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = credentials.split(':').next().unwrap_or_default();
+    let secret = if credentials.contains(':') { ":***" } else { "" };
+    format!("{scheme}://{user}{secret}@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hidden;
+
+    #[test]
+    fn passwords_are_hidden() {
+        assert_eq!(hidden("postgresql://app:s3:cr@et@db/app"), "postgresql://app:***@db/app");
+        assert_eq!(hidden("postgresql://app@db/app"), "postgresql://app@db/app");
+        assert_eq!(hidden("sqlite:///repot.db"), "sqlite:///repot.db");
+    }
+}

@@ -1,0 +1,165 @@
+//! `repot copy`: makes the tables, copies, proves.
+
+use std::time::Instant;
+
+use repot_core::{SystemClock, Target};
+use repot_engine::copy::{Copy as EngineCopy, Report};
+use repot_engine::verify::{Proof, Scope, Verify};
+use serde_json::json;
+
+use super::verify::{differences_json, tell_differences};
+use crate::args::{Copy, Global};
+use crate::database_url::Database;
+use crate::errors::{Exit, Failure};
+use crate::output::{Output, count, number};
+use crate::progress::Shown;
+use crate::wiring::{Project, me, options, seed};
+
+pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    if copy.dry_run {
+        return super::plan::show(&project, &copy.bounds, false, output);
+    }
+    output.hello();
+    let source = project.source()?;
+    let mut target = project.target()?;
+    let options = options(&copy.bounds);
+    let progress = Shown::new(output);
+    let began = Instant::now();
+    let report = EngineCopy {
+        source: source.as_ref(),
+        model: &project.model,
+        model_text: &project.text,
+        plan: &project.plan,
+        options: &options,
+        progress: &progress,
+        clock: &SystemClock,
+        me: me(&SystemClock),
+    }
+    .run(target.as_mut(), copy.retry)?;
+    progress.end();
+    let seconds = began.elapsed().as_secs_f64();
+    tell(&report, seconds, copy.retry, output);
+    let proof = if copy.no_verify {
+        None
+    } else {
+        let verify = Verify {
+            model: &project.model,
+            plan: &project.plan,
+            options: &options,
+            progress: &progress,
+            seed: seed(),
+        };
+        let proof = verify.run(target.as_ref(), Scope::Everything)?;
+        progress.end();
+        tell_proof(&proof, began.elapsed().as_secs_f64() - seconds, output);
+        Some(proof)
+    };
+    finish(&project, target.as_ref(), copy, &report, proof.as_ref(), output)
+}
+
+fn finish(
+    project: &Project,
+    target: &dyn Target,
+    copy: &Copy,
+    report: &Report,
+    proof: Option<&Proof>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let undo = match project.database()? {
+        Database::Sqlite(file) => format!(" Undo: rm {}", file.display()),
+        Database::Postgres(_) => String::new(),
+    };
+    output.say(&format!("Your files are untouched.{undo}"));
+    let tally = report.tally;
+    let holds = proof.is_none_or(Proof::holds);
+    let next: &[&str] = match (holds, report.aside.is_empty()) {
+        (false, _) => &["repot verify"],
+        (true, false) => &["repot explain CODE", "mend the documents set aside and run repot copy again"],
+        (true, true) => &["repot query \"select ...\"", "repot export DIR"],
+    };
+    output.done(
+        json!({
+            "type": "result",
+            "target": target.to_string(),
+            "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
+            "unmatched": tally.unmatched, "stays": tally.stays,
+            "documents": report.documents, "rows": report.rows, "bytes": report.bytes,
+            "unchanged": report.unchanged, "changed": report.changed, "removed": report.removed,
+            "busy": report.busy,
+            "set_aside_documents": aside_json(report),
+            "proved": proof.map(|proof| proof.proved),
+            "objects_checked": proof.map(|proof| proof.objects),
+            "differences": proof.map(differences_json),
+            "root": proof.map(|proof| proof.root.clone()),
+        }),
+        next,
+    );
+    Ok(match (holds, report.aside.is_empty() || copy.set_aside) {
+        (false, _) => Exit::Differences,
+        (true, false) => Exit::SetAside,
+        (true, true) => Exit::Done,
+    })
+}
+
+fn aside_json(report: &Report) -> Vec<serde_json::Value> {
+    let line = |(path, ordinal, code, reason): &(String, u32, String, String)| json!({"path": path, "document": ordinal, "code": code, "reason": reason});
+    report.aside.iter().map(line).collect()
+}
+
+fn tell(report: &Report, seconds: f64, retry: bool, output: &Output) {
+    let tally = report.tally;
+    if retry {
+        output.say(&format!(
+            "Tried what was set aside again: {} moved now.",
+            count(report.documents, "document", "documents")
+        ));
+    } else {
+        let rows = count(report.rows, "row", "rows");
+        output.say(&format!(
+            "Copied {}, {rows}   {seconds:.1} s",
+            count(report.documents, "document", "documents")
+        ));
+        let mut seen = Vec::new();
+        for (value, word) in
+            [(report.unchanged, "unchanged"), (report.changed, "changed"), (report.removed, "removed")]
+        {
+            if value > 0 {
+                seen.push(format!("{} {word}", number(value)));
+            }
+        }
+        if !seen.is_empty() {
+            output.say(&format!("  objects: {}", seen.join(", ")));
+        }
+        output.say(&format!(
+            "{} listed = {} moved + {} set aside + {} unmatched + {} stay",
+            number(tally.listed),
+            number(tally.moved),
+            number(tally.set_aside),
+            number(tally.unmatched),
+            number(tally.stays)
+        ));
+    }
+    for path in report.busy.iter().take(10) {
+        output.say(&format!("  {path} changed while it was read, or went; the next copy takes it up"));
+    }
+    if !report.aside.is_empty() {
+        output.say("Set aside, kept whole in the database:");
+        for (path, ordinal, code, reason) in report.aside.iter().take(20) {
+            let document = if *ordinal == 0 { String::new() } else { format!(" document {ordinal}") };
+            output.say(&format!("  {code}  {path}{document}: {reason}"));
+        }
+    }
+}
+
+fn tell_proof(proof: &Proof, seconds: f64, output: &Output) {
+    if proof.holds() {
+        output.say(&format!(
+            "Proved {} of {}: rebuilt from the database, each is the same, byte for byte.   {seconds:.1} s",
+            number(proof.proved),
+            number(proof.objects)
+        ));
+    } else {
+        tell_differences(proof, output);
+    }
+}

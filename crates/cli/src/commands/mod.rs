@@ -1,0 +1,33 @@
+//! One file for each command.
+
+mod check;
+mod copy;
+mod demo;
+mod explain;
+mod export;
+mod generate;
+mod init;
+mod plan;
+mod query;
+mod verify;
+
+use crate::args::{Args, Command};
+use crate::errors::{Exit, Failure};
+use crate::output::Output;
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
+    let global = &args.global;
+    match &args.command {
+        Command::Init(init) => init::run(global, init, output),
+        Command::Check => check::run(global, output),
+        Command::Plan(plan) => plan::run(global, plan, output),
+        Command::Copy(copy) => copy::run(global, copy, output),
+        Command::Verify(verify) => verify::run(global, verify, output),
+        Command::Query(query) => query::run(global, query, output),
+        Command::Export(export) => export::run(global, export, output),
+        Command::Explain(explain) => explain::run(explain, output),
+        Command::Gen(what) => generate::run(global, what, output),
+        Command::Demo(demo) => demo::run(global, demo, output),
+    }
+}

@@ -1,0 +1,151 @@
+//! `repot plan`: what a copy would do.
+
+use repot_engine::preview::{Notice, Preview, preview};
+use repot_model::sql;
+use serde_json::{Value, json};
+
+use super::check::not_yet;
+use crate::args::{Bounds, Global, Plan};
+use crate::errors::{Exit, Failure};
+use crate::output::{Output, count, number, size};
+use crate::progress::Shown;
+use crate::wiring::{Project, options};
+
+pub(crate) fn run(global: &Global, plan: &Plan, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    if plan.sql {
+        super::generate::print_sql(&project, output)?;
+        return Ok(Exit::Done);
+    }
+    show(&project, &Bounds { jobs: None, document_max: 16, batch: 4_096 }, plan.check, output)
+}
+
+/// Reads the whole source and says what a copy would do.
+pub(crate) fn show(
+    project: &Project,
+    bounds: &Bounds,
+    check: bool,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    output.hello();
+    let source = project.source()?;
+    let mut target = project.target()?;
+    let state = target.state()?;
+    let progress = Shown::new(output);
+    let found = preview(source.as_ref(), &project.model, &project.plan, &options(bounds), &progress)?;
+    progress.end();
+    let made = match &state {
+        None => format!("Create {target}"),
+        Some(state) if state.plan_hash == project.plan.hash => format!("Bring {target} in step"),
+        Some(_) => {
+            return Err(repot_core::Error::new(
+                repot_core::Kind::Unsupported,
+                "R0151",
+                format!("the model changed since {target} was made from it"),
+            )
+            .hint("Take back the change, or copy into a fresh database (the files still lead).")
+            .into());
+        }
+    };
+    output.say(&made);
+    tables(project, &found, output);
+    output.say(&format!("Leave {source} as it is."));
+    let tally = found.tally;
+    output.say(&format!(
+        "{} listed ({}) = {} moved + {} set aside + {} unmatched + {} stay",
+        number(tally.listed),
+        size(found.bytes),
+        number(tally.moved),
+        number(tally.set_aside),
+        number(tally.unmatched),
+        number(tally.stays)
+    ));
+    let later = not_yet(project);
+    if !(found.notices.is_empty() && found.unmatched.is_empty() && later.is_empty()) {
+        output.say("Look at this:");
+        notices(&found, &later, output);
+    }
+    output.done(
+        json!({
+            "type": "result",
+            "source": source.to_string(),
+            "target": target.to_string(),
+            "tables": project.plan.tables.iter().zip(&found.rows).map(|(table, rows)| json!({
+                "name": table.name, "rows": rows,
+                "indexes": table.indexes.iter().map(|index| &index.name).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "documents": found.documents,
+            "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
+            "unmatched": tally.unmatched, "stays": tally.stays,
+            "notices": found.notices.iter().map(notice_json).collect::<Vec<_>>(),
+            "unmatched_paths": found.unmatched,
+            "not_yet": later,
+        }),
+        &["repot copy"],
+    );
+    let pending = state.is_none() || tally.set_aside > 0 || tally.unmatched > 0;
+    Ok(if check && pending { Exit::Differences } else { Exit::Done })
+}
+
+fn notice_json(notice: &Notice) -> Value {
+    json!({"code": notice.code, "reason": notice.reason, "documents": notice.documents, "examples": notice.examples})
+}
+
+fn tables(project: &Project, found: &Preview, output: &Output) {
+    let widest = project.plan.tables.iter().map(|table| table.name.len()).max().unwrap_or(0);
+    for (table, &rows) in project.plan.tables.iter().zip(&found.rows) {
+        let indexes: Vec<&str> = table.indexes.iter().map(|index| index.name.as_str()).collect();
+        let indexes = if indexes.is_empty() { String::new() } else { format!("   {}", indexes.join(", ")) };
+        output.say(&format!(
+            "  + {:widest$}  {:>9} {}{indexes}",
+            table.name,
+            number(rows),
+            if rows == 1 { "row" } else { "rows" }
+        ));
+    }
+    for (name, _) in &project.plan.views {
+        output.say(&format!("    {name}  view, not made yet"));
+    }
+}
+
+fn notices(found: &Preview, later: &[String], output: &Output) {
+    for notice in &found.notices {
+        let documents = count(notice.documents, "document", "documents");
+        output.say(&format!("  {}  {documents}: {}", notice.code, notice.reason));
+        for example in &notice.examples {
+            output.say(&format!("         {example}"));
+        }
+    }
+    if !found.unmatched.is_empty() {
+        output.say(&format!(
+            "  {} no place of the model; they stay where they are:",
+            count(found.tally.unmatched, "file matches", "files match")
+        ));
+        for path in &found.unmatched {
+            output.say(&format!("         {path}"));
+        }
+    }
+    for line in later {
+        output.say(&format!("  {line}"));
+    }
+}
+
+/// The whole DDL, in the order in which it runs.
+pub(crate) fn ddl(project: &Project) -> Result<String, repot_core::Error> {
+    let dialect = project.dialect()?;
+    let tables = &project.plan.tables;
+    let mut out = Vec::new();
+    for table in tables {
+        out.push(sql::create_table(table, tables, dialect));
+    }
+    for table in tables {
+        if dialect == sql::Dialect::Postgres {
+            if table.key_is_auto {
+                out.push(sql::primary_key(table));
+            }
+            out.extend(table.foreign_keys.iter().map(|key| sql::foreign_key(table, key, tables)));
+        }
+        out.extend(table.indexes.iter().map(|index| sql::create_index(table, index)));
+    }
+    Ok(out.join(";\n\n") + ";\n")
+}

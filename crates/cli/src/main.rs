@@ -1,0 +1,23 @@
+//! The `repot` command: reads arguments and environment, wires stores to the engine, prints.
+
+mod args;
+mod commands;
+mod database_url;
+mod errors;
+mod output;
+mod progress;
+mod settings;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let output = output::Output::new(&args.global);
+    match commands::run(&args, &output) {
+        Ok(code) => code.into(),
+        Err(failure) => output.fail(&failure).into(),
+    }
+}

@@ -1,0 +1,215 @@
+//! Puts things together: the model file, the source it names, the database that is chosen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use repot_bucket::{DirectorySource, S3Config, S3Source};
+use repot_core::{Clock, Error, Kind, LockHolder, Result, Source, SystemClock, Target};
+use repot_engine::Options;
+use repot_model::language::{self, Model};
+use repot_model::plan::Plan;
+use repot_model::sql::Dialect;
+use repot_postgres::{PostgresOptions, PostgresTarget};
+use repot_sqlite::{SqliteOptions, SqliteTarget};
+
+use crate::args::{Bounds, Global};
+use crate::database_url::{self, Database};
+use crate::errors::Failure;
+use crate::settings::{Environment, Origin};
+
+/// Everything a command needs.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub directory: PathBuf,
+    pub environment: Environment,
+    /// The model file, as it is shown.
+    pub file: String,
+    pub model: Model,
+    pub text: String,
+    pub plan: Plan,
+}
+
+impl Project {
+    /// Reads and compiles the model.
+    pub(crate) fn open(global: &Global) -> Result<Self, Failure> {
+        let directory = global.dir.clone();
+        let environment = Environment::read(&directory);
+        let files = model_files(global, &directory)?;
+        let lookup = |name: &str| environment.value(name);
+        let borrowed: Vec<(&str, &str)> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let model = language::parse_files(&borrowed, &lookup).map_err(Failure::Model)?;
+        let plan = Plan::compile(&model).map_err(Failure::Model)?;
+        let text = files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+        let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
+        Ok(Self { directory, environment, file, model, text, plan })
+    }
+
+    /// The source's name and where it came from.
+    pub(crate) fn source_name(&self) -> (String, Origin) {
+        if let Some(found) = self.environment.get("REPOT_SOURCE") {
+            return found;
+        }
+        match &self.model.settings.source {
+            Some(written) => (written.value.clone(), Origin::Model),
+            None => ("./data".to_owned(), Origin::Default),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Result<Box<dyn Source>> {
+        let excluded = match self.database()? {
+            Database::Sqlite(file) => vec![file],
+            Database::Postgres(_) => Vec::new(),
+        };
+        open_source(&self.source_name().0, &self.directory, &self.environment, &excluded)
+    }
+
+    /// The database's URL and where it came from.
+    pub(crate) fn database_url(&self) -> (String, Origin) {
+        if let Some(found) = self.environment.get("DATABASE_URL") {
+            return found;
+        }
+        match &self.model.settings.target {
+            Some(written) => (written.value.clone(), Origin::Model),
+            None => ("sqlite:///repot.db".to_owned(), Origin::Default),
+        }
+    }
+
+    pub(crate) fn database(&self) -> Result<Database> {
+        database_url::parse(&self.database_url().0, &self.directory)
+    }
+
+    pub(crate) fn dialect(&self) -> Result<Dialect> {
+        Ok(match self.database()? {
+            Database::Sqlite(_) => Dialect::Sqlite,
+            Database::Postgres(_) => Dialect::Postgres,
+        })
+    }
+
+    pub(crate) fn target(&self) -> Result<Box<dyn Target>> {
+        Ok(match self.database()? {
+            Database::Sqlite(file) => Box::new(SqliteTarget::open(&file, SqliteOptions::default())?),
+            Database::Postgres(url) => Box::new(PostgresTarget::open(&url, PostgresOptions::default())?),
+        })
+    }
+
+    /// The target, which must have been copied into.
+    pub(crate) fn copied(&self) -> Result<Box<dyn Target>> {
+        let mut target = self.target()?;
+        match target.state()? {
+            None => Err(Error::new(Kind::Invalid, "R0118", format!("nothing was copied into {target} yet"))
+                .hint("Run repot copy first.")),
+            Some(state) if state.plan_hash != self.plan.hash => Err(Error::new(
+                Kind::Unsupported,
+                "R0151",
+                format!("the model changed since {target} was made from it"),
+            )
+            .hint("Take back the change, or copy into a fresh database.")),
+            Some(_) => Ok(target),
+        }
+    }
+}
+
+/// Bounds from flags.
+pub(crate) fn options(bounds: &Bounds) -> Options {
+    let mut options = Options::default();
+    if let Some(jobs) = bounds.jobs {
+        options.workers = jobs.clamp(1, 64);
+    }
+    options.batch_objects = bounds.batch.clamp(1, 1 << 20);
+    options.document_bytes_max = bounds.document_max.clamp(1, 1_024) << 20;
+    options
+}
+
+/// Who we are, for the lock.
+pub(crate) fn me(clock: &dyn Clock) -> LockHolder {
+    let host =
+        std::fs::read_to_string("/etc/hostname").map(|name| name.trim().to_owned()).unwrap_or_default();
+    LockHolder { host, pid: std::process::id(), since_ms: clock.now_ms() }
+}
+
+/// A number that cannot be foreseen, for hashes.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// The model's files: `--model`, else repot.toml, else repot/*.toml.
+fn model_files(global: &Global, directory: &Path) -> Result<Vec<(String, String)>> {
+    let read = |path: &Path, shown: String| match std::fs::read_to_string(path) {
+        Ok(text) => Ok((shown, text)),
+        Err(error) => Err(Error::new(Kind::Invalid, "R0117", format!("{shown} cannot be read")).cause(error)),
+    };
+    if let Some(file) = &global.model {
+        return Ok(vec![read(&directory.join(file), file.display().to_string())?]);
+    }
+    let single = directory.join("repot.toml");
+    if single.exists() {
+        return Ok(vec![read(&single, "repot.toml".to_owned())?]);
+    }
+    let mut several: Vec<PathBuf> = std::fs::read_dir(directory.join("repot"))
+        .map(|entries| entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect())
+        .unwrap_or_default();
+    several.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    several.sort();
+    if several.is_empty() {
+        let place = directory.display();
+        return Err(Error::new(Kind::Invalid, "R0107", format!("there is no repot.toml in {place}"))
+            .hint("Run repot init DIRECTORY, or name the model with --model."));
+    }
+    several
+        .iter()
+        .map(|path| read(path, format!("repot/{}", path.file_name().unwrap_or_default().display())))
+        .collect()
+}
+
+/// Opens a directory or `s3://bucket/prefix`. `excluded`: our own files, which are no data.
+pub(crate) fn open_source(
+    name: &str,
+    directory: &Path,
+    environment: &Environment,
+    excluded: &[PathBuf],
+) -> Result<Box<dyn Source>> {
+    if let Some(rest) = name.strip_prefix("s3://") {
+        return Ok(Box::new(S3Source::open(s3_config(rest, environment)?)?));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let source = DirectorySource::open(&directory.join(name), clock)?;
+    let mut ours: Vec<PathBuf> =
+        vec![directory.join("repot.toml"), directory.join("repot"), directory.join(".env")];
+    for file in excluded {
+        ours.push(file.clone());
+        for suffix in ["-wal", "-shm", "-journal", ".lock"] {
+            let mut beside = file.clone().into_os_string();
+            beside.push(suffix);
+            ours.push(beside.into());
+        }
+    }
+    Ok(Box::new(source.with_excluded(&ours)))
+}
+
+fn s3_config(rest: &str, environment: &Environment) -> Result<S3Config> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let first = |names: &[&str]| names.iter().find_map(|name| environment.value(name));
+    let missing = |what: &str| {
+        Error::new(Kind::Invalid, "R0103", format!("{what} for the bucket {bucket} is not set"))
+            .hint("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and R2_ACCOUNT_ID for Cloudflare R2).")
+    };
+    let r2 = environment
+        .value("R2_ACCOUNT_ID")
+        .map(|account| format!("https://{account}.r2.cloudflarestorage.com"));
+    let region = first(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    Ok(S3Config {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        // not AWS_ENDPOINT_URL_S3: beside an app that talks to Repot it may name Repot itself
+        endpoint: environment.value("REPOT_SOURCE_ENDPOINT").or(r2.clone()),
+        region: region.unwrap_or_else(|| if r2.is_some() { "auto" } else { "us-east-1" }.to_owned()),
+        access_key: first(&["AWS_ACCESS_KEY_ID", "R2_ACCESS_KEY_ID"])
+            .ok_or_else(|| missing("the access key"))?,
+        secret_key: first(&["AWS_SECRET_ACCESS_KEY", "R2_SECRET_ACCESS_KEY"])
+            .ok_or_else(|| missing("the secret key"))?,
+        session_token: environment.value("AWS_SESSION_TOKEN"),
+        ..S3Config::default()
+    })
+}

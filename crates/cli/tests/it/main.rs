@@ -1,0 +1,14 @@
+//! The `repot` command, run as a user runs it: on the sample apps, on real data, on both databases.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod apps;
+mod commands;
+mod crash;
+mod incremental;
+mod laid_over;
+mod lossless;
+mod project;
+mod proof;
+mod real_data;
+mod s3;
