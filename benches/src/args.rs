@@ -1,0 +1,86 @@
+//! What the command line may say.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::corpus::Kind;
+use crate::target::Engine;
+
+/// Benchmarks of Repot against the limit of the machine.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Copy, proof, repeated copy and export beside the limit, on SQLite and PostgreSQL.
+    Copy(CopyArguments),
+    /// Write one corpus and stop.
+    Generate {
+        /// Which.
+        kind: Kind,
+        /// How many conversations or dramas.
+        size: usize,
+        /// Below this directory.
+        directory: PathBuf,
+    },
+    /// One run of the limit, in a process of its own.
+    #[command(hide = true)]
+    Limit {
+        /// Which corpus.
+        kind: Kind,
+        /// Where it is.
+        source: PathBuf,
+        /// A PostgreSQL URL, or the path of a SQLite file to make.
+        target: String,
+        /// Threads that read, scan and split.
+        threads: usize,
+    },
+    /// The bare listing: path, size and time of every file, sorted.
+    #[command(hide = true)]
+    List {
+        /// Of this directory.
+        source: PathBuf,
+    },
+}
+
+/// Settings of `copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    /// Corpora of so many conversations; 0: none.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    pub(crate) conversations: Vec<usize>,
+    /// Corpora of so many dramas; 0: none.
+    #[arg(long, value_delimiter = ',', default_value = "5000")]
+    pub(crate) dramas: Vec<usize>,
+    /// Runs of each step; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub(crate) runs: u16,
+    /// Only this database.
+    #[arg(long)]
+    pub(crate) only: Option<Engine>,
+    /// Only the limit, not Repot.
+    #[arg(long)]
+    pub(crate) limit_only: bool,
+    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
+    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
+    pub(crate) url: Option<String>,
+    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
+    #[arg(long)]
+    pub(crate) directory: Option<PathBuf>,
+    /// The `repot` to measure, instead of building this workspace's.
+    #[arg(long)]
+    pub(crate) repot: Option<PathBuf>,
+    /// Threads of the limit that read, scan and split [default: as many as cores].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// JSON instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
