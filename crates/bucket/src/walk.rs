@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use repot_core::{Listed, Object, Result, path_text};
-use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::fs::{AtFlags, Dir, FileType, fstat, statat};
 use rustix::io::Errno;
 
 use crate::beneath::{Beneath, kind, modified_ns, size};
@@ -43,6 +43,10 @@ impl<'s> Walk<'s> {
     /// Begins at the root; fails when that cannot be read.
     pub(crate) fn new(beneath: &'s Beneath, excluded: Arc<HashSet<String>>) -> Result<Self, Errno> {
         let mut walk = Self { beneath, excluded, levels: Vec::new(), trouble: None };
+        // a removed directory reads as an empty one, as if everything in it had been deleted
+        if fstat(beneath.root())?.st_nlink == 0 {
+            return Err(Errno::NOENT);
+        }
         let entries = walk.entries("")?;
         walk.levels.push(Level { prefix: String::new(), entries });
         Ok(walk)
@@ -117,7 +121,7 @@ impl Iterator for Walk<'_> {
             }
             match found {
                 Found::Folder => self.enter(path),
-                Found::Skipped(reason) => return Some(Ok(Listed::Skipped { path, reason })),
+                Found::Skipped(reason) => return Some(Ok(Listed::Skipped { path, reason, hides: false })),
                 Found::File { size, modified_ns } => {
                     return Some(Ok(Listed::Object(Object { path, size, modified_ns, etag: None })));
                 }
@@ -128,7 +132,11 @@ impl Iterator for Walk<'_> {
 
 /// A slash stays behind its path: what is in it comes later in the order, and is unknown, not gone.
 fn unreadable(prefix: String, error: Errno) -> Listed {
-    Listed::Skipped { path: prefix, reason: format!("the folder cannot be read: {}", explain(error)) }
+    Listed::Skipped {
+        path: prefix,
+        reason: format!("the folder cannot be read: {}", explain(error)),
+        hides: true,
+    }
 }
 
 /// The operating system's words for an error.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use repot_core::{Result, Source};
 use repot_engine::Progress;
 use serde_json::json;
 
@@ -36,6 +37,18 @@ impl<'o> Shown<'o> {
         }
     }
 
+    /// Counts the objects first, so that a bar knows how many there will be.
+    pub(crate) fn count(&self, source: &dyn Source) -> Result<()> {
+        self.step("listing");
+        let mut objects = 0;
+        for entry in source.list()? {
+            entry?;
+            objects += 1;
+        }
+        self.total(objects);
+        Ok(())
+    }
+
     /// Takes the bar away.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,9 +65,15 @@ impl Progress for Shown<'_> {
         state.began = Instant::now();
         if self.output.draws() {
             let bar = state.bar.take().unwrap_or_else(ProgressBar::new_spinner);
+            let template = match state.total {
+                Some(total) if what == "copying" => {
+                    bar.set_length(total);
+                    "{msg} [{bar:30}] {percent} %  {elapsed}  {eta} left"
+                }
+                _ => "{spinner} {msg}",
+            };
             bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
             );
             bar.set_message(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
@@ -72,6 +91,7 @@ impl Progress for Shown<'_> {
         let rows_text = if rows > 0 { format!(", {} rows", number(rows)) } else { String::new() };
         let text = format!("{}: {}{of} objects{rows_text}", state.step, number(objects));
         if let Some(bar) = &state.bar {
+            bar.set_position(objects);
             bar.set_message(text);
         } else if state.told.elapsed() >= LINE_EVERY {
             state.told = Instant::now();

@@ -93,6 +93,18 @@ impl Project {
         })
     }
 
+    /// Bounds from flags. A bucket is read by more threads than there are cores, which mostly wait for it.
+    pub(crate) fn options(&self, bounds: &Bounds) -> Options {
+        let bucket = self.source_name().0.starts_with("s3://");
+        let workers = if bucket { 8 } else { Options::default().workers };
+        Options {
+            workers: bounds.jobs.unwrap_or(workers).clamp(1, 64),
+            batch_objects: bounds.batch.clamp(1, 1 << 20),
+            document_bytes_max: bounds.document_max.clamp(1, 1_024) << 20,
+            ..Options::default()
+        }
+    }
+
     /// The target, which must have been copied into.
     pub(crate) fn copied(&self) -> Result<Box<dyn Target>> {
         let mut target = self.target()?;
@@ -110,15 +122,9 @@ impl Project {
     }
 }
 
-/// Bounds from flags.
-pub(crate) fn options(bounds: &Bounds) -> Options {
-    let mut options = Options::default();
-    if let Some(jobs) = bounds.jobs {
-        options.workers = jobs.clamp(1, 64);
-    }
-    options.batch_objects = bounds.batch.clamp(1, 1 << 20);
-    options.document_bytes_max = bounds.document_max.clamp(1, 1_024) << 20;
-    options
+/// A path as it is shown: without `./` in front of it twice.
+fn under(directory: &Path, name: &str) -> PathBuf {
+    if directory == Path::new(".") { PathBuf::from(name) } else { directory.join(name) }
 }
 
 /// Who we are, for the lock.
@@ -174,7 +180,7 @@ pub(crate) fn open_source(
         return Ok(Box::new(S3Source::open(s3_config(rest, environment)?)?));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let source = DirectorySource::open(&directory.join(name), clock)?;
+    let source = DirectorySource::open(&under(directory, name), clock)?;
     let mut ours: Vec<PathBuf> =
         vec![directory.join("repot.toml"), directory.join("repot"), directory.join(".env")];
     for file in excluded {

@@ -41,6 +41,9 @@ pub enum Listed {
         path: String,
         /// Why: lower case, no full stop.
         reason: String,
+        /// It is a folder (the path ends with `/`) that could not be read: what was in it before may be there
+        /// all the same, and must not be taken for gone.
+        hides: bool,
     },
 }
 

@@ -74,7 +74,7 @@ pub fn preview(
     for entry in source.list()? {
         match entry? {
             Listed::Object(object) => looker.object(source, &object.path)?,
-            Listed::Skipped { path, reason } => {
+            Listed::Skipped { path, reason, .. } => {
                 looker.preview.tally.count(repot_core::Status::Unmatched);
                 looker.notice("R0205", &reason, &path);
             }

@@ -26,6 +26,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Of an error document or page: far more than any has.
 const ANSWER_MAX: usize = 16 << 20;
 const MESSAGE_MAX: usize = 300;
+/// What is shorter is no secret of a real server, and would turn up in any text.
+const SECRET_MIN: usize = 8;
 
 /// Talks to one bucket.
 pub(crate) struct Client {
@@ -313,7 +315,7 @@ impl Client {
     fn plain(&self, text: &str) -> String {
         let secrets = [Some(&self.credential.secret_key), self.credential.token.as_ref()];
         let mut text = text.to_owned();
-        for secret in secrets.into_iter().flatten().filter(|secret| !secret.is_empty()) {
+        for secret in secrets.into_iter().flatten().filter(|secret| secret.len() >= SECRET_MIN) {
             text = text.replace(secret.as_str(), "***");
         }
         text.chars()

@@ -81,11 +81,11 @@ impl<'s> Listing<'s> {
         };
         let path = path_text::encode(inside.as_bytes());
         if let Some(reason) = unaddressable(&entry.key) {
-            return Ok(Some(Listed::Skipped { path, reason: reason.to_owned() }));
+            return Ok(Some(Listed::Skipped { path, reason: reason.to_owned(), hides: false }));
         }
         if entry.size == 0 && (inside.is_empty() || inside.ends_with('/')) {
             let reason = "the marker of a folder".to_owned();
-            return Ok((!inside.is_empty()).then_some(Listed::Skipped { path, reason }));
+            return Ok((!inside.is_empty()).then_some(Listed::Skipped { path, reason, hides: false }));
         }
         Ok(Some(Listed::Object(Object {
             path,

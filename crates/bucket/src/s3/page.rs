@@ -21,8 +21,11 @@ pub(crate) struct Entry {
     pub etag: Option<String>,
 }
 
-/// Name and text of each element without children, and the names of those above it, in order.
-fn leaves(xml: &[u8], each: &mut dyn FnMut(&[String], String) -> Result<(), String>) -> Result<(), String> {
+/// Takes the names down to an element, and its text where it has no children.
+type Each<'e> = &'e mut dyn FnMut(&[String], Option<String>) -> Result<(), String>;
+
+/// Gives each element at its end: the names down to it, and its text where it has no children.
+fn elements(xml: &[u8], each: Each<'_>) -> Result<(), String> {
     let mut reader = Reader::from_reader(xml);
     let mut path: Vec<String> = Vec::new();
     let mut text = String::new();
@@ -37,7 +40,7 @@ fn leaves(xml: &[u8], each: &mut dyn FnMut(&[String], String) -> Result<(), Stri
             }
             Event::Empty(start) => {
                 path.push(String::from_utf8_lossy(start.local_name().as_ref()).into_owned());
-                each(&path, String::new())?;
+                each(&path, Some(String::new()))?;
                 path.pop();
             }
             Event::Text(found) => text.push_str(&found.decode().map_err(|error| broken(&error))?),
@@ -56,9 +59,7 @@ fn leaves(xml: &[u8], each: &mut dyn FnMut(&[String], String) -> Result<(), Stri
                 });
             }
             Event::End(_) => {
-                if is_leaf {
-                    each(&path, std::mem::take(&mut text))?;
-                }
+                each(&path, is_leaf.then(|| std::mem::take(&mut text)))?;
                 is_leaf = false;
                 path.pop();
             }
@@ -73,41 +74,34 @@ impl Page {
     /// Reads a page.
     pub(crate) fn parse(xml: &[u8]) -> Result<Self, String> {
         let mut page = Self::default();
-        let mut sizes = 0;
+        // key and size as found; servers differ in the order of an entry's elements
+        let (mut entry, mut found) = (Entry::default(), (false, false));
         let (mut url_encoded, mut is_listing) = (false, false);
-        leaves(xml, &mut |path, text| {
+        elements(xml, &mut |path, text| {
+            let text = text.unwrap_or_default();
             let names: Vec<&str> = path.iter().map(String::as_str).collect();
             is_listing |= names.first() == Some(&"ListBucketResult");
             match names.as_slice() {
                 [_, "IsTruncated"] => page.is_truncated = text.trim() == "true",
                 [_, "NextContinuationToken"] => page.token = Some(text).filter(|token| !token.is_empty()),
                 [_, "EncodingType"] => url_encoded = text.trim() == "url",
-                [_, "Contents", "Key"] => {
-                    page.entries.push(Entry { key: text, ..Entry::default() });
+                [_, "Contents", "Key"] => (entry.key, found.0) = (text, true),
+                [_, "Contents", "Size"] => {
+                    entry.size =
+                        text.trim().parse().map_err(|_wrong| format!("the size {text} is no number"))?;
+                    found.1 = true;
                 }
-                [_, "Contents", field] => {
-                    // servers that put another element before the key are not known
-                    let Some(entry) = page.entries.last_mut() else {
-                        return Err("a listed object begins without its key".to_owned());
-                    };
-                    match *field {
-                        "Size" => {
-                            entry.size = text
-                                .trim()
-                                .parse()
-                                .map_err(|_wrong| format!("the size {text} is no number"))?;
-                            sizes += 1;
-                        }
-                        "ETag" => entry.etag = plain_etag(&text),
-                        "LastModified" => entry.modified_ns = time_ns(text.trim())?,
-                        _ => {}
-                    }
+                [_, "Contents", "ETag"] => entry.etag = plain_etag(&text),
+                [_, "Contents", "LastModified"] => entry.modified_ns = time_ns(text.trim())?,
+                [_, "Contents"] if std::mem::take(&mut found) == (true, true) => {
+                    page.entries.push(std::mem::take(&mut entry));
                 }
+                [_, "Contents"] => return Err("a listed object has no key or no size".to_owned()),
                 _ => {}
             }
             Ok(())
         })?;
-        if !is_listing || page.entries.len() != sizes {
+        if !is_listing {
             return Err("the answer is no listing".to_owned());
         }
         if url_encoded {
@@ -123,10 +117,10 @@ impl Page {
 pub(crate) fn error_of(xml: &[u8]) -> (String, String) {
     let (mut code, mut message) = (String::new(), String::new());
     // what was read before the XML broke is used; a proxy's page in HTML is no error document at all
-    let _broken = leaves(xml, &mut |path, text| {
+    let _broken = elements(xml, &mut |path, text| {
         match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["Error", "Code"] => code = text,
-            ["Error", "Message"] => message = text,
+            ["Error", "Code"] => code = text.unwrap_or_default(),
+            ["Error", "Message"] => message = text.unwrap_or_default(),
             _ => {}
         }
         Ok(())
@@ -175,8 +169,8 @@ mod tests {
         let xml = br#"<?xml version="1.0" encoding="UTF-8"?>
             <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><Prefix/>
             <IsTruncated>true</IsTruncated><NextContinuationToken>t&amp;1</NextContinuationToken>
-            <Contents><Key> a&amp;b&lt;&#13;&#x1F600; </Key><LastModified>2024-05-06T07:08:09.123Z</LastModified>
-            <ETag>&quot;00ff&quot;</ETag><Size>12</Size><Owner><ID>x</ID></Owner></Contents></ListBucketResult>"#;
+            <Contents><ETag>&quot;00ff&quot;</ETag><Key> a&amp;b&lt;&#13;&#x1F600; </Key>
+            <LastModified>2024-05-06T07:08:09.123Z</LastModified><Size>12</Size><Owner><ID>x</ID></Owner></Contents></ListBucketResult>"#;
         let page = Page::parse(xml).expect("a page");
         assert!(page.is_truncated && page.token.as_deref() == Some("t&1"));
         let entry = Entry {

@@ -95,7 +95,7 @@ fn disk(file: &std::path::Path) -> Result<(String, Vec<String>)> {
     let probe = folder.join(format!(".repot-check-{}", std::process::id()));
     let written = std::fs::write(&probe, b"x").and_then(|()| std::fs::remove_file(&probe));
     match written {
-        Ok(()) => Ok((format!("{} can be written", folder.display()), Vec::new())),
+        Ok(()) => Ok(space(folder)),
         Err(error) => {
             let message = format!("{} cannot be written", folder.display());
             Err(repot_core::Error::new(repot_core::Kind::Denied, "R0113", message)
@@ -103,6 +103,18 @@ fn disk(file: &std::path::Path) -> Result<(String, Vec<String>)> {
                 .hint("Give the folder the right to be written, or set DATABASE_URL."))
         }
     }
+}
+
+/// How much room there is, with a warning below a tenth.
+fn space(folder: &std::path::Path) -> (String, Vec<String>) {
+    let shown = folder.display();
+    let Ok(found) = rustix::fs::statvfs(folder) else {
+        return (format!("{shown} can be written"), Vec::new());
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let all = found.f_blocks.saturating_mul(found.f_frsize);
+    let tight = (free < all / 10).then(|| format!("Less than a tenth of the disk of {shown} is free."));
+    (format!("{shown} can be written, {} free", crate::output::size(free)), tight.into_iter().collect())
 }
 
 /// A URL with its password hidden.

@@ -13,7 +13,7 @@ use crate::database_url::Database;
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, count, number};
 use crate::progress::Shown;
-use crate::wiring::{Project, me, options, seed};
+use crate::wiring::{Project, me, seed};
 
 pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
@@ -23,8 +23,11 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     output.hello();
     let source = project.source()?;
     let mut target = project.target()?;
-    let options = options(&copy.bounds);
+    let options = project.options(&copy.bounds);
     let progress = Shown::new(output);
+    if output.draws() {
+        progress.count(source.as_ref())?;
+    }
     let began = Instant::now();
     let report = EngineCopy {
         source: source.as_ref(),
@@ -67,7 +70,7 @@ fn finish(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let undo = match project.database()? {
-        Database::Sqlite(file) => format!(" Undo: rm {}", file.display()),
+        Database::Sqlite(file) => format!(" Undo: rm {}*", file.display()),
         Database::Postgres(_) => String::new(),
     };
     output.say(&format!("Your files are untouched.{undo}"));

@@ -8,7 +8,7 @@ use crate::args::{Export, Global};
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, count, number, size};
 use crate::progress::Shown;
-use crate::wiring::{Project, options, seed};
+use crate::wiring::{Project, seed};
 
 pub(crate) fn run(global: &Global, export: &Export, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
@@ -20,7 +20,7 @@ pub(crate) fn run(global: &Global, export: &Export, output: &Output) -> Result<E
     )?;
     output.hello();
     let progress = Shown::new(output);
-    let options = options(&export.bounds);
+    let options = project.options(&export.bounds);
     let engine = EngineExport {
         model: &project.model,
         plan: &project.plan,

@@ -9,7 +9,7 @@ use crate::args::{Bounds, Global, Plan};
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, count, number, size};
 use crate::progress::Shown;
-use crate::wiring::{Project, options};
+use crate::wiring::Project;
 
 pub(crate) fn run(global: &Global, plan: &Plan, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
@@ -32,7 +32,7 @@ pub(crate) fn show(
     let mut target = project.target()?;
     let state = target.state()?;
     let progress = Shown::new(output);
-    let found = preview(source.as_ref(), &project.model, &project.plan, &options(bounds), &progress)?;
+    let found = preview(source.as_ref(), &project.model, &project.plan, &project.options(bounds), &progress)?;
     progress.end();
     let made = match &state {
         None => format!("Create {target}"),

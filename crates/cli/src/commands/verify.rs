@@ -13,7 +13,7 @@ use crate::args::{Global, Verify};
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, number};
 use crate::progress::Shown;
-use crate::wiring::{Project, options, seed};
+use crate::wiring::{Project, seed};
 
 /// Set-aside documents that a certificate names.
 const ASIDE: usize = 1_000_000;
@@ -24,7 +24,7 @@ pub(crate) fn run(global: &Global, verify: &Verify, output: &Output) -> Result<E
     let target = project.copied()?;
     output.hello();
     let progress = Shown::new(output);
-    let options = options(&verify.bounds);
+    let options = project.options(&verify.bounds);
     let engine = EngineVerify {
         model: &project.model,
         plan: &project.plan,

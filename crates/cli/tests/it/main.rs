@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod apps;
+mod certificate;
 mod commands;
 mod crash;
+mod docs;
 mod incremental;
 mod laid_over;
 mod lossless;

@@ -69,6 +69,7 @@ impl Lister<'_> {
         let mut stored =
             Stored { reader: Some(reader), page: Vec::new().into_iter(), after: None, head: None };
         let mut last: Option<String> = None;
+        let mut hidden: Option<String> = None;
         for entry in self.copy.source.list()? {
             if self.stop.load(Ordering::Relaxed) || !out.open {
                 break;
@@ -85,14 +86,13 @@ impl Lister<'_> {
             last = Some(entry.path().to_owned());
             loop {
                 match stored.peek()?.map(|head| head.record.path.as_str().cmp(entry.path())) {
-                    Some(Order::Less) => out.push(stored.take().map(Task::Remove), 0),
-                    Some(Order::Equal) => {
-                        let before = stored.take();
+                    Some(Order::Less) => gone(&mut stored, hidden.as_deref(), out, &mut report),
+                    order => {
+                        let before = order.filter(|order| order.is_eq()).and_then(|_| stored.take());
+                        if let Listed::Skipped { path, hides: true, .. } = &entry {
+                            hidden = Some(path.clone());
+                        }
                         self.entry(entry, before, out, &mut report);
-                        break;
-                    }
-                    Some(Order::Greater) | None => {
-                        self.entry(entry, None, out, &mut report);
                         break;
                     }
                 }
@@ -100,7 +100,7 @@ impl Lister<'_> {
         }
         if !self.stop.load(Ordering::Relaxed) && out.open {
             while stored.peek()?.is_some() {
-                out.push(stored.take().map(Task::Remove), 0);
+                gone(&mut stored, hidden.as_deref(), out, &mut report);
             }
         }
         Ok(report)
@@ -115,7 +115,7 @@ impl Lister<'_> {
     ) {
         let (object, skipped) = match entry {
             Listed::Object(object) => (object, None),
-            Listed::Skipped { path, reason } => {
+            Listed::Skipped { path, reason, .. } => {
                 (Object { path, size: 0, modified_ns: 0, etag: None }, Some(("R0205".to_owned(), reason)))
             }
         };
@@ -140,6 +140,16 @@ impl Lister<'_> {
             (None, Route::Unmatched) => Task::Record(object, Status::Unmatched, None, before),
         };
         out.push(Some(task), 0);
+    }
+}
+
+/// The next stored object is not in the listing: it is gone, unless it is below a folder that could not be read.
+fn gone(stored: &mut Stored, hidden: Option<&str>, out: &mut Jobs<'_>, report: &mut ListReport) {
+    let Some(object) = stored.take() else { return };
+    if hidden.is_some_and(|folder| object.record.path.starts_with(folder)) {
+        report.unchanged += 1;
+    } else {
+        out.push(Some(Task::Remove(object)), 0);
     }
 }
 

@@ -14,6 +14,8 @@ use crate::text::Dictionaries;
 
 /// Violations and retries taken up at once.
 const AT_ONCE: usize = 2_000;
+/// Documents tried again in one round.
+const RETRIED: usize = 50_000;
 /// Reasons that can pass without the document changing.
 const MAY_PASS: [&str; 2] = ["R0203", "R0305"];
 
@@ -129,10 +131,10 @@ pub(crate) fn refused(
         let mut reader = target.reader()?;
         let mut paths: Vec<String> = Vec::new();
         for code in MAY_PASS {
-            paths.extend(reader.set_aside(Some(code), AT_ONCE)?.into_iter().map(|aside| aside.0));
+            paths.extend(reader.set_aside(Some(code), RETRIED)?.into_iter().map(|aside| aside.0));
         }
         if all {
-            paths.extend(reader.set_aside(None, AT_ONCE)?.into_iter().map(|aside| aside.0));
+            paths.extend(reader.set_aside(None, RETRIED)?.into_iter().map(|aside| aside.0));
         }
         paths.sort();
         paths.dedup();

@@ -47,6 +47,45 @@ struct Compiler<'m> {
     problems: Vec<Problem>,
 }
 
+/// A column to be added.
+#[derive(Clone)]
+struct New<'f> {
+    field: &'f Field,
+    name: String,
+    kind: ColumnKind,
+    words: Vec<String>,
+    path: Option<Vec<String>>,
+    required: bool,
+}
+
+impl New<'_> {
+    /// Adds it to both sides; gives its index.
+    fn add(self, table: &mut Table, program: &mut TableProgram) -> usize {
+        let default = self.field.default.as_ref();
+        let filled = default.and_then(|default| match default {
+            DefaultValue::Constant(text) => constant(text, self.kind),
+            _ => None,
+        });
+        table.columns.push(Column {
+            name: self.name.clone(),
+            kind: self.kind,
+            nullable: !self.required,
+            default: default.and_then(|default| sql_default(default, self.kind)),
+            words: self.words.clone(),
+        });
+        program.columns.push(ColumnProgram {
+            name: self.name,
+            kind: self.kind,
+            required: self.required,
+            key: self.field.key,
+            default: filled,
+            words: self.words,
+            path: self.path,
+        });
+        table.columns.len() - 1
+    }
+}
+
 impl<'m> Compiler<'m> {
     fn new(model: &'m Model) -> Self {
         let order = table_order(model);
@@ -121,78 +160,39 @@ impl<'m> Compiler<'m> {
         table: &mut Table,
         program: &mut TableProgram,
     ) {
-        let name = field.name.clone();
         let parent = self.is_parent_reference(collection, field);
         let entry = entry_fields(collection).contains(&field.name);
         let path = self.document_path(field, parent, entry);
-        let mut add = |name: String,
-                       kind: ColumnKind,
-                       words: Vec<String>,
-                       path: Option<Vec<String>>,
-                       required: bool| {
-            let default = field.default.as_ref().and_then(|default| match default {
-                DefaultValue::Constant(text) => constant(text, kind),
-                _ => None,
-            });
-            table.columns.push(Column {
-                name: name.clone(),
-                kind,
-                nullable: !required,
-                default: field.default.as_ref().and_then(|default| sql_default(default, kind)),
-                words: words.clone(),
-            });
-            program.columns.push(ColumnProgram {
-                name,
-                kind,
-                required,
-                key: field.key,
-                default,
-                words,
-                path,
-            });
-            table.columns.len() - 1
-        };
         let timed =
             matches!(field.default, Some(DefaultValue::Now | DefaultValue::NowOnWrite | DefaultValue::Today));
         let made = field.auto && !field.key && !matches!(field.kind, FieldKind::Ref(_));
-        let required = !(field.optional || timed || made);
-        let column = match &field.kind {
-            FieldKind::Scalar(scalar) => add(name, column_kind(*scalar), Vec::new(), path, required),
-            FieldKind::List(scalar) => add(name, list_kind(*scalar), Vec::new(), path, required),
-            FieldKind::Enum(words) => add(name, ColumnKind::Text(None), words.clone(), path, required),
-            FieldKind::Body(Body::Text) => add(name, ColumnKind::Text(None), Vec::new(), None, false),
-            FieldKind::Body(Body::Bytes) => add(name, ColumnKind::Bytes, Vec::new(), None, true),
-            FieldKind::Body(Body::Json) => add(name, ColumnKind::Json, Vec::new(), None, true),
+        let plain = New {
+            field,
+            name: field.name.clone(),
+            kind: ColumnKind::Json,
+            words: Vec::new(),
+            path,
+            required: !(field.optional || timed || made),
+        };
+        let new = match &field.kind {
+            FieldKind::Scalar(scalar) => New { kind: column_kind(*scalar), ..plain },
+            FieldKind::List(scalar) => New { kind: list_kind(*scalar), ..plain },
+            FieldKind::Enum(words) => New { kind: ColumnKind::Text(None), words: words.clone(), ..plain },
+            FieldKind::Body(Body::Text) => New { kind: ColumnKind::Text(None), required: false, ..plain },
+            FieldKind::Body(Body::Bytes) => New { kind: ColumnKind::Bytes, required: true, ..plain },
+            FieldKind::Body(Body::Json) => New { required: true, ..plain },
             FieldKind::Position => {
-                let at = add(name, ColumnKind::Int, Vec::new(), None, !position_may_lack(collection));
-                table.position = Some(at);
-                at
+                table.position = Some(table.columns.len());
+                New { kind: ColumnKind::Int, required: !position_may_lack(collection), ..plain }
             }
             FieldKind::Ref(targets) => {
-                let Some(kind) = referring_kind(self.model, targets, 0) else {
-                    self.problem(
-                        "R0131",
-                        field.span,
-                        format!("{}.{name} refers to a collection without a single key", collection.name),
-                        "Give that collection one key field.",
-                    );
-                    return;
-                };
-                if targets.len() > 1 {
-                    let beside = |suffix: &str| path.is_some().then(|| vec![format!("{name}_{suffix}")]);
-                    add(
-                        format!("{name}_type"),
-                        ColumnKind::Text(None),
-                        targets.clone(),
-                        beside("type"),
-                        required,
-                    );
-                    add(format!("{name}_id"), kind, Vec::new(), beside("id"), required)
-                } else {
-                    add(name, kind, Vec::new(), path, required)
+                match self.reference(collection, field, targets, plain, (table, program)) {
+                    Some(new) => new,
+                    None => return,
                 }
             }
         };
+        let column = new.add(table, program);
         if field.key {
             table.key.push(column);
             if field.auto && !matches!(field.kind, FieldKind::Ref(_)) {
@@ -206,6 +206,40 @@ impl<'m> Compiler<'m> {
             let key = self.foreign_key(collection, field, column, other);
             table.foreign_keys.push(key);
         }
+    }
+
+    /// The column of a reference; a polymorphic one has the column with the other's name before it.
+    fn reference<'f>(
+        &mut self,
+        collection: &Collection,
+        field: &'f Field,
+        targets: &[String],
+        plain: New<'f>,
+        (table, program): (&mut Table, &mut TableProgram),
+    ) -> Option<New<'f>> {
+        let name = &field.name;
+        let Some(kind) = referring_kind(self.model, targets, 0) else {
+            self.problem(
+                "R0131",
+                field.span,
+                format!("{}.{name} refers to a collection without a single key", collection.name),
+                "Give that collection one key field.",
+            );
+            return None;
+        };
+        if targets.len() < 2 {
+            return Some(New { kind, ..plain });
+        }
+        let beside = |suffix: &str| plain.path.is_some().then(|| vec![format!("{name}_{suffix}")]);
+        let of_type = New {
+            name: format!("{name}_type"),
+            kind: ColumnKind::Text(None),
+            words: targets.to_vec(),
+            path: beside("type"),
+            ..plain.clone()
+        };
+        of_type.add(table, program);
+        Some(New { name: format!("{name}_id"), kind, path: beside("id"), ..plain })
     }
 
     /// The constraint for a column that refers to table number `other`.

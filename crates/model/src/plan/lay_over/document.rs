@@ -26,8 +26,8 @@ pub(super) struct Layer<'a> {
     by_node: HashMap<(usize, u32), usize>,
     /// The row and slot that hold each row of the document.
     homes: HashMap<usize, (usize, usize)>,
-    /// The rows of the database in the order of their lists.
-    order: Vec<usize>,
+    /// For each row of the database its number in the order of the lists.
+    ranks: Vec<usize>,
     /// Where each row of the database came to stand.
     pub(super) spots: Vec<Spot>,
     /// What cannot be written.
@@ -45,6 +45,10 @@ impl<'a> Layer<'a> {
     ) -> Self {
         let rows = expected.members.iter().zip(nodes).enumerate();
         let by_node = rows.map(|(at, (member, node))| ((member.table, *node), at)).collect();
+        let mut ranks = vec![0; actual.members.len()];
+        for (rank, row) in in_order(plan, actual).into_iter().enumerate() {
+            ranks[row] = rank;
+        }
         let mut layer = Self {
             plan,
             text,
@@ -54,7 +58,7 @@ impl<'a> Layer<'a> {
             nodes,
             by_node,
             homes: HashMap::new(),
-            order: in_order(plan, actual),
+            ranks,
             spots: vec![Spot::Nowhere; actual.members.len()],
             notes: Vec::new(),
         };
@@ -79,6 +83,17 @@ impl<'a> Layer<'a> {
         }
     }
 
+    /// A row's number in the order of the lists.
+    pub(super) fn rank(&self, row: usize) -> usize {
+        self.ranks[row]
+    }
+
+    /// The row stands in `container` as the document is.
+    pub(super) fn stands_in(&self, row: usize, container: Value<'_>) -> bool {
+        let node = self.pairs.of_actual[row].map(|row| self.nodes[row]);
+        node.is_some_and(|node| (container.index()..container.node().next).contains(&node))
+    }
+
     /// The row of the document that `value` gave as an element of `slot`.
     pub(super) fn row_at(&self, slot: &Slot<'_>, value: Value<'_>) -> Option<usize> {
         self.by_node.get(&(slot.child.table, value.index())).copied()
@@ -101,7 +116,9 @@ impl<'a> Layer<'a> {
                 self.replace(actual, column, self.nodes[expected], text, patch);
             }
         } else {
-            self.apply(actual, expected, captures, patch);
+            let fixed: Vec<usize> =
+                captures.iter().copied().chain(root.path_references.iter().map(|path| path.column)).collect();
+            self.apply(actual, expected, &fixed, patch);
         }
         for at in 0..self.spots.len() {
             if self.spots[at] == Spot::Nowhere {
@@ -168,12 +185,11 @@ impl<'a> Layer<'a> {
         let link =
             |parent: &crate::plan::Parent| parent.column == column || parent.type_column == Some(column);
         let program = &self.plan.programs[number];
-        let listed = table.position == Some(column) && !table.parents.is_empty();
         let of_map = |slot: &Slot<'_>| {
             slot.child.table == number
                 && (slot.key_column() == Some(column) || slot.key_columns().contains(&column))
         };
-        listed
+        table.position == Some(column)
             || program.auto_key == Some(column)
             || table.parents.iter().any(link)
             || table
@@ -254,9 +270,10 @@ impl<'a> Layer<'a> {
             }
             self.choose(row, &all) == Some(number)
         };
-        let children: std::collections::HashSet<usize> = member.children.iter().copied().collect();
-        let rows = self.order.iter().copied().filter(|row| children.contains(row));
-        rows.filter(|&row| self.actual.members[row].table == slot.child.table && fits(row)).collect()
+        let mut rows: Vec<usize> = member.children.clone();
+        rows.retain(|&row| self.actual.members[row].table == slot.child.table && fits(row));
+        rows.sort_by_key(|&row| self.ranks[row]);
+        rows
     }
 
     /// The slot for a row that has none yet: a list for one with a position, a map for one with a key.

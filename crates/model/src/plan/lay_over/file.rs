@@ -60,7 +60,8 @@ impl Splitter<'_> {
     /// document itself among them: the document is deleted.
     ///
     /// Split again, the result gives those rows, whenever there are no notes, but for what follows from the
-    /// place: positions count from 0 without gaps, and keys that Repot makes.
+    /// place: positions count from 0 without gaps, and keys that Repot makes. JSON columns are compared by what
+    /// they say: white space and escapes in them are the file's.
     ///
     /// # Errors
     /// The misfit of a document that has rows but does not give any.
@@ -124,7 +125,7 @@ impl Splitter<'_> {
                 match body_bytes(self.plan, root.table, column, rows) {
                     None => outcome.deleted = true,
                     Some(Cell::Text(text)) if body == Body::Text => {
-                        draft.bytes = text.into_owned().into_bytes()
+                        draft.bytes = text.into_owned().into_bytes();
                     }
                     Some(Cell::Bytes(bytes)) if body == Body::Bytes => draft.bytes = bytes.into_owned(),
                     // null stands for bytes that are no text

@@ -1,5 +1,7 @@
 //! The lists and maps of a document: which elements come, go, move and stay.
 
+use std::collections::{HashMap, HashSet};
+
 use repot_json::edit::quote;
 use repot_json::{Kind, Value};
 
@@ -36,7 +38,10 @@ impl Layer<'_> {
         let mut rest = Vec::new();
         for &row in rows {
             let keys = self.keys(slot, row);
-            match containers.iter().position(|container| container.keys == keys) {
+            let fits = |container: &Container<'_>| container.keys == keys;
+            // keys that no column can say are equal as cells: a row stays in the one it is in
+            let own = containers.iter().position(|at| fits(at) && self.stands_in(row, at.value));
+            match own.or_else(|| containers.iter().position(fits)) {
                 Some(at) => groups[at].push(row),
                 None => rest.push(row),
             }
@@ -107,7 +112,8 @@ impl Layer<'_> {
 
     fn list(&mut self, slot: &Slot<'_>, list: &Container<'_>, rows: &[usize], patch: &mut Patch<'_>) {
         let elements: Vec<Value<'_>> = list.value.elements().collect();
-        let mut numbers = std::collections::HashMap::new();
+        let mut numbers = HashMap::new();
+        let here: HashSet<usize> = rows.iter().copied().collect();
         let mut items = Vec::new();
         for (number, element) in elements.iter().enumerate() {
             match self.row_at(slot, *element).map(|row| self.pairs.of_expected[row]) {
@@ -117,7 +123,7 @@ impl Layer<'_> {
                     number: Some(number),
                     row: None,
                 }),
-                Some(Some(row)) if rows.contains(&row) => {
+                Some(Some(row)) if here.contains(&row) => {
                     numbers.insert(row, number);
                 }
                 Some(_) => patch.remove(element.index()),
@@ -170,33 +176,35 @@ impl Layer<'_> {
     fn map(&mut self, slot: &Slot<'_>, map: &Container<'_>, rows: &[usize], patch: &mut Patch<'_>) {
         let Some(column) = slot.key_column() else { return };
         let described = &self.plan.programs[slot.child.table].columns[column];
-        let mut open: Vec<usize> = Vec::new();
+        let here: HashSet<usize> = rows.iter().copied().collect();
+        // of two rows with one key the second has no place
+        let mut open: HashMap<Vec<u8>, usize> = HashMap::new();
         for &row in rows {
-            let key = &self.actual.members[row].cells[column];
-            // of two rows with one key the second has no place
-            if open.iter().all(|&other| self.actual.members[other].cells[column] != *key) {
-                open.push(row);
-            }
+            open.entry(self.key_bytes(row, column)).or_insert(row);
         }
         for (key, value) in entries(map.value) {
-            let cell = word(key, described);
+            let word = word(key, described);
+            let mut cell = Vec::new();
+            word.encode(&mut cell);
+            let wanted = if word == Cell::Null { None } else { open.remove(&cell) };
             let own = self.row_at(slot, value).map(|row| self.pairs.of_expected[row]);
-            let wanted = open.iter().position(|&row| self.actual.members[row].cells[column] == cell);
-            match (wanted, own) {
-                (Some(at), own) => {
-                    let row = open.remove(at);
-                    self.spots[row] = Spot::Unlisted;
-                    if own == Some(Some(row)) {
-                        self.keep(row, patch);
-                    } else {
-                        let text = self.element(row);
-                        patch.replace(value.index(), &text);
-                    }
-                }
-                (None, None) => {}
-                (None, Some(_)) => remove_entry(map.value, key, patch),
+            // its own row first: keys that no column can say are equal as cells
+            let stays =
+                own.flatten().filter(|row| here.contains(row) && self.key_bytes(*row, column) == cell);
+            if let Some(row) = stays {
+                self.spots[row] = Spot::Unlisted;
+                self.keep(row, patch);
+            } else if let Some(row) = wanted {
+                self.spots[row] = Spot::Unlisted;
+                let text = self.element(row);
+                patch.replace(value.index(), &text);
+            } else if own.is_some() {
+                remove_entry(map.value, key, patch);
             }
         }
+        let mut open: Vec<usize> =
+            open.into_values().filter(|&row| self.spots[row] == Spot::Nowhere).collect();
+        open.sort_unstable_by_key(|&row| self.rank(row));
         for row in open {
             if let Some(key) = spell::key(&self.actual.members[row].cells[column]) {
                 self.spots[row] = Spot::Unlisted;
@@ -204,6 +212,12 @@ impl Layer<'_> {
                 patch.grow(map.value.index(), &[key], text);
             }
         }
+    }
+
+    fn key_bytes(&self, row: usize, column: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.actual.members[row].cells[column].encode(&mut out);
+        out
     }
 }
 

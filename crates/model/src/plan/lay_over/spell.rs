@@ -46,7 +46,7 @@ pub(super) fn canonical(json: &str) -> String {
             // where a container ends tells it from others with the same values
             Kind::Array | Kind::Object => out.push_str(&format!("{:?}{}", value.kind(), value.node().next)),
             Kind::String | Kind::Key => {
-                out.push_str(&value.as_str().map_or_else(|| value.raw().to_owned(), |text| quote(&text)))
+                out.push_str(&value.as_str().map_or_else(|| value.raw().to_owned(), |text| quote(&text)));
             }
             Kind::Null | Kind::False | Kind::True | Kind::Number => out.push_str(value.raw()),
         }

@@ -1,0 +1,9 @@
+//! The sources and the sink over real directories, a test server and a server that lies.
+
+#![expect(clippy::panic, reason = "helpers of tests fail by panicking")]
+
+mod changing;
+mod export;
+mod lab;
+mod lies;
+mod tree;

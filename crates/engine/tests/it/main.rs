@@ -1,0 +1,6 @@
+//! The engine over a source that does what the test says, and SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod busy;
+mod scripted;
