@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use repot_core::{SystemClock, Target};
-use repot_engine::copy::{Copy as EngineCopy, Report};
+use repot_engine::copy::{Copy as EngineCopy, PROOF, Report};
 use repot_engine::verify::{Proof, Scope, Verify};
 use serde_json::json;
 
@@ -43,22 +43,66 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     progress.end();
     let seconds = began.elapsed().as_secs_f64();
     tell(&report, seconds, copy.retry, output);
-    let proof = if copy.no_verify {
-        None
-    } else {
-        let verify = Verify {
-            model: &project.model,
-            plan: &project.plan,
-            options: &options,
-            progress: &progress,
-            seed: seed(),
-        };
-        let proof = verify.run(target.as_ref(), Scope::Everything)?;
-        progress.end();
-        tell_proof(&proof, began.elapsed().as_secs_f64() - seconds, output);
-        Some(proof)
+    let known = if report.wrote { None } else { target.reader()?.meta(PROOF)? };
+    let proof = match known.as_deref().map(Known::read) {
+        _ if copy.no_verify => Proven::Not,
+        Some(Some(known)) => Proven::Before(known),
+        _ => {
+            let verify = Verify {
+                model: &project.model,
+                plan: &project.plan,
+                options: &options,
+                progress: &progress,
+                seed: seed(),
+            };
+            let proof = verify.run(target.as_ref(), Scope::Everything)?;
+            progress.end();
+            if proof.holds() {
+                target.set_meta(PROOF, Some(&Known::of(&proof).write()))?;
+            }
+            tell_proof(&proof, began.elapsed().as_secs_f64() - seconds, output);
+            Proven::Now(proof)
+        }
     };
-    finish(&project, target.as_ref(), copy, &report, proof.as_ref(), output)
+    if matches!(proof, Proven::Before(_)) {
+        output.say("Nothing changed since the last proof; repot verify proves it again.");
+    }
+    finish(&project, target.as_ref(), copy, &report, &proof, output)
+}
+
+/// What is known of the proof.
+#[derive(Debug)]
+enum Proven {
+    /// It was left out.
+    Not,
+    /// Nothing was written since it was made.
+    Before(Known),
+    /// It was made just now.
+    Now(Proof),
+}
+
+/// What is kept of a proof that held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    root: String,
+    proved: u64,
+    objects: u64,
+}
+
+impl Known {
+    fn of(proof: &Proof) -> Self {
+        Self { root: proof.root.clone(), proved: proof.proved, objects: proof.objects }
+    }
+
+    fn write(&self) -> String {
+        format!("{} {} {}", self.root, self.proved, self.objects)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let root = words.next()?.to_owned();
+        Some(Self { root, proved: words.next()?.parse().ok()?, objects: words.next()?.parse().ok()? })
+    }
 }
 
 fn finish(
@@ -66,7 +110,7 @@ fn finish(
     target: &dyn Target,
     copy: &Copy,
     report: &Report,
-    proof: Option<&Proof>,
+    proof: &Proven,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let undo = match project.database()? {
@@ -75,7 +119,12 @@ fn finish(
     };
     output.say(&format!("Your files are untouched.{undo}"));
     let tally = report.tally;
-    let holds = proof.is_none_or(Proof::holds);
+    let (known, differences) = match proof {
+        Proven::Not => (None, None),
+        Proven::Before(known) => (Some(known.clone()), Some(Vec::new())),
+        Proven::Now(proof) => (Some(Known::of(proof)), Some(differences_json(proof))),
+    };
+    let holds = !matches!(proof, Proven::Now(proof) if !proof.holds());
     let next: &[&str] = match (holds, report.aside.is_empty()) {
         (false, _) => &["repot verify"],
         (true, false) => &["repot explain CODE", "mend the documents set aside and run repot copy again"],
@@ -91,10 +140,10 @@ fn finish(
             "unchanged": report.unchanged, "changed": report.changed, "removed": report.removed,
             "busy": report.busy,
             "set_aside_documents": aside_json(report),
-            "proved": proof.map(|proof| proof.proved),
-            "objects_checked": proof.map(|proof| proof.objects),
-            "differences": proof.map(differences_json),
-            "root": proof.map(|proof| proof.root.clone()),
+            "proved": known.as_ref().map(|known| known.proved),
+            "objects_checked": known.as_ref().map(|known| known.objects),
+            "differences": differences,
+            "root": known.as_ref().map(|known| &known.root),
         }),
         next,
     );

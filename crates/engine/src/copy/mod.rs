@@ -7,4 +7,4 @@ mod run;
 mod worker;
 mod writer;
 
-pub use run::{ASIDE_SHOWN, Copy, Report};
+pub use run::{ASIDE_SHOWN, Copy, PROOF, Report};

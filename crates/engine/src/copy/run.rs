@@ -39,6 +39,10 @@ pub struct Report {
     pub wrote: bool,
 }
 
+/// Name of the value of ours that holds the root hash of the last proof; it goes before anything is written, so
+/// while it is there nothing was copied since.
+pub const PROOF: &str = "proof";
+
 /// How many set-aside documents and unmatched objects a report names.
 pub const ASIDE_SHOWN: usize = 100;
 
@@ -82,7 +86,9 @@ impl Copy<'_> {
         };
         retry::finish(self, target, &routes, &dictionaries, &mut report)?;
         retry::refused(self, target, &routes, &dictionaries, &mut report, only_aside)?;
-        target.set_meta("copied_ms", Some(&self.clock.now_ms().to_string()))?;
+        if report.wrote {
+            target.set_meta("copied_ms", Some(&self.clock.now_ms().to_string()))?;
+        }
         let mut reader = target.reader()?;
         report.aside = reader.set_aside(None, ASIDE_SHOWN)?;
         report.tally = Tally::of(&reader.count_objects()?);

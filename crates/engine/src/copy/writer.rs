@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use repot_core::{Batch, Item, Object, Piece, ReadError, Result, Target};
 
 use super::worker::{Done, Made};
-use super::{Copy, Report};
+use super::{Copy, PROOF, Report};
 use crate::budget::Budget;
 use crate::prepare::Preparer;
 use crate::route::Routes;
@@ -130,8 +130,11 @@ impl<'a> Writer<'a> {
         let mut batch = std::mem::take(&mut self.batch);
         if !batch.items.is_empty() {
             batch.dictionaries = self.dictionaries.take_made();
+            if !self.report.wrote {
+                target.set_meta(PROOF, None)?;
+                self.report.wrote = true;
+            }
             let refused = target.load(self.copy.plan, batch)?.refused;
-            self.report.wrote = true;
             self.report.documents = self.report.documents.saturating_sub(refused.len() as u64);
         }
         self.budget.give_back(std::mem::take(&mut self.batch_weight));
@@ -151,6 +154,7 @@ pub(crate) fn apply(
     if items.is_empty() {
         return Ok(HashSet::new());
     }
+    target.set_meta(PROOF, None)?;
     let batch = Batch { items, dictionaries: dictionaries.take_made() };
     let refused = target.load(copy.plan, batch)?.refused;
     Ok(refused.into_iter().map(|refusal| (refusal.path, refusal.ordinal)).collect())
