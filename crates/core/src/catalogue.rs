@@ -168,7 +168,7 @@ pub const CATALOGUE: &[Entry] = &[
         "R0305",
         "Refers to nothing",
         "A reference names a document that is not there (or was set aside itself). The document is kept whole.",
-        "Bring the missing document, or write the reference with `?`, or as plain text. The next copy tries again.",
+        "Bring the missing document; the next copy tries again. Or give the field a plain type (such as `text?`) instead of the reference.",
     ),
     entry(
         "R0306",

@@ -27,10 +27,10 @@ pub struct SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
-            write_cache_bytes: 32 << 20,
+            write_cache_bytes: 64 << 20,
             read_cache_bytes: 4 << 20,
             busy_timeout_ms: 10_000,
-            log_bytes: 32 << 20,
+            log_bytes: 256 << 20,
             page_bytes: 4_096,
         }
     }

@@ -65,7 +65,7 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         }
     };
     if matches!(proof, Proven::Before(_)) {
-        output.say("Nothing changed since the last proof; repot verify proves it again.");
+        output.say("Nothing was copied since the last proof; repot verify proves it again.");
     }
     finish(&project, target.as_ref(), copy, &report, &proof, output)
 }

@@ -104,7 +104,7 @@ fn tables(project: &Project, found: &Preview, output: &Output) {
         ));
     }
     for (name, _) in &project.plan.views {
-        output.say(&format!("    {name}  view, not made yet"));
+        output.say(&format!("    {name}  view"));
     }
 }
 

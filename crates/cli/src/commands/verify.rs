@@ -52,8 +52,11 @@ pub(crate) fn run(global: &Global, verify: &Verify, output: &Output) -> Result<E
     } else {
         Exit::Done
     };
-    let next: &[&str] =
-        if proof.holds() { &["repot export DIR"] } else { &["repot explain R0803", "repot copy"] };
+    let next: &[&str] = if proof.holds() {
+        &["repot export DIR"]
+    } else {
+        &["repot export DIR (it writes changes made with SQL into the files)", "repot explain R0803"]
+    };
     let tally = proof.tally;
     output.done(
         json!({

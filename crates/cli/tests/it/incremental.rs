@@ -155,6 +155,9 @@ fn large_files_are_kept_in_pieces() {
         assert!(ran.result()["set_aside_documents"].to_string().contains("R0213"), "{}", ran.out);
         project.run(&["export", "back"]).expect(0);
         repot_testkit::assert_same_trees(&project.path("data"), &project.path("back"));
+        let taken = project.run(&["copy", "--json", "--document-max", "12"]).expect(0).result();
+        assert_eq!(numbers(&taken, &["set_aside", "changed"]), [0, 1], "{taken}");
+        project.run(&["verify"]).expect(0);
         project.folder.write("data/notes/large.json", br#"{"id": "large", "title": "small"}"#);
         project.run(&["copy"]).expect(0);
         assert_eq!(project.ask("select count(*) from repot_pieces"), "0");

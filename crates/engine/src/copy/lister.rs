@@ -124,7 +124,9 @@ impl Lister<'_> {
             let same = object.same_state(record.size, record.modified_ns, record.etag.as_deref());
             let as_before =
                 skipped.is_some() == record.reason.as_ref().is_some_and(|reason| reason.0 == "R0205");
-            if same && as_before {
+            let fits_now = record.reason.as_ref().is_some_and(|reason| reason.0 == "R0213")
+                && record.size <= self.copy.options.document_bytes_max;
+            if same && as_before && !fits_now {
                 report.unchanged += 1;
                 return;
             }
