@@ -13,6 +13,7 @@ mod encode;
 mod error;
 mod finish;
 mod indexes;
+mod left;
 mod load;
 mod lock;
 mod numeric;

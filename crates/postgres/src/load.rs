@@ -44,7 +44,8 @@ impl Writer {
     async fn apply(&mut self, plan: &Plan, batch: &Batch, units: &[Unit]) -> Result<(String, LoadReport)> {
         let number = self.begin().await?;
         match self.apply_plainly(plan, batch, units).await {
-            Ok(()) => return Ok((number, LoadReport::default())),
+            Ok(Some(report)) => return Ok((number, report)),
+            Ok(None) => self.rollback().await,
             Err(failure) => {
                 self.rollback().await;
                 if !matches!(&failure, Failure::Server(_, error) if error.as_db_error().is_some_and(is_refusal))
@@ -63,22 +64,34 @@ impl Writer {
         }
     }
 
-    async fn apply_plainly(&mut self, plan: &Plan, batch: &Batch, units: &[Unit]) -> Result<(), Failure> {
+    /// `None`: documents of the batch refer to what it deletes, so more care is needed.
+    async fn apply_plainly(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        units: &[Unit],
+    ) -> Result<Option<LoadReport>, Failure> {
         self.client()
             .batch_execute("set constraints all deferred")
             .await
             .map_err(Failure::server("load a batch"))?;
-        self.prepare_records(batch).await?;
-        self.delete_rows(plan, batch).await?;
+        // first, so that what no longer refers to a row is not taken along when the row goes
         let updates: Vec<_> = updates(batch).collect();
         self.update_rows(plan, batch, &updates).await?;
+        let left = self.leave_behind(plan, batch).await?;
+        if !left.units.is_empty() {
+            return Ok(None);
+        }
+        self.prepare_records(batch).await?;
+        self.delete_rows(plan, batch).await?;
         self.insert_rows(plan, batch, units).await?;
         let first = self.object_numbers(batch.items.len()).await?;
         self.put_records(batch, first, &Refused::new()).await?;
         self.client()
             .batch_execute("set constraints all immediate")
             .await
-            .map_err(Failure::server("load a batch"))
+            .map_err(Failure::server("load a batch"))?;
+        Ok(Some(LoadReport { refused: left.aside }))
     }
 
     /// Inserts the rows of these documents.

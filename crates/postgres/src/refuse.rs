@@ -45,10 +45,12 @@ impl Writer {
     ) -> Result<LoadReport, Failure> {
         self.say("set constraints all deferred").await?;
         let former = self.former_keys(batch).await?;
+        let left = self.leave_behind(plan, batch).await?;
         self.prepare_records(batch).await?;
         self.delete_rows(plan, batch).await?;
         let changed: Vec<ChangedRow> = updates(batch).collect();
-        let mut dangling = Refused::new();
+        let mut dangling: Refused =
+            left.units.into_iter().map(|(unit, reason)| (unit, ("R0305", reason))).collect();
         let refused = loop {
             self.say("savepoint round").await?;
             let mut refused = dangling.clone();
@@ -79,7 +81,7 @@ impl Writer {
             code,
             reason: reason.clone(),
         };
-        Ok(LoadReport { refused: refused.iter().map(report).collect() })
+        Ok(LoadReport { refused: left.aside.into_iter().chain(refused.iter().map(report)).collect() })
     }
 
     async fn say(&self, sql: &str) -> Result<(), Failure> {
@@ -210,7 +212,12 @@ impl Writer {
     }
 
     /// Deletes all rows of a document.
-    async fn delete_document(&mut self, plan: &Plan, root: usize, key: &str) -> Result<(), Failure> {
+    pub(crate) async fn delete_document(
+        &mut self,
+        plan: &Plan,
+        root: usize,
+        key: &str,
+    ) -> Result<(), Failure> {
         for table in (0..plan.tables.len()).rev() {
             for chain in chains(plan, table).iter().filter(|chain| chain.root() == root) {
                 let Some((place, parts)) = key_condition(&plan.tables[root], key, &chain.root_alias()) else {
@@ -326,7 +333,7 @@ impl Writer {
     }
 
     /// Names of the references that the database enforces by now.
-    async fn enforced(&self) -> Result<BTreeSet<String>, Failure> {
+    pub(crate) async fn enforced(&self) -> Result<BTreeSet<String>, Failure> {
         let rows = self
             .client()
             .query_typed(

@@ -143,6 +143,68 @@ fn the_first_of_two_equal_keys_wins() {
     }
 }
 
+/// Whatever the reference says of deletes, a copy takes no rows of documents that are still there.
+#[test]
+fn what_referred_to_a_document_that_went_is_set_aside_whole() {
+    for rule in ["", " cascade", "? set null"] {
+        let model = MODEL.replace("owner = \"-> people?\"", &format!("owner = \"-> people{rule}\""));
+        for database in databases() {
+            let data: &[(&str, &[u8])] = &[
+                ("notes/a.json", NOTE_A),
+                ("notes/b.json", br#"{"id": "b", "title": "other", "owner": "q"}"#),
+                ("people/p.json", br#"{"id":"p","name":"Pia"}"#),
+                ("people/q.json", br#"{"id":"q","name":"Quin"}"#),
+            ];
+            let project = Project::with(database, &model, data);
+            project.run(&["copy"]).expect(0);
+            // one goes; the other only gets another name
+            std::fs::remove_file(project.path("data/people/p.json")).unwrap();
+            let result = project.run(&["copy", "--json"]).expect(3).result();
+            assert_eq!(numbers(&result, &["moved", "set_aside"]), [2, 1], "{rule}: {result}");
+            assert_eq!(project.ask("select count(*) from marks"), "0");
+            project.run(&["verify"]).expect(3);
+            project.folder.write("data/people/p.json", br#"{"id":"p","name":"Pia"}"#);
+            project.run(&["copy"]).expect(0);
+            assert_eq!(project.ask("select count(*) from marks"), "2");
+            project.run(&["verify"]).expect(0);
+            project.run(&["export", "back"]).expect(0);
+            repot_testkit::assert_same_trees(&project.path("data"), &project.path("back"));
+        }
+    }
+}
+
+#[test]
+fn a_renamed_file_keeps_what_refers_to_it() {
+    for rule in ["?", " cascade", "? set null"] {
+        let model = MODEL
+            .replace("people/{id}.json", "people/{file}.json")
+            .replace("name = \"text\"", "name = \"text\"\nfile = \"text\"")
+            .replace("owner = \"-> people?\"", &format!("owner = \"-> people{rule}\""));
+        for database in databases() {
+            let data: &[(&str, &[u8])] =
+                &[("notes/a.json", NOTE_A), ("people/m.json", br#"{"id":"p","name":"Pia"}"#)];
+            let project = Project::with(database, &model, data);
+            project.run(&["copy"]).expect(0);
+            for (from, to) in [("m", "a"), ("a", "z")] {
+                std::fs::rename(
+                    project.path(&format!("data/people/{from}.json")),
+                    project.path(&format!("data/people/{to}.json")),
+                )
+                .unwrap();
+                let result = project.run(&["copy", "--json"]).expect(0).result();
+                assert_eq!(
+                    numbers(&result, &["moved", "set_aside", "removed"]),
+                    [2, 0, 1],
+                    "{rule}: {result}"
+                );
+                assert_eq!(project.ask("select owner from notes"), "p");
+                assert_eq!(project.ask("select file from people"), to);
+                project.run(&["verify"]).expect(0);
+            }
+        }
+    }
+}
+
 #[test]
 fn large_files_are_kept_in_pieces() {
     for database in databases() {

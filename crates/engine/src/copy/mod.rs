@@ -2,6 +2,7 @@
 //! itself: an object's record is written in the transaction of its rows, so the next run goes on from there.
 
 mod lister;
+mod moves;
 mod retry;
 mod run;
 mod worker;

@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use repot_core::{Batch, Item, Object, Piece, ReadError, Result, Target};
 
+use super::moves::join_moves;
 use super::worker::{Done, Made};
 use super::{Copy, PROOF, Report};
 use crate::budget::Budget;
@@ -129,6 +130,7 @@ impl<'a> Writer<'a> {
     fn flush(&mut self, target: &mut dyn Target) -> Result<()> {
         let mut batch = std::mem::take(&mut self.batch);
         if !batch.items.is_empty() {
+            join_moves(self.copy.plan, &mut batch.items);
             batch.dictionaries = self.dictionaries.take_made();
             if !self.report.wrote {
                 target.set_meta(PROOF, None)?;
