@@ -9,7 +9,7 @@ use crate::random::Random;
 
 const CONVERSATIONS_PER_USER: usize = 25;
 
-const MODELS: [&str; 4] = ["openai/gpt-4o", "anthropic/claude-sonnet", "google/gemini-pro", "x-ai/grok"];
+const MODELS: [&str; 4] = ["north/large", "harbor/mini", "quill/medium", "fern/small"];
 
 pub(super) fn write(size: usize, random: &mut Random, writer: &mut Writer) -> Result<()> {
     let mut user = String::new();
