@@ -20,6 +20,10 @@ const POOLER_WAIT: Duration = Duration::from_secs(3);
 /// Rounds of the question whether sessions are shared: other clients of a pooler may hide it in one of them.
 const POOLER_ROUNDS: usize = 3;
 
+/// How often, and how long between, a holder's name is looked for.
+const NAMED_TRIES: usize = 40;
+const NAMED_WAIT: Duration = Duration::from_millis(50);
+
 /// The lock while it is held.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -77,29 +81,47 @@ pub(crate) async fn take(address: &Address, me: &LockHolder) -> Result<Held> {
         return Err(locked(holder(client).await));
     }
     let backend = row.get(0);
-    let token = record(client, me).await.map_err(|error| failed(what, error))?;
+    let token = record(client, me, backend).await.map_err(|error| failed(what, error))?;
     Ok(Held { connection, backend, token })
 }
 
-async fn record(client: &Client, me: &LockHolder) -> Result<i64, tokio_postgres::Error> {
+async fn record(client: &Client, me: &LockHolder, backend: i32) -> Result<i64, tokio_postgres::Error> {
     client
         .batch_execute(
             "create table if not exists repot_lock (one boolean primary key default true check (one), \
-             token bigint not null, host text not null, pid bigint not null, since_ms bigint not null)",
+             token bigint not null, host text not null, pid bigint not null, since_ms bigint not null, backend int not null)",
         )
         .await?;
     let row = client
         .query_typed_one(
-            "insert into repot_lock (token, host, pid, since_ms) values (1, $1, $2, $3) on conflict (one) do update \
-             set token = repot_lock.token + 1, host = excluded.host, pid = excluded.pid, since_ms = excluded.since_ms returning token",
-            &[(&me.host, Type::TEXT), (&i64::from(me.pid), Type::INT8), (&me.since_ms, Type::INT8)],
+            "insert into repot_lock (token, host, pid, since_ms, backend) values (1, $1, $2, $3, $4) on conflict (one) do update \
+             set token = repot_lock.token + 1, host = excluded.host, pid = excluded.pid, since_ms = excluded.since_ms, backend = excluded.backend returning token",
+            &[
+                (&me.host, Type::TEXT),
+                (&i64::from(me.pid), Type::INT8),
+                (&me.since_ms, Type::INT8),
+                (&backend, Type::INT4),
+            ],
         )
         .await?;
     Ok(row.get(0))
 }
 
+/// Who holds the lock. It writes its name a moment after it took the lock, so a short wait may be needed.
 async fn holder(client: &Client) -> Option<LockHolder> {
-    let row = client.query_typed_opt("select host, pid, since_ms from repot_lock", &[]).await.ok()??;
+    for _ in 0..NAMED_TRIES {
+        if let Some(found) = named(client).await {
+            return Some(found);
+        }
+        tokio::time::sleep(NAMED_WAIT).await;
+    }
+    None
+}
+
+async fn named(client: &Client) -> Option<LockHolder> {
+    let sql = "select host, pid, since_ms from repot_lock where backend in \
+               (select pid from pg_locks where locktype = 'advisory' and classid = $1::int8::oid and granted)";
+    let row = client.query_typed_opt(sql, &[(&i64::from(LOCK_CLASS), Type::INT8)]).await.ok()??;
     Some(LockHolder {
         host: row.get(0),
         pid: u32::try_from(row.get::<_, i64>(1)).unwrap_or(0),

@@ -6,9 +6,14 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use repot_core::{Error, Kind, LockHolder, Result};
 use repot_model::plan::time::time_text;
+
+/// How often, and how long between, a holder's name is looked for.
+const NAMED_TRIES: usize = 20;
+const NAMED_WAIT: Duration = Duration::from_millis(50);
 
 /// Takes the lock for the database at `path`.
 pub(crate) fn take(path: &Path, me: &LockHolder) -> Result<File> {
@@ -24,9 +29,7 @@ pub(crate) fn take(path: &Path, me: &LockHolder) -> Result<File> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            // the holder may be writing its name just now; then the message goes without it
-            let named = file.read_to_string(&mut text).ok().and_then(|_| parse(&text));
+            let named = named(&mut file);
             let holder = named.as_ref().map_or_else(
                 || "another Repot".to_owned(),
                 |holder| format!("another Repot (pid {} on {})", holder.pid, holder.host),
@@ -80,6 +83,19 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(real);
     name.push(".lock");
     PathBuf::from(name)
+}
+
+/// Who holds the lock. It writes its name a moment after it took the lock, so a short wait may be needed.
+fn named(file: &mut File) -> Option<LockHolder> {
+    for _ in 0..NAMED_TRIES {
+        let mut text = String::new();
+        let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+        if let Some(found) = read.ok().and_then(|_| parse(&text)) {
+            return Some(found);
+        }
+        std::thread::sleep(NAMED_WAIT);
+    }
+    None
 }
 
 fn parse(text: &str) -> Option<LockHolder> {

@@ -45,6 +45,7 @@ sets! {
     compat_small: "compat/bcd-small",
     dramas_bucket: "dramas/bucket",
     dramas_native: "dramas/native",
+    everything_as_one_tree: ".",
     i18n: "i18n/tmp",
     media_api: "media/api",
     media_library: "media/library",
