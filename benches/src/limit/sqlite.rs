@@ -24,8 +24,8 @@ const BATCHES_WAITING: usize = 4;
 pub(super) fn run(kind: Kind, source: &Path, database: &Path, plan: &Plan, threads: usize) -> Result<u64> {
     let connection = Connection::open(database).context("making the database")?;
     connection.execute_batch(
-        "pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = off;
-         pragma cache_size = -32768; pragma wal_autocheckpoint = 8192; pragma threads = 2;",
+        "pragma journal_mode = truncate; pragma synchronous = off; pragma foreign_keys = off;
+         pragma cache_size = -32768; pragma threads = 2;",
     )?;
     for table in &plan.tables {
         connection.execute_batch(&create_table(table, &plan.tables, Dialect::Sqlite))?;
@@ -51,7 +51,6 @@ pub(super) fn run(kind: Kind, source: &Path, database: &Path, plan: &Plan, threa
             connection.execute_batch(&create_index(table, index))?;
         }
     }
-    connection.execute_batch("pragma wal_checkpoint(truncate)")?;
     Ok(rows)
 }
 

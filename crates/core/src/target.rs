@@ -130,10 +130,14 @@ pub struct Item {
 /// Objects applied in one transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// In path order.
+    /// In the order in which they were prepared.
     pub items: Vec<Item>,
     /// New dictionaries that the items use: id, collection, bytes.
     pub dictionaries: Vec<(i64, String, Vec<u8>)>,
+    /// Of two documents that cannot both be rows (same key, same unique value) the one first by path stays, also
+    /// where the other one is stored already: that one is set aside and named in the report. For targets that
+    /// say [`Target::clusters_by_key`]; their first load is not in order of the path.
+    pub first_by_path: bool,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -251,6 +255,9 @@ pub trait Target: Debug + Display + Send {
     /// # Errors
     /// When it cannot be read.
     fn state(&mut self) -> Result<Option<State>>;
+
+    /// Whether a table's rows lie in the order of its key, so that loading them in that order is cheaper.
+    fn clusters_by_key(&self) -> bool;
 
     /// Which of these table names exist already (compared as the database compares them).
     ///

@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let batch = Batch {
             items: (first..(first + BATCH).min(documents)).map(item).collect(),
             dictionaries: Vec::new(),
+            ..Batch::default()
         };
         rows += batch.items.iter().map(|item| item.rows.len()).sum::<usize>();
         let start = Instant::now();

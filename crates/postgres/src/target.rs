@@ -119,6 +119,10 @@ impl Target for PostgresTarget {
         })
     }
 
+    fn clusters_by_key(&self) -> bool {
+        false
+    }
+
     fn existing_tables(&mut self, names: &[&str]) -> Result<Vec<String>> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         self.run(|mut writer| async move {

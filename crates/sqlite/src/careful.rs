@@ -11,7 +11,7 @@ use repot_model::row::RowBuffer;
 
 use crate::error::{fail, failed, refusal};
 use crate::load::{RowWriter, dictionaries, index_holders};
-use crate::records::{Records, Refused};
+use crate::records::{self, Records, Refused};
 use crate::references::References;
 use crate::rows::{Access, holders, key_cells, pick};
 use crate::schema::begin;
@@ -44,7 +44,8 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
         for (table, row) in waiting.iter().flat_map(|document| &document.rows) {
             references.arrived(*table, row);
         }
-        put_in(access, waiting, &mut writer, &mut refused)?;
+        let room = batch.first_by_path.then_some(&mut references);
+        put_in(access, waiting, &mut writer, &mut refused, room)?;
         let mut records = Records::new(access.connection)?;
         for item in &batch.items {
             records.put(item, &refused)?;
@@ -175,6 +176,7 @@ fn put_in(
     mut waiting: Vec<Waiting<'_>>,
     writer: &mut RowWriter<'_>,
     refused: &mut Refused,
+    mut room: Option<&mut References<'_>>,
 ) -> Result<()> {
     let savepoint = |sql: &str| {
         let done = access.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(()));
@@ -182,7 +184,7 @@ fn put_in(
     };
     loop {
         let before = waiting.len();
-        let mut left = Vec::new();
+        let (mut left, mut again) = (Vec::new(), Vec::new());
         for document in waiting {
             savepoint("savepoint document")?;
             let failure = document
@@ -195,16 +197,59 @@ fn put_in(
                     return Err(fail(&format!("write to the table {name}"), error));
                 };
                 savepoint("rollback to document")?;
-                refused.insert((document.path.to_owned(), document.ordinal), reason);
-                left.push(document);
+                if reason.0 == "R0203"
+                    && let Some(references) = &mut room
+                    && make_room(
+                        access,
+                        &document,
+                        &reason,
+                        (&mut *writer, &mut *refused, &mut **references),
+                    )?
+                {
+                    again.push(document);
+                } else {
+                    refused.insert((document.path.to_owned(), document.ordinal), reason);
+                    left.push(document);
+                }
             } else {
                 refused.remove(&(document.path.to_owned(), document.ordinal));
             }
             savepoint("release document")?;
         }
-        if left.is_empty() || left.len() == before {
+        if again.is_empty() && (left.is_empty() || left.len() == before) {
             return Ok(());
         }
         waiting = left;
+        waiting.extend(again);
     }
+}
+
+/// Sets those documents aside that hold a key or unique value of this one, if all of them come later by path;
+/// `false`, and nothing is changed, when something else is in the way.
+fn make_room(
+    access: Access<'_>,
+    document: &Waiting<'_>,
+    reason: &(&'static str, String),
+    (writer, refused, references): (&mut RowWriter<'_>, &mut Refused, &mut References<'_>),
+) -> Result<bool> {
+    let mut holders: Vec<(usize, Vec<u8>)> = Vec::new();
+    for (table, row) in &document.rows {
+        for taken in access.holding(*table, row)? {
+            let Some(holder) = access.climb(*table, &taken)? else { return Ok(false) };
+            if !holders.contains(&holder) {
+                holders.push(holder);
+            }
+        }
+    }
+    for (root, key) in &holders {
+        let collection = &access.plan.tables[*root].name;
+        match records::find(access.connection, collection, &key_text(key))? {
+            Some((path, ordinal)) if (path.as_str(), ordinal) > (document.path, document.ordinal) => {}
+            _ => return Ok(false),
+        }
+    }
+    for (root, key) in &holders {
+        references.take_away(*root, key, (reason.0, &reason.1), (&mut *writer, &mut *refused))?;
+    }
+    Ok(!holders.is_empty())
 }

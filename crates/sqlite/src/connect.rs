@@ -27,7 +27,7 @@ pub struct SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         Self {
-            write_cache_bytes: 64 << 20,
+            write_cache_bytes: 16 << 20,
             read_cache_bytes: 4 << 20,
             busy_timeout_ms: 10_000,
             log_bytes: 256 << 20,

@@ -94,6 +94,7 @@ pub(crate) struct Records<'c> {
     drop_pieces: CachedStatement<'c>,
     find: CachedStatement<'c>,
     drop_object: CachedStatement<'c>,
+    next_id: i64,
     any_pieces: bool,
 }
 
@@ -103,12 +104,15 @@ impl<'c> Records<'c> {
         let any_pieces = prepare("select exists (select 1 from repot_pieces)")?
             .query_row((), |row| row.get(0))
             .map_err(failed("read our tables"))?;
+        let next_id = prepare("select coalesce(max(id), 0) + 1 from repot_objects")?
+            .query_row((), |row| row.get(0))
+            .map_err(failed("read our tables"))?;
         Ok(Self {
             insert_object: prepare(
-                "insert into repot_objects (path, size, modified_ns, etag, sha256, collection, status, code, reason, frame) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "insert into repot_objects (path, size, modified_ns, etag, sha256, collection, status, code, reason, frame, id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             update_object: prepare(
-                "update repot_objects set size = ?2, modified_ns = ?3, etag = ?4, sha256 = ?5, collection = ?6, status = ?7, code = ?8, reason = ?9, frame = ?10 where path = ?1 returning id",
+                "update repot_objects set size = ?2, modified_ns = ?3, etag = ?4, sha256 = ?5, collection = ?6, status = ?7, code = ?8, reason = ?9, frame = ?10 where path = ?1 and id = ?11",
             )?,
             insert_document: prepare(
                 "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, code, reason, text) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -117,6 +121,7 @@ impl<'c> Records<'c> {
             drop_pieces: prepare("delete from repot_pieces where path = ?1")?,
             find: prepare("select id from repot_objects where path = ?1")?,
             drop_object: prepare("delete from repot_objects where id = ?1")?,
+            next_id,
             any_pieces,
         })
     }
@@ -149,6 +154,8 @@ impl<'c> Records<'c> {
         let status = if alone.is_some() { Status::SetAside } else { record.status };
         let reason = alone.map(|(code, reason)| (*code, reason.as_str()));
         let reason = reason.or(record.reason.as_ref().map(|(code, reason)| (code.as_str(), reason.as_str())));
+        let id = old.unwrap_or(self.next_id);
+        self.next_id = self.next_id.max(id + 1);
         let values = (
             &record.path,
             signed(record.size)?,
@@ -160,13 +167,10 @@ impl<'c> Records<'c> {
             reason.map(|reason| reason.0),
             reason.map(|reason| reason.1),
             &record.frame,
+            id,
         );
-        let id = if old.is_some() {
-            self.update_object.query_row(values, |row| row.get(0))
-        } else {
-            self.insert_object.insert(values)
-        }
-        .map_err(failed(what))?;
+        let write = if old.is_some() { &mut self.update_object } else { &mut self.insert_object };
+        write.execute(values).map_err(failed(what))?;
         for document in &item.documents {
             let aside =
                 if refused.is_empty() { None } else { refused.get(&(record.path.clone(), document.ordinal)) };
@@ -199,6 +203,18 @@ impl<'c> Records<'c> {
         );
         self.insert_document.execute(values).map(drop).map_err(failed("record a document"))
     }
+}
+
+/// The object and ordinal of the document with this key.
+pub(crate) fn find(connection: &Connection, collection: &str, key: &str) -> Result<Option<(String, u32)>> {
+    connection
+        .prepare_cached(
+            "select o.path, d.ordinal from repot_documents as d join repot_objects as o on o.id = d.object where d.collection = ?1 and d.key = ?2",
+        )
+        .and_then(|mut statement| {
+            statement.query_row((collection, key), |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(failed("look for a document"))
 }
 
 /// Records a stored document as set aside; gives the object's path and the ordinal. `None`: no such document.

@@ -144,8 +144,23 @@ impl<'a> References<'a> {
         if !done.insert((root, root_key.clone())) {
             return Ok(());
         }
+        if self.take_away(root, &root_key, ("R0305", &reason), (writer, refused))? {
+            Ok(())
+        } else {
+            Err(stray())
+        }
+    }
+
+    /// Takes a document's rows out and records it as set aside; `false` when the rows are of no document.
+    pub(crate) fn take_away(
+        &mut self,
+        root: usize,
+        key: &[u8],
+        reason: (&'static str, &str),
+        (writer, refused): (&mut RowWriter<'_>, &mut Refused),
+    ) -> Result<bool> {
         let mut rows = RowBuffer::new();
-        self.access.document(root, &root_key, &mut rows)?;
+        self.access.document(root, key, &mut rows)?;
         for at in (0..rows.len()).rev() {
             let (table, row) = rows.row(at);
             let identity = pick(row, &self.access.plan.tables[table].identity);
@@ -153,11 +168,10 @@ impl<'a> References<'a> {
             self.left(table, &identity);
         }
         let collection = &self.access.plan.tables[root].name;
-        let document =
-            records::set_aside(self.access.connection, collection, &key_text(&root_key), ("R0305", &reason))?;
-        let Some((path, ordinal)) = document else { return Err(stray()) };
-        refused.insert((path, ordinal), ("R0305", reason));
-        Ok(())
+        let document = records::set_aside(self.access.connection, collection, &key_text(key), reason)?;
+        let Some(document) = document else { return Ok(false) };
+        refused.insert(document, (reason.0, reason.1.to_owned()));
+        Ok(true)
     }
 }
 

@@ -56,6 +56,17 @@ impl Access<'_> {
         Ok(self.select(table, &self.sql.tables[table].by_key, key)?.into_iter().next())
     }
 
+    /// Rows that have the key or a unique value of this one.
+    pub(crate) fn holding(&self, table: usize, row: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let shape = &self.plan.tables[table];
+        let mut found: Vec<_> = self.by_key(table, &pick(row, &shape.key))?.into_iter().collect();
+        for (unique, sql) in shape.unique.iter().zip(&self.sql.tables[table].by_unique) {
+            let columns: Vec<usize> = unique.columns.iter().map(|&(column, _)| column).collect();
+            found.extend(self.select(table, sql, &pick(row, &columns))?);
+        }
+        Ok(found)
+    }
+
     /// All rows of the document whose root row has this key, parents before what they hold.
     pub(crate) fn document(&self, root: usize, key: &[u8], out: &mut RowBuffer) -> Result<()> {
         let mut waiting: Vec<(usize, Vec<u8>)> =

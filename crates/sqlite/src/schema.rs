@@ -12,9 +12,10 @@ const FORMAT: i64 = 1;
 
 const OURS: [&str; 6] = [
     "create table if not exists repot_meta (key text primary key not null, value text not null) strict, without rowid",
+    // in order of the path, because that is how listings are compared with it
     "create table repot_objects (
-  id integer primary key,
-  path text not null unique,
+  path text primary key not null,
+  id integer not null unique,
   size integer not null,
   modified_ns integer not null,
   etag text,
@@ -24,7 +25,7 @@ const OURS: [&str; 6] = [
   code text,
   reason text,
   frame blob
-) strict",
+) strict, without rowid",
     // with a rowid: rows come in order of the primary key anyway, and large texts keep out of the key's tree
     "create table repot_documents (
   object integer not null,

@@ -27,6 +27,8 @@ pub(crate) struct TableSql {
     pub by_identity: String,
     /// Whole row by the key's columns.
     pub by_key: String,
+    /// Whole row by the columns of each unique constraint.
+    pub by_unique: Vec<String>,
     /// How to find the rows held by a row of this table.
     pub children: Vec<ChildSql>,
     /// Rows can be sorted by this one integer key column before they go in.
@@ -83,7 +85,18 @@ impl TableSql {
                 .then(|| format!("update {name} set {} where {own}", sets.join(", "))),
             by_identity: format!("{scan} where {}", by(&table.identity)),
             by_key: format!("{scan} where {}", by(&table.key)),
-            scan,
+            scan: scan.clone(),
+            by_unique: table
+                .unique
+                .iter()
+                .map(|unique| {
+                    let equal = unique.columns.iter().enumerate().map(|(place, &(column, _))| {
+                        // a null is equal to nothing here
+                        format!("r.{} = ?{}", column_name(table, column), place + 1)
+                    });
+                    format!("{scan} where {}", equal.collect::<Vec<_>>().join(" and "))
+                })
+                .collect(),
             children: children(plan, at),
             integer_key: match table.key.as_slice() {
                 [only] if table.columns[*only].kind == ColumnKind::Int => Some(*only),

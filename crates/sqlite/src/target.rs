@@ -210,6 +210,10 @@ impl Target for SqliteTarget {
         self.tell(state)
     }
 
+    fn clusters_by_key(&self) -> bool {
+        true
+    }
+
     fn existing_tables(&mut self, names: &[&str]) -> Result<Vec<String>> {
         let existing = self.existing(names);
         self.tell(existing)

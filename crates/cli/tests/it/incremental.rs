@@ -143,6 +143,44 @@ fn the_first_of_two_equal_keys_wins() {
     }
 }
 
+/// A first load may take files in another order; of equal keys and equal unique values the first by path stays.
+#[test]
+fn of_many_equal_keys_the_first_by_path_wins() {
+    let model = MODEL
+        .replace("notes/{id}.json", "notes/{name}.json")
+        .replace("title =", "name = \"text\"\nslot = \"int? unique\"\ntitle =");
+    for database in databases() {
+        let project = Project::with(database, &model, &[]);
+        let (mut titles, mut aside) = (Vec::new(), 0);
+        let (mut keys, mut slots) = (Vec::new(), Vec::new());
+        for at in 0..120 {
+            let (key, slot) = (at * 7 % 31, at * 11 % 47);
+            let body = format!(
+                r#"{{"id": "k{key}", "slot": {slot}, "title": "t{at:03}", "marks": [{{"word": "w{at}"}}]}}"#
+            );
+            project.folder.write(&format!("data/notes/{at:03}.json"), body.as_bytes());
+            if keys.contains(&key) || slots.contains(&slot) {
+                aside += 1;
+            } else {
+                titles.push(format!("t{at:03}"));
+                keys.push(key);
+                slots.push(slot);
+            }
+        }
+        let result = project.run(&["copy", "--json"]).expect(3).result();
+        assert_eq!(numbers(&result, &["moved", "set_aside"]), [titles.len() as u64, aside], "{result}");
+        let rows =
+            project.run(&["query", "--json", "select title from notes order by title"]).expect(0).result();
+        let found: Vec<&str> =
+            rows["rows"].as_array().unwrap().iter().filter_map(|row| row["title"].as_str()).collect();
+        assert_eq!(found, titles);
+        assert_eq!(project.ask("select count(*) from marks"), titles.len().to_string());
+        project.run(&["verify"]).expect(3);
+        let result = project.run(&["copy", "--json"]).expect(3).result();
+        assert_eq!(numbers(&result, &["moved", "set_aside"]), [titles.len() as u64, aside], "{result}");
+    }
+}
+
 /// Whatever the reference says of deletes, a copy takes no rows of documents that are still there.
 #[test]
 fn what_referred_to_a_document_that_went_is_set_aside_whole() {

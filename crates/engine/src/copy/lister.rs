@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use repot_core::{Error, Kind, Listed, Object, Reader, Result, Status, StoredObject};
+use repot_model::plan::place_order;
 
 use super::Copy;
 use crate::budget::Budget;
@@ -13,6 +14,8 @@ use crate::route::{Route, Routes};
 const PAGE: usize = 4_096;
 const JOB_TASKS: usize = 64;
 const JOB_BYTES: u64 = 1 << 20;
+/// Memory of the tasks that are put in order of loading at once.
+const WINDOW_BYTES: usize = 32 << 20;
 
 /// One thing to do for one object.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(crate) enum Task {
     Remove(StoredObject),
 }
 
-/// Tasks for one worker, in path order; jobs are numbered from 0 without gaps.
+/// Tasks for one worker; jobs are numbered from 0 without gaps.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub number: u64,
@@ -45,15 +48,26 @@ pub(crate) struct Lister<'a> {
     pub routes: &'a Routes<'a>,
     pub budget: &'a Budget,
     pub stop: &'a AtomicBool,
+    /// Put new objects in the order in which their rows are appended to the indexes of made keys: those of a
+    /// bulk load, which has to write most of every index anyway.
+    pub in_order: bool,
 }
 
 impl Lister<'_> {
     pub(crate) fn run(&self, reader: Box<dyn Reader>, jobs: &SyncSender<Result<Job>>) -> Result<ListReport> {
-        let mut out = Jobs { jobs, budget: self.budget, next: 0, tasks: Vec::new(), bytes: 0, open: true };
+        let mut out = Jobs {
+            jobs,
+            budget: self.budget,
+            window: self.in_order.then(Window::default),
+            next: 0,
+            tasks: Vec::new(),
+            bytes: 0,
+            open: true,
+        };
         let listed = self.merge(reader, &mut out);
         match listed {
             Ok(report) => {
-                out.flush();
+                out.end();
                 Ok(report)
             }
             Err(error) => {
@@ -135,13 +149,13 @@ impl Lister<'_> {
         let task = match (skipped, self.routes.find(&object.path)) {
             (Some(reason), _) => Task::Record(object, Status::Unmatched, Some(reason), before),
             (None, Route::Documents { .. }) => {
-                out.push(Some(Task::Read(object, before)), size);
+                out.push(Task::Read(object, before), size);
                 return;
             }
             (None, Route::Stays(_)) => Task::Record(object, Status::Stays, None, before),
             (None, Route::Unmatched) => Task::Record(object, Status::Unmatched, None, before),
         };
-        out.push(Some(task), 0);
+        out.push(task, 0);
     }
 }
 
@@ -151,7 +165,7 @@ fn gone(stored: &mut Stored, hidden: Option<&str>, out: &mut Jobs<'_>, report: &
     if hidden.is_some_and(|folder| object.record.path.starts_with(folder)) {
         report.unchanged += 1;
     } else {
-        out.push(Some(Task::Remove(object)), 0);
+        out.push(Task::Remove(object), 0);
     }
 }
 
@@ -190,15 +204,57 @@ impl Stored {
 struct Jobs<'a> {
     jobs: &'a SyncSender<Result<Job>>,
     budget: &'a Budget,
+    window: Option<Window>,
     next: u64,
     tasks: Vec<Task>,
     bytes: u64,
     open: bool,
 }
 
+/// New objects that wait for others that come before them in the order of loading.
+#[derive(Default)]
+struct Window {
+    objects: Vec<(u64, Object)>,
+    bytes: usize,
+}
+
+impl Window {
+    /// Takes an object in; gives all of them, in order, when they are many.
+    fn take_in(&mut self, object: Object) -> Vec<(u64, Object)> {
+        self.bytes += size_of::<(u64, Object)>()
+            + object.path.capacity()
+            + object.etag.as_ref().map_or(0, String::capacity);
+        self.objects.push((place_order(&object.path, 0), object));
+        if self.bytes < WINDOW_BYTES { Vec::new() } else { self.empty() }
+    }
+
+    fn empty(&mut self) -> Vec<(u64, Object)> {
+        self.bytes = 0;
+        let mut objects = std::mem::take(&mut self.objects);
+        objects.sort_unstable_by_key(|(order, _)| *order);
+        objects
+    }
+}
+
 impl Jobs<'_> {
-    fn push(&mut self, task: Option<Task>, bytes: u64) {
-        let Some(task) = task else { return };
+    fn push(&mut self, task: Task, bytes: u64) {
+        match (task, &mut self.window) {
+            (Task::Read(object, None), Some(window)) => {
+                let ready = window.take_in(object);
+                self.read_all(ready);
+            }
+            (task, _) => self.add(task, bytes),
+        }
+    }
+
+    fn read_all(&mut self, objects: Vec<(u64, Object)>) {
+        for (_, object) in objects {
+            let bytes = object.size;
+            self.add(Task::Read(object, None), bytes);
+        }
+    }
+
+    fn add(&mut self, task: Task, bytes: u64) {
         if self.bytes > 0 && self.bytes + bytes > JOB_BYTES {
             self.flush();
         }
@@ -207,6 +263,13 @@ impl Jobs<'_> {
         if self.tasks.len() >= JOB_TASKS {
             self.flush();
         }
+    }
+
+    /// Sends off what is left.
+    fn end(&mut self) {
+        let rest = self.window.as_mut().map(Window::empty).unwrap_or_default();
+        self.read_all(rest);
+        self.flush();
     }
 
     fn flush(&mut self) {

@@ -8,4 +8,5 @@ mod run;
 mod worker;
 mod writer;
 
+use run::FIRST_BY_PATH;
 pub use run::{ASIDE_SHOWN, Copy, PROOF, Report};

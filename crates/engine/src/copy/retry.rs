@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use repot_core::{Error, Item, Kind, Loading, Result, Status, Target};
 
 use super::worker::load_before;
-use super::{Copy, Report, writer};
+use super::{Copy, FIRST_BY_PATH, Report, writer};
 use crate::prepare::{Before, Preparer};
 use crate::route::Routes;
 use crate::text::Dictionaries;
@@ -71,7 +71,7 @@ pub(crate) fn finish(
             report.documents = report.documents.saturating_sub(documents.len() as u64);
         }
         drop(reader);
-        writer::apply(copy, target, dictionaries, items)?;
+        writer::apply(copy, target, dictionaries, items, false)?;
     }
 }
 
@@ -122,7 +122,8 @@ pub(crate) fn refused(
     report: &mut Report,
     all: bool,
 ) -> Result<()> {
-    if !(report.wrote || all) {
+    let first_by_path = target.reader()?.meta(FIRST_BY_PATH)?.is_some();
+    if !(report.wrote || all || first_by_path) {
         return Ok(());
     }
     let mut preparer = writer::preparer(copy, routes, dictionaries)?;
@@ -154,7 +155,10 @@ pub(crate) fn refused(
             };
             let item = preparer.item(&object, &before.assembled.bytes, Some(&before))?;
             let (misfits, rows) = (aside_count(item.documents.iter()), item.rows.len() as u64);
-            let again = writer::apply(copy, target, dictionaries, vec![item])?.len() + misfits;
+            let refused = writer::apply(copy, target, dictionaries, vec![item], first_by_path)?;
+            let (own, others): (Vec<_>, Vec<_>) = refused.iter().partition(|(refused, _)| *refused == path);
+            report.documents = report.documents.saturating_sub(others.len() as u64);
+            let again = own.len() + misfits;
             if again < old {
                 gained = true;
                 report.documents += (old - again) as u64;
@@ -162,6 +166,9 @@ pub(crate) fn refused(
             }
         }
         if !gained {
+            if first_by_path {
+                target.set_meta(FIRST_BY_PATH, None)?;
+            }
             return Ok(());
         }
     }

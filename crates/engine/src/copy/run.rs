@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
-use repot_core::{Clock, Error, Kind, LockHolder, Result, Source, Target};
+use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, Source, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 
@@ -43,6 +43,10 @@ pub struct Report {
 /// while it is there nothing was copied since.
 pub const PROOF: &str = "proof";
 
+/// Name of the value of ours that is there after a load that was not in order of the path, until of equal keys the
+/// first by path has won.
+pub(super) const FIRST_BY_PATH: &str = "first_by_path";
+
 /// How many set-aside documents and unmatched objects a report names.
 pub const ASIDE_SHOWN: usize = 100;
 
@@ -76,13 +80,13 @@ impl Copy<'_> {
     pub fn run(&self, target: &mut dyn Target, only_aside: bool) -> Result<Report> {
         let routes = Routes::new(self.model, self.plan)?;
         target.lock(&self.me)?;
-        self.open(target)?;
+        let loading = self.open(target)?;
         let dictionaries = Dictionaries::new(target.reader()?.dictionaries()?);
         let mut report = if only_aside {
             Report::default()
         } else {
             self.progress.step("copying");
-            self.pipeline(target, &routes, &dictionaries)?
+            self.pipeline(target, loading, &routes, &dictionaries)?
         };
         retry::finish(self, target, &routes, &dictionaries, &mut report)?;
         retry::refused(self, target, &routes, &dictionaries, &mut report, only_aside)?;
@@ -95,8 +99,8 @@ impl Copy<'_> {
         Ok(report)
     }
 
-    /// Makes the tables, or checks that they are of this model.
-    fn open(&self, target: &mut dyn Target) -> Result<()> {
+    /// Makes the tables, or checks that they are of this model; how rows are to be loaded.
+    fn open(&self, target: &mut dyn Target) -> Result<Loading> {
         let Some(state) = target.state()? else {
             let names: Vec<&str> = self.plan.tables.iter().map(|table| table.name.as_str()).collect();
             let taken = target.existing_tables(&names)?;
@@ -108,10 +112,11 @@ impl Copy<'_> {
                 )
                 .hint("Copy into another database or schema, or rename the collection in the model."));
             }
-            return target.create(self.plan, self.model_text);
+            target.create(self.plan, self.model_text)?;
+            return Ok(Loading::Bulk);
         };
         if state.plan_hash == self.plan.hash {
-            return Ok(());
+            return Ok(state.loading);
         }
         Err(Error::new(
             Kind::Unsupported,
@@ -127,6 +132,7 @@ impl Copy<'_> {
     fn pipeline(
         &self,
         target: &mut dyn Target,
+        loading: Loading,
         routes: &Routes<'_>,
         dictionaries: &Dictionaries,
     ) -> Result<Report> {
@@ -139,7 +145,8 @@ impl Copy<'_> {
         for _ in 0..=self.options.workers {
             readers.push(target.reader()?);
         }
-        let lister = lister::Lister { copy: self, routes, budget: &budget, stop: &stop };
+        let in_order = loading == Loading::Bulk && target.clusters_by_key() && self.plan.makes_keys();
+        let lister = lister::Lister { copy: self, routes, budget: &budget, stop: &stop, in_order };
         let list_reader = readers.pop().expect("one more reader than workers");
         std::thread::scope(|scope| {
             let listing = scope.spawn(move || lister.run(list_reader, &jobs_in));
@@ -151,7 +158,7 @@ impl Copy<'_> {
             }
             drop(done_in);
             drop(jobs_out);
-            let writer = writer::Writer::new(self, dictionaries, &budget);
+            let writer = writer::Writer::new(self, dictionaries, &budget, in_order);
             let written = writer.run(target, done_out);
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
             budget.close();

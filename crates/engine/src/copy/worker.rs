@@ -1,4 +1,4 @@
-//! Workers read, split and compress; the writer gets what they made in listing order.
+//! Workers read, split and compress; the writer gets what they made by number of the job.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};

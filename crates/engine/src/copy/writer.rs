@@ -1,4 +1,4 @@
-//! The one writer: takes what the workers made in listing order and applies it in batches.
+//! The one writer: takes what the workers made by number of the job and applies it in batches.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::Receiver;
@@ -7,7 +7,7 @@ use repot_core::{Batch, Item, Object, Piece, ReadError, Result, Target};
 
 use super::moves::join_moves;
 use super::worker::{Done, Made};
-use super::{Copy, PROOF, Report};
+use super::{Copy, FIRST_BY_PATH, PROOF, Report};
 use crate::budget::Budget;
 use crate::prepare::Preparer;
 use crate::route::Routes;
@@ -23,10 +23,17 @@ pub(crate) struct Writer<'a> {
     report: Report,
     /// Objects handled.
     done: u64,
+    /// Objects come in order of loading, not of their paths.
+    in_order: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(copy: &'a Copy<'a>, dictionaries: &'a Dictionaries, budget: &'a Budget) -> Self {
+    pub(crate) fn new(
+        copy: &'a Copy<'a>,
+        dictionaries: &'a Dictionaries,
+        budget: &'a Budget,
+        in_order: bool,
+    ) -> Self {
         Self {
             copy,
             dictionaries,
@@ -36,6 +43,7 @@ impl<'a> Writer<'a> {
             batch_weight: 0,
             report: Report::default(),
             done: 0,
+            in_order,
         }
     }
 
@@ -134,6 +142,9 @@ impl<'a> Writer<'a> {
             batch.dictionaries = self.dictionaries.take_made();
             if !self.report.wrote {
                 target.set_meta(PROOF, None)?;
+                if self.in_order {
+                    target.set_meta(FIRST_BY_PATH, Some("1"))?;
+                }
                 self.report.wrote = true;
             }
             let refused = target.load(self.copy.plan, batch)?.refused;
@@ -152,12 +163,13 @@ pub(crate) fn apply(
     target: &mut dyn Target,
     dictionaries: &Dictionaries,
     items: Vec<Item>,
+    first_by_path: bool,
 ) -> Result<HashSet<(String, u32)>> {
     if items.is_empty() {
         return Ok(HashSet::new());
     }
     target.set_meta(PROOF, None)?;
-    let batch = Batch { items, dictionaries: dictionaries.take_made() };
+    let batch = Batch { items, dictionaries: dictionaries.take_made(), first_by_path };
     let refused = target.load(copy.plan, batch)?.refused;
     Ok(refused.into_iter().map(|refusal| (refusal.path, refusal.ordinal)).collect())
 }

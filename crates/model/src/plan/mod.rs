@@ -18,7 +18,7 @@ pub use key::{key_text, uuid_text};
 pub use lay_over::LaidOver;
 pub use split::{Misfit, Place, SplitDocument, Splitter};
 pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};
-pub use walker::pointer;
+pub use walker::{place_order, pointer};
 
 pub(crate) use program::{Op, PathReference, TableProgram};
 
@@ -70,6 +70,12 @@ impl Root {
 }
 
 impl Plan {
+    /// Whether some table's keys are made from the place of the document ([`place_order`]).
+    #[must_use]
+    pub fn makes_keys(&self) -> bool {
+        self.programs.iter().any(|program| program.auto_key.is_some())
+    }
+
     /// The root of a collection, by its index in the model.
     #[must_use]
     pub fn root(&self, collection: usize) -> Option<&Root> {

@@ -463,23 +463,21 @@ fn lookup(shape: &Shape, name: &str, hint: usize) -> Option<usize> {
     shape.entries.iter().position(|entry| entry.name == name)
 }
 
-/// A key made from the place: the same on every machine and every database. Integers of one document are
-/// consecutive (so its rows are neighbours in the key's index) from a point that the place decides.
+/// A key made from the place: the same on every machine and every database. The document's [`place_order`] leads,
+/// in every table, so that its rows are neighbours in the key's index; integers of one document are consecutive.
 fn auto_key(kind: ColumnKind, table: &str, path: &str, ordinal: usize, index: u64) -> Cell<'static> {
-    let mut place = Vec::with_capacity(table.len() + path.len() + 24);
-    for part in [table.as_bytes(), path.as_bytes()] {
-        place.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        place.extend_from_slice(part);
-    }
-    place.extend_from_slice(&(ordinal as u64).to_le_bytes());
+    let document = place_order(path, ordinal);
     if kind == ColumnKind::Int {
-        let key = xxh3::xxh3_64(&place).wrapping_add(index) & (u64::MAX >> 1);
+        let key = document.wrapping_add(index) & (u64::MAX >> 1);
         return Cell::Int(i64::try_from(key).expect("the highest bit is clear"));
     }
-    // the document leads and the row follows, so that its rows are neighbours in the key's index
-    let hash = xxh3::xxh3_128(&place);
-    let row = (hash & u128::from(u64::MAX)).wrapping_add(u128::from(index)) & u128::from(u64::MAX);
-    let mut bytes = ((hash >> 64 << 64) | row).to_be_bytes();
+    let mut place = Vec::with_capacity(table.len() + path.len() + 16);
+    place.extend_from_slice(&(table.len() as u64).to_le_bytes());
+    place.extend_from_slice(table.as_bytes());
+    place.extend_from_slice(path.as_bytes());
+    place.extend_from_slice(&(ordinal as u64).to_le_bytes());
+    let row = xxh3::xxh3_64(&place).wrapping_add(index);
+    let mut bytes = ((u128::from(document) << 65) | u128::from(row)).to_be_bytes();
     // a version 8 (custom) UUID of RFC 9562
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
@@ -487,6 +485,13 @@ fn auto_key(kind: ColumnKind, table: &str, path: &str, ordinal: usize, index: u6
         return Cell::Uuid(bytes);
     }
     Cell::Text(Cow::Owned(super::uuid_text(&bytes)))
+}
+
+/// Where a document's rows lie among all others in the indexes of keys made from the place: 63 bits that follow
+/// from the path of its file and its number in it. Documents loaded in this order are appended to those indexes.
+#[must_use]
+pub fn place_order(path: &str, ordinal: usize) -> u64 {
+    xxh3::xxh3_64_with_seed(path.as_bytes(), ordinal as u64) >> 1
 }
 
 /// The JSON Pointer (RFC 6901) of the node `target` in the document of `root`; `/` alone for the whole document.

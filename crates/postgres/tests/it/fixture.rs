@@ -40,7 +40,10 @@ impl Fixture {
     }
 
     pub(crate) fn load(&mut self, items: Vec<Item>) -> Vec<(String, u32, &'static str, String)> {
-        let report = self.target.load(&self.plan, Batch { items, dictionaries: Vec::new() }).unwrap();
+        let report = self
+            .target
+            .load(&self.plan, Batch { items, dictionaries: Vec::new(), ..Batch::default() })
+            .unwrap();
         report
             .refused
             .into_iter()

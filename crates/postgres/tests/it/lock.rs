@@ -31,6 +31,7 @@ fn a_writer_that_lost_its_lock_writes_nothing() {
     let batch = |path: &str| Batch {
         items: vec![item(path, &[vec![user(path, None, None)]])],
         dictionaries: Vec::new(),
+        ..Batch::default()
     };
     let error = fixture.target.load(&fixture.plan, batch("b")).unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Locked, "R0701"));
@@ -49,7 +50,11 @@ fn the_token_fences_a_holder_of_the_past() {
     fixture.target.lock(&me(1)).unwrap();
     let printed = fixture.sql("update repot_lock set token = token + 1");
     assert_eq!(printed, "");
-    let batch = Batch { items: vec![item("b", &[vec![user("b", None, None)]])], dictionaries: Vec::new() };
+    let batch = Batch {
+        items: vec![item("b", &[vec![user("b", None, None)]])],
+        dictionaries: Vec::new(),
+        ..Batch::default()
+    };
     assert_eq!(fixture.target.load(&fixture.plan, batch).unwrap_err().code(), "R0701");
     assert_eq!(fixture.paths(), Vec::<String>::new());
 }

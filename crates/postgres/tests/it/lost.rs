@@ -73,7 +73,11 @@ fn through(url: &str, port: u16) -> (String, String) {
 }
 
 fn batch(path: &str) -> Batch {
-    Batch { items: vec![item(path, &[vec![user(path, None, None)]])], dictionaries: Vec::new() }
+    Batch {
+        items: vec![item(path, &[vec![user(path, None, None)]])],
+        dictionaries: Vec::new(),
+        ..Batch::default()
+    }
 }
 
 #[test]

@@ -165,7 +165,11 @@ fn records_pages_and_pieces() {
     items[1].documents[0].key = None;
     let mut wanted = items.clone();
     wanted[0].object.reason = Some(("R0001".to_owned(), "why\u{fffd}not".to_owned()));
-    let batch = repot_core::Batch { items, dictionaries: vec![(5, "pairs".to_owned(), vec![0, 1])] };
+    let batch = repot_core::Batch {
+        items,
+        dictionaries: vec![(5, "pairs".to_owned(), vec![0, 1])],
+        ..repot_core::Batch::default()
+    };
     fixture.target.load(&fixture.plan, batch).unwrap();
     let mut reader = fixture.reader();
     let mut after: Option<String> = None;

@@ -124,7 +124,10 @@ impl World {
     }
 
     pub(crate) fn load(&mut self, items: Vec<Item>) -> Vec<Refusal> {
-        self.target.load(&self.plan, Batch { items, dictionaries: Vec::new() }).unwrap().refused
+        self.target
+            .load(&self.plan, Batch { items, dictionaries: Vec::new(), ..Batch::default() })
+            .unwrap()
+            .refused
     }
 
     pub(crate) fn reader(&self) -> Box<dyn Reader> {

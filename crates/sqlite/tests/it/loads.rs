@@ -272,6 +272,7 @@ fn dictionaries_come_back() {
     let batch = Batch {
         items: Vec::new(),
         dictionaries: vec![(3, "jobs".to_owned(), vec![0, 255]), (1, "owners".to_owned(), vec![])],
+        ..Batch::default()
     };
     world.target.load(&world.plan, batch).unwrap();
     assert_eq!(
@@ -303,7 +304,10 @@ fn a_batch_that_fails_leaves_nothing_of_it() {
     assert_eq!(world.load(vec![owner(&world, 1, "a@x")]), []);
     // said to be new, but there already: our own fault, and no refusal of a document
     let items = vec![owner(&world, 2, "b@x"), bare("owners/1.json", "owners")];
-    let error = world.target.load(&world.plan, Batch { items, dictionaries: Vec::new() }).unwrap_err();
+    let error = world
+        .target
+        .load(&world.plan, Batch { items, dictionaries: Vec::new(), ..Batch::default() })
+        .unwrap_err();
     assert!(error.message().contains("record an object"), "{error}");
     assert_eq!(world.count("owners"), 1);
 }

@@ -23,7 +23,14 @@ fn pages_follow_each_other_in_byte_order() {
         let item = bare(&format!("a/0{count}+"), "things");
         world
             .target
-            .load(&world.plan, repot_core::Batch { items: vec![item], dictionaries: Vec::new() })
+            .load(
+                &world.plan,
+                repot_core::Batch {
+                    items: vec![item],
+                    dictionaries: Vec::new(),
+                    ..repot_core::Batch::default()
+                },
+            )
             .unwrap();
         if page.len() < 17 {
             break;

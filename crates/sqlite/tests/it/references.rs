@@ -93,7 +93,8 @@ fn a_row_of_no_document_is_told_and_nothing_is_done() {
     gone.removes = true;
     gone.changes.deletes.cell(&Cell::Int(1));
     gone.changes.deletes.end_row(table(&world));
-    let batch = repot_core::Batch { items: vec![gone], dictionaries: Vec::new() };
+    let batch =
+        repot_core::Batch { items: vec![gone], dictionaries: Vec::new(), ..repot_core::Batch::default() };
     let error = world.target.load(&world.plan, batch).unwrap_err();
     assert_eq!(error.code(), "R0305");
     assert_eq!(
