@@ -1,5 +1,5 @@
 //! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
-//! R02 reading the source, R03 data against the model, R07 running at once, R08 backup and export, R09 our own
+//! R02 reading the source, R03 data against the model, R04 documents in stores, R07 running at once, R08 backup and export, R09 our own
 //! faults. The codes of the model language and of the bucket leaf stand beside their code.
 
 /// One code.
@@ -235,6 +235,36 @@ pub const CATALOGUE: &[Entry] = &[
         "Two collections claim one part of a file",
         "Their `in` paths lead to values that contain one another.",
         "Nest one collection in the other (`in = \"outer.list[]\"`).",
+    ),
+    entry(
+        "R0401",
+        "The document is not in the state that was asked for",
+        "A write said what must be there (nothing, or the state with this ETag), and something else is there. Nothing was changed.",
+        "Read it again, apply the change to what is there now, and write with its ETag.",
+    ),
+    entry(
+        "R0402",
+        "There is nothing of that name",
+        "The model has no such collection, or the document is not there.",
+        "Check the name; repot.toml lists the collections.",
+    ),
+    entry(
+        "R0403",
+        "The store cannot hold a document under this key",
+        "The key gives no path that would be read back as the same key, or a path that the file system cannot hold.",
+        "Use another key: without `/`, `.` and `..` as parts, at most 255 bytes a part.",
+    ),
+    entry(
+        "R0404",
+        "The document does not fit the model",
+        "It is no JSON, a value has another type than the model says, or its key is another one than the one it is written under. Nothing was changed.",
+        "Mend the document at the place named, or change the model.",
+    ),
+    entry(
+        "R0405",
+        "The store cannot do this",
+        "The call needs something that this kind of store does not have, such as a unit of work over several documents on files.",
+        "Use another store, or do it in steps that the store can do.",
     ),
     entry(
         "R0701",

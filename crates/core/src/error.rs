@@ -28,8 +28,26 @@ pub enum Kind {
     Corrupt,
     /// Anything else that failed outside (disk full, ...).
     Failed,
+    /// There is nothing of that name: a collection, a document that must be there.
+    NotFound,
+    /// The writer was outranked by a newer one: its fencing token is stale.
+    Fenced,
+    /// A store is out of reach for now.
+    Unavailable,
     /// Our own fault.
     Internal,
+}
+
+/// Whether the same call may be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Retry {
+    /// It would fail again.
+    #[default]
+    Never,
+    /// Nothing happened; it may work now.
+    Safe,
+    /// It may have happened: read again before deciding.
+    Unknown,
 }
 
 /// Result with [`Error`].
@@ -46,6 +64,7 @@ struct Inner {
     message: String,
     details: Vec<String>,
     hint: Option<String>,
+    retry: Retry,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -59,6 +78,7 @@ impl Error {
             message: message.into(),
             details: Vec::new(),
             hint: None,
+            retry: Retry::Never,
             source: None,
         }))
     }
@@ -74,6 +94,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Says whether the same call may be made again.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
         self
     }
 
@@ -94,6 +121,12 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.0.code
+    }
+
+    /// Whether the same call may be made again.
+    #[must_use]
+    pub const fn may_retry(&self) -> Retry {
+        self.0.retry
     }
 
     /// What was tried on what.

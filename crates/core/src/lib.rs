@@ -1,5 +1,6 @@
 //! Repot's contract: errors and their catalogue, the clock, what a source gives ([`Source`]) and what a target
-//! does ([`Target`]). No I/O of its own, no runtime, no C.
+//! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
+//! runtime, no C.
 
 pub mod catalogue;
 mod clock;
@@ -7,10 +8,11 @@ mod error;
 pub mod path_text;
 mod sink;
 mod source;
+pub mod store;
 mod target;
 
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Kind, Result, Retry};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{

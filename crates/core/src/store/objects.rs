@@ -1,0 +1,93 @@
+//! What must be done by a place that keeps whole objects by path (a directory, an S3 bucket, memory), so that
+//! documents can live in it.
+
+use std::fmt::{Debug, Display};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::etag::{ETag, Precondition};
+use crate::error::Result;
+
+/// An object with its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectBody {
+    /// All of one state, never a mixture.
+    pub bytes: Bytes,
+    /// Of that state.
+    pub etag: ETag,
+}
+
+/// An object without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its path, as text ([`crate::path_text`]).
+    pub path: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Its `ETag`, where the listing gives one without reading the object.
+    pub etag: Option<ETag>,
+}
+
+/// What such a place can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectPowers {
+    /// [`Precondition::Absent`] and [`Precondition::Matches`] are enforced on `put`, also between processes.
+    pub conditional_put: bool,
+    /// [`Precondition::Matches`] is enforced on `delete`, also between processes.
+    pub conditional_delete: bool,
+}
+
+/// Whole objects by path. May be called from many tasks at once.
+///
+/// Contract: what `put` acknowledged survives a crash of every process; a reader sees the old object or the new
+/// one, never a mixture and never nothing in between. A failed precondition is [`crate::Kind::Conflict`] (made by
+/// [`Precondition::failed`]) and changes nothing. A path that cannot be kept faithfully (`..`, empty parts, too
+/// long, a name that a case-folding file system would confuse with another) is [`crate::Kind::Invalid`], code
+/// `R0403`, and changes nothing; `get` and `head` of such a path find nothing. When the outcome of a write is
+/// unknown, it is found out by reading again, or the error says so ([`crate::Retry::Unknown`]). Dropping a
+/// future leaves a write done or not done, never half.
+#[async_trait]
+pub trait Objects: Debug + Display + Send + Sync + 'static {
+    /// What it can do; known after [`Objects::probe`] where that has to be tried out.
+    fn powers(&self) -> ObjectPowers;
+
+    /// Can it be reached, read and written? Tries out what it says it can.
+    ///
+    /// # Errors
+    /// When it is out of reach or refuses us.
+    async fn probe(&self) -> Result<()>;
+
+    /// The object at `path`; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unsupported`], code `R0213`, when it is larger than `bytes_max`; nothing was read then. Else
+    /// when it cannot be read.
+    async fn get(&self, path: &str, bytes_max: u64) -> Result<Option<ObjectBody>>;
+
+    /// Whether there is an object, without reading more of it than its `ETag` needs.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    async fn head(&self, path: &str) -> Result<Option<ObjectMeta>>;
+
+    /// Writes a whole object, atomically. Gives its new `ETag`.
+    ///
+    /// # Errors
+    /// As the contract says.
+    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag>;
+
+    /// Removes an object; gives whether one was there. [`Precondition::Absent`] makes no sense here and is
+    /// [`crate::Kind::Invalid`].
+    ///
+    /// # Errors
+    /// As the contract says.
+    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool>;
+
+    /// At most `most` objects whose path begins with `prefix` and comes strictly after `after`, in byte order of
+    /// the path. Fewer than `most` means that there are no more.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>>;
+}
