@@ -56,6 +56,18 @@ impl Precondition {
         if met { Ok(()) } else { Err(self.failed(what, current)) }
     }
 
+    /// Checks that it can be one of a delete.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for [`Precondition::Absent`].
+    pub fn check_delete(&self) -> Result<()> {
+        if *self == Self::Absent {
+            return Err(Error::new(Kind::Invalid, "R0405", "nothing can be deleted where nothing may be")
+                .hint("Delete without a precondition, or with the ETag that was read."));
+        }
+        Ok(())
+    }
+
     /// The error of a write whose precondition does not hold.
     #[must_use]
     pub fn failed(&self, what: &dyn fmt::Display, current: Option<&ETag>) -> Error {

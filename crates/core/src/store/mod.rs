@@ -1,7 +1,19 @@
 //! How documents are read and written, the same on every store.
 
+mod bucket;
+mod contract;
+mod document;
 mod etag;
+mod key;
+mod layout;
+mod memory;
 mod objects;
 
+pub use bucket::BucketStore;
+pub use contract::{Capabilities, Store, StoreExt};
+pub use document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};
+pub use key::{DocumentKey, Scope};
+pub use layout::Layout;
+pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};

@@ -1,0 +1,158 @@
+//! Documents as whole objects: the store over a directory, an S3 bucket or memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::contract::{Capabilities, Store};
+use super::document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
+use super::etag::{ETag, Precondition};
+use super::key::{DocumentKey, Scope};
+use super::layout::{Layout, cannot_hold};
+use super::objects::Objects;
+use crate::error::{Error, Kind, Result};
+
+/// Objects listed at once while a page of documents is filled.
+const LISTED_AT_ONCE: usize = 1_000;
+
+/// Documents, each in an object of its own, at the path that the model gives it.
+///
+/// One document is atomic; a unit of work over several is refused. The `ETag` of a document is that of its object.
+#[derive(Debug)]
+pub struct BucketStore {
+    objects: Arc<dyn Objects>,
+    layout: Layout,
+    document_bytes_max: u64,
+}
+
+impl BucketStore {
+    /// The documents of `layout` in `objects`; none larger than `document_bytes_max`.
+    #[must_use]
+    pub fn new(objects: Arc<dyn Objects>, layout: Layout, document_bytes_max: u64) -> Self {
+        Self { objects, layout, document_bytes_max }
+    }
+
+    /// Where the document is now; `None` when it is nowhere.
+    async fn locate(&self, key: &DocumentKey) -> Result<Option<String>> {
+        let mut paths = self.layout.find(key)?;
+        if paths.len() < 2 {
+            return Ok(paths.pop());
+        }
+        for path in &paths {
+            if self.objects.head(path).await?.is_some() {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Ok(paths.into_iter().next())
+    }
+
+    async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<ETag> {
+        let path = self.locate(key).await?.ok_or_else(|| cannot_hold(key))?;
+        if body.len() as u64 > self.document_bytes_max {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "R0213",
+                format!("{key} has {} bytes, {} are the most", body.len(), self.document_bytes_max),
+            )
+            .hint("Raise the bound with --document-max, or keep the large part beside the document."));
+        }
+        self.layout.check(key, &path, &body)?;
+        self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
+    }
+
+    async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
+        when.check_delete()?;
+        let Some(path) = self.locate(key).await? else {
+            when.check(key, None)?;
+            return Ok(Written::Missing);
+        };
+        let deleted = self.objects.delete(&path, when).await;
+        let deleted = deleted.map_err(|error| error.detail(format!("document: {key}")))?;
+        Ok(if deleted { Written::Deleted } else { Written::Missing })
+    }
+}
+
+impl fmt::Display for BucketStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bucket({})", self.objects)
+    }
+}
+
+#[async_trait]
+impl Store for BucketStore {
+    fn capabilities(&self) -> Capabilities {
+        let powers = self.objects.powers();
+        Capabilities {
+            atomic_writes_max: 1,
+            document_bytes_max: self.document_bytes_max,
+            conditional_put: powers.conditional_put,
+            conditional_delete: powers.conditional_delete,
+        }
+    }
+
+    fn collections(&self) -> Vec<String> {
+        self.layout.collections()
+    }
+
+    async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
+        let Some(path) = self.locate(key).await? else { return Ok(None) };
+        let found = self.objects.get(&path, self.document_bytes_max).await?;
+        Ok(found.map(|object| Document { key: key.clone(), etag: object.etag, body: object.bytes }))
+    }
+
+    async fn exists(&self, key: &DocumentKey) -> Result<bool> {
+        match self.locate(key).await? {
+            Some(path) => Ok(self.objects.head(&path).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
+        let mut receipt = Receipt::default();
+        if work.writes.len() > 1 {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "R0405",
+                format!("{self} cannot write {} documents together", work.writes.len()),
+            )
+            .hint("Write one document at a time, or use a database."));
+        }
+        for write in work.writes {
+            receipt.written.push(match write {
+                Write::Put { key, body, when } => Written::Put(self.put(&key, body, &when).await?),
+                Write::Delete { key, when } => self.delete(&key, &when).await?,
+            });
+        }
+        Ok(receipt)
+    }
+
+    async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
+        self.layout.check_scope(scope)?;
+        let prefix = self.layout.prefix(scope)?;
+        let mut after = after.map(|cursor| cursor.0.clone());
+        let mut items = Vec::new();
+        while items.len() < most {
+            let listed = self.objects.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
+            let ends = listed.len() < LISTED_AT_ONCE;
+            for object in listed {
+                if items.len() == most {
+                    return Ok(Page { items, next: after.map(Cursor) });
+                }
+                if let Some(key) = self.layout.identify(scope, &object.path)? {
+                    items.push(DocumentMeta { key, size_bytes: object.size_bytes });
+                }
+                after = Some(object.path);
+            }
+            if ends {
+                return Ok(Page { items, next: None });
+            }
+        }
+        Ok(Page { items, next: after.map(Cursor) })
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.objects.probe().await
+    }
+}

@@ -1,0 +1,155 @@
+//! The contract of a store, and the shortcuts over it.
+
+use std::fmt::{Debug, Display};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::document::{Cursor, Document, Page, Receipt, UnitOfWork, Write, Written};
+use super::etag::{ETag, Precondition};
+use super::key::{DocumentKey, Scope};
+use crate::error::{Error, Kind, Result};
+
+/// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Writes in one unit of work.
+    pub atomic_writes_max: usize,
+    /// Bytes of one document.
+    pub document_bytes_max: u64,
+    /// Preconditions on puts hold also against other processes.
+    pub conditional_put: bool,
+    /// Preconditions on deletes hold also against other processes.
+    pub conditional_delete: bool,
+}
+
+/// Something that holds documents.
+///
+/// Contract:
+/// - `get` of an absent document is `Ok(None)`; a collection that the model does not have is
+///   [`Kind::NotFound`], code `R0402`.
+/// - A document is the exact bytes that were put. Bytes that do not fit the model, or that hold another key than
+///   the one they are put under, are [`Kind::Invalid`], code `R0404`.
+/// - `apply` does all of its writes or none. A failed precondition is [`Kind::Conflict`], code `R0401`.
+/// - An acknowledged write survives the end of every process. A write whose outcome is unknown is found out by
+///   reading, or its error says [`crate::Retry::Unknown`].
+/// - `list` has one order for each store and goes on strictly after a cursor, also when documents came or went
+///   meanwhile: what was there all the time is listed exactly once.
+/// - A collection with a tenant is reached through a tenant only: a key or scope without one, or with one where
+///   the collection has none, is [`Kind::Invalid`], code `R0406`.
+/// - A key that the store cannot hold is [`Kind::Invalid`], code `R0403`, when it is written; nothing is found
+///   under it when it is read.
+/// - Dropping a future leaves the write done or not done, never half.
+#[async_trait]
+pub trait Store: Debug + Display + Send + Sync + 'static {
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The collections it holds, in the order of the model.
+    fn collections(&self) -> Vec<String>;
+
+    /// The document with this key.
+    ///
+    /// # Errors
+    /// As the contract says.
+    async fn get(&self, key: &DocumentKey) -> Result<Option<Document>>;
+
+    /// Whether there is a document with this key; its body is not read.
+    ///
+    /// # Errors
+    /// As the contract says.
+    async fn exists(&self, key: &DocumentKey) -> Result<bool>;
+
+    /// Writes.
+    ///
+    /// # Errors
+    /// As the contract says.
+    async fn apply(&self, work: UnitOfWork) -> Result<Receipt>;
+
+    /// At most `most` documents after the cursor.
+    ///
+    /// # Errors
+    /// As the contract says.
+    async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page>;
+
+    /// Can it be reached, read and written?
+    ///
+    /// # Errors
+    /// When it is out of reach or refuses us.
+    async fn probe(&self) -> Result<()>;
+}
+
+/// Shortcuts; nobody implements them.
+#[async_trait]
+pub trait StoreExt: Store {
+    /// The document, which must be there.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], code `R0402`, when it is not; else as [`Store::get`].
+    async fn require(&self, key: &DocumentKey) -> Result<Document> {
+        self.get(key).await?.ok_or_else(|| {
+            Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
+                .hint("Check the key; `list` shows what is there.")
+        })
+    }
+
+    /// Writes the document, whatever is there.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    async fn put(&self, key: &DocumentKey, body: impl Into<Bytes> + Send) -> Result<ETag> {
+        self.put_when(key, body, Precondition::Any).await
+    }
+
+    /// Writes the document, which must not be there.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when it is; else as [`Store::apply`].
+    async fn create(&self, key: &DocumentKey, body: impl Into<Bytes> + Send) -> Result<ETag> {
+        self.put_when(key, body, Precondition::Absent).await
+    }
+
+    /// Writes the document, which must be in this state.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when it is not; else as [`Store::apply`].
+    async fn replace(&self, key: &DocumentKey, body: impl Into<Bytes> + Send, was: &ETag) -> Result<ETag> {
+        self.put_when(key, body, Precondition::Matches(was.clone())).await
+    }
+
+    /// Writes the document under a precondition.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    async fn put_when(
+        &self,
+        key: &DocumentKey,
+        body: impl Into<Bytes> + Send,
+        when: Precondition,
+    ) -> Result<ETag> {
+        let write = Write::Put { key: key.clone(), body: body.into(), when };
+        match self.apply(UnitOfWork::default().with(write)).await?.written.pop() {
+            Some(Written::Put(etag)) => Ok(etag),
+            other => Err(wrong_receipt(self, other.as_ref())),
+        }
+    }
+
+    /// Removes the document; gives whether one was there.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    async fn delete(&self, key: &DocumentKey, when: Precondition) -> Result<bool> {
+        let write = Write::Delete { key: key.clone(), when };
+        match self.apply(UnitOfWork::default().with(write)).await?.written.pop() {
+            Some(Written::Deleted) => Ok(true),
+            Some(Written::Missing) => Ok(false),
+            other => Err(wrong_receipt(self, other.as_ref())),
+        }
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
+
+fn wrong_receipt(store: &(impl Display + ?Sized), got: Option<&Written>) -> Error {
+    Error::new(Kind::Internal, "R0901", format!("{store} gave {got:?} for a single write"))
+}

@@ -1,0 +1,104 @@
+//! Documents as they are read, and the units of work that write them.
+
+use bytes::Bytes;
+
+use super::etag::{ETag, Precondition};
+use super::key::DocumentKey;
+
+/// A document: its exact text and the `ETag` of that state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Which one.
+    pub key: DocumentKey,
+    /// Of this state.
+    pub etag: ETag,
+    /// The very bytes that were written.
+    pub body: Bytes,
+}
+
+/// A document in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentMeta {
+    /// Which one.
+    pub key: DocumentKey,
+    /// Size of its text in bytes.
+    pub size_bytes: u64,
+}
+
+/// Where a listing goes on. Opaque; good for as long as the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub(crate) String);
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// In the store's order.
+    pub items: Vec<DocumentMeta>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// The document is this text from now on.
+    Put {
+        /// Which one.
+        key: DocumentKey,
+        /// The whole text.
+        body: Bytes,
+        /// What must hold.
+        when: Precondition,
+    },
+    /// The document is gone.
+    Delete {
+        /// Which one.
+        key: DocumentKey,
+        /// What must hold; never [`Precondition::Absent`].
+        when: Precondition,
+    },
+}
+
+impl Write {
+    /// The document it writes.
+    #[must_use]
+    pub const fn key(&self) -> &DocumentKey {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
+}
+
+/// Writes that happen together or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitOfWork {
+    /// In this order; no document twice.
+    pub writes: Vec<Write>,
+}
+
+impl UnitOfWork {
+    /// Adds a write.
+    #[must_use]
+    pub fn with(mut self, write: Write) -> Self {
+        self.writes.push(write);
+        self
+    }
+}
+
+/// What a write did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// The document is there, with this `ETag`.
+    Put(ETag),
+    /// It was removed.
+    Deleted,
+    /// There was nothing to remove.
+    Missing,
+}
+
+/// What a unit of work did: one entry for each of its writes, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The outcomes.
+    pub written: Vec<Written>,
+}

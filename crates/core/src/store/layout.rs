@@ -1,0 +1,227 @@
+//! Where the documents of a model lie among objects, and whether a text may be a document: from key to path, from
+//! path to key.
+
+use std::sync::Arc;
+
+use repot_json::Limits;
+use repot_model::language::{Collection, Model, Place as ModelPlace};
+use repot_model::place::{Router, Template};
+use repot_model::plan::{Place, Plan, Splitter};
+use repot_model::row::RowBuffer;
+
+use super::key::{DocumentKey, Scope};
+use crate::error::{Error, Kind, Result};
+
+/// The places of a model's documents.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    model: Arc<Model>,
+    plan: Arc<Plan>,
+    router: Router,
+    limits: Limits,
+}
+
+impl Layout {
+    /// The places of `model`, which `plan` was compiled from.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`], code `R0140`, when two templates claim one path.
+    pub fn new(model: Arc<Model>, plan: Arc<Plan>, limits: Limits) -> Result<Self> {
+        let lists = model
+            .collections
+            .iter()
+            .enumerate()
+            .filter(|(_, collection)| !templates(collection).is_empty())
+            .map(|(at, collection)| (at, templates(collection).iter().collect()))
+            .collect();
+        let router = Router::new(lists).map_err(|overlap| {
+            Error::new(Kind::Invalid, "R0140", overlap.to_string())
+                .hint("Make one of the two templates more literal, or join the sections.")
+        })?;
+        Ok(Self { model, plan, router, limits })
+    }
+
+    /// The collections whose documents can be reached here, in the order of the model.
+    pub(crate) fn collections(&self) -> Vec<String> {
+        let reachable = |collection: &&Collection| self.collection(&collection.name).is_ok();
+        self.model.collections.iter().filter(reachable).map(|collection| collection.name.clone()).collect()
+    }
+
+    fn collection(&self, name: &str) -> Result<(usize, &Collection)> {
+        let at = self.model.collections.iter().position(|collection| collection.name == name);
+        let missing = || {
+            Error::new(Kind::NotFound, "R0402", format!("there is no collection {name} with documents"))
+                .hint("Check the name; repot.toml lists the collections.")
+        };
+        let at = at.ok_or_else(missing)?;
+        let root = self.plan.roots.iter().position(|root| root.collection == at).ok_or_else(missing)?;
+        let found = &self.plan.roots[root];
+        let why = if found.table.is_none() {
+            "stay in their files (move = false)"
+        } else if found.is_container() {
+            "stand several in one file"
+        } else {
+            return Ok((root, &self.model.collections[at]));
+        };
+        Err(Error::new(
+            Kind::Unsupported,
+            "R0405",
+            format!("documents of {name} {why}; this version cannot read and write them one by one here"),
+        )
+        .hint("Copy the source into a database to query them."))
+    }
+
+    /// Checks that a scope names a tenant exactly where the collection has one.
+    pub(crate) fn check_scope(&self, scope: &Scope) -> Result<()> {
+        let (_, collection) = self.collection(&scope.collection)?;
+        tenant_rule(collection, scope.tenant.as_deref())
+    }
+
+    /// What every path of a scope begins with.
+    pub(crate) fn prefix(&self, scope: &Scope) -> Result<String> {
+        let (_, collection) = self.collection(&scope.collection)?;
+        let prefixes = templates(collection).iter().map(|template| {
+            let (Some(tenant), Some(first)) = (&scope.tenant, template.captures().first()) else {
+                return template.prefix().to_owned();
+            };
+            let leads = collection.tenant.as_deref() == Some(first.name.as_str())
+                && template.text().strip_prefix(template.prefix()).is_some_and(|rest| rest.starts_with('{'));
+            if leads { format!("{}{tenant}", template.prefix()) } else { template.prefix().to_owned() }
+        });
+        Ok(prefixes.reduce(|one, other| common_start(&one, &other).to_owned()).unwrap_or_default())
+    }
+
+    /// The paths at which the document with this key can be; a new one goes to the first. Empty when no path can be
+    /// read back as this key.
+    pub(crate) fn find(&self, key: &DocumentKey) -> Result<Vec<String>> {
+        let (root, collection) = self.collection(key.collection())?;
+        tenant_rule(collection, key.tenant())?;
+        let names = self.key_names(root);
+        let parts = key.parts();
+        if parts.len() != names.len() {
+            return Ok(Vec::new());
+        }
+        let mut paths = Vec::new();
+        let mut decided = true;
+        for template in templates(collection) {
+            let values: Option<Vec<&str>> = template
+                .captures()
+                .iter()
+                .map(|capture| {
+                    let part = names.iter().position(|name| *name == capture.name);
+                    let tenant = collection.tenant.as_deref() == Some(capture.name.as_str());
+                    part.map(|part| parts[part].as_str()).or_else(|| key.tenant().filter(|_| tenant))
+                })
+                .collect();
+            let named =
+                names.iter().all(|name| template.captures().iter().any(|capture| capture.name == *name));
+            match values {
+                Some(values) if named => paths.extend(template.render(&values)),
+                _ => decided = false,
+            }
+        }
+        paths.retain(|path| self.leads_to(path, root));
+        if paths.is_empty() && !decided {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "R0405",
+                format!("the path of {key} does not follow from its key"),
+            )
+            .hint("Copy the source into a database: there every document is found by its key."));
+        }
+        Ok(paths)
+    }
+
+    fn key_names(&self, root: usize) -> Vec<&str> {
+        let Some(table) = self.plan.roots[root].table else { return Vec::new() };
+        let table = &self.plan.tables[table];
+        table.key.iter().map(|&column| table.columns[column].name.as_str()).collect()
+    }
+
+    fn leads_to(&self, path: &str, root: usize) -> bool {
+        let wanted = self.plan.roots[root].collection;
+        self.router.route(path).is_some_and(|route| route.collections == [wanted])
+    }
+
+    /// The key of the document at a path of this scope, as far as the path alone tells; `None` when the path is of
+    /// no document of the scope.
+    pub(crate) fn identify(&self, scope: &Scope, path: &str) -> Result<Option<DocumentKey>> {
+        let (root, collection) = self.collection(&scope.collection)?;
+        let Some(route) = self.router.route(path) else { return Ok(None) };
+        if route.collections != [self.plan.roots[root].collection] {
+            return Ok(None);
+        }
+        let Some(template) = route.templates.first().and_then(|&at| templates(collection).get(at)) else {
+            return Ok(None);
+        };
+        let value = |name: &str| {
+            let at = template.captures().iter().position(|capture| capture.name == name)?;
+            route.values.get(at).copied()
+        };
+        let parts: Option<Vec<&str>> = self.key_names(root).into_iter().map(value).collect();
+        let Some(parts) = parts else { return Ok(None) };
+        let key = DocumentKey::of_parts(&collection.name, &parts);
+        Ok(match &scope.tenant {
+            None => Some(key),
+            Some(tenant) => {
+                let own = collection.tenant.as_deref().and_then(value) == Some(tenant.as_str());
+                own.then(|| key.in_tenant(tenant))
+            }
+        })
+    }
+
+    /// Checks that `body` may be the document `key` at `path`: it is what the model says, and its key is this one.
+    pub(crate) fn check(&self, key: &DocumentKey, path: &str, body: &[u8]) -> Result<()> {
+        let (root, _) = self.collection(key.collection())?;
+        let route = self.router.route(path).filter(|route| !route.templates.is_empty());
+        let Some(route) = route else { return Err(cannot_hold(key)) };
+        let places = [Place { root, template: route.templates[0], values: &route.values }];
+        let (mut rows, mut found) = (RowBuffer::new(), Vec::new());
+        Splitter::new(&self.plan, self.limits).split(&places, path, body, &mut rows, &mut found);
+        let unfit = |reason: &str| {
+            Error::new(Kind::Invalid, "R0404", format!("{key} does not fit the model: {reason}"))
+                .hint("Mend the document at the place named, or change the model.")
+        };
+        match found.as_slice() {
+            [only] => match (&only.misfit, &only.key) {
+                (Some(misfit), _) => {
+                    Err(unfit(&misfit.reason).detail(format!("{}: {}", misfit.code, misfit.reason)))
+                }
+                (None, Some(own)) if own == key.text() => Ok(()),
+                (None, own) => Err(unfit(&format!("its key is {}", own.as_deref().unwrap_or("missing")))),
+            },
+            _ => Err(unfit("it is not one document")),
+        }
+    }
+}
+
+/// The error of a write under a key that no path can hold.
+pub(crate) fn cannot_hold(key: &DocumentKey) -> Error {
+    Error::new(Kind::Invalid, "R0403", format!("no path can be read back as {key}"))
+        .hint("Use a key that can be part of a path: not empty, not `.` or `..`, without `/`.")
+}
+
+fn tenant_rule(collection: &Collection, tenant: Option<&str>) -> Result<()> {
+    let message = match (&collection.tenant, tenant) {
+        (Some(field), None) => format!("{} is reached through its {field} only", collection.name),
+        (None, Some(_)) => format!("{} has no tenants", collection.name),
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Invalid, "R0406", message)
+        .hint("Give a tenant exactly where the collection says `tenant = ...`."))
+}
+
+fn templates(collection: &Collection) -> &[Template] {
+    match &collection.place {
+        ModelPlace::Files(templates)
+        | ModelPlace::InFiles { templates, .. }
+        | ModelPlace::SqliteTable { templates, .. } => templates,
+        ModelPlace::In(_) | ModelPlace::View { .. } => &[],
+    }
+}
+
+fn common_start<'t>(one: &'t str, other: &str) -> &'t str {
+    let same = one.chars().zip(other.chars()).take_while(|(left, right)| left == right);
+    let bytes = same.map(|(left, _)| left.len_utf8()).sum();
+    one.get(..bytes).unwrap_or_default()
+}

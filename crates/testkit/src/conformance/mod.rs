@@ -1,0 +1,87 @@
+//! The conformance suite of stores: one named test for each promise of [`repot_core::store::Store`].
+//! `repot_testkit::conformance!(memory, make())` makes them for one store; `make` gives a fresh, empty [`Subject`]
+//! over [`layout`] each time.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken ends its test")]
+
+mod concurrency;
+mod keys;
+mod listing;
+mod lossless;
+mod preconditions;
+mod random;
+mod reads;
+mod rules;
+mod subject;
+mod tenants;
+mod units;
+
+pub use concurrency::*;
+pub use keys::*;
+pub use listing::*;
+pub use lossless::*;
+pub use preconditions::*;
+pub use random::*;
+pub use reads::*;
+pub use rules::*;
+pub use subject::{DOCUMENT_BYTES_MAX, Subject, layout, run};
+pub use tenants::*;
+pub use units::*;
+
+/// Makes one test for each promise, in a module of this name.
+#[macro_export]
+macro_rules! conformance {
+    ($name:ident, $make:expr) => {
+        mod $name {
+            $crate::conformance_tests! { $make;
+                an_absent_document_is_none
+                an_unknown_collection_is_not_found
+                what_was_put_is_read_back
+                a_body_can_be_no_json
+                a_document_that_must_be_there
+                create_succeeds_once
+                replace_needs_the_state_that_is_there
+                replace_of_what_is_not_there_conflicts
+                a_conflict_names_the_state_and_changes_nothing
+                delete_needs_the_state_that_is_there
+                delete_of_what_is_not_there_says_so
+                an_absent_document_cannot_be_deleted_as_absent
+                etags_tell_states_apart
+                a_unit_of_work_is_all_or_nothing
+                an_empty_unit_of_work_does_nothing
+                pages_hold_everything_once
+                a_listing_goes_on_when_documents_vanish
+                a_listing_stays_in_its_collection
+                tenants_are_named_exactly_where_they_are
+                a_tenant_sees_and_changes_its_own_only
+                a_hostile_tenant_finds_nothing
+                a_body_cannot_claim_another_tenant
+                awkward_documents_come_back_byte_for_byte
+                hostile_keys_are_held_or_refused
+                hostile_keys_of_several_parts_stay_apart
+                what_breaks_the_model_is_refused
+                another_key_in_the_body_is_refused
+                too_large_is_refused_before_anything_happens
+                several_documents_in_a_file_are_refused_plainly
+                one_of_many_creates_wins
+                conditional_increments_lose_nothing
+                readers_see_whole_states
+                random_operations_give_what_memory_gives
+            }
+        }
+    };
+}
+
+/// One test for each name.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr; $($promise:ident)*) => {
+        $(
+            #[test]
+            fn $promise() {
+                $crate::conformance::run($make, $crate::conformance::$promise);
+            }
+        )*
+    };
+}

@@ -1,0 +1,113 @@
+//! What is tested, and with which model.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use repot_core::store::{DocumentKey, Layout, Store};
+use repot_model::language::parse;
+use repot_model::plan::Plan;
+
+/// Bytes of the largest document of the suite's stores.
+pub const DOCUMENT_BYTES_MAX: u64 = 6 << 20;
+
+const MODEL: &str = r#"
+[repot]
+source = "./data"
+
+[notes]
+file = "notes/{id}.json"
+
+[notes.fields]
+id    = "text key"
+title = "text(20)?"
+count = "int?"
+
+[marks]
+in = "notes.marks[]"
+
+[marks.fields]
+id      = "int key auto"
+note_id = "-> notes cascade auto"
+order   = "position"
+word    = "text"
+
+[chats]
+file   = "chats/{user_id}/{id}.json"
+tenant = "user_id"
+
+[chats.fields]
+id      = "text key"
+user_id = "text"
+title   = "text?"
+
+[pairs]
+file = "pairs/{first}-{second}/pair.json"
+
+[pairs.fields]
+first  = "text key"
+second = "text key"
+
+[pages]
+file = "pages/{name}.md"
+
+[pages.fields]
+name = "text key"
+body = "body"
+
+[events]
+file = "events/{day}.jsonl"
+
+[events.fields]
+id  = "text key"
+day = "text"
+"#;
+
+/// A store under test, over [`layout`], empty at the beginning.
+pub struct Subject {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What must live as long as the store: folders, servers.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.store)
+    }
+}
+
+/// The places of the suite's model.
+///
+/// # Panics
+/// When the suite's own model is wrong.
+#[must_use]
+pub fn layout() -> Layout {
+    let model = parse(MODEL, "repot.toml", &|_| None).expect("the suite's model is right");
+    let plan = Plan::compile(&model).expect("the suite's model compiles");
+    Layout::new(Arc::new(model), Arc::new(plan), repot_json::Limits::default()).expect("its places are apart")
+}
+
+/// Runs one promise on a runtime of its own.
+///
+/// # Panics
+/// When the promise is broken.
+pub fn run<F: Future<Output = ()>>(subject: Subject, promise: fn(Subject) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(promise(subject));
+}
+
+/// The note with this key.
+pub(super) fn note(id: &str) -> DocumentKey {
+    DocumentKey::new("notes", id)
+}
+
+/// A text of the note with this key.
+pub(super) fn body(id: &str, title: &str) -> Vec<u8> {
+    format!("{{\"id\": {}, \"title\": {}}}", repot_json::edit::quote(id), repot_json::edit::quote(title))
+        .into_bytes()
+}
