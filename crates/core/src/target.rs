@@ -138,6 +138,8 @@ pub struct Batch {
     /// where the other one is stored already: that one is set aside and named in the report. For targets that
     /// say [`Target::clusters_by_key`]; their first load is not in order of the path.
     pub first_by_path: bool,
+    /// When the report names a refused document, nothing of the batch was done.
+    pub all_or_nothing: bool,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -154,7 +156,7 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// What a batch did.
+/// What a batch did; with [`Batch::all_or_nothing`] and a refusal, what stood against it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Documents refused and therefore set aside.
@@ -317,6 +319,12 @@ pub trait Target: Debug + Display + Send {
 
 /// A reading connection. All of it is streamed or paged.
 pub trait Reader: Debug + Send {
+    /// From the next read on, sees the state of the database at that read.
+    ///
+    /// # Errors
+    /// When the connection was lost.
+    fn refresh(&mut self) -> Result<()>;
+
     /// A value of ours.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod options;
 mod prepare;
 pub mod preview;
 mod route;
+pub mod store;
 mod stored;
 pub mod text;
 pub mod verify;

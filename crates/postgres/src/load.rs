@@ -28,6 +28,11 @@ impl Writer {
             .collect();
         for _ in 0..2 {
             let (number, report) = self.apply(plan, batch, &units).await?;
+            if batch.all_or_nothing && !report.refused.is_empty() {
+                self.next_object = None;
+                self.rollback().await;
+                return Ok(report);
+            }
             if self.commit(&number).await? {
                 return Ok(report);
             }

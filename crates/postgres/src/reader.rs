@@ -133,6 +133,16 @@ fn limit(most: usize) -> i64 {
 }
 
 impl Reader for PostgresReader {
+    fn refresh(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.begun) {
+            let connection = Arc::clone(&self.connection);
+            self.runtime.run(async move {
+                connection.client.batch_execute("commit").await.map_err(|error| failed("read", error))
+            })?;
+        }
+        Ok(())
+    }
+
     fn meta(&mut self, key: &str) -> Result<Option<String>> {
         let key = key.to_owned();
         self.run(|connection| async move { create::meta(&connection.client, &key).await })

@@ -10,7 +10,7 @@ use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
 
 use crate::error::{fail, failed, refusal};
-use crate::load::{RowWriter, dictionaries, index_holders};
+use crate::load::{RowWriter, dictionaries, end, index_holders};
 use crate::records::{self, Records, Refused};
 use crate::references::References;
 use crate::rows::{Access, holders, key_cells, pick};
@@ -54,7 +54,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    transaction.commit().map_err(failed("load a batch"))?;
+    end(transaction, batch, &refused)?;
     Ok(refused)
 }
 

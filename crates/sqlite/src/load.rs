@@ -4,7 +4,7 @@
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
 use repot_model::sql::create_index;
-use rusqlite::CachedStatement;
+use rusqlite::{CachedStatement, Transaction};
 
 use crate::bind;
 use crate::careful;
@@ -77,8 +77,18 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    transaction.commit().map_err(failed("load a batch"))?;
+    end(transaction, batch, &refused)?;
     Ok(refused)
+}
+
+/// Commits, unless the batch is all or nothing and something was refused.
+pub(crate) fn end(transaction: Transaction<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
+    let ended = if batch.all_or_nothing && !refused.is_empty() {
+        transaction.rollback()
+    } else {
+        transaction.commit()
+    };
+    ended.map_err(failed("load a batch"))
 }
 
 fn stop(access: Access<'_>, table: usize, error: rusqlite::Error) -> Stop {

@@ -74,6 +74,13 @@ impl std::fmt::Debug for SqliteReader {
 }
 
 impl Reader for SqliteReader {
+    fn refresh(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.begun) {
+            self.connection.execute_batch("commit").map_err(failed("read"))?;
+        }
+        Ok(())
+    }
+
     fn meta(&mut self, key: &str) -> Result<Option<String>> {
         schema::meta(self.begin()?, key)
     }

@@ -10,7 +10,7 @@ use super::contract::{Capabilities, Store};
 use super::document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
-use super::layout::{Layout, cannot_hold};
+use super::layout::Layout;
 use super::objects::Objects;
 use crate::error::{Error, Kind, Result};
 
@@ -36,7 +36,7 @@ impl BucketStore {
 
     /// Where the document is now; `None` when it is nowhere.
     async fn locate(&self, key: &DocumentKey) -> Result<Option<String>> {
-        let mut paths = self.layout.find(key)?;
+        let mut paths = self.layout.paths(key)?;
         if paths.len() < 2 {
             return Ok(paths.pop());
         }
@@ -49,16 +49,8 @@ impl BucketStore {
     }
 
     async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<ETag> {
-        let path = self.locate(key).await?.ok_or_else(|| cannot_hold(key))?;
-        if body.len() as u64 > self.document_bytes_max {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0213",
-                format!("{key} has {} bytes, {} are the most", body.len(), self.document_bytes_max),
-            )
-            .hint("Raise the bound with --document-max, or keep the large part beside the document."));
-        }
-        self.layout.check(key, &path, &body)?;
+        let new = self.layout.check_put(key, &body, self.document_bytes_max)?;
+        let path = self.locate(key).await?.unwrap_or(new);
         self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
     }
 
@@ -89,6 +81,7 @@ impl Store for BucketStore {
             document_bytes_max: self.document_bytes_max,
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
+            keys_per_tenant: true,
         }
     }
 
@@ -131,14 +124,14 @@ impl Store for BucketStore {
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
         self.layout.check_scope(scope)?;
         let prefix = self.layout.prefix(scope)?;
-        let mut after = after.map(|cursor| cursor.0.clone());
+        let mut after = after.map(|cursor| cursor.as_str().to_owned());
         let mut items = Vec::new();
         while items.len() < most {
             let listed = self.objects.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
             let ends = listed.len() < LISTED_AT_ONCE;
             for object in listed {
                 if items.len() == most {
-                    return Ok(Page { items, next: after.map(Cursor) });
+                    return Ok(Page { items, next: after.map(Cursor::new) });
                 }
                 if let Some(key) = self.layout.identify(scope, &object.path)? {
                     items.push(DocumentMeta { key, size_bytes: object.size_bytes });
@@ -149,7 +142,7 @@ impl Store for BucketStore {
                 return Ok(Page { items, next: None });
             }
         }
-        Ok(Page { items, next: after.map(Cursor) })
+        Ok(Page { items, next: after.map(Cursor::new) })
     }
 
     async fn probe(&self) -> Result<()> {

@@ -21,6 +21,9 @@ pub struct Capabilities {
     pub conditional_put: bool,
     /// Preconditions on deletes hold also against other processes.
     pub conditional_delete: bool,
+    /// Two tenants may use the same key. In a database they may not where the table's key is without the tenant, as
+    /// the model says; the second write is [`Kind::Conflict`], code `R0203`.
+    pub keys_per_tenant: bool,
 }
 
 /// Something that holds documents.

@@ -27,7 +27,21 @@ pub struct DocumentMeta {
 
 /// Where a listing goes on. Opaque; good for as long as the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(pub(crate) String);
+pub struct Cursor(String);
+
+impl Cursor {
+    /// A store's own mark of where a listing stands.
+    #[must_use]
+    pub const fn new(mark: String) -> Self {
+        Self(mark)
+    }
+
+    /// The mark.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A part of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]

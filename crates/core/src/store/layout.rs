@@ -42,7 +42,8 @@ impl Layout {
     }
 
     /// The collections whose documents can be reached here, in the order of the model.
-    pub(crate) fn collections(&self) -> Vec<String> {
+    #[must_use]
+    pub fn collections(&self) -> Vec<String> {
         let reachable = |collection: &&Collection| self.collection(&collection.name).is_ok();
         self.model.collections.iter().filter(reachable).map(|collection| collection.name.clone()).collect()
     }
@@ -72,13 +73,19 @@ impl Layout {
     }
 
     /// Checks that a scope names a tenant exactly where the collection has one.
-    pub(crate) fn check_scope(&self, scope: &Scope) -> Result<()> {
+    ///
+    /// # Errors
+    /// `R0402`, `R0405` or `R0406`, as the contract of stores says.
+    pub fn check_scope(&self, scope: &Scope) -> Result<()> {
         let (_, collection) = self.collection(&scope.collection)?;
         tenant_rule(collection, scope.tenant.as_deref())
     }
 
     /// What every path of a scope begins with.
-    pub(crate) fn prefix(&self, scope: &Scope) -> Result<String> {
+    ///
+    /// # Errors
+    /// As [`Layout::check_scope`].
+    pub fn prefix(&self, scope: &Scope) -> Result<String> {
         let (_, collection) = self.collection(&scope.collection)?;
         let prefixes = templates(collection).iter().map(|template| {
             let (Some(tenant), Some(first)) = (&scope.tenant, template.captures().first()) else {
@@ -93,7 +100,10 @@ impl Layout {
 
     /// The paths at which the document with this key can be; a new one goes to the first. Empty when no path can be
     /// read back as this key.
-    pub(crate) fn find(&self, key: &DocumentKey) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// As [`Layout::check_scope`]; `R0405` when the path does not follow from the key.
+    pub fn paths(&self, key: &DocumentKey) -> Result<Vec<String>> {
         let (root, collection) = self.collection(key.collection())?;
         tenant_rule(collection, key.tenant())?;
         let names = self.key_names(root);
@@ -145,7 +155,10 @@ impl Layout {
 
     /// The key of the document at a path of this scope, as far as the path alone tells; `None` when the path is of
     /// no document of the scope.
-    pub(crate) fn identify(&self, scope: &Scope, path: &str) -> Result<Option<DocumentKey>> {
+    ///
+    /// # Errors
+    /// As [`Layout::check_scope`].
+    pub fn identify(&self, scope: &Scope, path: &str) -> Result<Option<DocumentKey>> {
         let (root, collection) = self.collection(&scope.collection)?;
         let Some(route) = self.router.route(path) else { return Ok(None) };
         if route.collections != [self.plan.roots[root].collection] {
@@ -170,11 +183,34 @@ impl Layout {
         })
     }
 
+    /// Checks that `body` may be written as the document `key`: the key gives a path, the body is not too large, it is
+    /// what the model says, and its key is this one. Gives the path of a new document.
+    ///
+    /// # Errors
+    /// `R0403`, `R0404` or `R0213`; else as [`Layout::paths`].
+    pub fn check_put(&self, key: &DocumentKey, body: &[u8], bytes_max: u64) -> Result<String> {
+        let path = self.paths(key)?.into_iter().next().ok_or_else(|| self.cannot_hold(key))?;
+        if body.len() as u64 > bytes_max {
+            let message = format!("{key} has {} bytes, {bytes_max} are the most", body.len());
+            return Err(Error::new(Kind::Unsupported, "R0213", message)
+                .hint("Raise the bound with --document-max, or keep the large part beside the document."));
+        }
+        self.check(key, &path, body)?;
+        Ok(path)
+    }
+
+    /// The error of a write under a key that no path can hold.
+    #[must_use]
+    pub fn cannot_hold(&self, key: &DocumentKey) -> Error {
+        Error::new(Kind::Invalid, "R0403", format!("no path can be read back as {key}"))
+            .hint("Use a key that can be part of a path: not empty, not `.` or `..`, without `/`.")
+    }
+
     /// Checks that `body` may be the document `key` at `path`: it is what the model says, and its key is this one.
-    pub(crate) fn check(&self, key: &DocumentKey, path: &str, body: &[u8]) -> Result<()> {
+    fn check(&self, key: &DocumentKey, path: &str, body: &[u8]) -> Result<()> {
         let (root, _) = self.collection(key.collection())?;
         let route = self.router.route(path).filter(|route| !route.templates.is_empty());
-        let Some(route) = route else { return Err(cannot_hold(key)) };
+        let Some(route) = route else { return Err(self.cannot_hold(key)) };
         let places = [Place { root, template: route.templates[0], values: &route.values }];
         let (mut rows, mut found) = (RowBuffer::new(), Vec::new());
         Splitter::new(&self.plan, self.limits).split(&places, path, body, &mut rows, &mut found);
@@ -193,12 +229,6 @@ impl Layout {
             _ => Err(unfit("it is not one document")),
         }
     }
-}
-
-/// The error of a write under a key that no path can hold.
-pub(crate) fn cannot_hold(key: &DocumentKey) -> Error {
-    Error::new(Kind::Invalid, "R0403", format!("no path can be read back as {key}"))
-        .hint("Use a key that can be part of a path: not empty, not `.` or `..`, without `/`.")
 }
 
 fn tenant_rule(collection: &Collection, tenant: Option<&str>) -> Result<()> {

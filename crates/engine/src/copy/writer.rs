@@ -169,7 +169,7 @@ pub(crate) fn apply(
         return Ok(HashSet::new());
     }
     target.set_meta(PROOF, None)?;
-    let batch = Batch { items, dictionaries: dictionaries.take_made(), first_by_path };
+    let batch = Batch { items, dictionaries: dictionaries.take_made(), first_by_path, ..Batch::default() };
     let refused = target.load(copy.plan, batch)?.refused;
     Ok(refused.into_iter().map(|refusal| (refusal.path, refusal.ordinal)).collect())
 }

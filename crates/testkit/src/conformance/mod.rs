@@ -1,6 +1,6 @@
 //! The conformance suite of stores: one named test for each promise of [`repot_core::store::Store`].
 //! `repot_testkit::conformance!(memory, make())` makes them for one store; `make` gives a fresh, empty [`Subject`]
-//! over [`layout`] each time.
+//! over [`layout`] each time, or `None` where [`crate::postgres::postgres`] says that the server is missing.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken ends its test")]
 
@@ -24,7 +24,7 @@ pub use preconditions::*;
 pub use random::*;
 pub use reads::*;
 pub use rules::*;
-pub use subject::{DOCUMENT_BYTES_MAX, Subject, layout, run};
+pub use subject::{DOCUMENT_BYTES_MAX, Subject, layout, model, run};
 pub use tenants::*;
 pub use units::*;
 
@@ -54,6 +54,7 @@ macro_rules! conformance {
                 a_listing_stays_in_its_collection
                 tenants_are_named_exactly_where_they_are
                 a_tenant_sees_and_changes_its_own_only
+                the_same_key_in_two_tenants
                 a_hostile_tenant_finds_nothing
                 a_body_cannot_claim_another_tenant
                 awkward_documents_come_back_byte_for_byte
@@ -80,7 +81,7 @@ macro_rules! conformance_tests {
         $(
             #[test]
             fn $promise() {
-                $crate::conformance::run($make, $crate::conformance::$promise);
+                $crate::conformance::run(($make).into(), $crate::conformance::$promise);
             }
         )*
     };

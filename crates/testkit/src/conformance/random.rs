@@ -84,16 +84,22 @@ fn operation(numbers: &mut Numbers, at: usize) -> Operation {
     let key = match numbers.below(8) {
         0 => DocumentKey::new("nothing", id),
         1 => note(id).in_tenant("u"),
-        2 => DocumentKey::new("chats", id).in_tenant(["u", "v"][numbers.below(2)]),
+        2 => {
+            // not the same key in two tenants: whether that works is a capability
+            let (tenant, id) = [("u", "a"), ("u", "b"), ("v", "c"), ("v", "%")][numbers.below(4)];
+            DocumentKey::new("chats", id).in_tenant(tenant)
+        }
         _ => note(id),
     };
     let body = match (key.collection(), numbers.below(10)) {
         (_, 0) => b"{".to_vec(),
         (_, 1) => body("other", "x"),
-        ("chats", _) => {
-            format!(r#"{{"id": "{id}", "user_id": "{}", "title": "{at}"}}"#, key.tenant().unwrap_or_default())
-                .into_bytes()
-        }
+        ("chats", _) => format!(
+            r#"{{"id": "{}", "user_id": "{}", "title": "{at}"}}"#,
+            key.parts().concat(),
+            key.tenant().unwrap_or_default()
+        )
+        .into_bytes(),
         _ => body(id, &format!("t{at}")),
     };
     Operation { key, body, action: numbers.below(10), back: numbers.below(3) }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Layout, Store};
-use repot_model::language::parse;
+use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
 
 /// Bytes of the largest document of the suite's stores.
@@ -77,22 +77,33 @@ impl fmt::Debug for Subject {
     }
 }
 
+/// The suite's model, its plan, and the text of both.
+///
+/// # Panics
+/// When the suite's own model is wrong.
+#[must_use]
+pub fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
+    let model = parse(MODEL, "repot.toml", &|_| None).expect("the suite's model is right");
+    let plan = Plan::compile(&model).expect("the suite's model compiles");
+    (Arc::new(model), Arc::new(plan), MODEL)
+}
+
 /// The places of the suite's model.
 ///
 /// # Panics
 /// When the suite's own model is wrong.
 #[must_use]
 pub fn layout() -> Layout {
-    let model = parse(MODEL, "repot.toml", &|_| None).expect("the suite's model is right");
-    let plan = Plan::compile(&model).expect("the suite's model compiles");
-    Layout::new(Arc::new(model), Arc::new(plan), repot_json::Limits::default()).expect("its places are apart")
+    let (model, plan, _) = model();
+    Layout::new(model, plan, repot_json::Limits::default()).expect("its places are apart")
 }
 
-/// Runs one promise on a runtime of its own.
+/// Runs one promise on a runtime of its own; without a subject (its server is missing, and that was printed) nothing.
 ///
 /// # Panics
 /// When the promise is broken.
-pub fn run<F: Future<Output = ()>>(subject: Subject, promise: fn(Subject) -> F) {
+pub fn run<F: Future<Output = ()>>(subject: Option<Subject>, promise: fn(Subject) -> F) {
+    let Some(subject) = subject else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -32,28 +32,43 @@ pub async fn tenants_are_named_exactly_where_they_are(subject: Subject) {
     }
 }
 
-/// One tenant's documents are not there for another: not read, not listed, not written, not deleted.
+/// One tenant's documents are not there for another: not read, not listed, not deleted.
 pub async fn a_tenant_sees_and_changes_its_own_only(subject: Subject) {
     let store = subject.store;
     // one's name begins like the other's
     for tenant in ["u1", "u10", "u"] {
-        store.put(&chat(tenant, "same"), text(tenant, "same", tenant)).await.unwrap();
-        store
-            .put(&chat(tenant, &format!("of-{tenant}")), text(tenant, &format!("of-{tenant}"), "x"))
-            .await
-            .unwrap();
+        for id in ["x", "y"].map(|id| format!("{id}-{tenant}")) {
+            store.put(&chat(tenant, &id), text(tenant, &id, "x")).await.unwrap();
+        }
     }
     for tenant in ["u1", "u10", "u"] {
         let mut keys = all(&store, &Scope::of("chats").in_tenant(tenant), 1).await;
         keys.sort();
-        assert_eq!(keys, [format!("of-{tenant}"), "same".to_owned()]);
-        let read = store.require(&chat(tenant, "same")).await.unwrap();
-        assert_eq!(read.body, text(tenant, "same", tenant));
+        assert_eq!(keys, ["x", "y"].map(|id| format!("{id}-{tenant}")));
     }
-    assert_eq!(store.get(&chat("u1", "of-u10")).await.unwrap(), None);
-    assert!(!store.delete(&chat("u1", "of-u10"), Precondition::Any).await.unwrap());
-    assert!(store.delete(&chat("u1", "same"), Precondition::Any).await.unwrap());
-    assert!(store.exists(&chat("u10", "same")).await.unwrap());
+    for other in ["u1", "u"] {
+        let foreign = chat(other, "x-u10");
+        assert_eq!(store.get(&foreign).await.unwrap(), None);
+        assert!(!store.exists(&foreign).await.unwrap());
+        assert!(!store.delete(&foreign, Precondition::Any).await.unwrap());
+    }
+    assert_eq!(store.require(&chat("u10", "x-u10")).await.unwrap().body, text("u10", "x-u10", "x"));
+}
+
+/// Two tenants use one key as the capabilities say; in no case does the second take the first one's document.
+pub async fn the_same_key_in_two_tenants(subject: Subject) {
+    let store = subject.store;
+    store.put(&chat("u1", "same"), text("u1", "same", "first")).await.unwrap();
+    let second = store.put(&chat("u2", "same"), text("u2", "same", "second")).await;
+    if store.capabilities().keys_per_tenant {
+        second.unwrap();
+        assert_eq!(store.require(&chat("u2", "same")).await.unwrap().body, text("u2", "same", "second"));
+    } else {
+        let error = second.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0203"), "{error}");
+        assert_eq!(store.get(&chat("u2", "same")).await.unwrap(), None);
+    }
+    assert_eq!(store.require(&chat("u1", "same")).await.unwrap().body, text("u1", "same", "first"));
 }
 
 /// A tenant's name leads to nobody else's documents.

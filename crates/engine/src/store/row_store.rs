@@ -1,0 +1,353 @@
+//! [`RowStore`]: some threads that read and one that writes, behind the contract of stores.
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use async_trait::async_trait;
+use repot_core::store::{
+    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store,
+    UnitOfWork, Write,
+};
+use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
+use repot_model::language::Model;
+use repot_model::plan::Plan;
+use tokio::sync::oneshot;
+
+use super::desk::Desk;
+use super::writing::Scribe;
+use crate::prepare::Preparer;
+use crate::route::Routes;
+use crate::text::Dictionaries;
+
+/// Name of the value of ours that says since when documents are written in the database itself, milliseconds since
+/// 1970. A copy of files into such a database would take those writes back, so it is refused.
+pub const LEADS: &str = "documents_written_since";
+
+/// Writes in one unit of work.
+const WRITES_MAX: usize = 1_000;
+/// Objects listed at once while a page of documents is filled.
+const LISTED_AT_ONCE: usize = 256;
+
+/// What a [`RowStore`] is opened with.
+#[derive(Debug, Clone)]
+pub struct RowStoreOptions {
+    /// Threads that read, each with a connection.
+    pub readers: usize,
+    /// Bytes of the largest document.
+    pub document_bytes_max: u64,
+    /// Bounds of one JSON text.
+    pub json: repot_json::Limits,
+    /// Who we are, for the lock.
+    pub me: LockHolder,
+    /// Time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Documents in a database.
+///
+/// One process writes at a time: it holds the same lock as a copy. Documents that stand several in one file, or
+/// whose path does not follow from their key, are refused.
+pub struct RowStore {
+    shown: String,
+    layout: Arc<Layout>,
+    options: RowStoreOptions,
+    reading: Option<Sender<Reading>>,
+    writing: Option<Sender<Writing>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+type Reading = Box<dyn for<'p> FnOnce(&mut Desk<'p>) + Send>;
+type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+
+impl RowStore {
+    /// Opens the database, makes its tables where there are none, and takes the lock.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another process copies or writes; `R0151` when the tables are of another model; when the
+    /// database is out of reach or refuses us.
+    pub fn open(
+        mut target: Box<dyn Target>,
+        (model, plan, model_text): (Arc<Model>, Arc<Plan>, &str),
+        options: RowStoreOptions,
+    ) -> Result<Self> {
+        let layout = Arc::new(Layout::new(Arc::clone(&model), Arc::clone(&plan), options.json)?);
+        target.lock(&options.me)?;
+        prepare(target.as_mut(), &plan, model_text)?;
+        let (reading, jobs) = channel();
+        let (writing, units) = channel();
+        let mut store = Self {
+            shown: target.to_string(),
+            layout,
+            options,
+            reading: Some(reading),
+            writing: Some(writing),
+            threads: Vec::new(),
+        };
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..store.options.readers.max(1) {
+            let (reader, jobs, limits) = (target.reader()?, Arc::clone(&jobs), store.options.json);
+            let (model, plan) = (Arc::clone(&model), Arc::clone(&plan));
+            store.spawn(move || read(&model, &plan, limits, reader, &jobs));
+        }
+        let (options, layout) = (store.options.clone(), Arc::clone(&store.layout));
+        store.spawn(move || write(target, (&model, &plan), &layout, &options, &units));
+        Ok(store)
+    }
+
+    fn spawn(&mut self, work: impl FnOnce() + Send + 'static) {
+        self.threads.push(thread::spawn(work));
+    }
+
+    /// Runs `work` on a reading thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'p> FnOnce(&mut Desk<'p>, &Layout) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let layout = Arc::clone(&self.layout);
+        let job: Reading = Box::new(move |desk| {
+            let result = desk.refresh().and_then(|()| work(desk, &layout));
+            // nobody waits any more when the future was dropped
+            let _dropped = answer.send(result);
+        });
+        self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    fn check(&self, work: &UnitOfWork) -> Result<()> {
+        if work.writes.len() > WRITES_MAX {
+            let message =
+                format!("{} writes in one unit of work, {WRITES_MAX} are the most", work.writes.len());
+            return Err(
+                Error::new(Kind::Unsupported, "R0405", message).hint("Write in several units of work.")
+            );
+        }
+        for (at, write) in work.writes.iter().enumerate() {
+            if work.writes.iter().take(at).any(|other| other.key() == write.key()) {
+                let message = format!("{} is written twice in one unit of work", write.key());
+                return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
+            }
+            match write {
+                Write::Put { key, body, .. } => {
+                    self.layout.check_put(key, body, self.options.document_bytes_max)?;
+                }
+                Write::Delete { key, when } => {
+                    when.check_delete()?;
+                    self.layout.paths(key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the tables, or checks that they are of this model; ends a bulk load.
+fn prepare(target: &mut dyn Target, plan: &Plan, model_text: &str) -> Result<()> {
+    match target.state()? {
+        None => target.create(plan, model_text)?,
+        Some(state) if state.plan_hash == plan.hash => {
+            if state.loading == Loading::Bulk {
+                let message = format!("the first copy into {target} has not ended");
+                return Err(Error::new(Kind::Refused, "R0703", message)
+                    .hint("Run `repot copy` again; it goes on where it stopped."));
+            }
+            return Ok(());
+        }
+        Some(_) => {
+            let message = format!("the model changed since {target} was made from it");
+            return Err(Error::new(Kind::Unsupported, "R0151", message)
+                .hint("Open it with the model it was made from, or copy into a fresh database."));
+        }
+    }
+    target.finish(plan, 1, &mut |_| ()).map(drop)
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "R0901", "a thread of the store ended unexpectedly")
+}
+
+fn read(
+    model: &Model,
+    plan: &Plan,
+    limits: repot_json::Limits,
+    reader: Box<dyn Reader>,
+    jobs: &Mutex<Receiver<Reading>>,
+) {
+    // the layout was made from the same model without an error
+    let Ok(routes) = Routes::new(model, plan) else { return };
+    let Ok(mut desk) = Desk::new(plan, &routes, limits, reader) else { return };
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        job(&mut desk);
+        // what is no longer needed must not keep the database's log from being cut; the next job says what fails
+        let _ended = desk.refresh();
+    }
+}
+
+fn write(
+    target: Box<dyn Target>,
+    (model, plan): (&Model, &Plan),
+    layout: &Layout,
+    options: &RowStoreOptions,
+    units: &Receiver<Writing>,
+) {
+    let scribe = || -> Result<_> {
+        let routes = Routes::new(model, plan)?;
+        let reader = target.reader()?;
+        Ok((routes, reader))
+    };
+    let made = scribe().and_then(|(routes, mut reader)| {
+        let dictionaries = Dictionaries::new(reader.dictionaries()?);
+        let leads = reader.meta(LEADS)?.is_some();
+        Ok((routes, reader, dictionaries, leads))
+    });
+    let (routes, reader, dictionaries, leads) = match made {
+        Ok(made) => made,
+        Err(error) => return refuse_all(&error, units),
+    };
+    let desk = Desk::new(plan, &routes, options.json, reader);
+    let preparer = Preparer::new(plan, &routes, options.json, dictionaries.clone());
+    let (desk, preparer) = match desk.and_then(|desk| Ok((desk, preparer?))) {
+        Ok(made) => made,
+        Err(error) => return refuse_all(&error, units),
+    };
+    let clock = Arc::clone(&options.clock);
+    let mut scribe = Scribe { plan, layout, target, desk, preparer, dictionaries, clock, leads };
+    for (work, answer) in units {
+        let _dropped = answer.send(scribe.apply(&work));
+        let _ended = scribe.desk.refresh();
+    }
+}
+
+fn refuse_all(error: &Error, units: &Receiver<Writing>) {
+    for (_, answer) in units {
+        let same = Error::new(error.kind(), error.code(), error.message().to_owned());
+        let _dropped = answer.send(Err(same));
+    }
+}
+
+impl fmt::Display for RowStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for RowStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowStore").field("target", &self.shown).finish_non_exhaustive()
+    }
+}
+
+impl Drop for RowStore {
+    fn drop(&mut self) {
+        // closed channels end the threads
+        self.reading = None;
+        self.writing = None;
+        for thread in self.threads.drain(..) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for RowStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            atomic_writes_max: WRITES_MAX,
+            document_bytes_max: self.options.document_bytes_max,
+            conditional_put: true,
+            conditional_delete: true,
+            keys_per_tenant: false,
+        }
+    }
+
+    fn collections(&self) -> Vec<String> {
+        self.layout.collections()
+    }
+
+    async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
+        let key = key.clone();
+        self.read(move |desk, layout| {
+            let Some(found) = desk.find(layout, &key)? else { return Ok(None) };
+            let body = found.assembled.bytes;
+            Ok(found.etag.map(|etag| Document { key, etag, body: body.into() }))
+        })
+        .await
+    }
+
+    async fn exists(&self, key: &DocumentKey) -> Result<bool> {
+        let key = key.clone();
+        self.read(move |desk, layout| Ok(desk.find(layout, &key)?.is_some_and(|found| found.etag.is_some())))
+            .await
+    }
+
+    async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
+        self.check(&work)?;
+        if work.writes.is_empty() {
+            return Ok(Receipt::default());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
+        self.layout.check_scope(scope)?;
+        let prefix = self.layout.prefix(scope)?;
+        let (scope, after) = (scope.clone(), after.map(|cursor| cursor.as_str().to_owned()));
+        self.read(move |desk, layout| list(desk, layout, (&scope, &prefix), after, most)).await
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.read(|desk, _| desk.objects(None, 1).map(drop)).await
+    }
+}
+
+fn list(
+    desk: &mut Desk<'_>,
+    layout: &Layout,
+    (scope, prefix): (&Scope, &str),
+    mut after: Option<String>,
+    most: usize,
+) -> Result<Page> {
+    let mut items = Vec::new();
+    // the paths before the prefix are not of this scope
+    if after.as_deref().is_none_or(|after| after < prefix) && !prefix.is_empty() {
+        if let Some(found) = desk.at(prefix)? {
+            // a path that is the prefix itself would be skipped by `after`
+            items.extend(meta(layout, scope, &found)?);
+        }
+        after = Some(prefix.to_owned());
+    }
+    loop {
+        let listed = desk.objects(after.as_deref(), LISTED_AT_ONCE)?;
+        let ends = listed.len() < LISTED_AT_ONCE;
+        for object in listed {
+            let path = object.record.path;
+            if !path.starts_with(prefix) {
+                return Ok(Page { items, next: None });
+            }
+            if items.len() >= most {
+                return Ok(Page { items, next: after.map(Cursor::new) });
+            }
+            if layout.identify(scope, &path)?.is_some()
+                && let Some(found) = desk.at(&path)?
+            {
+                items.extend(meta(layout, scope, &found)?);
+            }
+            after = Some(path);
+        }
+        if ends {
+            return Ok(Page { items, next: None });
+        }
+    }
+}
+
+fn meta(layout: &Layout, scope: &Scope, found: &super::desk::Found) -> Result<Option<DocumentMeta>> {
+    let key = layout.identify(scope, &found.whole.object.record.path)?;
+    let size_bytes = found.assembled.bytes.len() as u64;
+    Ok(key.filter(|_| found.etag.is_some()).map(|key| DocumentMeta { key, size_bytes }))
+}

@@ -1,0 +1,193 @@
+//! Documents in SQLite and PostgreSQL: the conformance suite, and what SQL does behind the store's back.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use repot_core::store::{DocumentKey, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write};
+use repot_core::{FixedClock, Kind, LockHolder, Target};
+use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_postgres::{PostgresOptions, PostgresTarget};
+use repot_sqlite::{SqliteOptions, SqliteTarget};
+use repot_testkit::TempTree;
+use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, model};
+use repot_testkit::postgres::{PgServer, postgres};
+
+repot_testkit::conformance!(sqlite, super::Database::sqlite().subject());
+repot_testkit::conformance!(postgres, super::Database::postgres().map(super::Database::subject));
+
+/// A database of the test's own.
+enum Database {
+    Sqlite(TempTree),
+    Postgres(PgServer, String),
+}
+
+impl Database {
+    fn sqlite() -> Self {
+        Self::Sqlite(TempTree::new())
+    }
+
+    fn postgres() -> Option<Self> {
+        let server = postgres()?;
+        let url = server.fresh_database();
+        Some(Self::Postgres(server, url))
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        [Some(Self::sqlite()), Self::postgres()].into_iter().flatten()
+    }
+
+    fn file(folder: &TempTree) -> std::path::PathBuf {
+        folder.path().join("store.db")
+    }
+
+    fn target(&self) -> Box<dyn Target> {
+        match self {
+            Self::Sqlite(folder) => {
+                Box::new(SqliteTarget::open(&Self::file(folder), SqliteOptions::default()).unwrap())
+            }
+            Self::Postgres(_, url) => {
+                Box::new(PostgresTarget::open(url, PostgresOptions::default()).unwrap())
+            }
+        }
+    }
+
+    fn try_open(&self) -> repot_core::Result<RowStore> {
+        let options = RowStoreOptions {
+            readers: 2,
+            document_bytes_max: DOCUMENT_BYTES_MAX,
+            json: repot_json::Limits::default(),
+            me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
+            clock: Arc::new(FixedClock(1_700_000_000_000)),
+        };
+        RowStore::open(self.target(), model(), options)
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.try_open().unwrap())
+    }
+
+    fn subject(self) -> Subject {
+        let store = self.open();
+        Subject { store, keep: Box::new(self) as Box<dyn Any + Send> }
+    }
+
+    /// Runs SQL behind the store's back.
+    fn sql(&self, sql: &str) {
+        match self {
+            Self::Sqlite(folder) => execute(&Self::file(folder), sql),
+            Self::Postgres(server, url) => drop(server.query(url, sql)),
+        }
+    }
+}
+
+fn execute(file: &Path, sql: &str) {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    connection.execute_batch(&format!("pragma foreign_keys = on; {sql}")).unwrap();
+}
+
+fn note(id: &str) -> DocumentKey {
+    DocumentKey::new("notes", id)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+const TEXT: &str = "{\r\n    \"id\": \"a\",\r\n    \"title\":\t\"caf\\u00e9\",\r\n    \"count\": 1.0,\r\n    \"more\": [1.10, 1e400],\r\n    \"marks\": [{\"word\": \"x\"}, {\"word\": \"y\"}]\r\n}\r\n";
+
+/// A plain update, insert or delete of rows is in the next read, in the document's own formatting, with another
+/// `ETag`; the old one does not write any more.
+#[test]
+fn what_sql_changes_is_in_the_next_read() {
+    for database in Database::all() {
+        let store = database.open();
+        block_on(async {
+            let was = store.put(&note("a"), TEXT).await.unwrap();
+            database.sql("update notes set title = 'thé' where id = 'a'");
+            let read = store.require(&note("a")).await.unwrap();
+            assert_eq!(read.body, TEXT.replace("caf\\u00e9", "th\\u00e9"));
+            assert_ne!(read.etag, was);
+            assert_eq!(store.require(&note("a")).await.unwrap().etag, read.etag);
+            let error = store.replace(&note("a"), TEXT, &was).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Conflict, "{error}");
+            database.sql("delete from marks where word = 'x'");
+            let read = store.require(&note("a")).await.unwrap();
+            assert!(read.body.ends_with(b"\"marks\": [{\"word\": \"y\"}]\r\n}\r\n"), "{:?}", read.body);
+            // a write through documents starts from what SQL left
+            let text = String::from_utf8(read.body.to_vec()).unwrap().replace("th\\u00e9", "mate");
+            store.replace(&note("a"), text.clone(), &read.etag).await.unwrap();
+            assert_eq!(store.require(&note("a")).await.unwrap().body, text);
+        });
+        drop(store);
+        // and all of it is there for the next process
+        let store = database.open();
+        block_on(async {
+            let read = store.require(&note("a")).await.unwrap();
+            assert!(String::from_utf8_lossy(&read.body).contains("mate"), "{:?}", read.body);
+        });
+    }
+}
+
+/// A row deleted with SQL takes its document along; the key can be used again.
+#[test]
+fn a_document_whose_row_sql_deleted_is_gone() {
+    for database in Database::all() {
+        let store = database.open();
+        block_on(async {
+            let was = store.put(&note("a"), TEXT).await.unwrap();
+            store.put(&note("b"), r#"{"id": "b"}"#).await.unwrap();
+            database.sql("delete from notes where id = 'a'");
+            assert_eq!(store.get(&note("a")).await.unwrap(), None);
+            assert!(!store.exists(&note("a")).await.unwrap());
+            let page = store.list(&Scope::of("notes"), None, 10).await.unwrap();
+            assert_eq!(page.items.iter().map(|item| item.key.text()).collect::<Vec<_>>(), ["b"]);
+            let error = store.replace(&note("a"), TEXT, &was).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Conflict, "{error}");
+            assert!(!store.delete(&note("a"), Precondition::Any).await.unwrap());
+            store.create(&note("a"), TEXT).await.unwrap();
+            assert_eq!(store.require(&note("a")).await.unwrap().body, TEXT);
+        });
+    }
+}
+
+/// A unit of work that the database refuses in its last write leaves nothing of the others.
+#[test]
+fn a_unit_that_the_database_refuses_leaves_nothing() {
+    for database in Database::all() {
+        let store = database.open();
+        block_on(async {
+            store.put(&note("a"), TEXT).await.unwrap();
+            // a row of nobody stands where the second document's row would go
+            database.sql("insert into notes (id, title) values ('c', 'stray')");
+            let put = |id: &str| Write::Put {
+                key: note(id),
+                body: format!(r#"{{"id": "{id}"}}"#).into(),
+                when: Precondition::Any,
+            };
+            let unit = UnitOfWork::default()
+                .with(put("b"))
+                .with(Write::Delete { key: note("a"), when: Precondition::Any })
+                .with(put("c"));
+            let error = store.apply(unit).await.unwrap_err();
+            assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0203"), "{error}");
+            assert!(error.message().contains("notes/c"), "{error}");
+            assert_eq!(store.get(&note("b")).await.unwrap(), None);
+            assert_eq!(store.require(&note("a")).await.unwrap().body, TEXT);
+            store.put(&note("b"), r#"{"id": "b"}"#).await.unwrap();
+        });
+    }
+}
+
+/// One process writes at a time.
+#[test]
+fn the_second_store_is_told_who_writes() {
+    for database in Database::all() {
+        let store = database.open();
+        let error = database.try_open().unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Locked, "R0701"), "{error}");
+        drop(store);
+        drop(database.open());
+    }
+}
