@@ -267,10 +267,28 @@ pub const CATALOGUE: &[Entry] = &[
         "Use another store, or do it in steps that the store can do.",
     ),
     entry(
+        "R0406",
+        "A tenant is missing, or there is none",
+        "The collection is reached through its tenant only, or it has no tenants and one was given.",
+        "Give a tenant exactly where the collection says tenant = \"...\".",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
         "One copy at a time writes a database. The lock goes with its process.",
         "Wait for it or end it; the message says which host and process.",
+    ),
+    entry(
+        "R0702",
+        "Documents are written in the database itself",
+        "Since the last copy, documents were written through a store over this database. A copy of the files would take those writes back.",
+        "Export the documents (repot export DIR), or copy the files into a fresh database.",
+    ),
+    entry(
+        "R0703",
+        "The first copy has not ended",
+        "The database holds a part of the documents only.",
+        "Run repot copy again; it goes on where it stopped.",
     ),
     entry(
         "R0802",

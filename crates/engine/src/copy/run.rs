@@ -12,6 +12,7 @@ use repot_model::plan::Plan;
 use crate::budget::Budget;
 use crate::options::{Options, Progress, Tally};
 use crate::route::Routes;
+use crate::store::LEADS;
 use crate::text::Dictionaries;
 
 /// What a copy did.
@@ -115,6 +116,14 @@ impl Copy<'_> {
             target.create(self.plan, self.model_text)?;
             return Ok(Loading::Bulk);
         };
+        if target.reader()?.meta(LEADS)?.is_some() {
+            return Err(Error::new(
+                Kind::Refused,
+                "R0702",
+                format!("documents were written in {target} itself; a copy would take those writes back"),
+            )
+            .hint("Export the documents (repot export DIR), or copy the files into a fresh database."));
+        }
         if state.plan_hash == self.plan.hash {
             return Ok(state.loading);
         }

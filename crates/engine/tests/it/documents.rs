@@ -6,12 +6,17 @@ use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write};
 use repot_core::{FixedClock, Kind, LockHolder, Target};
+use repot_engine::copy::Copy;
 use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::verify::{self, Proof, Verify};
+use repot_engine::{NoProgress, Options};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 use repot_testkit::TempTree;
 use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, model};
 use repot_testkit::postgres::{PgServer, postgres};
+
+use crate::scripted::Scripted;
 
 repot_testkit::conformance!(sqlite, super::Database::sqlite().subject());
 repot_testkit::conformance!(postgres, super::Database::postgres().map(super::Database::subject));
@@ -189,5 +194,68 @@ fn the_second_store_is_told_who_writes() {
         assert_eq!((error.kind(), error.code()), (Kind::Locked, "R0701"), "{error}");
         drop(store);
         drop(database.open());
+    }
+}
+
+/// Copies `source` as the suite's model says.
+fn copy(database: &Database, source: &Scripted) -> repot_core::Result<()> {
+    let (model, plan, model_text) = model();
+    let (options, me) = (Options::default(), LockHolder { host: "here".to_owned(), pid: 8, since_ms: 0 });
+    let (progress, clock) = (&NoProgress, &FixedClock(0));
+    let copy =
+        Copy { source, model: &model, model_text, plan: &plan, options: &options, progress, clock, me };
+    copy.run(database.target().as_mut(), false).map(drop)
+}
+
+fn proof(database: &Database) -> Proof {
+    let (model, plan, _) = model();
+    let options = Options::default();
+    let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };
+    verify.run(database.target().as_ref(), verify::Scope::Everything).unwrap()
+}
+
+/// What was copied is read as it was in its file, and what is written beside it is proved like the rest.
+#[test]
+fn copied_files_are_documents() {
+    for database in Database::all() {
+        let source = Scripted::default();
+        source.put("notes/a.json", TEXT);
+        source.put("notes/torn.json", "{");
+        source.put("chats/u1/c.json", r#"{"id": "c"}"#);
+        source.put("pages/start.md", "# Start");
+        source.put("events/today.jsonl", "{\"id\": \"e\"}\n");
+        copy(&database, &source).unwrap();
+        let store = database.open();
+        block_on(async {
+            assert_eq!(store.require(&note("a")).await.unwrap().body, TEXT);
+            // set aside, and there all the same
+            let torn = store.require(&note("torn")).await.unwrap();
+            assert_eq!(torn.body, "{");
+            assert_eq!(store.require(&DocumentKey::new("pages", "start")).await.unwrap().body, "# Start");
+            let chat = DocumentKey::new("chats", "c").in_tenant("u1");
+            assert_eq!(store.require(&chat).await.unwrap().body, r#"{"id": "c"}"#);
+            store.put(&chat, r#"{"id": "c", "title": "t"}"#).await.unwrap();
+            store.replace(&note("torn"), r#"{"id": "torn"}"#, &torn.etag).await.unwrap();
+            store.put(&note("new"), r#"{"id": "new", "marks": [{"word": "w"}]}"#).await.unwrap();
+            assert!(store.delete(&note("a"), Precondition::Any).await.unwrap());
+        });
+        drop(store);
+        let proof = proof(&database);
+        assert!(proof.holds(), "{:?}", proof.differences);
+        assert_eq!((proof.proved, proof.tally.set_aside), (5, 0));
+    }
+}
+
+/// A copy of files would take back what was written in the database.
+#[test]
+fn a_copy_into_a_database_with_writes_of_its_own_is_refused() {
+    for database in Database::all() {
+        let source = Scripted::default();
+        copy(&database, &source).unwrap();
+        drop(database.open());
+        copy(&database, &source).unwrap();
+        block_on(database.open().put(&note("a"), TEXT)).unwrap();
+        assert_eq!(copy(&database, &source).unwrap_err().code(), "R0702");
+        assert_eq!(block_on(database.open().require(&note("a"))).unwrap().body, TEXT);
     }
 }
