@@ -1,7 +1,9 @@
 //! Documents in SQLite and PostgreSQL: the conformance suite, and what SQL does behind the store's back.
 
 use std::any::Any;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write};
@@ -40,6 +42,13 @@ impl Database {
 
     fn all() -> impl Iterator<Item = Self> {
         [Some(Self::sqlite()), Self::postgres()].into_iter().flatten()
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => Self::file(folder).to_string_lossy().into_owned(),
+            Self::Postgres(_, url) => url.clone(),
+        }
     }
 
     fn file(folder: &TempTree) -> std::path::PathBuf {
@@ -257,5 +266,46 @@ fn a_copy_into_a_database_with_writes_of_its_own_is_refused() {
         block_on(database.open().put(&note("a"), TEXT)).unwrap();
         assert_eq!(copy(&database, &source).unwrap_err().code(), "R0702");
         assert_eq!(block_on(database.open().require(&note("a"))).unwrap().body, TEXT);
+    }
+}
+
+/// Kills per database; ten times as many where `REPOT_FULL=1`.
+const KILLS: usize = 8;
+
+/// A process with 32 writers is killed at any instant: what it acknowledged is there, whole, and rows and text agree.
+#[test]
+fn a_kill_loses_no_acknowledged_write() {
+    let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
+    let program = std::env::current_exe().unwrap().with_file_name("../examples/write_documents");
+    for database in Database::all() {
+        drop(database.open());
+        let mut acknowledged = Vec::new();
+        for round in 0..KILLS * if full { 10 } else { 1 } {
+            let mut child = Command::new(&program)
+                .args([database.url(), (round * 1_000_000).to_string()])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            // another number of acknowledged writes each time, 1 to 97
+            for _ in 0..=round * 37 % 97 {
+                acknowledged.push(lines.next().expect("the writers go on").unwrap());
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            acknowledged.extend(lines.map_while(std::io::Result::ok).filter(|line| line.starts_with('n')));
+        }
+        let store = database.open();
+        block_on(async {
+            for id in &acknowledged {
+                let body = store.require(&note(id)).await.unwrap().body;
+                let text = format!(r#"{{"id": "{id}", "title": "t", "marks": [{{"word": "{id}"}}]}}"#);
+                assert_eq!(body, text);
+            }
+        });
+        drop(store);
+        let proof = proof(&database);
+        assert!(proof.holds(), "{:?}", proof.differences);
+        assert!(proof.documents >= acknowledged.len() as u64);
     }
 }
