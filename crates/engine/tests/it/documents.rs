@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repot_core::store::{DocumentKey, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write};
+use repot_core::store::{
+    BucketStore, Capabilities, DocumentKey, MemoryObjects, Precondition, Scope, Store, StoreExt as _,
+    UnitOfWork, Write,
+};
 use repot_core::{FixedClock, Kind, LockHolder, Target};
 use repot_engine::copy::Copy;
 use repot_engine::store::{RowStore, RowStoreOptions};
@@ -15,7 +18,7 @@ use repot_engine::{NoProgress, Options};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 use repot_testkit::TempTree;
-use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, model};
+use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, layout, model};
 use repot_testkit::postgres::{PgServer, postgres};
 
 use crate::scripted::Scripted;
@@ -308,4 +311,45 @@ fn a_kill_loses_no_acknowledged_write() {
         assert!(proof.holds(), "{:?}", proof.differences);
         assert!(proof.documents >= acknowledged.len() as u64);
     }
+}
+
+/// The table in `docs/stores.md` is what the stores say of themselves.
+#[test]
+fn the_documented_capabilities_are_those_of_the_stores() {
+    let bytes_max = DOCUMENT_BYTES_MAX;
+    let memory = BucketStore::new(Arc::new(MemoryObjects::new()), layout(), bytes_max);
+    let mut stores: Vec<(&str, Capabilities)> = vec![("memory", memory.capabilities())];
+    for database in Database::all() {
+        let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
+        stores.push((name, database.open().capabilities()));
+    }
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants |\n| --- | ---: | --- | --- | --- |\n".to_owned();
+    let yes = |can| if can { "yes" } else { "no" };
+    for (name, can) in &stores {
+        let Capabilities {
+            atomic_writes_max,
+            document_bytes_max,
+            conditional_put,
+            conditional_delete,
+            keys_per_tenant,
+        } = *can;
+        assert_eq!(document_bytes_max, bytes_max, "a setting");
+        let line = format!(
+            "| {name} | {atomic_writes_max} | {} | {} | {} |\n",
+            yes(conditional_put),
+            yes(conditional_delete),
+            yes(keys_per_tenant)
+        );
+        table.push_str(&line);
+    }
+    let page = include_str!("../../../../docs/stores.md");
+    let begin = "<!-- capabilities: printed by a test -->";
+    let written = page.split(begin).nth(1).and_then(|rest| rest.split("<!-- /capabilities -->").next());
+    // without a PostgreSQL server its line is not looked at
+    let written: String = written
+        .unwrap()
+        .split_inclusive('\n')
+        .filter(|line| stores.len() == 3 || !line.contains("PostgreSQL"))
+        .collect();
+    assert_eq!(written, format!("\n{table}\n"));
 }
