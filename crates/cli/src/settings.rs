@@ -2,7 +2,7 @@
 //! Precedence: flag, variable, `.env`, repot.toml, default.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a value came from, for `repot check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,11 @@ impl Environment {
             Some(value) => Some((value, Origin::Variable)),
             None => of_file().map(|value| (value.clone(), Origin::DotEnv)),
         }
+    }
+
+    /// Where files go that are gone with the process: `TMPDIR`, or what the system has for it.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.value("TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<String> {

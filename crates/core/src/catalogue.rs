@@ -111,6 +111,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Run repot copy first.",
     ),
     entry(
+        "R0119",
+        "No room in the temporary folder",
+        "init keeps what it read, packed, in a file without a name in the temporary folder until the model is made, and could not write or read it. The file takes less space than the files that are looked at.",
+        "Make space there, or set TMPDIR to a folder with enough of it, and run repot init again.",
+    ),
+    entry(
         "R0150",
         "Tables of SQLite files are not read yet",
         "The section reads a table in SQLite files, which this version does not do.",

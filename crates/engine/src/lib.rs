@@ -11,6 +11,7 @@ mod options;
 mod prepare;
 pub mod preview;
 mod route;
+mod spool;
 pub mod store;
 mod stored;
 pub mod text;

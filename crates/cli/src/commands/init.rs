@@ -35,7 +35,8 @@ pub(crate) fn run(global: &Global, init: &Init, output: &Output) -> Result<Exit,
     let progress = Shown::new(output);
     progress.step("looking");
     let began = Instant::now();
-    let corpus = SourceCorpus::new(source.as_ref(), Options::default().document_bytes_max);
+    let bytes_max = Options::default().document_bytes_max;
+    let corpus = SourceCorpus::new(source.as_ref(), bytes_max, &environment.temporary());
     let inferred = repot_infer::infer(&corpus, &repot_infer::Options::new(&name))?;
     progress.end();
     let comments = inferred

@@ -65,7 +65,12 @@ fn a_model_is_inferred_from_a_bucket() {
             format!("{{\"id\": \"{number}\", \"tags\": [{{\"t\": 1}}]}}").into_bytes(),
         );
     }
+    lab.limit_pages(10);
     run(&project, &lab, &["init"]).expect(0);
+    let requests = lab.requests();
+    let asked = |op| requests.iter().filter(|request| request.op == op).count();
+    // Three pages and perhaps an empty one: each is asked for once, and so is each object.
+    assert!(asked(Op::List) <= 4 && asked(Op::Get) == 30, "{requests:?}");
     let copied = run(&project, &lab, &["copy", "--json"]).expect(0).result();
     assert_eq!((copied["moved"].as_u64(), copied["rows"].as_u64()), (Some(30), Some(60)), "{copied}");
 }

@@ -4,4 +4,5 @@
 
 mod busy;
 mod documents;
+mod look;
 mod scripted;

@@ -25,10 +25,10 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    pub(crate) fn put(&self, path: &str, text: &str) {
+    pub(crate) fn put(&self, path: &str, text: impl AsRef<[u8]>) {
         let mut files = self.files.lock().unwrap();
         let time = files.get(path).map_or(1, |file| file.1 + 1);
-        files.insert(path.to_owned(), (text.as_bytes().to_vec(), time));
+        files.insert(path.to_owned(), (text.as_ref().to_vec(), time));
     }
 
     fn object(path: &str, file: &(Vec<u8>, i64)) -> Object {
@@ -63,7 +63,7 @@ impl Source for Scripted {
         Ok(Box::new(listed.into_values().map(Ok)))
     }
 
-    fn read(&self, path: &str, _: u64) -> Result<Read, ReadError> {
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Read, ReadError> {
         if self.changing.lock().unwrap().contains(path) {
             return Err(ReadError::Changing);
         }
@@ -72,7 +72,11 @@ impl Source for Scripted {
         }
         let files = self.files.lock().unwrap();
         let file = files.get(path).ok_or(ReadError::Gone)?;
-        Ok(Read { bytes: file.0.clone(), object: Self::object(path, file) })
+        let object = Self::object(path, file);
+        if object.size > bytes_max {
+            return Err(ReadError::TooLarge { size: object.size });
+        }
+        Ok(Read { bytes: file.0.clone(), object })
     }
 
     fn read_pieces(
