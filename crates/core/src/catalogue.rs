@@ -113,7 +113,7 @@ pub const CATALOGUE: &[Entry] = &[
     entry(
         "R0119",
         "No room in the temporary folder",
-        "init keeps what it read, packed, in a file without a name in the temporary folder until the model is made, and could not write or read it. The file takes less space than the files that are looked at.",
+        "init keeps the files that hold JSON, packed, in a file without a name in the temporary folder until the model is made, and could not write or read it.",
         "Make space there, or set TMPDIR to a folder with enough of it, and run repot init again.",
     ),
     entry(

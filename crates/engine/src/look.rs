@@ -10,7 +10,7 @@ use repot_infer::Corpus;
 
 use crate::spool::{Record, Spool, Spooled};
 
-/// The body is the content.
+/// The body is the content, or what inference needs of it.
 const CONTENT: u8 = 0;
 /// The body is the reason why there is no content.
 const REASON: u8 = 1;
@@ -29,7 +29,8 @@ pub struct SourceCorpus<'a> {
 
 impl<'a> SourceCorpus<'a> {
     /// Objects above `document_bytes_max` are listed, not read. What is read is kept in memory as long as it is
-    /// little, then in a file in `temporary` that has no name and takes at most the space of the objects read.
+    /// little, then in a file in `temporary` that has no name and takes at most the space of the objects that hold
+    /// JSON.
     #[must_use]
     pub fn new(source: &'a dyn Source, document_bytes_max: u64, temporary: &Path) -> Self {
         Self {
@@ -58,7 +59,7 @@ impl<'a> SourceCorpus<'a> {
         let mut keep = |path: &str, content: Result<&[u8], &str>| {
             each(path, content);
             let (tag, body) = match content {
-                Ok(bytes) => (CONTENT, bytes),
+                Ok(bytes) => (CONTENT, repot_infer::essence(bytes)),
                 Err(reason) => (REASON, reason.as_bytes()),
             };
             spool.push(&Record { tag, path, body })

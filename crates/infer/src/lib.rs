@@ -7,6 +7,7 @@ mod build;
 mod corpus;
 mod draft;
 mod drafter;
+mod essence;
 mod evidence;
 mod gather;
 mod infer;
@@ -23,4 +24,5 @@ mod rows;
 mod shape;
 
 pub use corpus::{Corpus, Options};
+pub use essence::essence;
 pub use infer::{Found, Inferred, infer};

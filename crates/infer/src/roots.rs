@@ -33,7 +33,6 @@ impl Few {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Roots {
     pub(crate) files: u64,
-    pub(crate) bytes: u64,
     pub(crate) unreadable: Few,
     pub(crate) binary: u64,
     pub(crate) invalid: Few,
@@ -72,7 +71,6 @@ impl Roots {
 
     fn add(&mut self, path: &str, bytes: &[u8], tree: &mut Tree) {
         self.files += 1;
-        self.bytes += bytes.len() as u64;
         self.binary += u64::from(std::str::from_utf8(bytes).is_err() || bytes.contains(&0));
         let whole = tree.scan(bytes, Limits::default()).is_ok();
         if let Some(root) = whole.then(|| tree.root(bytes)).flatten() {

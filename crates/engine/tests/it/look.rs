@@ -139,3 +139,35 @@ fn every_walk_sees_the_state_of_the_first() {
     assert_eq!((listed(&corpus), listed(&corpus)), (sizes.clone(), sizes));
     assert_eq!(source.counts(), (1, 1, 1));
 }
+
+/// Bytes that do not shrink: no quotes, brackets or ends of lines among them.
+fn noise(length: usize) -> Vec<u8> {
+    let mut seed = 7_u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        0xa0 | (seed >> 58) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn pictures_take_no_room_and_a_folder_without_room_is_named() {
+    let nowhere = Path::new("/nowhere/at/all");
+    let source = Scripted::default();
+    for number in 0..4 {
+        source.put(&format!("pictures/{number}.png"), noise(4 << 20));
+    }
+    let corpus = SourceCorpus::new(&source, 16 << 20, nowhere);
+    let inferred = repot_infer::infer(&corpus, &repot_infer::Options::new("./data")).unwrap();
+    assert_eq!((inferred.objects, inferred.found.len()), (4, 1));
+    for number in 0..4 {
+        source.put(&format!("documents/{number}.json"), [b"{", noise(4 << 20).as_slice()].concat());
+    }
+    let corpus = SourceCorpus::new(&source, 16 << 20, nowhere);
+    let error = repot_infer::infer(&corpus, &repot_infer::Options::new("./data")).unwrap_err();
+    assert_eq!(
+        (error.code(), error.message()),
+        ("R0119", "the temporary folder /nowhere/at/all cannot be written")
+    );
+    assert!(error.next_step().unwrap().contains("TMPDIR"), "{error:?}");
+}

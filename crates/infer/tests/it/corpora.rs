@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use repot_infer::{Corpus, Inferred, Options, infer};
+use repot_infer::{Corpus, Inferred, Options, essence, infer};
 use repot_model::language::{Collection, Field, FieldKind, Place, Scalar};
 
 /// Files in memory, walked in the order given.
@@ -35,7 +35,26 @@ impl Corpus for Files {
 
 /// What inference says of these files.
 pub(crate) fn look(files: &Files) -> Inferred {
-    infer(files, &Options::new("./data")).expect("a corpus in memory cannot fail")
+    let options = Options::new("./data");
+    let inferred = infer(files, &options).expect("a corpus in memory cannot fail");
+    let of_essences = infer(&Essences(files), &options).expect("a corpus in memory cannot fail");
+    assert!(format!("{inferred:?}") == format!("{of_essences:?}"), "the essences give another model");
+    inferred
+}
+
+/// The same files, of whose contents only what inference needs is given.
+pub(crate) struct Essences<'f>(pub(crate) &'f Files);
+
+impl Corpus for Essences<'_> {
+    type Error = Infallible;
+
+    fn paths(&self, each: &mut dyn FnMut(&str, u64)) -> Result<(), Infallible> {
+        self.0.paths(each)
+    }
+
+    fn contents(&self, each: &mut dyn FnMut(&str, Result<&[u8], &str>)) -> Result<(), Infallible> {
+        self.0.contents(&mut |path, bytes| each(path, bytes.map(essence)))
+    }
 }
 
 /// The collection with this name; the test fails with all names otherwise.

@@ -201,3 +201,45 @@ fn whatever_the_documents_are_the_model_takes_them() {
     // The documents must not have gone by as bodies.
     assert!(columns > 2_000 && inside > 200, "{columns} columns, {inside} collections inside others");
 }
+
+/// Lines of JSON, of text and of neither, put together at random.
+fn torn(dice: &mut Dice) -> Vec<u8> {
+    const LINES: [&[u8]; 14] = [
+        b"{\"id\": \"a\", \"n\": 1}",
+        b"{\"id\": \"b\", \"n\": 2}",
+        b"[1, 2]",
+        b"17",
+        b"null",
+        b"\"text\"",
+        b"",
+        b"  ",
+        b"\xef\xbb\xbf{\"id\": \"c\"}",
+        b"{\"id\": ",
+        b"[a link](there)",
+        b"# words",
+        b"\x89PNG\0\x1a",
+        b"\xff{\0}",
+    ];
+    // Some files are of a few kinds of lines, so that all forms come up often.
+    let (from, most) = (dice.roll(LINES.len()), 1 + dice.roll(LINES.len()));
+    let lines = (0..dice.roll(7)).map(|_| LINES[(from + dice.roll(most)) % LINES.len()]);
+    lines.collect::<Vec<_>>().join(&b"\n"[..])
+}
+
+#[test]
+fn files_without_json_need_not_be_seen_again() {
+    let (mut kept, mut gone) = (0, 0);
+    for seed in 0..400 {
+        let dice = &mut Dice(seed);
+        let extension = ["json", "jsonl", "txt", "png", "log"][dice.roll(5)];
+        let files =
+            Files((0..1 + dice.roll(12)).map(|at| (format!("of/{at}.{extension}"), torn(dice))).collect());
+        for (_, bytes) in &files.0 {
+            let whole = repot_infer::essence(bytes).len() == bytes.len();
+            *if whole { &mut kept } else { &mut gone } += 1;
+        }
+        // It compares the model with the one of the essences.
+        look(&files);
+    }
+    assert!(kept > 500 && gone > 500, "{kept} files kept, {gone} not");
+}
