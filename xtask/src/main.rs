@@ -17,7 +17,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test [--full] [-- ARGS]   run the tests with a private PostgreSQL and Redis; --full: longer fault tests;
+  test [--full] [-- ARGS]   run the tests with a private PostgreSQL, pgbouncer and Redis; --full: longer
+                            fault tests;
                             ARGS go to cargo nextest (cargo test if there is no nextest): -- -p repot-json numbers
   ci [--full]               everything that must be green: tidy, format, clippy, test, doc
   tidy                      file sizes, forgotten tests, banned packages, broken links

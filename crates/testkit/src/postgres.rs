@@ -61,6 +61,20 @@ impl PgServer {
         with_database(&self.url, &name)
     }
 
+    /// The URL of the same database through the pgbouncer in transaction mode that `REPOT_TEST_PGBOUNCER` names
+    /// (`cargo xtask test` starts it before this server), or `None` after a printed skip.
+    ///
+    /// # Panics
+    /// If there is none and `CI` or `REPOT_REQUIRE_SERVERS=1` demands it, or `url` names no database.
+    #[must_use]
+    pub fn pooled(&self, url: &str) -> Option<String> {
+        let Some(pooler) = variable("REPOT_TEST_PGBOUNCER") else {
+            missing("pgbouncer", "run cargo xtask test", &["REPOT_REQUIRE_SERVERS", "CI"]);
+            return None;
+        };
+        Some(with_database(&pooler, database(url).expect("the URL of a test's database names it")))
+    }
+
     /// Runs SQL on the database `url` with psql, for preparing what a test needs, and gives what it printed:
     /// unaligned, a row a line, fields parted by `|`.
     ///
@@ -106,6 +120,13 @@ fn with_database(url: &str, name: &str) -> String {
     }
 }
 
+/// The database that a URL names.
+fn database(url: &str) -> Option<&str> {
+    let address = url.split_once('?').map_or(url, |(address, _)| address);
+    let (_, after_scheme) = address.split_once("://")?;
+    after_scheme.split_once('/').map(|(_, name)| name).filter(|name| !name.is_empty())
+}
+
 /// psql beside the server that `cargo xtask test` started, on the path, or where Debian puts it.
 fn find_psql() -> Option<PathBuf> {
     let beside = variable("REPOT_TEST_POSTGRES_BIN").map(|folder| Path::new(&folder).join("psql"));
@@ -127,6 +148,28 @@ mod tests {
         assert_eq!(
             with_database("postgresql://u@h/a?sslmode=disable", "x"),
             "postgresql://u@h/x?sslmode=disable"
+        );
+    }
+
+    #[test]
+    fn database_of_a_url_is_found() {
+        assert_eq!(database("postgresql://u@h:1/x"), Some("x"));
+        assert_eq!(database("postgresql://u@h/a?sslmode=disable&x=/y"), Some("a"));
+        assert_eq!(database("postgresql://u@h:1"), None);
+        assert_eq!(database("postgresql://u@h:1/"), None);
+    }
+
+    #[test]
+    fn the_pooler_leads_to_the_same_database() {
+        let Some(server) = postgres() else { return };
+        let url = server.fresh_database();
+        let Some(pooled) = server.pooled(&url) else { return };
+        assert_ne!(pooled, url);
+        let asked = server.query(&url, "create table t(i int); insert into t values (7)");
+        assert_eq!(asked, "");
+        assert_eq!(
+            server.query(&pooled, "select i, current_database() from t"),
+            format!("7|{}\n", database(&url).unwrap())
         );
     }
 

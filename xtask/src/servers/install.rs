@@ -4,10 +4,10 @@ use std::process::Command;
 
 use super::account::is_root;
 use super::postgres::Binaries;
-use super::redis;
+use super::{pgbouncer, redis};
 use crate::command::{on_path, output};
 
-/// Makes sure that both servers are installed.
+/// Makes sure that all servers are installed.
 pub(crate) fn ensure() -> Result<(), String> {
     let packages = missing();
     if packages.is_empty() {
@@ -26,15 +26,16 @@ pub(crate) fn ensure() -> Result<(), String> {
 fn missing() -> Vec<&'static str> {
     let postgres = Binaries::find().is_none().then_some("postgresql");
     let redis = redis::program().is_none().then_some("redis-server");
-    postgres.into_iter().chain(redis).collect()
+    let pgbouncer = pgbouncer::program().is_none().then_some("pgbouncer");
+    [postgres, pgbouncer, redis].into_iter().flatten().collect()
 }
 
 fn by_hand(packages: &[&str]) -> String {
     format!(
         "the tests need servers that are not installed: {names}. Install them by hand and run this again:\n  \
          Debian, Ubuntu: sudo apt-get install --no-install-recommends {names}\n  \
-         Fedora:         sudo dnf install postgresql-server redis\n  \
-         macOS:          brew install postgresql redis",
+         Fedora:         sudo dnf install postgresql-server pgbouncer redis\n  \
+         macOS:          brew install postgresql pgbouncer redis",
         names = packages.join(" ")
     )
 }

@@ -37,12 +37,12 @@ impl Binaries {
     }
 }
 
-/// Makes a cluster in the folder and starts it; gives its URL too.
+/// Makes a cluster in the folder and starts it; gives its URL and port too.
 pub(super) fn start(
     binaries: &Binaries,
     folder: &Folder,
     account: &Account,
-) -> Result<(Server, String), String> {
+) -> Result<(Server, String, u16), String> {
     let home = folder.path().join("pg");
     account.make_folder(&home)?;
     let data = home.join("data");
@@ -84,5 +84,5 @@ pub(super) fn start(
         asked.args(["-q", "-h", "127.0.0.1", "-p", &port_text]);
         asked.status().is_ok_and(|status| status.success())
     })?;
-    Ok((server, format!("postgresql://postgres@127.0.0.1:{port}/postgres")))
+    Ok((server, format!("postgresql://postgres@127.0.0.1:{port}/postgres"), port))
 }

@@ -59,17 +59,13 @@ fn the_token_fences_a_holder_of_the_past() {
     assert_eq!(fixture.paths(), Vec::<String>::new());
 }
 
-/// Runs where `REPOT_TEST_PGBOUNCER` names a pgbouncer in transaction mode before the test server.
 #[test]
 fn a_pooler_is_noticed_and_refused() {
     let Some(server) = postgres() else { return };
-    let mut direct = open(&server.fresh_database());
+    let url = server.fresh_database();
+    let mut direct = open(&url);
     assert!(direct.check().unwrap().message.ends_with("no pooler"));
-    #[expect(clippy::disallowed_methods, reason = "where the pooler is comes from the environment")]
-    let url = std::env::var("REPOT_TEST_PGBOUNCER").unwrap_or_default();
-    if url.is_empty() {
-        return;
-    }
+    let Some(url) = server.pooled(&url) else { return };
     let mut pooled = open(&url);
     let health = pooled.check().unwrap();
     assert!(health.message.ends_with("behind a pooler"), "{}", health.message);

@@ -8,14 +8,16 @@ use repot_testkit::TempTree;
 #[test]
 fn asks_for_everything() {
     let server = repot_testkit::postgres::postgres();
+    let pooled = server.as_ref().and_then(|server| server.pooled(server.url()));
     let data = repot_testkit::shared_data();
+    println!("pooled: {}", pooled.is_some());
     println!("server: {}, data: {}", server.is_some(), data.is_some());
 }
 
 fn ask(environment: &[(&str, &str)]) -> (bool, String) {
     let mut command = Command::new(std::env::current_exe().expect("this binary has a path"));
     command.args(["--exact", "requirement::asks_for_everything", "--nocapture"]);
-    for name in ["CI", "REPOT_TEST_POSTGRES", "REPOT_SHARED_DATA", "REPOT_SKIP_LOG"] {
+    for name in ["CI", "REPOT_TEST_POSTGRES", "REPOT_TEST_PGBOUNCER", "REPOT_SHARED_DATA", "REPOT_SKIP_LOG"] {
         command.env_remove(name);
     }
     command.env_remove("REPOT_REQUIRE_SERVERS").env_remove("REPOT_REQUIRE_DATA");
@@ -54,6 +56,20 @@ fn where_it_is_demanded_it_fails() {
     let (passed, printed) =
         ask(&[("CI", "false"), ("REPOT_REQUIRE_SERVERS", "0"), ("REPOT_REQUIRE_DATA", "")]);
     assert!(passed, "{printed}");
+}
+
+#[test]
+fn a_server_without_a_pooler_is_not_enough() {
+    let Some(server) = repot_testkit::postgres::postgres() else { return };
+    let tree = TempTree::new();
+    let log = tree.join("skipped");
+    let here = ("REPOT_TEST_POSTGRES", server.url());
+    let (passed, printed) = ask(&[here, ("REPOT_SKIP_LOG", log.to_str().unwrap())]);
+    assert!(passed && printed.contains("skipped: no pgbouncer (run cargo xtask test)"), "{printed}");
+    assert!(printed.contains("pooled: false"), "{printed}");
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "pgbouncer\nreal data sets\n");
+    let (passed, printed) = ask(&[here, ("CI", "true")]);
+    assert!(!passed && printed.contains("no pgbouncer, and CI demands it"), "{printed}");
 }
 
 #[test]
