@@ -1,5 +1,5 @@
-//! Documents that a batch leaves behind: they refer to rows that the batch deletes. They are set aside before the
-//! deletes run, so that no `on delete` rule of a reference takes rows of theirs while their records stay.
+//! Documents that a batch leaves behind: they refer to rows that the batch deletes, roots or rows inside of a
+//! document, or to rows of a document that is set aside with it. They are set aside before the deletes run, so that no `on delete` rule of a reference takes rows of theirs while their records stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,13 @@ use repot_core::{Batch, Refusal};
 use repot_model::plan::{ForeignKey, Plan, key_text};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::quote;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-use crate::chain::{Chain, Encoded, chains};
+use crate::chain::{Chain, Encoded, chains, named};
 use crate::copy::Failure;
 use crate::encode::{array, array_of};
 use crate::load::Unit;
+use crate::refuse::key_condition;
 use crate::stored::cells;
 use crate::transaction::Writer;
 
@@ -28,12 +29,22 @@ pub(crate) struct Left {
     pub units: BTreeMap<Unit, String>,
 }
 
+/// A document by its root table and the encoded key of its root row.
+type Document = (usize, Vec<u8>);
+
 /// A referring row, by its document.
 struct Referrer {
-    root: usize,
-    /// The encoded key of the document's root row.
-    key: Vec<u8>,
+    document: Document,
+    /// Table and identity of the row.
+    row: (usize, Vec<u8>),
     reason: String,
+}
+
+/// Where the record of a document is.
+struct Recorded {
+    path: String,
+    ordinal: i64,
+    object: i64,
 }
 
 /// Is the table one that documents refer to by a value of theirs?
@@ -64,11 +75,51 @@ impl Writer {
     /// Finds and sets aside what the batch's deletes leave behind, and what that leaves behind in turn.
     pub(crate) async fn leave_behind(&mut self, plan: &Plan, batch: &Batch) -> Result<Left, Failure> {
         let mut left = Left::default();
-        let mut open = gone(plan, batch);
-        if open.is_empty() {
-            return Ok(left);
+        let open = gone(plan, batch);
+        if !open.is_empty() {
+            self.leave(plan, batch, open, &mut left).await?;
         }
+        Ok(left)
+    }
+
+    /// Deletes all rows of these documents of the batch, after setting aside what that leaves behind.
+    pub(crate) async fn take_out(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        documents: &[(usize, &str)],
+        left: &mut Left,
+    ) -> Result<(), Failure> {
+        // all keys before the first delete: it may take rows of the other documents along
+        let mut open = Gone::new();
+        for &(root, key) in documents {
+            self.keys_of(plan, root, key, &mut open).await?;
+        }
+        if !open.is_empty() {
+            self.leave(plan, batch, open, left).await?;
+        }
+        for &(root, key) in documents {
+            self.delete_document(plan, root, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets aside the documents that refer to keys that go. All of them are found before the first of their rows is
+    /// deleted, since that may take rows along by which the next are found.
+    async fn leave(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        mut open: Gone,
+        left: &mut Left,
+    ) -> Result<(), Failure> {
         let enforced = self.enforced().await?;
+        // a row that goes as well does not hold its document back
+        let deletes = batch.items.iter().flat_map(|item| item.changes.deletes.iter());
+        let deleted: BTreeSet<(usize, Vec<u8>)> =
+            deletes.map(|(table, identity)| (table, identity.to_vec())).collect();
+        let mut seen: BTreeSet<Document> = BTreeSet::new();
+        let mut outside: Vec<(Referrer, Recorded)> = Vec::new();
         while let Some((target, keys)) = open.pop_first() {
             let mut found = Vec::new();
             for (number, table) in plan.tables.iter().enumerate() {
@@ -83,12 +134,64 @@ impl Writer {
                 }
             }
             for referrer in found {
-                if self.leave(plan, batch, &referrer, &mut left).await? && is_target(plan, referrer.root) {
-                    open.entry(referrer.root).or_default().insert(referrer.key);
+                if deleted.contains(&referrer.row) || !seen.insert(referrer.document.clone()) {
+                    continue;
+                }
+                let (root, key) = (referrer.document.0, key_text(&referrer.document.1));
+                let Some(recorded) = self.recorded(&plan.tables[root].name, &key).await? else { continue };
+                match batch.items.iter().position(|item| item.object.path == recorded.path) {
+                    None => outside.push((referrer, recorded)),
+                    Some(item) => {
+                        let same = |document: &repot_core::DocumentRecord| {
+                            document.collection == plan.tables[root].name
+                                && document.key.as_ref() == Some(&key)
+                        };
+                        // one that the batch takes out is among its deletes
+                        let Some(document) = batch.items[item].documents.iter().position(same) else {
+                            continue;
+                        };
+                        left.units.entry((item, document)).or_insert(referrer.reason);
+                    }
+                }
+                self.keys_of(plan, root, &key, &mut open).await?;
+            }
+        }
+        for (referrer, recorded) in outside {
+            self.set_aside(plan, referrer, recorded, left).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the keys of a document's rows that others may refer to.
+    async fn keys_of(&self, plan: &Plan, root: usize, key: &str, out: &mut Gone) -> Result<(), Failure> {
+        for (number, table) in plan.tables.iter().enumerate() {
+            if !is_target(plan, number) || table.identity != table.key {
+                continue;
+            }
+            for chain in chains(plan, number).iter().filter(|chain| chain.root() == root) {
+                let Some((place, parts)) = key_condition(&plan.tables[root], key, &chain.root_alias()) else {
+                    continue;
+                };
+                let sql = format!(
+                    "select {} from {} where {place}",
+                    named(table, &table.key, "t0"),
+                    chain.from(plan)
+                );
+                let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+                    parts.iter().map(|part| (part as &(dyn ToSql + Sync), Type::TEXT)).collect();
+                let rows = self
+                    .client()
+                    .query_typed(&sql, &parameters)
+                    .await
+                    .map_err(Failure::server(format!("read keys of {}", table.name)))?;
+                for row in rows {
+                    let mut found = Vec::new();
+                    cells(&row, 0, table.key.iter().map(|&column| table.columns[column].kind), &mut found)?;
+                    out.entry(number).or_default().insert(found);
                 }
             }
         }
-        Ok(left)
+        Ok(())
     }
 
     async fn referrers(
@@ -111,8 +214,10 @@ impl Writer {
             return Ok(());
         }
         let name = quote(&column.name);
+        let own = [&[key.column], table.identity.as_slice()].concat();
         let sql = format!(
-            "select distinct t0.{name}, {} from {} where t0.{name} = any($1)",
+            "select {}, {} from {} where t0.{name} = any($1)",
+            named(table, &own, "t0"),
             chain.root_key(plan),
             chain.from(plan)
         );
@@ -125,9 +230,10 @@ impl Writer {
             table.name
         )))?;
         for row in rows {
-            let (mut value, mut of_root) = (Vec::new(), Vec::new());
+            let (mut value, mut identity, mut of_root) = (Vec::new(), Vec::new(), Vec::new());
             cells(&row, 0, std::iter::once(column.kind), &mut value)?;
-            cells(&row, 1, root.key.iter().map(|&column| root.columns[column].kind), &mut of_root)?;
+            cells(&row, 1, table.identity.iter().map(|&column| table.columns[column].kind), &mut identity)?;
+            cells(&row, own.len(), root.key.iter().map(|&column| root.columns[column].kind), &mut of_root)?;
             let target = &plan.tables[key.table].name;
             let reason = format!(
                 "{}.{} refers to {target} {}, which is not there",
@@ -135,52 +241,49 @@ impl Writer {
                 column.name,
                 key_text(&value)
             );
-            found.push(Referrer { root: chain.root(), key: of_root, reason });
+            found.push(Referrer {
+                document: (chain.root(), of_root),
+                row: (chain.tables[0], identity),
+                reason,
+            });
         }
         Ok(())
     }
 
-    /// Sets one document aside, unless the batch holds it; `true` when its rows went.
-    async fn leave(
-        &mut self,
-        plan: &Plan,
-        batch: &Batch,
-        referrer: &Referrer,
-        left: &mut Left,
-    ) -> Result<bool, Failure> {
-        let collection = &plan.tables[referrer.root].name;
-        let key = key_text(&referrer.key);
+    /// The record of the document with rows that has this key.
+    async fn recorded(&self, collection: &str, key: &str) -> Result<Option<Recorded>, Failure> {
         let sql = "select o.path, d.ordinal, d.object from repot_documents d join repot_objects o on o.id = d.object where d.collection = $1 and d.key = $2";
         let found = self
             .client()
-            .query_typed(sql, &[(collection, Type::TEXT), (&key, Type::TEXT)])
+            .query_typed(sql, &[(&collection, Type::TEXT), (&key, Type::TEXT)])
             .await
             .map_err(Failure::server("find a document"))?;
-        let Some(record) = found.first() else { return Ok(false) };
-        let (path, ordinal, object): (String, i64, i64) = (record.get(0), record.get(1), record.get(2));
-        if let Some(item) = batch.items.iter().position(|item| item.object.path == path) {
-            let same = |document: &repot_core::DocumentRecord| {
-                document.collection == *collection && document.key.as_ref() == Some(&key)
-            };
-            if let Some(document) = batch.items[item].documents.iter().position(same) {
-                left.units.insert((item, document), referrer.reason.clone());
-            }
-            return Ok(false);
-        }
-        self.delete_document(plan, referrer.root, &key).await?;
-        let reason = &referrer.reason;
+        Ok(found.first().map(|row| Recorded { path: row.get(0), ordinal: row.get(1), object: row.get(2) }))
+    }
+
+    /// Deletes the rows of a document outside of the batch and records why.
+    async fn set_aside(
+        &mut self,
+        plan: &Plan,
+        referrer: Referrer,
+        recorded: Recorded,
+        left: &mut Left,
+    ) -> Result<(), Failure> {
+        let Referrer { document: (root, key), row: _, reason } = referrer;
+        let Recorded { path, ordinal, object } = recorded;
+        self.delete_document(plan, root, &key_text(&key)).await?;
         for sql in [
             "update repot_documents set key = null, code = 'R0305', reason = $3 where object = $1 and ordinal = $2",
             "update repot_objects set status = 1, code = 'R0305', reason = $3 where id = $1 and frame is null and $2 = 0 \
              and (select count(*) from repot_documents where object = $1) = 1",
         ] {
             self.client()
-                .execute_typed(sql, &[(&object, Type::INT8), (&ordinal, Type::INT8), (reason, Type::TEXT)])
+                .execute_typed(sql, &[(&object, Type::INT8), (&ordinal, Type::INT8), (&reason, Type::TEXT)])
                 .await
                 .map_err(Failure::server("set a document aside"))?;
         }
         let ordinal = u32::try_from(ordinal).unwrap_or_default();
-        left.aside.push(Refusal { path, ordinal, code: "R0305", reason: reason.clone() });
-        Ok(true)
+        left.aside.push(Refusal { path, ordinal, code: "R0305", reason });
+        Ok(())
     }
 }

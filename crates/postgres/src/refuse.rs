@@ -16,6 +16,7 @@ use crate::copy::Failure;
 use crate::decode;
 use crate::encode::{array, array_of};
 use crate::error::{is_refusal, refusal_code, refusal_reason};
+use crate::left::Left;
 use crate::load::{Unit, updates};
 use crate::records::Refused;
 use crate::stored::Raw;
@@ -46,32 +47,36 @@ impl Writer {
         self.say("set constraints all deferred").await?;
         let former = self.former_keys(batch).await?;
         let left = self.leave_behind(plan, batch).await?;
-        self.prepare_records(batch).await?;
         self.delete_rows(plan, batch).await?;
         let changed: Vec<ChangedRow> = updates(batch).collect();
         let mut dangling: Refused =
             left.units.into_iter().map(|(unit, reason)| (unit, ("R0305", reason))).collect();
-        let refused = loop {
+        let (refused, round) = loop {
             self.say("savepoint round").await?;
             let mut refused = dangling.clone();
+            let mut round = Left::default();
             self.update_with_refusals(plan, batch, &changed, &mut refused).await?;
-            self.delete_refused(plan, batch, &refused, &former).await?;
+            self.delete_refused(plan, batch, (&refused, &former), &mut round).await?;
             let wanted: Vec<Unit> =
                 units.iter().copied().filter(|unit| !refused.contains_key(unit)).collect();
             let mut new = Refused::new();
             self.insert_with_refusals(plan, batch, &wanted, &mut new).await?;
-            self.delete_refused(plan, batch, &new, &former).await?;
+            self.delete_refused(plan, batch, (&new, &former), &mut round).await?;
             refused.extend(new);
             let accepted: Vec<Unit> = wanted.into_iter().filter(|unit| !refused.contains_key(unit)).collect();
-            let found = self.dangling(plan, batch, &accepted, &changed, &refused).await?;
+            let mut found = self.dangling(plan, batch, &accepted, &changed, &refused).await?;
+            let units = round.units.iter().filter(|(unit, _)| !refused.contains_key(unit));
+            found.extend(units.map(|(unit, reason)| (*unit, ("R0305", reason.clone()))));
             if found.is_empty() {
-                break refused;
+                break (refused, round);
             }
             // without these documents others may dangle too, or be free to come in: another round, which ends
             // because each takes at least one document out
             dangling.extend(found);
             self.say("rollback to savepoint round").await?;
         };
+        // only now: by the old records the documents of referring rows were found
+        self.prepare_records(batch).await?;
         let first = self.object_numbers(batch.items.len()).await?;
         self.put_records(batch, first, &refused).await?;
         self.say("set constraints all immediate").await?;
@@ -81,7 +86,8 @@ impl Writer {
             code,
             reason: reason.clone(),
         };
-        Ok(LoadReport { refused: left.aside.into_iter().chain(refused.iter().map(report)).collect() })
+        let outside = left.aside.into_iter().chain(round.aside);
+        Ok(LoadReport { refused: outside.chain(refused.iter().map(report)).collect() })
     }
 
     async fn say(&self, sql: &str) -> Result<(), Failure> {
@@ -171,19 +177,20 @@ impl Writer {
         &mut self,
         plan: &Plan,
         batch: &Batch,
-        refused: &Refused,
-        former: &FormerKeys,
+        (refused, former): (&Refused, &FormerKeys),
+        round: &mut Left,
     ) -> Result<(), Failure> {
+        let mut documents = Vec::new();
         for &(item, document) in refused.keys().filter(|unit| batch.items[unit.0].replaces) {
             let record = &batch.items[item].documents[document];
             if let (Some(key), Some(root)) = (&record.key, plan.table(&record.collection)) {
                 let own = (batch.items[item].object.path.clone(), record.collection.clone(), key.clone());
                 if former.contains(&own) {
-                    self.delete_document(plan, root, key).await?;
+                    documents.push((root, key.as_str()));
                 }
             }
         }
-        Ok(())
+        self.take_out(plan, batch, &documents, round).await
     }
 
     /// The document of the batch whose row is updated: the only one of its object, or found by its root row.
@@ -358,7 +365,7 @@ fn referring(cells: &[u8], column: usize) -> Option<Vec<u8>> {
 
 /// The condition that finds a root row by its key text, with the text's parts as parameters; the inverse of
 /// [`key_text`].
-fn key_condition(root: &Table, key: &str, alias: &str) -> Option<(String, Vec<String>)> {
+pub(crate) fn key_condition(root: &Table, key: &str, alias: &str) -> Option<(String, Vec<String>)> {
     let parts: Vec<String> =
         key.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect();
     if parts.len() != root.key.len() {

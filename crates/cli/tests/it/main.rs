@@ -9,6 +9,7 @@ mod crash;
 mod docs;
 mod incremental;
 mod laid_over;
+mod left_behind;
 mod lossless;
 mod project;
 mod proof;

@@ -3,7 +3,7 @@
 use repot_core::Status;
 use repot_model::row::Cell;
 
-use crate::fixture::{EVERYTHING, Fixture, USERS, child, encoded, item, plain, text, user};
+use crate::fixture::{EVERYTHING, Fixture, GRANDCHILD, USERS, child, encoded, item, plain, text, user};
 
 #[test]
 fn one_of_many_is_refused() {
@@ -86,6 +86,40 @@ fn a_replaced_document_that_is_refused_keeps_no_rows() {
     assert_eq!(fixture.scanned(EVERYTHING).len(), 0);
     assert_eq!(fixture.sql("select count(*) from \"select\""), "0\n");
     assert_eq!(fixture.scanned(USERS), [encoded(&user("v", Some("yours"), None).1)]);
+}
+
+/// A row that refers to what goes, and goes with it, does not hold its document back; one that stays does.
+#[test]
+fn a_referring_row_that_goes_as_well() {
+    for stays in [false, true] {
+        let Some(mut fixture) = Fixture::new() else { return };
+        let note = |position| (GRANDCHILD, vec![Cell::Int(10), Cell::Int(position), text("n"), text("u")]);
+        fixture.load(vec![
+            item("a", &[vec![plain(1, "one", None), child(10, 1, 0, "c"), note(0), note(1)]]),
+            item("u", &[vec![user("u", None, None)]]),
+        ]);
+        assert_eq!(fixture.finish(), []);
+        let mut less = item("a", &[vec![]]);
+        less.documents[0].collection = "everything".to_owned();
+        less.documents[0].key = Some("01010101-0101-0101-0101-010101010101".to_owned());
+        less.replaces = true;
+        for position in if stays { 0..1 } else { 0..2 } {
+            less.changes.deletes.raw(&encoded(&[Cell::Int(10), Cell::Int(position)]));
+            less.changes.deletes.end_row(GRANDCHILD);
+        }
+        let mut gone = item("u", &[]);
+        gone.removes = true;
+        gone.changes.deletes.raw(&encoded(&[text("u")]));
+        gone.changes.deletes.end_row(USERS);
+        let refused = fixture.load(vec![less, gone]);
+        let shown: Vec<(&str, &str)> =
+            refused.iter().map(|refusal| (refusal.0.as_str(), refusal.2)).collect();
+        let (expected, rows): (&[_], _) = if stays { (&[("a", "R0305")], 0) } else { (&[], 1) };
+        assert_eq!(shown, expected);
+        assert_eq!(fixture.scanned(EVERYTHING).len(), rows);
+        assert_eq!(fixture.paths(), ["a"]);
+        assert_eq!(fixture.sql("select count(*) from \"Users\""), "0\n");
+    }
 }
 
 #[test]
