@@ -76,6 +76,20 @@ impl<'t> Value<'t> {
         matches!(self.kind(), Kind::String | Kind::Key).then(|| unescape(self.raw()))?
     }
 
+    /// A string's content as bytes: UTF-8, where each lone surrogate takes the three bytes of its number (WTF-8).
+    /// Two strings are equal when these bytes are, however they are escaped. `None` when it is no string.
+    #[must_use]
+    pub fn content(self) -> Option<Cow<'t, [u8]>> {
+        if !matches!(self.kind(), Kind::String | Kind::Key) {
+            return None;
+        }
+        let inner = inside(self.raw());
+        Some(match memchr::memchr(b'\\', inner.as_bytes()) {
+            None => Cow::Borrowed(inner.as_bytes()),
+            Some(first) => Cow::Owned(decode(inner, first)),
+        })
+    }
+
     /// An object's entries in order, duplicates included; empty for other kinds.
     #[must_use]
     pub fn entries(self) -> Entries<'t> {
@@ -147,54 +161,67 @@ impl<'t> Iterator for Elements<'t> {
 
 /// The characters of a quoted JSON string that the scanner accepted; `None` for a lone surrogate.
 fn unescape(quoted: &str) -> Option<Cow<'_, str>> {
-    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    let inner = inside(quoted);
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
         return Some(Cow::Borrowed(inner));
     };
-    let mut out = String::with_capacity(inner.len());
-    let (plain, mut rest) = inner.split_at(first);
-    out.push_str(plain);
-    while let Some(escape) = rest.strip_prefix('\\') {
-        let mut chars = escape.chars();
-        let mut after = chars.clone();
-        let name = chars.next()?;
-        after.next();
+    String::from_utf8(decode(inner, first)).ok().map(Cow::Owned)
+}
+
+fn inside(quoted: &str) -> &str {
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
+}
+
+/// Decodes the inside of a string, whose first escape is at `first`, to WTF-8: a lone surrogate gets the three
+/// bytes its number would have in UTF-8, which no character has. Equal strings give equal bytes.
+fn decode(inner: &str, first: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(inner.len());
+    let (plain, mut rest) = inner.as_bytes().split_at(first);
+    out.extend_from_slice(plain);
+    while let [b'\\', name, after @ ..] = rest {
+        rest = after;
         match name {
-            'b' => out.push('\u{8}'),
-            'f' => out.push('\u{c}'),
-            'n' => out.push('\n'),
-            'r' => out.push('\r'),
-            't' => out.push('\t'),
-            'u' => {
-                let (unit, tail) = hex(after.as_str())?;
-                let (character, tail) = surrogate(unit, tail)?;
-                out.push(character);
-                after = tail.chars();
-            }
-            same => out.push(same),
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'u' => rest = unit(after, &mut out),
+            same => out.push(*same),
         }
-        rest = after.as_str();
-        let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        let plain = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
         let (head, tail) = rest.split_at(plain);
-        out.push_str(head);
+        out.extend_from_slice(head);
         rest = tail;
     }
-    Some(Cow::Owned(out))
+    out
 }
 
-fn hex(text: &str) -> Option<(u32, &str)> {
-    let (digits, tail) = text.split_at_checked(4)?;
-    Some((u32::from_str_radix(digits, 16).ok()?, tail))
-}
-
-fn surrogate(unit: u32, tail: &str) -> Option<(char, &str)> {
-    if let 0xd800..=0xdbff = unit {
-        let (low, rest) = hex(tail.strip_prefix("\\u")?)?;
-        if let 0xdc00..=0xdfff = low {
-            let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-            return Some((char::from_u32(code)?, rest));
+/// Appends what the four digits at the head of `digits` stand for, together with the low surrogate behind them
+/// where there is one; returns what follows.
+fn unit<'t>(digits: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
+    let Some((high, rest)) = hex(digits) else { return &[] };
+    let low = rest.strip_prefix(b"\\u").and_then(hex);
+    let (code, rest) = match (high, low) {
+        (0xd800..=0xdbff, Some((low @ 0xdc00..=0xdfff, rest))) => {
+            (0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00), rest)
         }
-        return None;
+        _ => (high, rest),
+    };
+    match char::from_u32(code) {
+        Some(character) => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        None => {
+            out.extend([0xe0 | sextet(code >> 12), 0x80 | sextet(code >> 6), 0x80 | sextet(code)]);
+        }
     }
-    Some((char::from_u32(unit)?, tail))
+    rest
+}
+
+const fn sextet(bits: u32) -> u8 {
+    (bits & 0x3f) as u8
+}
+
+fn hex(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (digits, tail) = text.split_at_checked(4)?;
+    Some((u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, tail))
 }

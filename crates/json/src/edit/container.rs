@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::edit::escapes::quote;
 use crate::edit::layout::{Fresh, Layout};
 use crate::edit::style::{Child, Class, Page, Style, indent, last_line};
 use crate::scan::{Kind, Node};
@@ -11,6 +10,7 @@ use crate::scan::{Kind, Node};
 #[derive(Debug)]
 pub(super) struct Insert {
     pub(super) before: usize,
+    /// In its quotes.
     pub(super) key: Option<String>,
     pub(super) json: String,
 }
@@ -135,7 +135,7 @@ impl<'t> Writer<'t> {
                 text.push_str(&frame.comma);
             }
             if let Some(key) = &insert.key {
-                self.style.escapes.write(&quote(key), &mut text);
+                self.style.escapes.write(key, &mut text);
                 text.push_str(&frame.colon);
             }
             let fresh = Fresh::scan(&insert.json);

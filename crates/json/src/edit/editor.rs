@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::edit::container::{Change, Insert, Writer};
+use crate::edit::escapes::quote;
 use crate::edit::style::Page;
-use crate::scan::Kind;
+use crate::scan::{Kind, Limits, Tree};
 use crate::value::Value;
 
 /// Collects edits against one scanned text and applies them at once.
@@ -49,6 +50,15 @@ impl<'t> Editor<'t> {
     /// # Panics
     /// When the node is no object. [`Editor::finish`] panics when `json` is no JSON.
     pub fn insert_entry(&mut self, object: u32, key: &str, json: &str) {
+        self.insert_quoted(object, &quote(key), json);
+    }
+
+    /// Like [`Editor::insert_entry`], with the key as a JSON string in its quotes: so a key can have lone
+    /// surrogates, and keeps the escapes it is written with.
+    ///
+    /// # Panics
+    /// When the node is no object. [`Editor::finish`] panics when `key` is no JSON string or `json` no JSON.
+    pub fn insert_quoted(&mut self, object: u32, key: &str, json: &str) {
         assert!(self.kind(object) == Kind::Object, "entries are inserted into objects");
         let insert = Insert { before: usize::MAX, key: Some(key.to_owned()), json: json.to_owned() };
         self.edit(object).inserted.push(insert);
@@ -148,31 +158,28 @@ impl<'t> Editor<'t> {
             .collect();
         for object in objects {
             let inserted = std::mem::take(&mut self.edit(object).inserted);
-            let mut latest: HashMap<String, String> = HashMap::new();
+            let mut latest: HashMap<Vec<u8>, Insert> = HashMap::new();
             let mut order = Vec::new();
-            for Insert { key, json, .. } in inserted {
-                let Some(key) = key else { continue };
-                if latest.insert(key.clone(), json).is_none() {
+            for insert in inserted {
+                let Some(key) = insert.key.as_deref().map(content) else { continue };
+                if latest.insert(key.clone(), insert).is_none() {
                     order.push(key);
                 }
             }
             let mut standing = Vec::new();
             for (key, value) in self.root.at(object).entries() {
                 let removed = self.edits.get(&value.index()).is_some_and(|edit| edit.removed);
-                if !removed && let Some(key) = key.as_str().filter(|key| latest.contains_key(key.as_ref())) {
+                if !removed && let Some(key) = key.content().filter(|key| latest.contains_key(key.as_ref())) {
                     standing.push((key.into_owned(), value.index()));
                 }
             }
             // The last of several equal keys is the one that readers take.
             for (key, value) in standing.into_iter().rev() {
-                if let Some(json) = latest.remove(&key) {
-                    self.replace(value, &json);
+                if let Some(insert) = latest.remove(&key) {
+                    self.replace(value, &insert.json);
                 }
             }
-            let rest = order.into_iter().filter_map(|key| {
-                let json = latest.remove(&key)?;
-                Some(Insert { before: usize::MAX, key: Some(key), json })
-            });
+            let rest = order.into_iter().filter_map(|key| latest.remove(&key));
             self.edit(object).inserted = rest.collect();
         }
     }
@@ -189,4 +196,13 @@ impl<'t> Editor<'t> {
     fn kind(&self, at: u32) -> Kind {
         self.root.at(at).kind()
     }
+}
+
+/// What a key in its quotes says.
+fn content(key: &str) -> Vec<u8> {
+    let limits = Limits { depth_max: 0, nodes_max: 1 };
+    let tree =
+        Tree::parse(key.as_bytes(), limits).expect("the editor's callers hand it JSON strings as keys");
+    let value = tree.root(key.as_bytes()).and_then(Value::content);
+    value.expect("the editor's callers hand it strings as keys").into_owned()
 }

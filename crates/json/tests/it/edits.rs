@@ -246,3 +246,11 @@ fn many_edits_of_one_container_take_linear_time() {
 fn a_key_is_no_value() {
     edited("{\"a\": 1}", |_, editor| editor.replace(1, "1"));
 }
+
+#[test]
+fn keys_can_be_given_in_their_quotes() {
+    let quoted = |text: &str, key: &str| edited(text, |_, editor| editor.insert_quoted(0, key, "9"));
+    assert_eq!(quoted(r#"{"a":1}"#, r#""\ud800""#), r#"{"a":1,"\ud800":9}"#);
+    assert_eq!(quoted(r#"{"\uD800":1,"\ud801":2}"#, r#""\ud800""#), r#"{"\uD800":9,"\ud801":2}"#);
+    assert_eq!(quoted(r#"{"a":1}"#, r#""\u0061""#), r#"{"a":9}"#);
+}
