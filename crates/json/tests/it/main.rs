@@ -1,9 +1,19 @@
-//! Integration tests of the scanner and the editor.
+//! Integration tests of the scanner, the editor and the patches.
 
+#[cfg(test)]
+mod changes;
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
+mod merges;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
+mod patch_properties;
+#[cfg(test)]
+mod patches;
+#[cfg(test)]
+mod pointers;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
