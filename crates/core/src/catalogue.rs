@@ -279,6 +279,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Give a tenant exactly where the collection says tenant = \"...\".",
     ),
     entry(
+        "R0407",
+        "The change of a part cannot be made",
+        "The pointer or patch is wrong, or there is no such place in the document. Nothing was changed.",
+        "Mend the change at the place named.",
+    ),
+    entry(
+        "R0408",
+        "A test of the patch failed",
+        "The document does not hold the value that a test operation of the JSON Patch (RFC 6902) expects. Nothing was changed.",
+        "Read the document again and decide on what is there now.",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
         "One copy at a time writes a database. The lock goes with its process.",

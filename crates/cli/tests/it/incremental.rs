@@ -158,7 +158,7 @@ fn of_many_equal_keys_the_first_by_path_wins() {
             let body = format!(
                 r#"{{"id": "k{key}", "slot": {slot}, "title": "t{at:03}", "marks": [{{"word": "w{at}"}}]}}"#
             );
-            project.folder.write(&format!("data/notes/{at:03}.json"), body.as_bytes());
+            project.folder.write(format!("data/notes/{at:03}.json"), body.as_bytes());
             if keys.contains(&key) || slots.contains(&slot) {
                 aside += 1;
             } else {

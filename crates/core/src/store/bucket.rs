@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::lock::Mutex;
 
+use super::change::Change;
 use super::contract::{Capabilities, Store};
 use super::document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
@@ -16,6 +18,10 @@ use crate::error::{Error, Kind, Result};
 
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 1_000;
+/// Times that a change is made anew because another process wrote meanwhile.
+const TRIES_MAX: usize = 100;
+/// Changes of different documents rarely wait for one another.
+const TURNS: usize = 64;
 
 /// Documents, each in an object of its own, at the path that the model gives it.
 ///
@@ -25,13 +31,33 @@ pub struct BucketStore {
     objects: Arc<dyn Objects>,
     layout: Layout,
     document_bytes_max: u64,
+    turns: Turns,
+}
+
+/// One change of a document at a time within the process.
+#[derive(Debug)]
+struct Turns([Mutex<()>; TURNS]);
+
+impl Turns {
+    fn of(&self, path: &str) -> &Mutex<()> {
+        let hash =
+            path.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        &self.0[hash % TURNS]
+    }
+}
+
+/// The error of a change of what is not there.
+pub(crate) fn absent(key: &DocumentKey) -> Error {
+    Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
+        .hint("Check the key; `list` shows what is there.")
 }
 
 impl BucketStore {
     /// The documents of `layout` in `objects`; none larger than `document_bytes_max`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, layout: Layout, document_bytes_max: u64) -> Self {
-        Self { objects, layout, document_bytes_max }
+        let turns = Turns(std::array::from_fn(|_| Mutex::new(())));
+        Self { objects, layout, document_bytes_max, turns }
     }
 
     /// Where the document is now; `None` when it is nowhere.
@@ -54,8 +80,43 @@ impl BucketStore {
         self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
     }
 
+    /// Reads, changes, and writes if nothing changed meanwhile; again when something did and the caller does not mind.
+    async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
+        when.check_present()?;
+        if !self.objects.powers().conditional_put {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "R0405",
+                format!("{self} cannot change a part of a document safely"),
+            )
+            .hint(
+                "Read the document, change it, and put it whole; or use a store with conditional writes.",
+            ));
+        }
+        let path = self.locate(key).await?.ok_or_else(|| absent(key))?;
+        // those of this process do not get in each other's way
+        let _turn = self.turns.of(&path).lock().await;
+        let mut tries = 0;
+        loop {
+            let found = self.objects.get(&path, self.document_bytes_max).await?;
+            let Some(object) = found else {
+                when.check(key, None)?;
+                return Err(absent(key));
+            };
+            when.check(key, Some(&object.etag))?;
+            let body = change.apply(&object.bytes, self.layout.limits())?;
+            self.layout.check_put(key, &body, self.document_bytes_max)?;
+            tries += 1;
+            match self.objects.put(&path, body.into(), &Precondition::Matches(object.etag)).await {
+                Err(error)
+                    if error.kind() == Kind::Conflict && *when == Precondition::Any && tries < TRIES_MAX => {}
+                done => return done.map_err(|error| error.detail(format!("document: {key}"))),
+            }
+        }
+    }
+
     async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
-        when.check_delete()?;
+        when.check_present()?;
         let Some(path) = self.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);
@@ -115,6 +176,7 @@ impl Store for BucketStore {
         for write in work.writes {
             receipt.written.push(match write {
                 Write::Put { key, body, when } => Written::Put(self.put(&key, body, &when).await?),
+                Write::Patch { key, change, when } => Written::Put(self.patch(&key, &change, &when).await?),
                 Write::Delete { key, when } => self.delete(&key, &when).await?,
             });
         }

@@ -4,7 +4,10 @@ use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use repot_json::patch::{Pointer, resolve};
+use repot_json::{Limits, Tree};
 
+use super::change::Change;
 use super::document::{Cursor, Document, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
@@ -137,6 +140,45 @@ pub trait StoreExt: Store {
         }
     }
 
+    /// Changes a part of the document, which must be there; gives its new `ETag`.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], code `R0402`, when it is not; `R0407` and `R0408` as [`Change::apply`]; else as
+    /// [`Store::apply`].
+    async fn change(&self, key: &DocumentKey, change: Change, when: Precondition) -> Result<ETag> {
+        let write = Write::Patch { key: key.clone(), change, when };
+        match self.apply(UnitOfWork::default().with(write)).await?.written.pop() {
+            Some(Written::Put(etag)) => Ok(etag),
+            other => Err(wrong_receipt(self, other.as_ref())),
+        }
+    }
+
+    /// Adds a JSON text at the end of a list of the document, whatever else changes meanwhile. `list` is a JSON Pointer
+    /// (RFC 6901) such as `/messages`.
+    ///
+    /// # Errors
+    /// As [`StoreExt::change`].
+    async fn append(&self, key: &DocumentKey, list: &str, element: impl Into<Bytes> + Send) -> Result<ETag> {
+        let change = Change::Append { list: pointer(list)?, element: element.into() };
+        self.change(key, change, Precondition::Any).await
+    }
+
+    /// The JSON text at a place of the document, as it stands there; `None` when the document or the place is not there.
+    ///
+    /// # Errors
+    /// `R0407` when `at` is no JSON Pointer or the document no JSON; else as [`Store::get`].
+    async fn get_part(&self, key: &DocumentKey, at: &str) -> Result<Option<Bytes>> {
+        let at = pointer(at)?;
+        let Some(document) = self.get(key).await? else { return Ok(None) };
+        let tree = Tree::parse(&document.body, Limits::default()).map_err(|error| {
+            Error::new(Kind::Invalid, "R0407", format!("{key} is no JSON, so it has no parts"))
+                .hint("Read it whole.")
+                .cause(error)
+        })?;
+        let part = tree.root(&document.body).and_then(|root| resolve(root, &at));
+        Ok(part.map(|part| Bytes::copy_from_slice(part.raw().as_bytes())))
+    }
+
     /// Removes the document; gives whether one was there.
     ///
     /// # Errors
@@ -152,6 +194,14 @@ pub trait StoreExt: Store {
 }
 
 impl<S: Store + ?Sized> StoreExt for S {}
+
+fn pointer(text: &str) -> Result<Pointer> {
+    Pointer::parse(text).map_err(|error| {
+        Error::new(Kind::Invalid, "R0407", format!("`{text}` is no JSON Pointer: {error}"))
+            .hint("Write it as in RFC 6901, such as /characters/0/name.")
+            .cause(error)
+    })
+}
 
 fn wrong_receipt(store: &(impl Display + ?Sized), got: Option<&Written>) -> Error {
     Error::new(Kind::Internal, "R0901", format!("{store} gave {got:?} for a single write"))

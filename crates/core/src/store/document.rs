@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::change::Change;
 use super::etag::{ETag, Precondition};
 use super::key::DocumentKey;
 
@@ -64,6 +65,15 @@ pub enum Write {
         /// What must hold.
         when: Precondition,
     },
+    /// A part of the document changes; it must be there.
+    Patch {
+        /// Which one.
+        key: DocumentKey,
+        /// How.
+        change: Change,
+        /// What must hold; never [`Precondition::Absent`].
+        when: Precondition,
+    },
     /// The document is gone.
     Delete {
         /// Which one.
@@ -78,7 +88,7 @@ impl Write {
     #[must_use]
     pub const fn key(&self) -> &DocumentKey {
         match self {
-            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+            Self::Put { key, .. } | Self::Patch { key, .. } | Self::Delete { key, .. } => key,
         }
     }
 }

@@ -56,14 +56,18 @@ impl Precondition {
         if met { Ok(()) } else { Err(self.failed(what, current)) }
     }
 
-    /// Checks that it can be one of a delete.
+    /// Checks that it can be one of a delete or of a change.
     ///
     /// # Errors
     /// [`Kind::Invalid`] for [`Precondition::Absent`].
-    pub fn check_delete(&self) -> Result<()> {
+    pub fn check_present(&self) -> Result<()> {
         if *self == Self::Absent {
-            return Err(Error::new(Kind::Invalid, "R0405", "nothing can be deleted where nothing may be")
-                .hint("Delete without a precondition, or with the ETag that was read."));
+            return Err(Error::new(
+                Kind::Invalid,
+                "R0405",
+                "nothing can be deleted or changed where nothing may be",
+            )
+            .hint("Say no precondition, or the ETag that was read."));
         }
         Ok(())
     }

@@ -199,6 +199,12 @@ impl Layout {
         Ok(path)
     }
 
+    /// Bounds of one JSON text.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The error of a write under a key that no path can hold.
     #[must_use]
     pub fn cannot_hold(&self, key: &DocumentKey) -> Error {

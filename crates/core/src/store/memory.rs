@@ -99,7 +99,7 @@ impl Objects for MemoryObjects {
     }
 
     async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
-        when.check_delete()?;
+        when.check_present()?;
         let mut inner = self.inner();
         when.check(&path, inner.objects.get(path).map(|object| &object.etag))?;
         Ok(inner.objects.remove(path).is_some())

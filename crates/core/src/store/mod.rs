@@ -1,6 +1,7 @@
 //! How documents are read and written, the same on every store.
 
 mod bucket;
+mod change;
 mod contract;
 mod document;
 mod etag;
@@ -10,6 +11,7 @@ mod memory;
 mod objects;
 
 pub use bucket::BucketStore;
+pub use change::Change;
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};
@@ -17,3 +19,4 @@ pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+pub use repot_json::patch::Pointer;

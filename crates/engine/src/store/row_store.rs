@@ -133,8 +133,8 @@ impl RowStore {
                 Write::Put { key, body, .. } => {
                     self.layout.check_put(key, body, self.options.document_bytes_max)?;
                 }
-                Write::Delete { key, when } => {
-                    when.check_delete()?;
+                Write::Delete { key, when } | Write::Patch { key, when, .. } => {
+                    when.check_present()?;
                     self.layout.paths(key)?;
                 }
             }
@@ -215,7 +215,17 @@ fn write(
         Err(error) => return refuse_all(&error, units),
     };
     let clock = Arc::clone(&options.clock);
-    let mut scribe = Scribe { plan, layout, target, desk, preparer, dictionaries, clock, leads };
+    let mut scribe = Scribe {
+        plan,
+        layout,
+        target,
+        desk,
+        preparer,
+        dictionaries,
+        clock,
+        document_bytes_max: options.document_bytes_max,
+        leads,
+    };
     for (work, answer) in units {
         let _dropped = answer.send(scribe.apply(&work));
         let _ended = scribe.desk.refresh();

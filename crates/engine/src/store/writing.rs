@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use repot_core::store::{ETag, Layout, Precondition, Receipt, UnitOfWork, Write, Written};
+use repot_core::store::{DocumentKey, ETag, Layout, Precondition, Receipt, UnitOfWork, Write, Written};
 use repot_core::{Batch, Clock, Error, Item, Kind, Object, Refusal, Result, Target};
 use repot_model::plan::Plan;
 
@@ -21,6 +21,8 @@ pub(super) struct Scribe<'p> {
     pub preparer: Preparer<'p>,
     pub dictionaries: Dictionaries,
     pub clock: Arc<dyn Clock>,
+    /// Bytes of the largest document.
+    pub document_bytes_max: u64,
     /// It is on record that documents are written here.
     pub leads: bool,
 }
@@ -50,7 +52,7 @@ impl Scribe<'_> {
             self.target.load(self.plan, Batch { dictionaries: made, ..Batch::default() })?;
         }
         let keys = BTreeMap::from_iter(
-            work.writes.iter().filter_map(|write| Some((self.path(write).ok()?, write.key().clone()))),
+            work.writes.iter().filter_map(|write| Some((self.path(write.key()).ok()?, write.key().clone()))),
         );
         let report =
             self.target.load(self.plan, Batch { items, all_or_nothing: true, ..Batch::default() })?;
@@ -63,9 +65,30 @@ impl Scribe<'_> {
         }
     }
 
-    fn path(&self, write: &Write) -> Result<String> {
-        let paths = self.layout.paths(write.key())?;
-        paths.into_iter().next().ok_or_else(|| self.layout.cannot_hold(write.key()))
+    fn put(
+        &mut self,
+        key: &DocumentKey,
+        body: &[u8],
+        found: Option<Found>,
+    ) -> Result<(Written, Option<Item>)> {
+        let path = match &found {
+            Some(found) => found.whole.object.record.path.clone(),
+            None => self.path(key)?,
+        };
+        let object = Object {
+            path,
+            size: body.len() as u64,
+            modified_ns: self.clock.now_ms().saturating_mul(1_000_000),
+            etag: None,
+        };
+        let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
+        let etag = item.documents.first().map(|document| ETag::new(&document.etag));
+        let etag = etag.ok_or_else(|| Error::new(Kind::Internal, "R0901", format!("{key} is lost")))?;
+        Ok((Written::Put(etag), Some(item)))
+    }
+
+    fn path(&self, key: &DocumentKey) -> Result<String> {
+        self.layout.paths(key)?.into_iter().next().ok_or_else(|| self.layout.cannot_hold(key))
     }
 
     fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
@@ -74,21 +97,18 @@ impl Scribe<'_> {
         match write {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
-                let path = match &found {
-                    Some(found) => found.whole.object.record.path.clone(),
-                    None => self.path(write)?,
-                };
-                let object = Object {
-                    path,
-                    size: body.len() as u64,
-                    modified_ns: self.clock.now_ms().saturating_mul(1_000_000),
-                    etag: None,
-                };
-                let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
-                let etag = item.documents.first().map(|document| ETag::new(&document.etag));
-                let etag =
-                    etag.ok_or_else(|| Error::new(Kind::Internal, "R0901", format!("{key} is lost")))?;
-                Ok((Written::Put(etag), Some(item)))
+                self.put(key, body, found)
+            }
+            Write::Patch { key, change, when } => {
+                when.check(key, current)?;
+                let there = found.as_ref().filter(|found| found.etag.is_some());
+                let there = there.ok_or_else(|| {
+                    Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
+                        .hint("Check the key; `list` shows what is there.")
+                })?;
+                let body = change.apply(&there.assembled.bytes, self.layout.limits())?;
+                self.layout.check_put(key, &body, self.document_bytes_max)?;
+                self.put(key, &body, found)
             }
             Write::Delete { key, when } => {
                 when.check(key, current)?;

@@ -8,6 +8,7 @@ mod concurrency;
 mod keys;
 mod listing;
 mod lossless;
+mod parts;
 mod preconditions;
 mod random;
 mod reads;
@@ -20,6 +21,7 @@ pub use concurrency::*;
 pub use keys::*;
 pub use listing::*;
 pub use lossless::*;
+pub use parts::*;
 pub use preconditions::*;
 pub use random::*;
 pub use reads::*;
@@ -64,6 +66,11 @@ macro_rules! conformance {
                 another_key_in_the_body_is_refused
                 too_large_is_refused_before_anything_happens
                 several_documents_in_a_file_are_refused_plainly
+                a_part_is_read_and_changed
+                patches_change_what_they_name
+                a_wrong_change_changes_nothing
+                a_change_needs_its_document
+                appends_by_many_lose_nothing
                 one_of_many_creates_wins
                 conditional_increments_lose_nothing
                 readers_see_whole_states
