@@ -45,6 +45,12 @@ pub const CODES: &[(&str, &str, &str, &str)] = &[
         "Report it to the maker of the server; copy from a directory meanwhile.",
     ),
     (
+        "R0406",
+        "An object cannot be written",
+        "The operating system or the place of the documents refused this write. What was there is still there, unless the message says otherwise.",
+        "Check space and permissions, then write again.",
+    ),
+    (
         "R0801",
         "The target of the export is not empty",
         "An export writes into an empty directory, so that nothing there is mixed up or written over.",

@@ -1,13 +1,16 @@
-//! Documents as files in a directory or as objects in an S3 bucket: sources to copy from, and the sink that an
-//! export writes into.
+//! Documents as files in a directory or as objects in an S3 bucket: sources to copy from, places where
+//! documents live, and the sink that an export writes into.
 
 mod beneath;
 mod codes;
 mod directory;
+mod directory_objects;
+mod path_rules;
 mod s3;
 pub mod sink;
 mod walk;
 
 pub use codes::CODES;
 pub use directory::DirectorySource;
+pub use directory_objects::DirectoryObjects;
 pub use s3::{S3Config, S3Source};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,13 +15,9 @@ use repot_core::{Error, Kind, Pieces, Result, Sink, path_text};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
-use crate::beneath::{Beneath, is_name, kind, size};
-use crate::walk::explain;
+use crate::beneath::{Beneath, kind, size};
+use crate::path_rules::{each_name, flaw, folders, is_folding, obstacle, split};
 
-/// Longest name of a file or folder, in bytes, on the usual file systems.
-const NAME_MAX: usize = 255;
-/// Longest path that the operating system takes in one call, with the NUL behind.
-const PATH_MAX: usize = 4_096;
 /// Files are written in here and moved out when they are whole; what a crash leaves is cleared by the next run.
 const STAGING: &str = ".repot-export-unfinished";
 
@@ -77,7 +73,7 @@ impl DirectorySink {
         }
         let beneath = Beneath::new(target).map_err(|error| failed(target, error.into()))?;
         let staging = stage(&beneath).map_err(|error| failed(&target.join(STAGING), error))?;
-        let names = is_folding(&staging).then(Mutex::default);
+        let names = is_folding(&staging).unwrap_or(false).then(Mutex::default);
         Ok(Self { shown: target.to_owned(), beneath, staging, options, next: AtomicU64::new(0), names })
     }
 
@@ -105,19 +101,11 @@ impl DirectorySink {
     /// The folder of a path, made if need be, and what stands at its name.
     fn place(&self, path: &str) -> Result<Place> {
         let bytes = path_text::decode(path);
-        for part in bytes.split(|&byte| byte == b'/') {
-            let wrong = match part {
-                b"" => "a part of the path is empty",
-                b"." | b".." => "the path leads elsewhere",
-                part if !is_name(part) => "there is a NUL in the name",
-                part if part.len() > NAME_MAX => "a name is longer than 255 bytes",
-                part if part == STAGING.as_bytes() => "the name is one of Repot's own",
-                _ => continue,
-            };
+        if let Some(wrong) = flaw(&bytes) {
             return Err(impossible(path, wrong));
         }
-        if bytes.len() >= PATH_MAX {
-            return Err(impossible(path, "the path is longer than 4,095 bytes"));
+        if bytes.split(|&byte| byte == b'/').any(|part| part == STAGING.as_bytes()) {
+            return Err(impossible(path, "the name is one of Repot's own"));
         }
         let (parent, name) = split(&bytes);
         let folder = self.folder(path, parent)?;
@@ -140,9 +128,8 @@ impl DirectorySink {
         let open = |folder: &[u8]| self.beneath.directory(folder);
         let found = match open(parent) {
             Err(Errno::NOENT) => {
-                let ends = parent.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
-                for end in ends.chain([parent.len()]) {
-                    let (above, name) = split(&parent[..end]);
+                for folder in folders(parent) {
+                    let (above, name) = split(folder);
                     let above = open(above).map_err(|error| self.trouble(path, error))?;
                     match mkdirat(&above, name, Mode::from_raw_mode(0o777)) {
                         Ok(()) | Err(Errno::EXIST) => {}
@@ -184,15 +171,9 @@ impl DirectorySink {
 
     /// Which paths cannot be here, and which troubles end the export?
     fn trouble(&self, path: &str, error: Errno) -> Error {
-        match error {
-            Errno::NOTDIR | Errno::LOOP => impossible(path, "a file or link stands where a folder is needed"),
-            Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => {
-                impossible(path, "a folder of that name is there")
-            }
-            Errno::NAMETOOLONG | Errno::ILSEQ | Errno::INVAL | Errno::XDEV => {
-                impossible(path, &explain(error))
-            }
-            error => self.failed(path, error.into()),
+        match obstacle(error) {
+            Some(why) => impossible(path, &why),
+            None => self.failed(path, error.into()),
         }
     }
 
@@ -250,13 +231,6 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Folder and name.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    path.iter()
-        .rposition(|&byte| byte == b'/')
-        .map_or((&path[..0], path), |cut| (&path[..cut], &path[cut + 1..]))
-}
-
 /// An empty staging folder.
 fn stage(beneath: &Beneath) -> io::Result<OwnedFd> {
     match mkdirat(beneath.root(), STAGING, Mode::from_raw_mode(0o700)) {
@@ -264,28 +238,13 @@ fn stage(beneath: &Beneath) -> io::Result<OwnedFd> {
         Err(error) => return Err(error.into()),
     }
     let staging = beneath.directory(STAGING.as_bytes())?;
-    let mut left = rustix::fs::Dir::read_from(&staging)?;
-    while let Some(entry) = left.read() {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            unlinkat(&staging, entry.file_name(), AtFlags::empty())?;
-        }
-    }
+    let mut cleared = Ok(());
+    each_name(&staging, &mut |name| {
+        cleared = unlinkat(&staging, name, AtFlags::empty());
+        cleared.is_ok()
+    })?;
+    cleared?;
     Ok(staging)
-}
-
-/// Can two different names be one file here? Asked with a file: by case and by Unicode form.
-fn is_folding(staging: &OwnedFd) -> bool {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-    let name = "probe-\u{e9}";
-    let made = openat(staging, name, flags, Mode::from_raw_mode(0o600));
-    let folds = made.is_ok()
-        && ["PROBE-\u{e9}", "probe-e\u{301}"]
-            .iter()
-            .any(|other| statat(staging.as_fd(), *other, AtFlags::SYMLINK_NOFOLLOW).is_ok());
-    // staging is cleared as a whole at the end
-    let _left = unlinkat(staging, name, AtFlags::empty());
-    folds
 }
 
 fn system_time(modified_ns: i64) -> Option<SystemTime> {

@@ -6,4 +6,5 @@ mod changing;
 mod export;
 mod lab;
 mod lies;
+mod objects;
 mod tree;
