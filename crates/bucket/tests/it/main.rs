@@ -7,4 +7,5 @@ mod export;
 mod lab;
 mod lies;
 mod objects;
+mod objects_model;
 mod tree;
