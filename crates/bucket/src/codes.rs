@@ -45,7 +45,7 @@ pub const CODES: &[(&str, &str, &str, &str)] = &[
         "Report it to the maker of the server; copy from a directory meanwhile.",
     ),
     (
-        "R0406",
+        "R0409",
         "An object cannot be written",
         "The operating system or the place of the documents refused this write. What was there is still there, unless the message says otherwise.",
         "Check space and permissions, then write again.",

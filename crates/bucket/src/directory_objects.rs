@@ -70,7 +70,7 @@ impl DirectoryObjects {
             Ok(done) => done,
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(ended) => Err(Error::new(Kind::Failed, "R0406", "the program ended during a call")
+                Err(ended) => Err(Error::new(Kind::Failed, "R0409", "the program ended during a call")
                     .cause(ended)
                     .retry(Retry::Unknown)),
             },

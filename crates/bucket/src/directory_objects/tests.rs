@@ -65,7 +65,7 @@ fn errors_of_the_operating_system() {
     let tree = tempfile::tempdir().expect("a directory");
     let store = open(tree.path());
     let of = |error: Errno| store.0.trouble("d/a", error);
-    assert_eq!((of(Errno::ACCESS).kind(), of(Errno::ACCESS).code()), (Kind::Denied, "R0406"));
+    assert_eq!((of(Errno::ACCESS).kind(), of(Errno::ACCESS).code()), (Kind::Denied, "R0409"));
     assert_eq!(of(Errno::PERM).kind(), Kind::Denied);
     for full in [Errno::NOSPC, Errno::DQUOT] {
         assert_eq!(of(full).kind(), Kind::Failed);
@@ -78,6 +78,6 @@ fn errors_of_the_operating_system() {
             "{impossible:?}"
         );
     }
-    assert_eq!((of(Errno::IO).kind(), of(Errno::IO).code()), (Kind::Failed, "R0406"));
+    assert_eq!((of(Errno::IO).kind(), of(Errno::IO).code()), (Kind::Failed, "R0409"));
     assert_eq!(store.0.unsure("d/a", Errno::IO).may_retry(), Retry::Unknown);
 }

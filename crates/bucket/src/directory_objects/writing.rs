@@ -313,7 +313,7 @@ impl Folder {
             .map_err(|error| {
                 let message =
                     format!("{} cannot be locked, so writers could overwrite each other", self.shown);
-                Error::new(Kind::Unsupported, "R0406", message)
+                Error::new(Kind::Unsupported, "R0409", message)
                     .cause(io::Error::from(error))
                     .hint("Network file systems often have no such locks (flock): use a local one.")
             })?;
@@ -342,7 +342,7 @@ impl Folder {
         let denied = error.kind() == io::ErrorKind::PermissionDenied;
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let kind = if denied { Kind::Denied } else { Kind::Failed };
-        Error::new(kind, "R0406", format!("{}/{path} cannot be written: {error}", self.shown))
+        Error::new(kind, "R0409", format!("{}/{path} cannot be written: {error}", self.shown))
             .cause(error)
             .hint(match (denied, full) {
                 (true, _) => "Give the right to write into the directory and its folders.",
@@ -354,7 +354,7 @@ impl Folder {
     /// It is there for every reader, but perhaps not after a power cut.
     pub(super) fn unsure(&self, path: &str, error: Errno) -> Error {
         let message = format!("{}/{path} was written, but may not be on the disk: {error}", self.shown);
-        Error::new(Kind::Failed, "R0406", message)
+        Error::new(Kind::Failed, "R0409", message)
             .cause(io::Error::from(error))
             .hint("Check the disk, then read it again.")
             .retry(Retry::Unknown)

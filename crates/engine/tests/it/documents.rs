@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use repot_bucket::DirectoryObjects;
 use repot_core::store::{
     BucketStore, Capabilities, DocumentKey, MemoryObjects, Precondition, Scope, Store, StoreExt as _,
     UnitOfWork, Write,
@@ -318,7 +319,11 @@ fn a_kill_loses_no_acknowledged_write() {
 fn the_documented_capabilities_are_those_of_the_stores() {
     let bytes_max = DOCUMENT_BYTES_MAX;
     let memory = BucketStore::new(Arc::new(MemoryObjects::new()), layout(), bytes_max);
-    let mut stores: Vec<(&str, Capabilities)> = vec![("memory", memory.capabilities())];
+    let folder = TempTree::new();
+    let directory = Arc::new(DirectoryObjects::open(folder.path()).unwrap());
+    let directory = BucketStore::new(directory, layout(), bytes_max);
+    let mut stores: Vec<(&str, Capabilities)> =
+        vec![("memory", memory.capabilities()), ("directory", directory.capabilities())];
     for database in Database::all() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
@@ -349,7 +354,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
     let written: String = written
         .unwrap()
         .split_inclusive('\n')
-        .filter(|line| stores.len() == 3 || !line.contains("PostgreSQL"))
+        .filter(|line| stores.len() == 4 || !line.contains("PostgreSQL"))
         .collect();
     assert_eq!(written, format!("\n{table}\n"));
 }
