@@ -1,4 +1,4 @@
-//! [`apply`]: JSON Patch (RFC 6902).
+//! [`apply()`]: JSON Patch (RFC 6902).
 
 use crate::patch::draft::{Draft, root, scan};
 use crate::patch::equal::same_value;

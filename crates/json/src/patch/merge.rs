@@ -1,4 +1,4 @@
-//! [`merge`]: JSON Merge Patch (RFC 7396).
+//! [`merge()`]: JSON Merge Patch (RFC 7396).
 
 use crate::edit::Editor;
 use crate::patch::draft::{Draft, root, scan};

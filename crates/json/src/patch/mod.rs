@@ -11,8 +11,8 @@
 //! Each function does all or nothing, and refuses what would make a text beyond the given
 //! [`Limits`](crate::Limits). Depth costs heap, never stack.
 
-mod append;
 mod apply;
+mod change;
 mod draft;
 mod equal;
 mod error;
@@ -23,8 +23,8 @@ mod operation;
 mod pointer;
 mod spot;
 
-pub use append::{append, remove, set};
 pub use apply::apply;
+pub use change::{append, remove, set};
 pub use error::{PatchError, PatchFault, Place, Text};
 pub use merge::merge;
 pub use pointer::{Pointer, PointerError, PointerFault, resolve};
