@@ -23,15 +23,22 @@ const DELETED_AT_ONCE: usize = 50_000;
 pub(crate) type ChangedRow = (usize, usize);
 
 impl Writer {
-    /// Deletes the rows that all items say; tables referring to others come first.
+    /// Deletes the rows that all items say.
     pub(crate) async fn delete_rows(&mut self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+        self.delete_by_identity(plan, batch.items.iter().flat_map(|item| item.changes.deletes.iter())).await
+    }
+
+    /// Deletes rows by table and identity; tables referring to others come first.
+    pub(crate) async fn delete_by_identity<'r>(
+        &self,
+        plan: &Plan,
+        rows: impl Iterator<Item = (usize, &'r [u8])>,
+    ) -> Result<(), Failure> {
         // by table and by which identity cells are null, since `=` finds no null
         let mut groups: BTreeMap<(usize, Vec<bool>), Vec<&[u8]>> = BTreeMap::new();
-        for item in &batch.items {
-            for (table, cells) in item.changes.deletes.iter() {
-                let nulls = Cells::new(cells).map(|cell| cell == Cell::Null).collect();
-                groups.entry((table, nulls)).or_default().push(cells);
-            }
+        for (table, cells) in rows {
+            let nulls = Cells::new(cells).map(|cell| cell == Cell::Null).collect();
+            groups.entry((table, nulls)).or_default().push(cells);
         }
         for ((table, nulls), rows) in groups.iter().rev() {
             for rows in rows.chunks(DELETED_AT_ONCE) {

@@ -32,11 +32,13 @@ pub(crate) struct Left {
 /// A document by its root table and the encoded key of its root row.
 type Document = (usize, Vec<u8>);
 
+/// A row by its table and encoded identity.
+pub(crate) type RowId = (usize, Vec<u8>);
+
 /// A referring row, by its document.
 struct Referrer {
     document: Document,
-    /// Table and identity of the row.
-    row: (usize, Vec<u8>),
+    row: RowId,
     reason: String,
 }
 
@@ -82,12 +84,13 @@ impl Writer {
         Ok(left)
     }
 
-    /// Deletes all rows of these documents of the batch, after setting aside what that leaves behind.
+    /// Deletes all rows of these documents of the batch and these rows (table and identity) that they took over from
+    /// others, after setting aside what that leaves behind.
     pub(crate) async fn take_out(
         &mut self,
         plan: &Plan,
         batch: &Batch,
-        documents: &[(usize, &str)],
+        (documents, rows): (&[(usize, &str)], &[RowId]),
         left: &mut Left,
     ) -> Result<(), Failure> {
         // all keys before the first delete: it may take rows of the other documents along
@@ -95,13 +98,19 @@ impl Writer {
         for &(root, key) in documents {
             self.keys_of(plan, root, key, &mut open).await?;
         }
+        for (table, identity) in rows {
+            if is_target(plan, *table) && plan.tables[*table].identity == plan.tables[*table].key {
+                open.entry(*table).or_default().insert(identity.clone());
+            }
+        }
         if !open.is_empty() {
             self.leave(plan, batch, open, left).await?;
         }
         for &(root, key) in documents {
             self.delete_document(plan, root, key).await?;
         }
-        Ok(())
+        self.delete_by_identity(plan, rows.iter().map(|(table, identity)| (*table, identity.as_slice())))
+            .await
     }
 
     /// Sets aside the documents that refer to keys that go. All of them are found before the first of their rows is
@@ -116,8 +125,7 @@ impl Writer {
         let enforced = self.enforced().await?;
         // a row that goes as well does not hold its document back
         let deletes = batch.items.iter().flat_map(|item| item.changes.deletes.iter());
-        let deleted: BTreeSet<(usize, Vec<u8>)> =
-            deletes.map(|(table, identity)| (table, identity.to_vec())).collect();
+        let deleted: BTreeSet<RowId> = deletes.map(|(table, identity)| (table, identity.to_vec())).collect();
         let mut seen: BTreeSet<Document> = BTreeSet::new();
         let mut outside: Vec<(Referrer, Recorded)> = Vec::new();
         while let Some((target, keys)) = open.pop_first() {

@@ -16,7 +16,7 @@ use crate::copy::Failure;
 use crate::decode;
 use crate::encode::{array, array_of};
 use crate::error::{is_refusal, refusal_code, refusal_reason};
-use crate::left::Left;
+use crate::left::{Left, RowId};
 use crate::load::{Unit, updates};
 use crate::records::Refused;
 use crate::stored::Raw;
@@ -190,14 +190,45 @@ impl Writer {
                 }
             }
         }
-        self.take_out(plan, batch, &documents, round).await
+        let rows = self.taken_over(plan, batch, refused).await?;
+        self.take_out(plan, batch, (&documents, &rows), round).await
     }
 
-    /// The document of the batch whose row is updated: the only one of its object, or found by its root row.
+    /// The rows that refused documents overwrite: with a rename they were another object's,
+    /// which has them no longer.
+    async fn taken_over(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        refused: &Refused,
+    ) -> Result<Vec<RowId>, Failure> {
+        let items: BTreeSet<usize> = refused.keys().map(|unit| unit.0).collect();
+        let mut rows = Vec::new();
+        for row in updates(batch).filter(|row| items.contains(&row.0)) {
+            if self.owner(plan, batch, row).await?.is_some_and(|unit| refused.contains_key(&unit)) {
+                let (table, cells) = batch.items[row.0].changes.updates.row(row.1);
+                rows.push((table, identity(&plan.tables[table], cells)));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The document of the batch whose row is updated.
     async fn document_of(&mut self, plan: &Plan, batch: &Batch, row: ChangedRow) -> Result<Unit, Failure> {
+        self.owner(plan, batch, row).await?.ok_or_else(|| {
+            let message = format!(
+                "{}: the database refuses a change of a row whose document cannot be found",
+                batch.items[row.0].object.path
+            );
+            Error::new(Kind::Conflict, "R0306", message).into()
+        })
+    }
+
+    /// The same, if it is there: the only one of its object, or found by its root row.
+    async fn owner(&mut self, plan: &Plan, batch: &Batch, row: ChangedRow) -> Result<Option<Unit>, Failure> {
         let item = &batch.items[row.0];
         if item.documents.len() == 1 {
-            return Ok((row.0, 0));
+            return Ok(Some((row.0, 0)));
         }
         let (table, cells) = item.changes.updates.row(row.1);
         let own = identity(&plan.tables[table], cells);
@@ -209,13 +240,7 @@ impl Writer {
                 .iter()
                 .position(|document| document.collection == *name && document.key.as_ref() == Some(&key))
         });
-        at.map(|at| (row.0, at)).ok_or_else(|| {
-            let message = format!(
-                "{}: the database refuses a change of a row whose document cannot be found",
-                item.object.path
-            );
-            Error::new(Kind::Conflict, "R0306", message).into()
-        })
+        Ok(at.map(|at| (row.0, at)))
     }
 
     /// Deletes all rows of a document.

@@ -38,8 +38,9 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
         let mut writer = RowWriter::new(access);
         let mut references = References::new(access);
         let mut waiting = Vec::new();
-        for item in &batch.items {
-            take_out(access, item, &mut writer, &mut references, &mut waiting)?;
+        let overwritten = overwritten(access.plan, batch);
+        for (at, item) in batch.items.iter().enumerate() {
+            take_out(access, (at, item), &overwritten, &mut writer, &mut references, &mut waiting)?;
         }
         for (table, row) in waiting.iter().flat_map(|document| &document.rows) {
             references.arrived(*table, row);
@@ -58,10 +59,25 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
     Ok(refused)
 }
 
+/// Rows that items of the batch overwrite, by table and identity: the number of the item. A row that another object
+/// had before (a file was renamed) goes with the item that overwrites it.
+type Overwritten = HashMap<(usize, Vec<u8>), usize>;
+
+fn overwritten(plan: &Plan, batch: &Batch) -> Overwritten {
+    let mut rows = Overwritten::new();
+    for (at, item) in batch.items.iter().enumerate().filter(|(_, item)| !item.removes) {
+        for (table, row) in item.changes.updates.iter() {
+            rows.insert((table, pick(row, &plan.tables[table].identity)), at);
+        }
+    }
+    rows
+}
+
 /// Deletes all rows the object had, and gathers all rows it shall have.
 fn take_out<'b>(
     access: Access<'_>,
-    item: &'b Item,
+    (at, item): (usize, &'b Item),
+    overwritten: &Overwritten,
     writer: &mut RowWriter<'_>,
     references: &mut References<'_>,
     waiting: &mut Vec<Waiting<'b>>,
@@ -70,7 +86,8 @@ fn take_out<'b>(
     if item.replaces {
         stored_rows(access, &item.object.path, &mut old)?;
     }
-    let kept = if item.replaces { kept(access.plan, item, &old) } else { HashMap::new() };
+    let mut kept =
+        if item.removes { HashMap::new() } else { kept(access.plan, (at, item), overwritten, &old) };
     for at in (0..old.len()).rev() {
         let (table, row) = old.row(at);
         let identity = pick(row, &access.plan.tables[table].identity);
@@ -81,7 +98,12 @@ fn take_out<'b>(
         references.left(table, identity);
         writer.delete(table, identity).map_err(failed("take an object out"))?;
     }
-    let mut kept = kept;
+    // they may have been another object's
+    for (table, row) in item.changes.updates.iter().filter(|_| !item.removes) {
+        let identity = pick(row, &access.plan.tables[table].identity);
+        references.left(table, &identity);
+        writer.delete(table, &identity).map_err(failed("take an object out"))?;
+    }
     for (at, document) in item.documents.iter().enumerate() {
         let mut rows: Vec<OneRow<'b>> = kept.remove(&at).unwrap_or_default();
         rows.extend(document.rows.clone().map(|row| {
@@ -112,13 +134,22 @@ fn stored_rows(access: Access<'_>, path: &str, out: &mut RowBuffer) -> Result<()
     Ok(())
 }
 
-/// Of the rows an object had, those that it keeps, by the number of their document among its new ones; overwritten
+/// Of the rows an object had, those that it keeps, and those that it takes over from others, by the number of their document among its new ones; overwritten
 /// where the item says so.
-fn kept(plan: &Plan, item: &Item, old: &RowBuffer) -> HashMap<usize, Vec<OneRow<'static>>> {
+fn kept(
+    plan: &Plan,
+    (at, item): (usize, &Item),
+    overwritten: &Overwritten,
+    old: &RowBuffer,
+) -> HashMap<usize, Vec<OneRow<'static>>> {
     let mut rows: Vec<Option<(usize, Vec<u8>)>> = Vec::new();
     let mut by_identity: HashMap<(usize, Vec<u8>), usize> = HashMap::new();
     for (table, row) in old.iter() {
-        by_identity.insert((table, pick(row, &plan.tables[table].identity)), rows.len());
+        let identity = (table, pick(row, &plan.tables[table].identity));
+        if overwritten.get(&identity).is_some_and(|&by| by != at) {
+            continue;
+        }
+        by_identity.insert(identity, rows.len());
         rows.push(Some((table, row.to_vec())));
     }
     for (table, identity) in item.changes.deletes.iter() {
