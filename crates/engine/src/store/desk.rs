@@ -61,6 +61,11 @@ impl<'p> Desk<'p> {
         self.reader.refresh()
     }
 
+    /// A value of ours.
+    pub(super) fn meta(&mut self, name: &str) -> Result<Option<String>> {
+        self.reader.meta(name)
+    }
+
     /// The next objects of a listing.
     pub(super) fn objects(&mut self, after: Option<&str>, most: usize) -> Result<Vec<StoredObject>> {
         self.reader.objects(after, most, false)

@@ -9,6 +9,7 @@ use repot_model::plan::Plan;
 
 use super::desk::{Desk, Found};
 use super::row_store::LEADS;
+use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
 use crate::text::Dictionaries;
 
@@ -45,7 +46,9 @@ impl Scribe<'_> {
             self.target.set_meta(LEADS, Some(&self.clock.now_ms().to_string()))?;
             self.leads = true;
         }
-        self.target.set_meta(crate::copy::PROOF, None)?;
+        if self.desk.meta(PROOF)?.is_some() {
+            self.target.set_meta(PROOF, None)?;
+        }
         let made = self.dictionaries.take_made();
         if !made.is_empty() {
             // by themselves: a unit of work that is refused must not take them back
