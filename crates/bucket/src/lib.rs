@@ -13,4 +13,4 @@ mod walk;
 pub use codes::CODES;
 pub use directory::DirectorySource;
 pub use directory_objects::DirectoryObjects;
-pub use s3::{S3Config, S3Source};
+pub use s3::{S3Config, S3Objects, S3Source};

@@ -1,9 +1,13 @@
 //! The S3 protocol over the bucket.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream;
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use md5::{Digest as _, Md5};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput,
     DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, GetObjectInput, GetObjectOutput, HeadBucketInput,
@@ -13,8 +17,8 @@ use s3s::dto::{
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use crate::bucket::{Bucket, Object, allow_read};
-use crate::fault::{Fault, Op};
-use crate::lab::BUCKET;
+use crate::fault::{Condition, Fault, Op};
+use crate::lab::{BUCKET, HANGUP};
 use crate::listing;
 
 impl Bucket {
@@ -33,7 +37,14 @@ impl Bucket {
 /// The last step of a request that may have lost its answer.
 fn answer<T>(fault: Option<Fault>, output: T) -> S3Result<S3Response<T>> {
     match fault {
-        Some(Fault::AckLoss) => Err(s3_error!(InternalError, "carried out, but planned to say otherwise")),
+        Some(Fault::Hangup) => {
+            let mut answer = S3Response::new(output);
+            answer.headers.insert(HANGUP, HeaderValue::from_static("now"));
+            Ok(answer)
+        }
+        Some(Fault::AckLoss | Fault::Overtaken) => {
+            Err(s3_error!(InternalError, "carried out, but planned to say otherwise"))
+        }
         _ => Ok(S3Response::new(output)),
     }
 }
@@ -42,6 +53,7 @@ fn planned(status: u16) -> S3Error {
     let code = match status {
         403 => S3ErrorCode::AccessDenied,
         404 => S3ErrorCode::NoSuchKey,
+        409 => S3ErrorCode::ConditionalRequestConflict,
         412 => S3ErrorCode::PreconditionFailed,
         429 | 503 => S3ErrorCode::SlowDown,
         _ => S3ErrorCode::InternalError,
@@ -82,6 +94,28 @@ fn outgoing(body: Bytes, fault: Option<Fault>) -> StreamingBlob {
         }
         _ => StreamingBlob::from(s3s::Body::from(body)),
     }
+}
+
+/// The body as it comes in, spoiled if that is planned.
+fn arrived(body: Bytes, fault: Option<Fault>) -> Bytes {
+    if fault != Some(Fault::Flip) {
+        return body;
+    }
+    let mut bytes = body.to_vec();
+    if let Some(first) = bytes.first_mut() {
+        *first ^= 1;
+    }
+    bytes.into()
+}
+
+fn check_md5(body: &Bytes, promised: Option<&str>) -> S3Result<()> {
+    let Some(promised) = promised else { return Ok(()) };
+    let promised = STANDARD.decode(promised).map_err(|error| {
+        let mut wrong = S3Error::with_source(S3ErrorCode::InvalidDigest, Box::new(error));
+        wrong.set_message("Content-MD5 is no base64");
+        wrong
+    })?;
+    if promised.as_slice() == Md5::digest(body).as_slice() { Ok(()) } else { Err(s3_error!(BadDigest)) }
 }
 
 fn length(body: &Bytes) -> Option<i64> {
@@ -160,14 +194,19 @@ impl S3 for Bucket {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         let fault = self.arrive(Op::Put, &input.bucket, &input.key).await?;
-        let mut object = Object::new(collect(input.body, input.content_length).await?);
+        let body = arrived(collect(input.body, input.content_length).await?, fault);
+        check_md5(&body, input.content_md5.as_deref())?;
+        let mut object = Object::new(body);
         object.content_type = input.content_type.map(|kind| kind.to_string());
         object.metadata = input.metadata;
         let tag = object.entity_tag();
         {
             let mut state = self.state();
-            state.allow_write(&input.key, input.if_match.as_ref(), input.if_none_match.as_ref())?;
-            state.objects.insert(input.key, object);
+            let matches = state.minded(Condition::PutIfMatch, input.if_match);
+            let matches_none = state.minded(Condition::PutIfNoneMatch, input.if_none_match);
+            state.allow_write(&input.key, matches.as_ref(), matches_none.as_ref())?;
+            state.objects.insert(input.key.clone(), object);
+            state.overtake(fault, &input.key);
         }
         answer(fault, PutObjectOutput { e_tag: Some(tag), ..PutObjectOutput::default() })
     }
@@ -180,8 +219,10 @@ impl S3 for Bucket {
         let fault = self.arrive(Op::Delete, &input.bucket, &input.key).await?;
         {
             let mut state = self.state();
-            state.allow_write(&input.key, input.if_match.as_ref(), None)?;
+            let matches = state.minded(Condition::DeleteIfMatch, input.if_match);
+            state.allow_write(&input.key, matches.as_ref(), None)?;
             state.objects.remove(&input.key);
+            state.overtake(fault, &input.key);
         }
         answer(fault, DeleteObjectOutput::default())
     }

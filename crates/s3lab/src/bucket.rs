@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use s3s::dto::{ETag, ETagCondition, Metadata};
 use s3s::{S3Result, s3_error};
 
-use crate::fault::{Fault, Op, Planned, Request};
+use crate::fault::{Condition, Fault, OVERTAKER, Op, Planned, Request};
 
 /// A stored object.
 #[derive(Debug, Clone)]
@@ -40,6 +40,7 @@ pub(crate) struct State {
     pub(crate) planned: Vec<Planned>,
     pub(crate) requests: Vec<Request>,
     pub(crate) page: usize,
+    pub(crate) ignored: Vec<Condition>,
 }
 
 /// A shared handle to the state.
@@ -50,7 +51,13 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) fn new() -> Self {
-        let state = State { objects: BTreeMap::new(), planned: Vec::new(), requests: Vec::new(), page: 1000 };
+        let state = State {
+            objects: BTreeMap::new(),
+            planned: Vec::new(),
+            requests: Vec::new(),
+            page: 1000,
+            ignored: Vec::new(),
+        };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -71,6 +78,18 @@ impl State {
 
     pub(crate) fn get(&self, key: &str) -> S3Result<&Object> {
         self.objects.get(key).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+
+    /// The condition, unless this server is told to ignore it.
+    pub(crate) fn minded(&self, which: Condition, given: Option<ETagCondition>) -> Option<ETagCondition> {
+        given.filter(|_| !self.ignored.contains(&which))
+    }
+
+    /// Lets the other writer come, if that is planned.
+    pub(crate) fn overtake(&mut self, fault: Option<Fault>, key: &str) {
+        if fault == Some(Fault::Overtaken) {
+            self.objects.insert(key.to_owned(), Object::new(Bytes::from_static(OVERTAKER)));
+        }
     }
 
     /// Fails unless a write to `key` may happen under these conditions.

@@ -19,6 +19,20 @@ pub enum Op {
     Copy,
 }
 
+/// What the other writer of [`Fault::Overtaken`] puts.
+pub const OVERTAKER: &[u8] = b"by another writer";
+
+/// A condition that a server may accept and ignore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// `If-None-Match` of [`Op::Put`].
+    PutIfNoneMatch,
+    /// `If-Match` of [`Op::Put`].
+    PutIfMatch,
+    /// `If-Match` of [`Op::Delete`].
+    DeleteIfMatch,
+}
+
 /// What happens to a request instead of, or beside, what it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -26,9 +40,13 @@ pub enum Fault {
     Status(u16),
     /// Carried out, then answered with status 500, as if the answer had been lost.
     AckLoss,
+    /// Carried out, then the connection ends without an answer. For [`Op::Put`] and [`Op::Delete`].
+    Hangup,
+    /// Carried out, then another writer puts [`OVERTAKER`] there, then status 500. For [`Op::Put`] and [`Op::Delete`].
+    Overtaken,
     /// The body promises its length, but the connection ends after this many bytes. For [`Op::Get`].
     Truncate(usize),
-    /// The first byte of the body is another one. For [`Op::Get`].
+    /// The first byte of the body is another one. For [`Op::Get`] and, before it is checked, [`Op::Put`].
     Flip,
     /// Carried out after this time.
     Delay(Duration),

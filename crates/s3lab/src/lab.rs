@@ -6,16 +6,20 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::sync::oneshot;
 
 use crate::bucket::{Bucket, Object};
-use crate::fault::{Fault, Op, Planned, Request};
+use crate::fault::{Condition, Fault, Op, Planned, Request};
 
 pub(crate) const BUCKET: &str = "lab";
+/// Marks an answer that never leaves.
+pub(crate) const HANGUP: &str = "x-lab-hangup";
 const ACCESS_KEY: &str = "labaccesskey";
 const SECRET_KEY: &str = "labsecretkey";
 
@@ -129,6 +133,11 @@ impl S3Lab {
         self.bucket.state().planned.clear();
     }
 
+    /// From now on accepts this condition and ignores it, as some servers do.
+    pub fn ignore(&self, condition: Condition) {
+        self.bucket.state().ignored.push(condition);
+    }
+
     /// Lists at most this many entries in a page, so that few objects make many pages.
     pub fn limit_pages(&self, entries: usize) {
         self.bucket.state().page = entries.max(1);
@@ -156,6 +165,16 @@ async fn serve(listener: TcpListener, service: S3Service) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let service = service.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let answer = Service::call(&service, request);
+            async move {
+                let answer = answer.await.map_err(io::Error::other)?;
+                if answer.headers().contains_key(HANGUP) {
+                    return Err(io::Error::other("hung up by the test"));
+                }
+                Ok(answer)
+            }
+        });
         tokio::spawn(async move {
             if stream.set_nodelay(true).is_err() {
                 return;

@@ -16,5 +16,5 @@ mod fault;
 mod lab;
 mod listing;
 
-pub use fault::{Fault, Op, Request};
+pub use fault::{Condition, Fault, OVERTAKER, Op, Request};
 pub use lab::S3Lab;

@@ -4,11 +4,16 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use repot_core::{Error, Kind, Result};
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
+};
 use reqwest::{Method, Response, Url};
 
 use super::config::{S3Config, is_loopback, wrong};
@@ -23,6 +28,11 @@ const BROKEN_MAX: u32 = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest silence within an answer.
 const SILENCE: Duration = Duration::from_secs(30);
+/// A slower way up is no way: a write ends after `SILENCE` and the time that its bytes take at this speed.
+const BYTES_PER_SECOND_MIN: u64 = 50_000;
+/// Tells our write from another of the same bytes.
+const MARK: HeaderName = HeaderName::from_static("x-amz-meta-repot-write");
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// Of an error document or page: far more than any has.
 const ANSWER_MAX: usize = 16 << 20;
 const MESSAGE_MAX: usize = 300;
@@ -32,6 +42,8 @@ const SECRET_MIN: usize = 8;
 /// Talks to one bucket.
 pub(crate) struct Client {
     http: reqwest::Client,
+    /// For writes: the silence while a body goes up is no sign of anything.
+    writing: reqwest::Client,
     base: String,
     region: String,
     credential: AwsCredential,
@@ -52,6 +64,8 @@ pub(crate) struct Head {
     pub etag: Option<String>,
     /// MD5 of the content in hex, where the ETag is one.
     pub md5: Option<String>,
+    /// Of the write that made it, where that was ours.
+    pub mark: Option<String>,
 }
 
 impl Head {
@@ -70,9 +84,28 @@ impl Head {
             modified_ns: modified
                 .map_or(0, |time| time.timestamp().as_second().saturating_mul(1_000_000_000)),
             md5: etag.as_deref().filter(is_md5).filter(|_| !is_encrypted).map(str::to_ascii_lowercase),
+            mark: text(&MARK).map(str::to_owned),
             etag,
         }
     }
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Begin<'a> {
+    First,
+    /// Strictly after this key.
+    After(&'a str),
+    /// Where the page before this one ended.
+    Token(&'a str),
+}
+
+/// One request.
+struct Ask<'a> {
+    method: Method,
+    url: &'a str,
+    headers: &'a [(HeaderName, String)],
+    body: Option<&'a Bytes>,
 }
 
 /// Patience with one request.
@@ -87,19 +120,23 @@ pub(crate) struct Patience {
 impl Patience {
     /// Waits a while and says whether to ask again.
     pub(crate) async fn again(&mut self, failure: &Failure) -> bool {
-        self.tries += 1;
         self.broken += u32::from(matches!(failure, Failure::Broken(_)));
+        failure.passes() && self.wait().await
+    }
+
+    /// As `again`, for what does not pass by itself, but may by another writer's doing.
+    pub(crate) async fn wait(&mut self) -> bool {
+        self.tries += 1;
         let longest = FIRST_PAUSE.saturating_mul(1 << self.tries.min(16)).min(LONGEST_PAUSE);
         // random, so that many who were turned away together do not come back together
         let share = u32::try_from(RandomState::new().hash_one(self.tries) % 1_000).unwrap_or(0);
         let pause = longest / 2 + longest / 2_000 * share;
         let over =
             self.since.elapsed() + pause > self.limit || self.tries >= TRIES_MAX || self.broken >= BROKEN_MAX;
-        if failure.passes() && !over {
+        if !over {
             tokio::time::sleep(pause).await;
-            return true;
         }
-        false
+        !over
     }
 }
 
@@ -109,20 +146,23 @@ impl Client {
         let url = Url::parse(&base).map_err(|error| wrong("the endpoint is no URL").cause(error))?;
         // another part of the program may have chosen a provider already; any will do
         let _chosen = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE)
-            // a redirect would carry the signature to another host
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("repot/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&url) {
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|error| {
-            Error::new(Kind::Failed, "R0102", "the network client cannot be made").cause(error.without_url())
-        })?;
+        let http = || {
+            let http = reqwest::Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                // a redirect would carry the signature to another host
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("repot/", env!("CARGO_PKG_VERSION")));
+            if is_loopback(&url) { http.no_proxy() } else { http }
+        };
+        let build = |http: reqwest::ClientBuilder| {
+            http.build().map_err(|error| {
+                Error::new(Kind::Failed, "R0102", "the network client cannot be made")
+                    .cause(error.without_url())
+            })
+        };
         Ok(Self {
-            http,
+            http: build(http().read_timeout(SILENCE))?,
+            writing: build(http())?,
             base,
             region: config.region().to_owned(),
             credential: AwsCredential {
@@ -139,23 +179,22 @@ impl Client {
     }
 
     /// One page of keys under `prefix`.
-    pub(crate) async fn page(
-        &self,
-        prefix: &str,
-        token: Option<&str>,
-        keys_max: u16,
-    ) -> Result<Page, Failure> {
+    pub(crate) async fn page(&self, prefix: &str, begin: Begin<'_>, keys_max: u16) -> Result<Page, Failure> {
         let mut query = vec![("list-type", "2".to_owned()), ("encoding-type", "url".to_owned())];
         query.push(("max-keys", keys_max.to_string()));
         query.extend((!prefix.is_empty()).then(|| ("prefix", prefix.to_owned())));
-        query.extend(token.map(|token| ("continuation-token", token.to_owned())));
+        match begin {
+            Begin::First => {}
+            Begin::After(key) => query.push(("start-after", key.to_owned())),
+            Begin::Token(token) => query.push(("continuation-token", token.to_owned())),
+        }
         let query: Vec<String> =
             query.iter().map(|(name, value)| format!("{name}={}", encoded(value, ""))).collect();
         let slash = if Url::parse(&self.base).is_ok_and(|url| url.path() == "/") { "/" } else { "" };
         let url = format!("{}{slash}?{}", self.base, query.join("&"));
         let mut patience = self.patience();
         loop {
-            let found = match self.send(Method::GET, &url, &[]).await {
+            let found = match self.send(Method::GET, &url).await {
                 Ok(answer) => {
                     self.small(answer).await.and_then(|xml| Page::parse(&xml).map_err(Failure::Broken))
                 }
@@ -174,7 +213,8 @@ impl Client {
         key: &str,
         headers: &[(HeaderName, String)],
     ) -> Result<(Response, Head), Failure> {
-        let answer = self.send(Method::GET, &self.address(key), headers).await?;
+        let url = self.address(key);
+        let answer = self.ask(Ask { method: Method::GET, url: &url, headers, body: None }).await?;
         let head = Head::of(answer.headers());
         Ok((answer, head))
     }
@@ -233,7 +273,7 @@ impl Client {
             let reason = "the bytes that came do not have the MD5 that the bucket names as ETag";
             return if found == *md5 { Ok(()) } else { Err(Failure::Broken(reason.to_owned())) };
         }
-        match self.send(Method::HEAD, &self.address(key), &[]).await {
+        match self.send(Method::HEAD, &self.address(key)).await {
             Ok(answer) => {
                 let now = Head::of(answer.headers());
                 match now.size {
@@ -264,15 +304,62 @@ impl Client {
         format!("{}/{}", self.base, encoded(key, "/"))
     }
 
-    async fn send(
+    /// Whether an object is there, tried again while that may help.
+    pub(crate) async fn head(&self, key: &str) -> Result<Option<Head>, Failure> {
+        let mut patience = self.patience();
+        loop {
+            match self.send(Method::HEAD, &self.address(key)).await {
+                Ok(answer) => return Ok(Some(Head::of(answer.headers()))),
+                Err(Failure::Status { status: 404, code, .. }) if code != "NoSuchBucket" => return Ok(None),
+                Err(failure) if patience.again(&failure).await => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Sends an object, once; gives its `ETag`.
+    pub(crate) async fn put(
         &self,
-        method: Method,
-        url: &str,
-        headers: &[(HeaderName, String)],
-    ) -> Result<Response, Failure> {
+        key: &str,
+        body: &Bytes,
+        mark: &str,
+        condition: Option<&(HeaderName, String)>,
+    ) -> Result<String, Failure> {
+        let media = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
+        let mut headers = vec![
+            (CONTENT_MD5, STANDARD.encode(Md5::digest(body))),
+            (CONTENT_TYPE, media.to_owned()),
+            (MARK, mark.to_owned()),
+        ];
+        headers.extend(condition.cloned());
+        let url = self.address(key);
+        let ask = Ask { method: Method::PUT, url: &url, headers: &headers, body: Some(body) };
+        let answer = self.ask(ask).await?;
+        let etag = Head::of(answer.headers()).etag;
+        etag.ok_or_else(|| Failure::Broken("the answer to a write names no ETag".to_owned()))
+    }
+
+    /// Removes an object, once.
+    pub(crate) async fn delete(
+        &self,
+        key: &str,
+        condition: Option<&(HeaderName, String)>,
+    ) -> Result<(), Failure> {
+        let (url, headers) = (self.address(key), condition.cloned());
+        let ask = Ask { method: Method::DELETE, url: &url, headers: headers.as_slice(), body: None };
+        self.ask(ask).await.map(|_| ())
+    }
+
+    async fn send(&self, method: Method, url: &str) -> Result<Response, Failure> {
+        self.ask(Ask { method, url, headers: &[], body: None }).await
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> Result<Response, Failure> {
+        let Ask { method, url, headers, body } = ask;
         let useless =
             |error: &dyn fmt::Display| Failure::Useless(format!("the request cannot be made: {error}"));
-        let mut signed = HttpRequest::new(HttpRequestBody::empty());
+        let mut signed =
+            HttpRequest::new(body.map_or_else(HttpRequestBody::empty, |body| body.clone().into()));
         *signed.uri_mut() = url.parse().map_err(|error| useless(&error))?;
         *signed.method_mut() = method.clone();
         for (name, value) in headers {
@@ -280,10 +367,23 @@ impl Client {
         }
         let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
         authorizer.try_authorize(&mut signed, None).map_err(|error| useless(&error))?;
+        let writes = matches!(method, Method::PUT | Method::DELETE);
         let mut request = reqwest::Request::new(method, Url::parse(url).map_err(|error| useless(&error))?);
         *request.headers_mut() = std::mem::take(signed.headers_mut());
-        let sent = self.http.execute(request).await;
-        let answer = sent.map_err(|error| Failure::Network(self.plain(&chain(&error.without_url()))))?;
+        let length = body.map_or(0, |body| body.len() as u64);
+        if let Some(body) = body {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            *request.body_mut() = Some(body.clone().into());
+        }
+        if writes {
+            *request.timeout_mut() = Some(SILENCE + Duration::from_secs(length / BYTES_PER_SECOND_MIN));
+        }
+        let sent = if writes { &self.writing } else { &self.http }.execute(request).await;
+        let answer = sent.map_err(|error| {
+            let is_connect = error.is_connect();
+            let says = self.plain(&chain(&error.without_url()));
+            if is_connect { Failure::Unreached(says) } else { Failure::Network(says) }
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);

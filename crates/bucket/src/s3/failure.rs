@@ -1,6 +1,8 @@
 //! Why a request gave nothing: what passes and is tried again, what is the object's trouble, what the bucket's.
 
-use repot_core::{Error, Kind};
+use std::fmt;
+
+use repot_core::{Error, Kind, Retry};
 
 use super::config::wrong;
 
@@ -28,6 +30,8 @@ pub(crate) enum Failure {
         /// The server's words, shortened, without secrets.
         message: String,
     },
+    /// No connection, so nothing was sent.
+    Unreached(String),
     /// No answer.
     Network(String),
     /// An answer that is not what it says it is: cut off, another length, another MD5.
@@ -45,9 +49,10 @@ impl Failure {
     pub(crate) fn passes(&self) -> bool {
         match self {
             Self::Status { status, code, .. } => {
-                matches!(status, 408 | 429 | 500 | 502 | 503 | 504) || code == "RequestTimeout"
+                matches!(status, 408 | 409 | 429 | 500 | 502 | 503 | 504)
+                    || matches!(code.as_str(), "RequestTimeout" | "BadDigest" | "IncompleteBody")
             }
-            Self::Network(_) | Self::Broken(_) => true,
+            Self::Unreached(_) | Self::Network(_) | Self::Broken(_) => true,
             Self::Useless(_) | Self::TooLarge(_) | Self::Changed => false,
         }
     }
@@ -55,7 +60,7 @@ impl Failure {
     /// Is it the trouble of the whole bucket, whatever object was asked for?
     pub(crate) fn is_of_bucket(&self) -> bool {
         match self {
-            Self::Network(_) => true,
+            Self::Unreached(_) | Self::Network(_) => true,
             Self::Status { status, code, .. } => match status {
                 301 | 302 | 307 | 308 | 401 | 408 | 429 | 503 => true,
                 404 => code == "NoSuchBucket",
@@ -93,6 +98,44 @@ impl Failure {
             .hint("Check the network and the endpoint (repot check), then run the same command again: it goes on where it stopped.")
     }
 
+    /// Is a key that never is an object's, whoever asks for it?
+    fn is_of_key(&self) -> bool {
+        let codes =
+            ["KeyTooLongError", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioParentIsObject"];
+        matches!(self, Self::Status { code, .. } if codes.contains(&code.as_str()))
+    }
+
+    /// As the trouble of one object of a store.
+    pub(crate) fn of_object(&self, shown: &str, what: &dyn fmt::Display) -> Error {
+        match self {
+            Self::TooLarge(size) => Error::new(
+                Kind::Unsupported,
+                "R0213",
+                format!("{what} has {size} bytes, more than are allowed"),
+            )
+            .hint("Allow larger documents, or keep it out of the collection."),
+            _ if self.is_of_key() => unkeepable(what, &self.says()),
+            Self::Status { status: 501, .. } => {
+                Error::new(Kind::Unsupported, "R0405", format!("{shown} cannot do this: {}", self.says()))
+            }
+            Self::Status { status: 403, .. } => denied(shown, &format!("{what}: {}", self.says())),
+            // who asks may ask again
+            _ if self.passes() => Error::new(
+                Kind::Unavailable,
+                "R0102",
+                format!("{shown} is out of reach, asked for {what}: {}", self.says()),
+            )
+            .retry(Retry::Safe)
+            .hint("Check the network and the endpoint, then try again."),
+            _ if self.is_of_bucket() => self.whole(shown),
+            _ => Error::new(
+                Kind::Failed,
+                "R0201",
+                format!("{shown} does not do what was asked for {what}: {}", self.says()),
+            ),
+        }
+    }
+
     /// Lower case, no full stop.
     pub(crate) fn says(&self) -> String {
         match self {
@@ -100,7 +143,10 @@ impl Failure {
                 format!("HTTP status {status}{}", after(message))
             }
             Self::Status { code, message, .. } => format!("{code}{}", after(message)),
-            Self::Network(reason) | Self::Broken(reason) | Self::Useless(reason) => reason.clone(),
+            Self::Unreached(reason)
+            | Self::Network(reason)
+            | Self::Broken(reason)
+            | Self::Useless(reason) => reason.clone(),
             Self::TooLarge(size) => format!("{size} bytes"),
             Self::Changed => "it changed meanwhile".to_owned(),
         }
@@ -110,6 +156,12 @@ impl Failure {
 fn after(message: &str) -> String {
     let message = message.trim().trim_end_matches('.');
     if message.is_empty() { String::new() } else { format!(" ({message})") }
+}
+
+/// A path under which nothing can be kept.
+pub(crate) fn unkeepable(what: &dyn fmt::Display, why: &str) -> Error {
+    Error::new(Kind::Invalid, "R0403", format!("{what} cannot be the key of an object: {why}"))
+        .hint("Use another key: at most 1,024 bytes with the prefix, and without . and .. as parts.")
 }
 
 fn denied(shown: &str, says: &str) -> Error {

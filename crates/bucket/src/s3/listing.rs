@@ -6,7 +6,7 @@ use repot_core::{Error, Kind, Listed, Object, Result, path_text};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::client::Client;
+use super::client::{Begin, Client};
 use super::failure::Failure;
 use super::page::{Entry, Page};
 
@@ -44,7 +44,9 @@ impl<'s> Listing<'s> {
 
     fn ask(&mut self) {
         let (client, prefix, token) = (Arc::clone(&self.client), self.prefix.to_owned(), self.token.clone());
-        let page = async move { client.page(&prefix, token.as_deref(), KEYS_PER_PAGE).await };
+        let page = async move {
+            client.page(&prefix, token.as_deref().map_or(Begin::First, Begin::Token), KEYS_PER_PAGE).await
+        };
         self.next = Some(self.runtime.spawn(page));
     }
 

@@ -9,7 +9,7 @@ use repot_core::{Error, Kind, Listed, Object, Read, ReadError, Result, Source, S
 use reqwest::header::{CONTENT_RANGE, IF_MATCH, RANGE};
 use tokio::runtime::Runtime;
 
-use super::client::{Client, Head};
+use super::client::{Begin, Client, Head};
 use super::config::S3Config;
 use super::failure::Failure;
 use super::listing::{Listing, unaddressable};
@@ -61,7 +61,7 @@ impl S3Source {
             Failure::Status { status: 404, .. } => ReadError::Gone,
             // of this object only, when the bucket answers otherwise
             Failure::Status { status, .. } if status >= 500 => {
-                match self.runtime.block_on(self.client.page(&self.prefix, None, 1)) {
+                match self.runtime.block_on(self.client.page(&self.prefix, Begin::First, 1)) {
                     Ok(_) => ReadError::Unreadable(failure.says()),
                     Err(whole) => ReadError::Source(whole.whole(&self.shown)),
                 }
@@ -77,7 +77,7 @@ impl S3Source {
 
 impl Source for S3Source {
     fn check(&self) -> Result<SourceHealth> {
-        let page = self.runtime.block_on(self.client.page(&self.prefix, None, 1));
+        let page = self.runtime.block_on(self.client.page(&self.prefix, Begin::First, 1));
         let page = page.map_err(|failure| failure.whole(&self.shown))?;
         let mut warnings = Vec::new();
         if page.entries.is_empty() {

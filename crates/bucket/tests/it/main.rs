@@ -9,4 +9,6 @@ mod lab;
 mod lies;
 mod objects;
 mod objects_model;
+mod s3_objects;
+mod s3_writes;
 mod tree;

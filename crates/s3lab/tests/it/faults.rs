@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
-use repot_s3lab::{Fault, Op, Request};
+use repot_s3lab::{Condition, Fault, OVERTAKER, Op, Request};
 
 use crate::client::{keys, lab, run};
 
@@ -54,6 +54,40 @@ fn a_lost_answer_leaves_the_write_done() {
         assert_eq!(lab.get("a").unwrap(), b"x");
         assert!(matches!(create().await.unwrap_err(), Error::AlreadyExists { .. }));
     });
+}
+
+#[test]
+fn a_connection_that_ends_leaves_the_write_done() {
+    let (lab, store) = lab(0);
+    lab.fail(Op::Put, Fault::Hangup, 1);
+    lab.fail(Op::Delete, Fault::Hangup, 1);
+    run(async {
+        assert!(store.put(&Path::from("a"), "x".into()).await.is_err());
+        assert_eq!(lab.get("a").unwrap(), b"x");
+        assert!(store.delete(&Path::from("a")).await.is_err());
+        assert_eq!(lab.get("a"), None);
+    });
+}
+
+#[test]
+fn another_writer_comes_before_the_lost_answer() {
+    let (lab, store) = lab(0);
+    lab.fail(Op::Put, Fault::Overtaken, 1);
+    assert!(run(store.put(&Path::from("a"), "x".into())).is_err());
+    assert_eq!(lab.get("a").unwrap(), OVERTAKER);
+}
+
+#[test]
+fn a_condition_that_is_ignored_is_accepted() {
+    let (lab, store) = lab(0);
+    lab.put("a", "x");
+    let create = |body: &'static str| {
+        run(store.put_opts(&Path::from("a"), body.into(), PutOptions::from(PutMode::Create)))
+    };
+    assert!(create("y").is_err());
+    lab.ignore(Condition::PutIfNoneMatch);
+    create("z").unwrap();
+    assert_eq!(lab.get("a").unwrap(), b"z");
 }
 
 #[test]
