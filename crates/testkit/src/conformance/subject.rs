@@ -98,7 +98,7 @@ pub fn layout() -> Layout {
     Layout::new(model, plan, repot_json::Limits::default()).expect("its places are apart")
 }
 
-/// Runs one promise on a runtime of its own; without a subject (its server is missing, and that was printed) nothing.
+/// Runs one promise on a runtime of its own, after probing the store; without a subject (its server is missing, and that was printed) nothing.
 ///
 /// # Panics
 /// When the promise is broken.
@@ -109,7 +109,10 @@ pub fn run<F: Future<Output = ()>>(subject: Option<Subject>, promise: fn(Subject
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(promise(subject));
+    runtime.block_on(async {
+        subject.store.probe().await.expect("the store can be reached");
+        promise(subject).await;
+    });
 }
 
 /// The note with this key.
