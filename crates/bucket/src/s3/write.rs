@@ -141,7 +141,15 @@ impl Write<'_> {
                 let etag = self.client.put(self.key, bytes, mark, condition).await?;
                 Ok(Some(ETag::new(&etag)))
             }
-            Change::Delete => self.client.delete(self.key, condition).await.map(|()| None),
+            Change::Delete => match self.client.delete(self.key, condition).await {
+                // another removed it since it was looked for; S3 itself says 204 then
+                Err(Failure::Status { status: 404, code, .. })
+                    if condition.is_none() && code != "NoSuchBucket" =>
+                {
+                    Ok(None)
+                }
+                done => done.map(|()| None),
+            },
         }
     }
 

@@ -255,6 +255,10 @@ async fn a_probe_survives_faults_and_tells_who_is_to_blame() {
     objects.probe().await.expect("in the end");
     assert!(objects.powers().conditional_put && objects.powers().conditional_delete);
     assert_eq!(lab.keys(), Vec::<String>::new());
+    // a server that does not know the condition can still be written to
+    lab.fail(Op::Put, Fault::Status(501), 1);
+    objects.probe().await.expect("it can be written to");
+    assert!(!objects.powers().conditional_put && objects.powers().conditional_delete);
     lab.fail(Op::Put, Fault::Status(403), 1);
     assert_eq!(objects.probe().await.unwrap_err().kind(), Kind::Denied);
     lab.fail(Op::List, Fault::Status(403), 1);

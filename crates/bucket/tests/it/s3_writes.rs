@@ -57,6 +57,21 @@ async fn a_delete_whose_answer_was_lost_is_done_once() {
 }
 
 #[tokio::test]
+async fn what_another_removed_first_is_removed() {
+    let lab = S3Lab::start();
+    let objects = open(&lab).await;
+    let etag = objects.put("a", bytes("1"), &Precondition::Absent).await.unwrap();
+    lab.fail(Op::Delete, Fault::Status(404), 1);
+    assert!(objects.delete("a", &Precondition::Any).await.expect("it was there when it was looked for"));
+    // with a precondition, the other's removal is a conflict
+    lab.fail(Op::Head, Fault::Delay(std::time::Duration::ZERO), 1);
+    lab.fail(Op::Head, Fault::Status(404), 1);
+    lab.fail(Op::Delete, Fault::Status(404), 1);
+    let error = objects.delete("a", &Precondition::Matches(etag)).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::Conflict, "a is not there"));
+}
+
+#[tokio::test]
 async fn what_did_not_happen_is_sent_again() {
     let lab = S3Lab::start();
     let objects = open(&lab).await;
