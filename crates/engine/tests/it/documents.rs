@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repot_bucket::DirectoryObjects;
+use repot_bucket::{DirectoryObjects, S3Config, S3Objects};
 use repot_core::store::{
     BucketStore, Capabilities, DocumentKey, MemoryObjects, Precondition, Scope, Store, StoreExt as _,
     UnitOfWork, Write,
@@ -17,6 +17,7 @@ use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_engine::verify::{self, Proof, Verify};
 use repot_engine::{NoProgress, Options};
 use repot_postgres::{PostgresOptions, PostgresTarget};
+use repot_s3lab::S3Lab;
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 use repot_testkit::TempTree;
 use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, layout, model};
@@ -322,8 +323,21 @@ fn the_documented_capabilities_are_those_of_the_stores() {
     let folder = TempTree::new();
     let directory = Arc::new(DirectoryObjects::open(folder.path()).unwrap());
     let directory = BucketStore::new(directory, layout(), bytes_max);
-    let mut stores: Vec<(&str, Capabilities)> =
-        vec![("memory", memory.capabilities()), ("directory", directory.capabilities())];
+    let lab = S3Lab::start();
+    let config = S3Config {
+        bucket: lab.bucket().to_owned(),
+        endpoint: Some(lab.endpoint()),
+        access_key: lab.access_key().to_owned(),
+        secret_key: lab.secret_key().to_owned(),
+        ..S3Config::default()
+    };
+    let bucket = BucketStore::new(Arc::new(S3Objects::open(config).unwrap()), layout(), bytes_max);
+    block_on(bucket.probe()).unwrap();
+    let mut stores: Vec<(&str, Capabilities)> = vec![
+        ("memory", memory.capabilities()),
+        ("directory", directory.capabilities()),
+        ("S3 bucket", bucket.capabilities()),
+    ];
     for database in Database::all() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
@@ -354,7 +368,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
     let written: String = written
         .unwrap()
         .split_inclusive('\n')
-        .filter(|line| stores.len() == 4 || !line.contains("PostgreSQL"))
+        .filter(|line| stores.len() == 5 || !line.contains("PostgreSQL"))
         .collect();
     assert_eq!(written, format!("\n{table}\n"));
 }
