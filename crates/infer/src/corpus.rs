@@ -1,7 +1,7 @@
 //! What inference looks at, and how it is told to.
 
 /// What is looked at. It may be walked several times, and the order of a walk must not matter. A walk may give
-/// [`crate::essence`] of a file's bytes in their place.
+/// [`crate::essence()`] of a file's bytes in their place.
 pub trait Corpus {
     /// Why a walk failed as a whole.
     type Error;
