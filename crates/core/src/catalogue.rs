@@ -291,9 +291,15 @@ pub const CATALOGUE: &[Entry] = &[
         "Read the document again and decide on what is there now.",
     ),
     entry(
+        "R0411",
+        "A write was tried too often",
+        "Others wrote the same documents each time, or the database gave the transaction up for theirs. Nothing was changed.",
+        "Send it again; if that goes on, let fewer write the same documents at once.",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
-        "One copy at a time writes a database. The lock goes with its process.",
+        "A copy writes a database alone: no other copy, and no store open on it. The lock goes with its process.",
         "Wait for it or end it; the message says which host and process.",
     ),
     entry(

@@ -140,6 +140,8 @@ pub struct Batch {
     pub first_by_path: bool,
     /// When the report names a refused document, nothing of the batch was done.
     pub all_or_nothing: bool,
+    /// Values of ours to set or remove with it. For [`Target::transact`].
+    pub meta: Vec<(String, Option<String>)>,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -244,7 +246,11 @@ pub struct QueryResult {
     pub more: bool,
 }
 
-/// A database that takes documents as rows and text. One writer; see [`Target::reader`] for the rest.
+/// What [`Target::transact`] asks for: from what is there to what shall be; `None` when nothing is to be written.
+pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>>;
+
+/// A database that takes documents as rows and text. A copy writes alone, stores write beside each other; see
+/// [`Target::reader`] for the rest.
 pub trait Target: Debug + Display + Send {
     /// Can it be reached and written?
     ///
@@ -274,6 +280,14 @@ pub trait Target: Debug + Display + Send {
     /// [`crate::Kind::Locked`] naming host, process and since when, if another process holds it.
     fn lock(&mut self, me: &LockHolder) -> Result<()>;
 
+    /// Takes the lock that stores hold together and no copy with them; it replaces one taken by [`Target::lock`] and is
+    /// held until `self` is dropped or the process ends. Behind a pooler that shares sessions it is held by each
+    /// transaction instead.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Locked`] when a copy is at work.
+    fn share(&mut self, me: &LockHolder) -> Result<()>;
+
     /// Makes our tables and the user's (without what a bulk load adds at its end), and records the model; all
     /// or nothing.
     ///
@@ -287,6 +301,27 @@ pub trait Target: Debug + Display + Send {
     /// # Errors
     /// When the batch could not be applied at all; nothing of it is then.
     fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport>;
+
+    /// One transaction that reads before it writes: locks the objects at these paths against other writers, lets
+    /// `decide` read in it, and applies the batch that it gives. Whatever `decide` read of these objects is still so
+    /// when the batch is committed. `decide` is called again, from a new state, when the database gives the transaction up for the sake of
+    /// another (a deadlock, a path that two make at once), and when the answer to a commit was lost and nothing was
+    /// committed; so it must not keep anything from an earlier call. A batch in which a document is refused is not
+    /// applied at all, as with [`Batch::all_or_nothing`].
+    ///
+    /// Holds under [`Target::share`] or [`Target::lock`]. An object that a batch replaces keeps its number.
+    ///
+    /// # Errors
+    /// What `decide` gives; [`crate::Kind::Locked`] when a copy took over; `R0411`, [`crate::Kind::Unavailable`], when it was given up too
+    /// often; when the database is out of reach: [`crate::Retry::Safe`] when nothing was committed,
+    /// [`crate::Retry::Unknown`] when that could not be found out.
+    fn transact(&mut self, plan: &Plan, locks: &[String], decide: Decide<'_>) -> Result<LoadReport>;
+
+    /// Another writing connection under the same shared lock; `None` where only one can write at a time.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn another(&self) -> Result<Option<Box<dyn Target>>>;
 
     /// Keeps one piece of an object that is too large to be a document, in a transaction of its own. Number 0
     /// first drops all pieces kept for this path. The object's own record follows as an [`Item`] without
@@ -358,6 +393,13 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn object(&mut self, path: &str) -> Result<Option<StoredObject>>;
+
+    /// Whether there is a document in the object with this path, without reading its text: one that is set aside, or
+    /// one whose root row is there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool>;
 
     /// The object that holds the document with this collection and key, with its frame.
     ///

@@ -26,6 +26,7 @@ fn main() -> anyhow::Result<()> {
     };
     let options = RowStoreOptions {
         readers: 2,
+        writers: 4,
         document_bytes_max: DOCUMENT_BYTES_MAX,
         json: repot_json::Limits::default(),
         me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use repot_core::{Error, Kind, Result};
+use sha2::{Digest as _, Sha256};
 use zstd::bulk::{Compressor, Decompressor};
 
 const LEVEL: i32 = 1;
@@ -25,6 +26,9 @@ struct Inner {
     by_collection: HashMap<String, Entry>,
     made: Vec<(i64, String, Vec<u8>)>,
     last: i64,
+    /// Others write into the same database: an id must be one that nobody else gives, and nothing is compressed with a
+    /// dictionary before it is stored.
+    shared: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,23 @@ impl Dictionaries {
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
+    /// With those that are stored already, where others store theirs too. A dictionary that is made is used after
+    /// [`Dictionaries::publish`] only.
+    #[must_use]
+    pub fn shared(stored: Vec<(i64, String, Vec<u8>)>) -> Self {
+        let dictionaries = Self::new(stored);
+        dictionaries.inner.lock().unwrap_or_else(PoisonError::into_inner).shared = true;
+        dictionaries
+    }
+
+    /// These are stored: from now on texts are compressed with them.
+    pub fn publish(&self, stored: Vec<(i64, String, Vec<u8>)>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, collection, bytes) in stored {
+            inner.by_collection.insert(collection, Entry::Ready(id, Some(Arc::new(bytes))));
+        }
+    }
+
     /// The dictionary to compress a document of `collection` with: id 0 is none. `text` may become a sample.
     fn choose(&self, collection: &str, text: &[u8]) -> (i64, Option<Arc<Vec<u8>>>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,6 +87,10 @@ impl Dictionaries {
             let trained =
                 useful.then(|| zstd::dict::from_continuous(bytes, sizes, DICTIONARY_BYTES).ok()).flatten();
             *entry = match trained {
+                Some(dictionary) if inner.shared => {
+                    inner.made.push((content_id(&dictionary), collection.to_owned(), dictionary));
+                    Entry::Ready(0, None)
+                }
                 Some(dictionary) => {
                     inner.last += 1;
                     inner.made.push((inner.last, collection.to_owned(), dictionary.clone()));
@@ -85,6 +110,12 @@ impl Dictionaries {
     pub fn take_made(&self) -> Vec<(i64, String, Vec<u8>)> {
         std::mem::take(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner).made)
     }
+}
+
+/// An id that only the same bytes have, whoever makes them; beyond the numbers that a copy gives.
+fn content_id(dictionary: &[u8]) -> i64 {
+    let hash = Sha256::digest(dictionary);
+    hash.iter().take(7).fold(0, |id, byte| (id << 8) | i64::from(*byte)) | 1 << 56
 }
 
 /// Compresses texts; one for each thread.
@@ -213,6 +244,16 @@ mod tests {
         for (text, (id, bytes)) in texts.iter().zip(&packed) {
             assert_eq!(unpacker.unpack(*id, bytes, text.len()).unwrap(), text.as_bytes());
         }
+        let shared = Dictionaries::shared(Vec::new());
+        let mut packer = Packer::new(shared.clone()).unwrap();
+        let pack = |packer: &mut Packer, text: &String| packer.pack("c", text.as_bytes()).unwrap();
+        assert!(texts.iter().all(|text| pack(&mut packer, text).0 == 0), "none is stored yet");
+        let stored = shared.take_made();
+        shared.publish(stored.clone());
+        let (id, bytes) = pack(&mut packer, &texts[0]);
+        assert_eq!(id, stored[0].0);
+        let mut later = Unpacker::new(&stored).unwrap();
+        assert_eq!(later.unpack(id, &bytes, texts[0].len()).unwrap(), texts[0].as_bytes());
         let (id, bytes) = &packed[1_999];
         assert!(unpacker.unpack(*id, &bytes[..bytes.len() / 2], texts[1_999].len()).is_err());
         assert!(Unpacker::new(&[]).unwrap().unpack(*id, bytes, texts[1_999].len()).is_err());

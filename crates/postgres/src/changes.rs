@@ -12,12 +12,20 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::chain::{Encoded, condition, parameter};
 use crate::copy::Failure;
 use crate::encode::{array, array_of, type_of};
+use crate::left::gone;
 use crate::transaction::Writer;
 
 /// Updates sent before the first answer is awaited.
 const PIPELINED: usize = 64;
 /// Rows of one delete.
 const DELETED_AT_ONCE: usize = 50_000;
+
+/// What is done with rows found by their identity.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Delete,
+    Hold,
+}
 
 /// A row of changes: item and row in its buffer.
 pub(crate) type ChangedRow = (usize, usize);
@@ -34,6 +42,26 @@ impl Writer {
         plan: &Plan,
         rows: impl Iterator<Item = (usize, &'r [u8])>,
     ) -> Result<(), Failure> {
+        self.by_identity(plan, rows, Verb::Delete).await
+    }
+
+    /// Locks the rows that the batch deletes and that documents may refer to: whoever is about to refer to one waits,
+    /// and finds it gone.
+    pub(crate) async fn hold_referred(&self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+        let gone = gone(plan, batch);
+        let mut rows: Vec<(usize, &[u8])> = Vec::new();
+        for (table, keys) in &gone {
+            rows.extend(keys.iter().map(|key| (*table, key.as_slice())));
+        }
+        self.by_identity(plan, rows.into_iter(), Verb::Hold).await
+    }
+
+    async fn by_identity<'r>(
+        &self,
+        plan: &Plan,
+        rows: impl Iterator<Item = (usize, &'r [u8])>,
+        verb: Verb,
+    ) -> Result<(), Failure> {
         // by table and by which identity cells are null, since `=` finds no null
         let mut groups: BTreeMap<(usize, Vec<bool>), Vec<&[u8]>> = BTreeMap::new();
         for (table, cells) in rows {
@@ -42,13 +70,13 @@ impl Writer {
         }
         for ((table, nulls), rows) in groups.iter().rev() {
             for rows in rows.chunks(DELETED_AT_ONCE) {
-                self.delete_group(&plan.tables[*table], nulls, rows).await?;
+                self.group(&plan.tables[*table], nulls, rows, verb).await?;
             }
         }
         Ok(())
     }
 
-    async fn delete_group(&self, table: &Table, nulls: &[bool], rows: &[&[u8]]) -> Result<(), Failure> {
+    async fn group(&self, table: &Table, nulls: &[bool], rows: &[&[u8]], verb: Verb) -> Result<(), Failure> {
         let mut given = Vec::new();
         let mut wanted = Vec::new();
         let mut parameters: Vec<(Encoded, Type)> = Vec::new();
@@ -80,15 +108,21 @@ impl Writer {
         }
         let name = quote(&table.name);
         let wanted = wanted.join(" and ");
-        let sql = if given.is_empty() {
-            format!("delete from {name} t where {wanted}")
-        } else {
-            format!("delete from {name} t using (select {}) v where {wanted}", given.join(", "))
+        let given = given.join(", ");
+        let (sql, what) = match (verb, given.is_empty()) {
+            (Verb::Delete, true) => (format!("delete from {name} t where {wanted}"), "delete"),
+            (Verb::Delete, false) => {
+                (format!("delete from {name} t using (select {given}) v where {wanted}"), "delete")
+            }
+            (Verb::Hold, true) => (format!("select from {name} t where {wanted} for update of t"), "lock"),
+            (Verb::Hold, false) => {
+                (format!("select from {name} t, (select {given}) v where {wanted} for update of t"), "lock")
+            }
         };
         self.client()
             .execute_typed(&sql, &crate::chain::borrowed(&parameters))
             .await
-            .map_err(Failure::server(format!("delete rows of {}", table.name)))?;
+            .map_err(Failure::server(format!("{what} rows of {}", table.name)))?;
         Ok(())
     }
 

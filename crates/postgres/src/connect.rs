@@ -68,6 +68,11 @@ impl Connection {
         Ok(Self { client, alive })
     }
 
+    /// It failed; the next one to use it is to open another.
+    pub(crate) fn give_up(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
     /// False once the connection has ended.
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire) && !self.client.is_closed()

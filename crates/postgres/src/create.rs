@@ -161,7 +161,11 @@ impl Writer {
     }
 }
 
-async fn set_meta(client: &Client, key: &str, value: Option<&str>) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn set_meta(
+    client: &Client,
+    key: &str,
+    value: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
     let key = (&key as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT);
     match value {
         Some(value) => {

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use repot_core::{Error, Kind};
+use repot_core::{Error, Kind, Retry};
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 /// The hint for everything that a lost connection ends.
@@ -24,8 +24,10 @@ pub(crate) fn failed(what: &str, error: tokio_postgres::Error) -> Error {
         "53100" => Error::new(Kind::Failed, "R0112", message)
             .hint("Make room on the database server's disk, then run the same command again."),
         "53300" => Error::new(Kind::TargetUnavailable, "R0114", message)
+            .retry(Retry::Safe)
             .hint("Close other connections or raise max_connections, then run the same command again."),
         "55P03" => Error::new(Kind::TargetUnavailable, "R0114", message)
+            .retry(Retry::Safe)
             .hint("Another session holds a lock on these tables; end it, then run the same command again."),
         "42P07" | "42710" | "42P06" => Error::new(Kind::Conflict, "R0109", message)
             .hint("Rename the collection, or use an empty database or schema."),
@@ -35,7 +37,7 @@ pub(crate) fn failed(what: &str, error: tokio_postgres::Error) -> Error {
         "XX001" | "XX002" => Error::new(Kind::Corrupt, "R0803", message)
             .hint("The database is damaged; restore it from a backup."),
         _ if code.starts_with("57") || code.starts_with("08") => {
-            Error::new(Kind::TargetUnavailable, "R0106", message).hint(AGAIN)
+            Error::new(Kind::TargetUnavailable, "R0106", message).retry(Retry::Safe).hint(AGAIN)
         }
         _ if is_refusal(server) => Error::new(
             Kind::Conflict,
@@ -53,7 +55,9 @@ fn connection(what: &str, error: tokio_postgres::Error) -> Error {
     if let Some(source) = error.source() {
         reason = source.to_string();
     }
+    // whatever was under way is taken back with its session; a commit is asked after before this is said
     Error::new(Kind::TargetUnavailable, "R0106", format!("could not {what}: {reason}"))
+        .retry(Retry::Safe)
         .hint(AGAIN)
         .cause(error)
 }
@@ -69,6 +73,13 @@ pub(crate) fn is_lost(error: &tokio_postgres::Error) -> bool {
 pub(crate) fn is_refusal(error: &DbError) -> bool {
     let code = error.code().code();
     code.starts_with("23") || code.starts_with("22") || code.starts_with("54")
+}
+
+/// The server gave the transaction up for the sake of another; from its beginning it may go through.
+pub(crate) fn is_given_up(error: &DbError) -> bool {
+    let ours = error.table().is_some_and(|table| table.starts_with("repot_"));
+    // serialization failure, deadlock; two that make one object at once
+    matches!(error.code().code(), "40001" | "40P01") || (*error.code() == SqlState::UNIQUE_VIOLATION && ours)
 }
 
 /// Catalogue code of a refusal.

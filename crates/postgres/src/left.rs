@@ -18,7 +18,7 @@ use crate::stored::cells;
 use crate::transaction::Writer;
 
 /// Keys that go, by table.
-type Gone = BTreeMap<usize, BTreeSet<Vec<u8>>>;
+pub(crate) type Gone = BTreeMap<usize, BTreeSet<Vec<u8>>>;
 
 /// What refers to rows that go.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ fn is_target(plan: &Plan, table: usize) -> bool {
 }
 
 /// Keys that the batch deletes and does not put back.
-fn gone(plan: &Plan, batch: &Batch) -> Gone {
+pub(crate) fn gone(plan: &Plan, batch: &Batch) -> Gone {
     let mut gone = Gone::new();
     for (table, identity) in batch.items.iter().flat_map(|item| item.changes.deletes.iter()) {
         if is_target(plan, table) && plan.tables[table].identity == plan.tables[table].key {

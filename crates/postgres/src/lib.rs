@@ -1,4 +1,4 @@
-//! PostgreSQL 13 and later as a target: binary COPY in, binary COPY out, one writer held by a lock. Database work
+//! PostgreSQL 13 and later as a target: binary COPY in, binary COPY out, one copy, or many stores, under a lock. Database work
 //! runs in tasks of a small runtime of this crate; callers see plain blocking functions.
 
 mod address;
@@ -26,6 +26,7 @@ mod scan;
 mod stored;
 mod target;
 mod tls;
+mod transact;
 mod transaction;
 
 pub use address::PostgresOptions;

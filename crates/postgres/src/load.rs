@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use repot_core::{Batch, Error, Kind, LoadReport, Result};
+use repot_core::{Batch, Error, Item, Kind, LoadReport, Result};
 use repot_model::plan::Plan;
 
 use crate::copy::{CopyIn, Failure, copy_statement};
@@ -19,13 +19,7 @@ impl Writer {
     /// Applies a batch; again when the connection is lost while it is committed and the server says it was not.
     pub(crate) async fn load(&mut self, plan: &Arc<Plan>, batch: &Batch) -> Result<LoadReport> {
         check(batch)?;
-        let units: Vec<Unit> = batch
-            .items
-            .iter()
-            .enumerate()
-            .filter(|(_, item)| !item.removes)
-            .flat_map(|(at, item)| (0..item.documents.len()).map(move |document| (at, document)))
-            .collect();
+        let units = units(batch);
         for _ in 0..2 {
             let (number, report) = self.apply(plan, batch, &units).await?;
             if batch.all_or_nothing && !report.refused.is_empty() {
@@ -70,7 +64,7 @@ impl Writer {
     }
 
     /// `None`: documents of the batch refer to what it deletes, so more care is needed.
-    async fn apply_plainly(
+    pub(crate) async fn apply_plainly(
         &mut self,
         plan: &Plan,
         batch: &Batch,
@@ -90,8 +84,8 @@ impl Writer {
         self.prepare_records(batch).await?;
         self.delete_rows(plan, batch).await?;
         self.insert_rows(plan, batch, units).await?;
-        let first = self.object_numbers(batch.items.len()).await?;
-        self.put_records(batch, first, &Refused::new()).await?;
+        let numbers = self.object_numbers(batch).await?;
+        self.put_records(batch, &numbers, &Refused::new()).await?;
         self.client()
             .batch_execute("set constraints all immediate")
             .await
@@ -127,8 +121,12 @@ impl Writer {
         Ok(())
     }
 
-    /// The first of so many numbers for objects; only the holder of the lock gives them out.
-    pub(crate) async fn object_numbers(&mut self, count: usize) -> Result<i64, Failure> {
+    /// The number of each item's object. Objects that the transaction has locked keep theirs; new ones get numbers that
+    /// were set apart for this writer, or of the holder of the lock, who alone gives them out then.
+    pub(crate) async fn object_numbers(&mut self, batch: &Batch) -> Result<Vec<i64>, Failure> {
+        if self.held.is_none() && self.shares.is_some() {
+            return self.numbers_apart(batch);
+        }
         let first = match self.next_object {
             Some(next) => next,
             None => self
@@ -138,9 +136,17 @@ impl Writer {
                 .map_err(Failure::server("read repot_objects"))?
                 .get(0),
         };
-        self.next_object = Some(first + i64::try_from(count).unwrap_or(0));
-        Ok(first)
+        let after = first + i64::try_from(batch.items.len()).unwrap_or(0);
+        self.next_object = Some(after);
+        let kept = |item: &Item| self.locked.get(&item.object.path).copied().filter(|_| item.replaces);
+        Ok(batch.items.iter().zip(first..after).map(|(item, new)| kept(item).unwrap_or(new)).collect())
     }
+}
+
+/// All documents to keep.
+pub(crate) fn units(batch: &Batch) -> Vec<Unit> {
+    let kept = batch.items.iter().enumerate().filter(|(_, item)| !item.removes);
+    kept.flat_map(|(at, item)| (0..item.documents.len()).map(move |document| (at, document))).collect()
 }
 
 /// All rows to overwrite.
@@ -150,7 +156,7 @@ pub(crate) fn updates(batch: &Batch) -> impl Iterator<Item = (usize, usize)> + '
 }
 
 /// Each row to insert must be some document's, or it would quietly be left out.
-fn check(batch: &Batch) -> Result<()> {
+pub(crate) fn check(batch: &Batch) -> Result<()> {
     for item in batch.items.iter().filter(|item| !item.removes) {
         let ranges: Vec<&Range<usize>> =
             item.documents.iter().map(|document| &document.rows).filter(|rows| !rows.is_empty()).collect();

@@ -1,13 +1,13 @@
-//! One writer at a time. A session's advisory lock goes when the process goes, however it ends; a numbered row
+//! One copy at a time, or any number of stores. A session's advisory lock goes when the process goes, however it ends; a numbered row
 //! tells who holds it, and fences a writer that lost it without knowing. Behind a pooler that shares sessions
 //! there is no such lock, so one is detected and refused.
 
 use std::time::Duration;
 
-use repot_core::{Error, Kind, LockHolder, Result};
+use repot_core::{Error, Kind, LockHolder, Result, Retry};
 use tokio_postgres::Client;
 use tokio_postgres::SimpleQueryMessage;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
 use crate::connect::Connection;
@@ -47,6 +47,44 @@ impl Held {
     }
 }
 
+/// How a lock that stores share is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shared {
+    /// By the session, and by each transaction.
+    BySession,
+    /// Behind a pooler a session is not ours: by each transaction only.
+    ByTransaction,
+}
+
+/// What each transaction of a store asks for: its number, and whether no copy is at work.
+pub(crate) const SHARE: &str =
+    "select pg_current_xact_id()::text, pg_try_advisory_xact_lock_shared($1, hashtext(current_schema()))";
+
+/// The parameter of [`SHARE`].
+pub(crate) fn class() -> [(&'static (dyn ToSql + Sync), Type); 1] {
+    [(&LOCK_CLASS, Type::INT4)]
+}
+
+/// Shares the lock for as long as the session lives.
+pub(crate) async fn share(client: &Client) -> Result<()> {
+    let sql = "select pg_try_advisory_lock_shared($1, hashtext(current_schema()))";
+    let row = client.query_typed_one(sql, &class()).await.map_err(|error| failed("share the lock", error))?;
+    if row.get::<_, Option<bool>>(0) == Some(true) { Ok(()) } else { Err(locked(holder(client).await)) }
+}
+
+/// The error of a store that finds a copy at work.
+pub(crate) async fn taken(client: &Client) -> Error {
+    locked(holder(client).await)
+}
+
+/// Are there stores that share the lock?
+async fn is_shared(client: &Client) -> bool {
+    let sql = "select exists (select from pg_locks where locktype = 'advisory' and classid = $1::int8::oid and granted \
+               and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database()))";
+    let row = client.query_typed_one(sql, &[(&i64::from(LOCK_CLASS), Type::INT8)]).await;
+    row.is_ok_and(|row| row.get(0))
+}
+
 /// Takes the lock.
 pub(crate) async fn take(address: &Address, me: &LockHolder) -> Result<Held> {
     let what = "take the lock";
@@ -78,6 +116,12 @@ pub(crate) async fn take(address: &Address, me: &LockHolder) -> Result<Held> {
         .await
         .map_err(|error| failed(what, error))?;
     if row.get::<_, Option<bool>>(1) != Some(true) {
+        if is_shared(client).await {
+            let message = "documents are being written in this database through a store";
+            return Err(Error::new(Kind::Locked, "R0701", message)
+                .retry(Retry::Safe)
+                .hint("Close the stores on this database first, or copy into another one."));
+        }
         return Err(locked(holder(client).await));
     }
     let backend = row.get(0);
@@ -138,6 +182,7 @@ fn locked(holder: Option<LockHolder>) -> Error {
         },
     );
     Error::new(Kind::Locked, "R0701", format!("{who} is copying into this database"))
+        .retry(Retry::Safe)
         .hint("Wait until it is done, or end it; its lock ends with it.")
 }
 

@@ -1,20 +1,26 @@
 //! The reading connection: one repeatable-read transaction from its first read to its end.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
-use repot_core::{Error, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
+use repot_core::{
+    Error, Kind, Piece, QueryResult, Reader, Result, Retry, Status, StoredDocument, StoredObject,
+};
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
+use repot_model::sql::quote;
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
 use crate::connect::Connection;
-use crate::error::failed;
+use crate::error::{failed, is_lost};
+use crate::refuse::key_condition;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
 use crate::{create, query, scan, stored};
@@ -29,6 +35,30 @@ pub struct PostgresReader {
     connection: Arc<Connection>,
     plan: SharedPlan,
     begun: bool,
+    /// It reads in a transaction that is not its own to end.
+    within: Option<Arc<Within>>,
+}
+
+/// A transaction of a writer: what it locked.
+#[derive(Debug)]
+pub(crate) struct Within {
+    /// Paths that were to be locked.
+    pub paths: HashSet<String>,
+    /// Numbers of the objects that were there.
+    pub numbers: HashSet<i64>,
+    /// An object came to be at one of the paths meanwhile, so it is not locked.
+    pub escaped: AtomicBool,
+}
+
+impl Within {
+    fn check(&self, object: &StoredObject) -> Result<()> {
+        if !self.paths.contains(&object.record.path) || self.numbers.contains(&object.id) {
+            return Ok(());
+        }
+        self.escaped.store(true, Ordering::Relaxed);
+        let message = format!("{} was made by another writer meanwhile", object.record.path);
+        Err(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
+    }
 }
 
 impl fmt::Debug for PostgresReader {
@@ -53,16 +83,52 @@ impl PostgresReader {
             connection: Arc::new(connection),
             plan: SharedPlan::default(),
             begun: false,
+            within: None,
+        })
+    }
+
+    /// Reads in the transaction that was begun on this connection.
+    pub(crate) fn within(
+        (runtime, address): (Runtime, Address),
+        connection: Arc<Connection>,
+        within: Arc<Within>,
+    ) -> Self {
+        let plan = SharedPlan::default();
+        Self { runtime, address, connection, plan, begun: true, within: Some(within) }
+    }
+
+    fn reconnect(&mut self) -> Result<()> {
+        let to = self.address.clone();
+        self.connection = Arc::new(self.runtime.run(async move { Connection::open(&to).await })?);
+        Ok(())
+    }
+
+    fn try_begin(&self) -> Result<()> {
+        let connection = Arc::clone(&self.connection);
+        let sql = begin(&self.address, "isolation level repeatable read read only");
+        self.runtime.run(async move {
+            connection.client.batch_execute(&sql).await.map_err(|error| {
+                if is_lost(&error) {
+                    connection.give_up();
+                }
+                failed("begin to read", error)
+            })
         })
     }
 
     fn begin(&mut self) -> Result<()> {
         if !self.begun {
-            let connection = Arc::clone(&self.connection);
-            let sql = begin(&self.address, "isolation level repeatable read read only");
-            self.runtime.run(async move {
-                connection.client.batch_execute(&sql).await.map_err(|error| failed("begin to read", error))
-            })?;
+            if !self.connection.is_alive() {
+                self.reconnect()?;
+            }
+            if let Err(error) = self.try_begin() {
+                if self.connection.is_alive() {
+                    return Err(error);
+                }
+                // a session that ended while nobody used it
+                self.reconnect()?;
+                self.try_begin()?;
+            }
             self.begun = true;
         }
         Ok(())
@@ -134,7 +200,8 @@ fn limit(most: usize) -> i64 {
 
 impl Reader for PostgresReader {
     fn refresh(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.begun) {
+        // with its connection a transaction has ended
+        if self.within.is_none() && std::mem::take(&mut self.begun) && self.connection.is_alive() {
             let connection = Arc::clone(&self.connection);
             self.runtime.run(async move {
                 connection.client.batch_execute("commit").await.map_err(|error| failed("read", error))
@@ -195,7 +262,32 @@ impl Reader for PostgresReader {
     fn object(&mut self, path: &str) -> Result<Option<StoredObject>> {
         let sql = format!("select {}, frame from repot_objects where path = $1", stored::OBJECT);
         let rows = self.rows("read repot_objects", sql, vec![one(path.to_owned(), Type::TEXT)])?;
-        rows.first().map(stored::object).transpose()
+        let found = rows.first().map(stored::object).transpose()?;
+        if let (Some(within), Some(object)) = (&self.within, &found) {
+            within.check(object)?;
+        }
+        Ok(found)
+    }
+
+    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool> {
+        let sql = "select o.status::bigint, d.collection, d.key from repot_objects o left join repot_documents d \
+                   on d.object = o.id and d.ordinal = 0 where o.path = $1";
+        let what = "look for a document";
+        let rows = self.rows(what, sql.to_owned(), vec![one(path.to_owned(), Type::TEXT)])?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        let status = Status::from_number(row.get(0));
+        let (collection, key): (Option<String>, Option<String>) = (row.get(1), row.get(2));
+        let root = collection.and_then(|collection| plan.table(&collection)).map(|root| &plan.tables[root]);
+        match (status, root, key) {
+            (Some(Status::Moved), Some(root), Some(key)) => {
+                let Some((place, values)) = key_condition(root, &key, "t") else { return Ok(true) };
+                let sql = format!("select from {} t where {place}", quote(&root.name));
+                let parameters = values.into_iter().map(|value| one(value, Type::TEXT)).collect();
+                Ok(!self.rows(what, sql, parameters)?.is_empty())
+            }
+            (Some(status), ..) => Ok(matches!(status, Status::Moved | Status::SetAside)),
+            (None, ..) => Ok(false),
+        }
     }
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {

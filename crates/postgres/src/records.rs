@@ -34,7 +34,9 @@ impl Writer {
                 .map(|item| item.object.path.clone())
                 .collect::<Vec<String>>()
         };
-        let gone = paths(&|item| item.removes || item.replaces);
+        let locked = |item: &Item| item.replaces && self.locked.contains_key(&item.object.path);
+        self.drop_documents(batch.items.iter().filter(|item| locked(item))).await?;
+        let gone = paths(&|item| item.removes || (item.replaces && !locked(item)));
         if !gone.is_empty() {
             self.client()
                 .execute_typed(
@@ -58,14 +60,17 @@ impl Writer {
         Ok(())
     }
 
-    /// The records of all objects and documents of the batch. `first`: the number of its first object.
+    /// The records of all objects and documents of the batch, with the numbers of its objects.
     pub(crate) async fn put_records(
         &mut self,
         batch: &Batch,
-        first: i64,
+        numbers: &[i64],
         refused: &Refused,
     ) -> Result<(), Failure> {
-        let kept = || batch.items.iter().enumerate().zip(first..).filter(|((_, item), _)| !item.removes);
+        let kept = || {
+            let all = batch.items.iter().enumerate().zip(numbers.iter().copied());
+            all.filter(|((_, item), _)| !item.removes)
+        };
         if kept().any(|((_, item), _)| !item.documents.is_empty()) {
             let what = "keep the documents' records".to_owned();
             let statement = self.prepared(DOCUMENTS, &[]).await.map_err(Failure::server(what.clone()))?;
@@ -78,11 +83,18 @@ impl Writer {
             }
             copy.finish().await?;
         }
-        if kept().next().is_some() {
+        let is_there = |item: &Item| item.replaces && self.locked.contains_key(&item.object.path);
+        let there: Vec<_> =
+            kept().filter(|((_, item), _)| is_there(item)).map(|((at, _), id)| (at, id)).collect();
+        self.overwrite_objects(batch, &there, refused).await?;
+        if there.len() < kept().count() {
             let what = "keep the objects' records".to_owned();
             let statement = self.prepared(OBJECTS, &[]).await.map_err(Failure::server(what.clone()))?;
             let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
             for ((at, item), id) in kept() {
+                if there.contains(&(at, id)) {
+                    continue;
+                }
                 let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
                 object_row(&mut copy, id, &item.object, only);
                 copy.flush().await?;

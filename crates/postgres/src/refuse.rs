@@ -77,8 +77,8 @@ impl Writer {
         };
         // only now: by the old records the documents of referring rows were found
         self.prepare_records(batch).await?;
-        let first = self.object_numbers(batch.items.len()).await?;
-        self.put_records(batch, first, &refused).await?;
+        let numbers = self.object_numbers(batch).await?;
+        self.put_records(batch, &numbers, &refused).await?;
         self.say("set constraints all immediate").await?;
         let report = |(&(item, document), (code, reason)): (&Unit, &(&'static str, String))| Refusal {
             path: batch.items[item].object.path.clone(),

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use repot_core::{
-    Batch, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, State, Target, Violation,
+    Batch, Decide, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, State, Target,
+    Violation,
 };
 use repot_model::plan::Plan;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -22,10 +23,10 @@ use crate::{create, indexes, lock};
 pub struct PostgresTarget {
     writer: Arc<Mutex<Writer>>,
     plan: SharedPlan,
-    address: Address,
+    pub(crate) address: Address,
     version: String,
     // last, so that everything above ends while it still runs
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
 }
 
 impl PostgresTarget {
@@ -57,23 +58,24 @@ impl PostgresTarget {
             let version: String = row.get(0);
             Ok((connection, version.split(' ').next().unwrap_or_default().to_owned()))
         })?;
-        let writer = Writer {
-            address: address.clone(),
-            connection,
-            held: None,
-            next_object: None,
-            prepared: HashMap::new(),
-        };
-        Ok(Self {
-            writer: Arc::new(Mutex::new(writer)),
-            plan: SharedPlan::default(),
-            address,
-            version,
-            runtime,
-        })
+        Ok(Self::with(connection, address, version, runtime))
     }
 
-    fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+    fn with(connection: Connection, address: Address, version: String, runtime: Runtime) -> Self {
+        let writer = Writer {
+            address: address.clone(),
+            connection: Arc::new(connection),
+            held: None,
+            shares: None,
+            next_object: None,
+            numbers: 0..0,
+            locked: HashMap::new(),
+            prepared: HashMap::new(),
+        };
+        Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }
+    }
+
+    pub(crate) fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
         &self,
         work: impl FnOnce(OwnedMutexGuard<Writer>) -> F + Send + 'static,
     ) -> Result<T> {
@@ -135,6 +137,7 @@ impl Target for PostgresTarget {
         let me = me.clone();
         self.run(|mut writer| async move {
             if writer.held.as_ref().is_none_or(|held| !held.is_alive()) {
+                writer.share_no_more().await;
                 let held = lock::take(&writer.address, &me).await?;
                 writer.held = Some(held);
                 // another holder may have given out numbers since
@@ -142,6 +145,10 @@ impl Target for PostgresTarget {
             }
             Ok(())
         })
+    }
+
+    fn share(&mut self, _: &LockHolder) -> Result<()> {
+        self.run(|mut writer| async move { writer.share(None).await })
     }
 
     fn create(&mut self, plan: &Plan, model_text: &str) -> Result<()> {
@@ -153,6 +160,20 @@ impl Target for PostgresTarget {
     fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport> {
         let plan = self.plan.of(plan);
         self.run(|mut writer| async move { writer.load(&plan, &batch).await })
+    }
+
+    fn transact(&mut self, plan: &Plan, locks: &[String], decide: Decide<'_>) -> Result<LoadReport> {
+        let plan = self.plan.of(plan);
+        self.decided(&plan, locks, decide)
+    }
+
+    fn another(&self) -> Result<Option<Box<dyn Target>>> {
+        let to = self.address.clone();
+        let connection = self.runtime.run(async move { Connection::open(&to).await })?;
+        let other = Self::with(connection, self.address.clone(), self.version.clone(), self.runtime.clone());
+        let shares = self.run(|writer| async move { Ok(writer.shares) })?;
+        other.run(move |mut writer| async move { writer.share(shares).await })?;
+        Ok(Some(Box::new(other)))
     }
 
     fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()> {

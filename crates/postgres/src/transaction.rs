@@ -1,11 +1,12 @@
 //! The writer's connection: transactions that a lost lock cannot get through, and commits whose answer got lost.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
-use repot_core::{Error, Kind, Result};
+use repot_core::{Error, Kind, Result, Retry};
 use repot_model::plan::Plan;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
@@ -13,7 +14,7 @@ use tokio_postgres::{Client, Statement};
 use crate::address::Address;
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
-use crate::lock::Held;
+use crate::lock::{self, Held, Shared};
 
 /// How often and how long apart a server is asked what became of a commit: 30 s in all.
 const ASKED_MOST: u32 = 120;
@@ -23,9 +24,15 @@ const ASK_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub address: Address,
-    pub connection: Connection,
+    pub connection: Arc<Connection>,
     pub held: Option<Held>,
+    /// The lock is shared with other stores.
+    pub shares: Option<Shared>,
     pub next_object: Option<i64>,
+    /// Numbers for objects that nobody else gives out.
+    pub numbers: Range<i64>,
+    /// The objects that the transaction under way has locked: path and number.
+    pub locked: HashMap<String, i64>,
     pub prepared: HashMap<String, Statement>,
 }
 
@@ -59,7 +66,10 @@ impl Writer {
 
     async fn reconnect(&mut self) -> Result<()> {
         self.prepared.clear();
-        self.connection = Connection::open(&self.address).await?;
+        self.connection = Arc::new(Connection::open(&self.address).await?);
+        if self.shares == Some(Shared::BySession) {
+            lock::share(&self.connection.client).await?;
+        }
         Ok(())
     }
 
@@ -126,6 +136,7 @@ impl Writer {
     async fn outcome(&mut self, number: &str) -> Result<bool> {
         let unknown = |cause: Option<Error>| {
             let error = Error::new(Kind::TargetUnavailable, "R0106", "the connection was lost while a batch was committed")
+                .retry(Retry::Unknown)
                 .hint("Run the same command again when the server can be reached; it finds out what was committed and goes on.");
             match cause {
                 Some(cause) => error.cause(cause),

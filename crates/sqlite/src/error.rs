@@ -1,6 +1,6 @@
 //! What SQLite says, in Repot's words: one place that turns its errors into ours.
 
-use repot_core::{Error, Kind};
+use repot_core::{Error, Kind, Retry};
 use rusqlite::ErrorCode;
 
 /// What this crate reports: code, title, explanation, how to mend. For the catalogue.
@@ -50,7 +50,7 @@ pub const CODES: &[(&str, &str, &str, &str)] = &[
     (
         "R0701",
         "another copy is running",
-        "One process at a time copies into a database; another one is at it.",
+        "A copy writes a database alone: no other copy, and no store open on it.",
         "Wait for it, or end it; nothing needs to be cleaned up.",
     ),
     (
@@ -93,7 +93,9 @@ pub(crate) fn fail(what: &str, error: rusqlite::Error) -> Error {
         |why| format!("cannot {what}: {why}"),
     );
     let hint = CODES.iter().find(|entry| entry.0 == code).map_or("", |entry| entry.3);
-    Error::new(kind, code, message).hint(hint).cause(error)
+    // a busy database has done nothing of it
+    let retry = if code == "R0114" { Retry::Safe } else { Retry::Never };
+    Error::new(kind, code, message).retry(retry).hint(hint).cause(error)
 }
 
 /// SQLite's own message, without what rusqlite puts around it.

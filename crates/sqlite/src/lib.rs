@@ -19,6 +19,8 @@ mod schema;
 mod statements;
 mod target;
 mod time_text;
+mod transact;
+mod work;
 
 pub use connect::SqliteOptions;
 pub use error::CODES;

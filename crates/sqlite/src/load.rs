@@ -4,7 +4,7 @@
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
 use repot_model::sql::create_index;
-use rusqlite::{CachedStatement, Transaction};
+use rusqlite::CachedStatement;
 
 use crate::bind;
 use crate::careful;
@@ -12,7 +12,8 @@ use crate::error::{fail, failed, refusal};
 use crate::records::{Records, Refused};
 use crate::references::References;
 use crate::rows::Access;
-use crate::schema::begin;
+use crate::schema::set_meta;
+use crate::work::Work;
 
 /// Why the fast way ended.
 enum Stop {
@@ -47,7 +48,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
 }
 
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
-    let transaction = begin(access.connection, "load a batch")?;
+    let work = Work::begin(access.connection)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -77,18 +78,19 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    end(transaction, batch, &refused)?;
+    end(work, batch, &refused)?;
     Ok(refused)
 }
 
-/// Commits, unless the batch is all or nothing and something was refused.
-pub(crate) fn end(transaction: Transaction<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
-    let ended = if batch.all_or_nothing && !refused.is_empty() {
-        transaction.rollback()
-    } else {
-        transaction.commit()
-    };
-    ended.map_err(failed("load a batch"))
+/// Keeps what was done, unless the batch is all or nothing and something was refused.
+pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
+    if batch.all_or_nothing && !refused.is_empty() {
+        return work.undo();
+    }
+    for (key, value) in &batch.meta {
+        set_meta(work.connection(), key, value.as_deref())?;
+    }
+    work.keep()
 }
 
 fn stop(access: Access<'_>, table: usize, error: rusqlite::Error) -> Stop {
@@ -121,7 +123,7 @@ pub(crate) fn dictionaries(access: Access<'_>, batch: &Batch) -> Result<()> {
     for (id, collection, bytes) in &batch.dictionaries {
         access
             .connection
-            .prepare_cached("insert into repot_dictionaries (id, collection, bytes) values (?1, ?2, ?3)")
+            .prepare_cached("insert into repot_dictionaries (id, collection, bytes) values (?1, ?2, ?3) on conflict (id) do nothing")
             .and_then(|mut statement| statement.execute((id, collection, bytes)))
             .map_err(failed("keep a dictionary"))?;
     }

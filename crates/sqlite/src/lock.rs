@@ -1,4 +1,4 @@
-//! The lock that lets one copy work at a time: an advisory lock of the operating system on a file beside the
+//! The lock that lets one copy work at a time, or any number of stores: an advisory lock of the operating system on a file beside the
 //! database. It goes with the process, however that ends; the file stays, because removing it would let a
 //! waiting process lock a file that no longer has a name.
 
@@ -8,60 +8,93 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use repot_core::{Error, Kind, LockHolder, Result};
+use repot_core::{Error, Kind, LockHolder, Result, Retry};
 use repot_model::plan::time::time_text;
 
 /// How often, and how long between, a holder's name is looked for.
 const NAMED_TRIES: usize = 20;
 const NAMED_WAIT: Duration = Duration::from_millis(50);
 
-/// Takes the lock for the database at `path`.
-pub(crate) fn take(path: &Path, me: &LockHolder) -> Result<File> {
-    let beside = beside(path);
-    let shown = path.display();
-    let mut file = OpenOptions::new()
+/// The lock while it is held.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+    /// Held together with other stores.
+    pub shared: bool,
+}
+
+impl Lock {
+    /// Takes the lock for the database at `path`, alone.
+    pub(crate) fn take(path: &Path, me: &LockHolder) -> Result<Self> {
+        let beside = beside(path);
+        let mut file = open(&beside)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                if file.try_lock_shared().is_ok() {
+                    let message =
+                        format!("documents are being written in {} through a store", path.display());
+                    return Err(Error::new(Kind::Locked, "R0701", message)
+                        .retry(Retry::Safe)
+                        .hint("Close the stores on this database first, or copy into another one."));
+                }
+                return Err(taken(path, &mut file));
+            }
+            Err(TryLockError::Error(error)) => return Err(unlockable(&beside, error)),
+        }
+        let text = format!("pid {}\nsince_ms {}\nhost {}\n", me.pid, me.since_ms, me.host);
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| {
+            Error::new(Kind::Failed, "R0112", format!("cannot write {}", beside.display()))
+                .hint("Make room on the disk and run the same command again.")
+                .cause(error)
+        })?;
+        Ok(Self { _file: file, shared: false })
+    }
+
+    /// Takes the lock together with other stores.
+    pub(crate) fn share(path: &Path) -> Result<Self> {
+        let beside = beside(path);
+        let mut file = open(&beside)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { _file: file, shared: true }),
+            Err(TryLockError::WouldBlock) => Err(taken(path, &mut file)),
+            Err(TryLockError::Error(error)) => Err(unlockable(&beside, error)),
+        }
+    }
+}
+
+fn open(beside: &Path) -> Result<File> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .open(&beside)
-        .map_err(|error| unopened(&beside, error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let named = named(&mut file);
-            let holder = named.as_ref().map_or_else(
-                || "another Repot".to_owned(),
-                |holder| format!("another Repot (pid {} on {})", holder.pid, holder.host),
-            );
-            let since = named.map_or_else(String::new, |holder| {
-                format!(" since {}Z", time_text(holder.since_ms.saturating_mul(1_000), 'T', 0))
-            });
-            return Err(Error::new(
-                Kind::Locked,
-                "R0701",
-                format!("{holder} has been copying into {shown}{since}"),
-            )
-            .hint("Wait for it to end, or end it; nothing needs to be cleaned up."));
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(Error::new(
-                Kind::TargetUnavailable,
-                "R0106",
-                format!("cannot lock {}", beside.display()),
-            )
-            .hint("The file system must support locks; copy into a database on a local disk.")
-            .cause(error));
-        }
-    }
-    let text = format!("pid {}\nsince_ms {}\nhost {}\n", me.pid, me.since_ms, me.host);
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
-    written.map_err(|error| {
-        Error::new(Kind::Failed, "R0112", format!("cannot write {}", beside.display()))
-            .hint("Make room on the disk and run the same command again.")
-            .cause(error)
-    })?;
-    Ok(file)
+        .open(beside)
+        .map_err(|error| unopened(beside, error))
+}
+
+/// Who else has it.
+fn taken(path: &Path, file: &mut File) -> Error {
+    let shown = path.display();
+    let named = named(file);
+    let holder = named.as_ref().map_or_else(
+        || "another Repot".to_owned(),
+        |holder| format!("another Repot (pid {} on {})", holder.pid, holder.host),
+    );
+    let since = named.map_or_else(String::new, |holder| {
+        format!(" since {}Z", time_text(holder.since_ms.saturating_mul(1_000), 'T', 0))
+    });
+    Error::new(Kind::Locked, "R0701", format!("{holder} has been copying into {shown}{since}"))
+        .retry(Retry::Safe)
+        .hint("Wait for it to end, or end it; nothing needs to be cleaned up.")
+}
+
+fn unlockable(beside: &Path, error: std::io::Error) -> Error {
+    Error::new(Kind::TargetUnavailable, "R0106", format!("cannot lock {}", beside.display()))
+        .hint("The file system must support locks; copy into a database on a local disk.")
+        .cause(error)
 }
 
 fn unopened(beside: &Path, error: std::io::Error) -> Error {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::connect::{self, SqliteOptions};
 use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
-use crate::rows::Access;
+use crate::rows::{Access, key_cells};
 use crate::statements::PlanSql;
 use crate::{decode, query, schema};
 
@@ -23,15 +23,27 @@ pub(crate) struct SqliteReader {
     connection: Connection,
     shown: PathBuf,
     begun: bool,
+    /// It reads in a transaction that is not its own to end.
+    inner: bool,
     sql: Option<Arc<PlanSql>>,
 }
 
 impl SqliteReader {
+    /// Reads in the transaction that was begun on this connection.
+    pub(crate) fn within(connection: Connection, path: &Path, sql: Arc<PlanSql>) -> Self {
+        Self { connection, shown: path.to_owned(), begun: true, inner: true, sql: Some(sql) }
+    }
+
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Self> {
         Ok(Self {
             connection: connect::reader(path, options)?,
             shown: path.to_owned(),
             begun: false,
+            inner: false,
             sql: None,
         })
     }
@@ -75,7 +87,7 @@ impl std::fmt::Debug for SqliteReader {
 
 impl Reader for SqliteReader {
     fn refresh(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.begun) {
+        if !self.inner && std::mem::take(&mut self.begun) {
             self.connection.execute_batch("commit").map_err(failed("read"))?;
         }
         Ok(())
@@ -150,6 +162,30 @@ impl Reader for SqliteReader {
 
     fn object(&mut self, path: &str) -> Result<Option<StoredObject>> {
         self.one_object("where o.path = ?1", &[path])
+    }
+
+    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool> {
+        let what = "look for a document";
+        let (connection, sql) = self.access(plan)?;
+        let found: Option<(i64, Option<String>, Option<String>)> = connection
+            .prepare_cached(
+                "select o.status, d.collection, d.key from repot_objects as o left join repot_documents as d on d.object = o.id and d.ordinal = 0 where o.path = ?1",
+            )
+            .and_then(|mut statement| {
+                statement.query_row([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            })
+            .map_err(failed(what))?;
+        let Some((status, collection, key)) = found else { return Ok(false) };
+        let status = Status::from_number(status);
+        let root = collection.and_then(|collection| plan.table(&collection));
+        Ok(match (status, root, key) {
+            (Some(Status::Moved), Some(root), Some(key)) => match key_cells(plan, root, &key) {
+                Some(key) => Access { connection, plan, sql: &sql }.by_key(root, &key)?.is_some(),
+                None => true,
+            },
+            (Some(status), ..) => matches!(status, Status::Moved | Status::SetAside),
+            (None, ..) => false,
+        })
     }
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {

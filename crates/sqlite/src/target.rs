@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use repot_core::{
-    Batch, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, State, Target,
-    Violation,
+    Batch, Decide, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, State,
+    Target, Violation,
 };
 use repot_model::plan::Plan;
 use rusqlite::Connection;
 
 use crate::connect::{self, SqliteOptions};
 use crate::error::failed;
+use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{finish, load, lock, schema};
+use crate::{finish, load, schema};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -26,7 +27,7 @@ pub struct SqliteTarget {
     connection: Option<Connection>,
     loading: Option<Loading>,
     sql: Option<Arc<PlanSql>>,
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl SqliteTarget {
@@ -54,7 +55,7 @@ impl SqliteTarget {
     }
 
     /// What loading works with: the connection, settled for the way of loading, and the plan's SQL.
-    fn ready<'a>(&'a mut self, plan: &'a Plan) -> Result<(&'a Connection, Arc<PlanSql>, Loading)> {
+    pub(crate) fn ready<'a>(&'a mut self, plan: &'a Plan) -> Result<(&'a Connection, Arc<PlanSql>, Loading)> {
         let nothing = || {
             Error::new(Kind::Invalid, "R0106", "there are no tables to load into")
                 .hint("Run `repot copy` first.")
@@ -77,6 +78,19 @@ impl SqliteTarget {
             connect::settle(connection, loading, &options)?;
         }
         Ok((connection, sql, loading))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The writing connection, for as long as a reader has it.
+    pub(crate) const fn take_connection(&mut self) -> Option<Connection> {
+        self.connection.take()
+    }
+
+    pub(crate) fn give_connection(&mut self, connection: Connection) {
+        self.connection = Some(connection);
     }
 
     /// Adds where it happened.
@@ -220,8 +234,17 @@ impl Target for SqliteTarget {
     }
 
     fn lock(&mut self, me: &LockHolder) -> Result<()> {
-        if self.lock.is_none() {
-            self.lock = Some(lock::take(&self.path, me)?);
+        if self.lock.as_ref().is_none_or(|lock| lock.shared) {
+            self.lock = None;
+            self.lock = Some(Lock::take(&self.path, me)?);
+        }
+        Ok(())
+    }
+
+    fn share(&mut self, _: &LockHolder) -> Result<()> {
+        if self.lock.as_ref().is_none_or(|lock| !lock.shared) {
+            self.lock = None;
+            self.lock = Some(Lock::share(&self.path)?);
         }
         Ok(())
     }
@@ -234,6 +257,16 @@ impl Target for SqliteTarget {
     fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport> {
         let report = self.apply(plan, &batch);
         self.tell(report)
+    }
+
+    fn transact(&mut self, plan: &Plan, _: &[String], decide: Decide<'_>) -> Result<LoadReport> {
+        let report = self.decided(plan, decide);
+        self.tell(report)
+    }
+
+    fn another(&self) -> Result<Option<Box<dyn Target>>> {
+        // a second one would only wait for the first
+        Ok(None)
     }
 
     fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()> {

@@ -9,12 +9,12 @@ use futures_util::lock::Mutex;
 
 use super::change::Change;
 use super::contract::{Capabilities, Store};
-use super::document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
+use super::document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::objects::Objects;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 1_000;
@@ -80,19 +80,48 @@ impl BucketStore {
         self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
     }
 
+    /// The document as `edit` makes it, if nobody wrote it meanwhile; again when somebody did and the caller does not mind.
+    async fn update(&self, key: &DocumentKey, edit: &Edit, when: &Precondition) -> Result<Written> {
+        self.check_conditional()?;
+        let new = self.layout.paths(key)?.into_iter().next().ok_or_else(|| self.layout.cannot_hold(key))?;
+        let path = self.locate(key).await?.unwrap_or(new);
+        let _turn = self.turns.of(&path).lock().await;
+        for _ in 0..TRIES_MAX {
+            let found = self.objects.get(&path, self.document_bytes_max).await?;
+            let etag = found.as_ref().map(|object| &object.etag);
+            when.check(key, etag)?;
+            let text = found.as_ref().map(|object| object.bytes.as_ref());
+            let body = edit.apply(text)?.filter(|body| text != Some(body.as_ref()));
+            let Some(body) = body else {
+                return Ok(etag.map_or(Written::Missing, |etag| Written::Put(etag.clone())));
+            };
+            self.layout.check_put(key, &body, self.document_bytes_max)?;
+            let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
+            match self.objects.put(&path, body, &still).await {
+                Err(error) if error.kind() == Kind::Conflict && *when == Precondition::Any => {}
+                done => {
+                    return done.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")));
+                }
+            }
+        }
+        Err(Error::new(Kind::Unavailable, "R0411", format!("others wrote {key} {TRIES_MAX} times meanwhile"))
+            .retry(Retry::Safe)
+            .hint("Send it again; if that goes on, let fewer write this document at once."))
+    }
+
+    fn check_conditional(&self) -> Result<()> {
+        if self.objects.powers().conditional_put {
+            return Ok(());
+        }
+        let message = format!("{self} cannot change a part of a document safely");
+        Err(Error::new(Kind::Unsupported, "R0405", message)
+            .hint("Read the document, change it, and put it whole; or use a store with conditional writes."))
+    }
+
     /// Reads, changes, and writes if nothing changed meanwhile; again when something did and the caller does not mind.
     async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
         when.check_present()?;
-        if !self.objects.powers().conditional_put {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0405",
-                format!("{self} cannot change a part of a document safely"),
-            )
-            .hint(
-                "Read the document, change it, and put it whole; or use a store with conditional writes.",
-            ));
-        }
+        self.check_conditional()?;
         let path = self.locate(key).await?.ok_or_else(|| absent(key))?;
         // those of this process do not get in each other's way
         let _turn = self.turns.of(&path).lock().await;
@@ -177,6 +206,7 @@ impl Store for BucketStore {
             receipt.written.push(match write {
                 Write::Put { key, body, when } => Written::Put(self.put(&key, body, &when).await?),
                 Write::Patch { key, change, when } => Written::Put(self.patch(&key, &change, &when).await?),
+                Write::Update { key, edit, when } => self.update(&key, &edit, &when).await?,
                 Write::Delete { key, when } => self.delete(&key, &when).await?,
             });
         }

@@ -8,7 +8,7 @@ use repot_json::patch::{Pointer, resolve};
 use repot_json::{Limits, Tree};
 
 use super::change::Change;
-use super::document::{Cursor, Document, Page, Receipt, UnitOfWork, Write, Written};
+use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
 use crate::error::{Error, Kind, Result};
@@ -147,6 +147,24 @@ pub trait StoreExt: Store {
     /// [`Store::apply`].
     async fn change(&self, key: &DocumentKey, change: Change, when: Precondition) -> Result<ETag> {
         let write = Write::Patch { key: key.clone(), change, when };
+        match self.apply(UnitOfWork::default().with(write)).await?.written.pop() {
+            Some(Written::Put(etag)) => Ok(etag),
+            other => Err(wrong_receipt(self, other.as_ref())),
+        }
+    }
+
+    /// Makes the document what `edit` makes of it, and nobody else writes it meanwhile; gives its new `ETag`. `edit`
+    /// gets the text that is there, or `None`; it may be called several times, each time with what is there then.
+    ///
+    /// # Errors
+    /// What `edit` gives; [`Kind::Unavailable`], code `R0411`, when others wrote the document too often meanwhile; `R0405` where the
+    /// store has no conditional writes; else as [`Store::apply`].
+    async fn update<F>(&self, key: &DocumentKey, edit: F) -> Result<ETag>
+    where
+        F: Fn(Option<&[u8]>) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        let edit = Edit::new(move |text| edit(text).map(Some));
+        let write = Write::Update { key: key.clone(), edit, when: Precondition::Any };
         match self.apply(UnitOfWork::default().with(write)).await?.written.pop() {
             Some(Written::Put(etag)) => Ok(etag),
             other => Err(wrong_receipt(self, other.as_ref())),

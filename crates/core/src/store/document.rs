@@ -1,10 +1,14 @@
 //! Documents as they are read, and the units of work that write them.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::change::Change;
 use super::etag::{ETag, Precondition};
 use super::key::DocumentKey;
+use crate::error::Result;
 
 /// A document: its exact text and the `ETag` of that state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,44 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// A change as a function: from the text that is there (`None`: nothing is) to the new one; `None` leaves it as it is.
+///
+/// A store may call it several times, each time with what is there then, and keeps the outcome of the last call only.
+#[derive(Clone)]
+pub struct Edit(Arc<EditFn>);
+
+type EditFn = dyn Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync;
+
+impl Edit {
+    /// A change made by this function.
+    pub fn new(edit: impl Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(edit))
+    }
+
+    /// The new text.
+    ///
+    /// # Errors
+    /// What the function gives.
+    pub fn apply(&self, text: Option<&[u8]>) -> Result<Option<Bytes>> {
+        (self.0)(text)
+    }
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Edit")
+    }
+}
+
+/// The very same function.
+impl PartialEq for Edit {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Edit {}
+
 /// One write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -74,6 +116,15 @@ pub enum Write {
         /// What must hold; never [`Precondition::Absent`].
         when: Precondition,
     },
+    /// The document is what a function makes of it; nobody else writes it meanwhile.
+    Update {
+        /// Which one.
+        key: DocumentKey,
+        /// How.
+        edit: Edit,
+        /// What must hold.
+        when: Precondition,
+    },
     /// The document is gone.
     Delete {
         /// Which one.
@@ -88,7 +139,10 @@ impl Write {
     #[must_use]
     pub const fn key(&self) -> &DocumentKey {
         match self {
-            Self::Put { key, .. } | Self::Patch { key, .. } | Self::Delete { key, .. } => key,
+            Self::Put { key, .. }
+            | Self::Patch { key, .. }
+            | Self::Update { key, .. }
+            | Self::Delete { key, .. } => key,
         }
     }
 }
@@ -116,7 +170,7 @@ pub enum Written {
     Put(ETag),
     /// It was removed.
     Deleted,
-    /// There was nothing to remove.
+    /// There was nothing to remove, or nothing was there and the update left it so.
     Missing,
 }
 

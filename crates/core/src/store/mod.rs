@@ -13,7 +13,7 @@ mod objects;
 pub use bucket::BucketStore;
 pub use change::Change;
 pub use contract::{Capabilities, Store, StoreExt};
-pub use document::{Cursor, Document, DocumentMeta, Page, Receipt, UnitOfWork, Write, Written};
+pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};
 pub use key::{DocumentKey, Scope};
 pub use layout::Layout;

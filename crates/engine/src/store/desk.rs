@@ -12,15 +12,32 @@ use crate::stored::{Assembled, Whole, assemble, each_whole};
 use crate::text::Unpacker;
 use crate::verify::{Again, actual_rows, expected_rows};
 
+/// What a thread keeps from one reader to the next.
+pub(super) struct Tools<'p> {
+    again: Again<'p>,
+    unpacker: Unpacker,
+    dictionaries: Vec<i64>,
+}
+
+impl<'p> Tools<'p> {
+    pub(super) fn new(plan: &'p Plan, routes: &'p Routes<'p>, limits: Limits) -> Result<Self> {
+        Ok(Self {
+            again: Again::new(plan, routes, limits),
+            unpacker: Unpacker::new(&[])?,
+            dictionaries: Vec::new(),
+        })
+    }
+}
+
 /// What a thread that reads documents works with.
-pub(super) struct Desk<'p> {
+pub(super) struct Desk<'p, 'r> {
     pub plan: &'p Plan,
     pub routes: &'p Routes<'p>,
     pub limits: Limits,
     again: Again<'p>,
     unpacker: Unpacker,
     dictionaries: Vec<i64>,
-    reader: Box<dyn Reader>,
+    reader: &'r mut dyn Reader,
 }
 
 /// An object that is there, with the document in it.
@@ -38,32 +55,26 @@ impl Found {
     }
 }
 
-impl<'p> Desk<'p> {
+impl<'p, 'r> Desk<'p, 'r> {
     pub(super) fn new(
         plan: &'p Plan,
         routes: &'p Routes<'p>,
         limits: Limits,
-        reader: Box<dyn Reader>,
-    ) -> Result<Self> {
-        Ok(Self {
-            plan,
-            routes,
-            limits,
-            again: Again::new(plan, routes, limits),
-            unpacker: Unpacker::new(&[])?,
-            dictionaries: Vec::new(),
-            reader,
-        })
+        tools: Tools<'p>,
+        reader: &'r mut dyn Reader,
+    ) -> Self {
+        let Tools { again, unpacker, dictionaries } = tools;
+        Self { plan, routes, limits, again, unpacker, dictionaries, reader }
+    }
+
+    /// What the next desk goes on with.
+    pub(super) fn leave(self) -> Tools<'p> {
+        Tools { again: self.again, unpacker: self.unpacker, dictionaries: self.dictionaries }
     }
 
     /// From here on the database is seen as it is now.
     pub(super) fn refresh(&mut self) -> Result<()> {
         self.reader.refresh()
-    }
-
-    /// A value of ours.
-    pub(super) fn meta(&mut self, name: &str) -> Result<Option<String>> {
-        self.reader.meta(name)
     }
 
     /// The next objects of a listing.
@@ -79,6 +90,17 @@ impl<'p> Desk<'p> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether there is a document with this key; its text is not read.
+    pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<bool> {
+        for path in layout.paths(key)? {
+            // no database holds a NUL in a text
+            if !path.contains('\0') && self.reader.exists(self.plan, &path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The document in the object at `path`.
@@ -97,7 +119,7 @@ impl<'p> Desk<'p> {
                 .hint("Export it, or copy with a larger --document-max."));
         }
         let mut whole = None;
-        each_whole(self.reader.as_mut(), vec![object], &mut |found| {
+        each_whole(self.reader, vec![object], &mut |found| {
             whole = Some(found);
             Ok(())
         })?;
@@ -118,7 +140,7 @@ impl<'p> Desk<'p> {
         let (split, rows) = self.again.split(path, &found.assembled.bytes);
         let Some(document) = split.first() else { return Ok(found) };
         let expected = expected_rows(rows, document.rows.clone());
-        let actual = actual_rows(self.reader.as_mut(), self.plan, &expected)?;
+        let actual = actual_rows(self.reader, self.plan, &expected)?;
         if same_rows(&expected, &actual) {
             found.etag = Some(stored);
             return Ok(found);

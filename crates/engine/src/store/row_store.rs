@@ -1,9 +1,10 @@
-//! [`RowStore`]: some threads that read and one that writes, behind the contract of stores.
+//! [`RowStore`]: some threads that read and some that write, behind the contract of stores.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use repot_core::store::{
@@ -15,9 +16,8 @@ use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
-use super::desk::Desk;
-use super::writing::Scribe;
-use crate::prepare::Preparer;
+use super::desk::{Desk, Tools};
+use super::queue::{Queue, TOGETHER, Writing, write};
 use crate::route::Routes;
 use crate::text::Dictionaries;
 
@@ -30,11 +30,17 @@ const WRITES_MAX: usize = 1_000;
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 256;
 
+/// How often, and how long between, a database is tried that another process is making or copies into.
+const OPEN_TRIES: usize = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
+
 /// What a [`RowStore`] is opened with.
 #[derive(Debug, Clone)]
 pub struct RowStoreOptions {
     /// Threads that read, each with a connection.
     pub readers: usize,
+    /// Threads that write, each with a connection. SQLite has one writer, whatever is said here.
+    pub writers: usize,
     /// Bytes of the largest document.
     pub document_bytes_max: u64,
     /// Bounds of one JSON text.
@@ -47,7 +53,7 @@ pub struct RowStoreOptions {
 
 /// Documents in a database.
 ///
-/// One process writes at a time: it holds the same lock as a copy. Documents that stand several in one file, or
+/// Several processes may write at once, but none while a copy is at work. Documents that stand several in one file, or
 /// whose path does not follow from their key, are refused.
 pub struct RowStore {
     shown: String,
@@ -58,14 +64,13 @@ pub struct RowStore {
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-type Reading = Box<dyn for<'p> FnOnce(&mut Desk<'p>) + Send>;
-type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+type Reading = Box<dyn for<'p, 'r> FnOnce(&mut Desk<'p, 'r>) + Send>;
 
 impl RowStore {
-    /// Opens the database, makes its tables where there are none, and takes the lock.
+    /// Opens the database, makes its tables where there are none, and takes the lock that stores hold together.
     ///
     /// # Errors
-    /// [`Kind::Locked`] when another process copies or writes; `R0151` when the tables are of another model; when the
+    /// [`Kind::Locked`] when another process copies; `R0151` when the tables are of another model; when the
     /// database is out of reach or refuses us.
     pub fn open(
         mut target: Box<dyn Target>,
@@ -73,8 +78,7 @@ impl RowStore {
         options: RowStoreOptions,
     ) -> Result<Self> {
         let layout = Arc::new(Layout::new(Arc::clone(&model), Arc::clone(&plan), options.json)?);
-        target.lock(&options.me)?;
-        prepare(target.as_mut(), &plan, model_text)?;
+        ready(target.as_mut(), &plan, model_text, &options.me)?;
         let (reading, jobs) = channel();
         let (writing, units) = channel();
         let mut store = Self {
@@ -91,9 +95,37 @@ impl RowStore {
             let (model, plan) = (Arc::clone(&model), Arc::clone(&plan));
             store.spawn(move || read(&model, &plan, limits, reader, &jobs));
         }
-        let (options, layout) = (store.options.clone(), Arc::clone(&store.layout));
-        store.spawn(move || write(target, (&model, &plan), &layout, &options, &units));
+        store.spawn_writers(target, (&model, &plan), units)?;
         Ok(store)
+    }
+
+    fn spawn_writers(
+        &mut self,
+        target: Box<dyn Target>,
+        (model, plan): (&Arc<Model>, &Arc<Plan>),
+        units: Receiver<Writing>,
+    ) -> Result<()> {
+        let dictionaries = Dictionaries::shared(target.reader()?.dictionaries()?);
+        let mut targets = vec![target];
+        // what waits for the only writer there can be goes into one transaction
+        let mut together = TOGETHER;
+        while let Some(another) = targets[0].another()? {
+            together = 1;
+            if targets.len() >= self.options.writers {
+                break;
+            }
+            targets.push(another);
+        }
+        let units = Arc::new(Mutex::new(units));
+        for target in targets {
+            let (options, layout) = (self.options.clone(), Arc::clone(&self.layout));
+            let (model, plan, units) = (Arc::clone(model), Arc::clone(plan), Arc::clone(&units));
+            let (dictionaries, queue) = (dictionaries.clone(), Queue::new(together));
+            self.spawn(move || {
+                write(target, (&model, &plan), &layout, (&options, dictionaries), (queue, &units));
+            });
+        }
+        Ok(())
     }
 
     fn spawn(&mut self, work: impl FnOnce() + Send + 'static) {
@@ -103,7 +135,7 @@ impl RowStore {
     /// Runs `work` on a reading thread.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl for<'p> FnOnce(&mut Desk<'p>, &Layout) -> Result<T> + Send + 'static,
+        work: impl for<'p, 'r> FnOnce(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let layout = Arc::clone(&self.layout);
@@ -133,6 +165,11 @@ impl RowStore {
                 Write::Put { key, body, .. } => {
                     self.layout.check_put(key, body, self.options.document_bytes_max)?;
                 }
+                Write::Update { key, .. } => {
+                    if self.layout.paths(key)?.is_empty() {
+                        return Err(self.layout.cannot_hold(key));
+                    }
+                }
                 Write::Delete { key, when } | Write::Patch { key, when, .. } => {
                     when.check_present()?;
                     self.layout.paths(key)?;
@@ -143,25 +180,50 @@ impl RowStore {
     }
 }
 
-/// Makes the tables, or checks that they are of this model; ends a bulk load.
-fn prepare(target: &mut dyn Target, plan: &Plan, model_text: &str) -> Result<()> {
+/// Makes the tables where there are none, and takes the lock that stores share. Who makes them is alone for that time;
+/// others that open the database then wait for a moment.
+fn ready(target: &mut dyn Target, plan: &Plan, model_text: &str, me: &LockHolder) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        match prepare(target, plan, model_text, me) {
+            Err(error) if error.kind() == Kind::Locked && tries < OPEN_TRIES => tries += 1,
+            done => return done,
+        }
+        thread::sleep(OPEN_PAUSE);
+    }
+}
+
+fn prepare(target: &mut dyn Target, plan: &Plan, model_text: &str, me: &LockHolder) -> Result<()> {
+    target.share(me)?;
+    if is_made(target, plan)? {
+        return Ok(());
+    }
+    target.lock(me)?;
+    if !is_made(target, plan)? {
+        target.create(plan, model_text)?;
+        target.finish(plan, 1, &mut |_| ())?;
+    }
+    target.share(me)
+}
+
+/// Whether the tables are there, of this model, and with everything that a bulk load leaves for its end.
+fn is_made(target: &mut dyn Target, plan: &Plan) -> Result<bool> {
     match target.state()? {
-        None => target.create(plan, model_text)?,
+        None => Ok(false),
         Some(state) if state.plan_hash == plan.hash => {
             if state.loading == Loading::Bulk {
                 let message = format!("the first copy into {target} has not ended");
                 return Err(Error::new(Kind::Refused, "R0703", message)
                     .hint("Run `repot copy` again; it goes on where it stopped."));
             }
-            return Ok(());
+            Ok(true)
         }
         Some(_) => {
             let message = format!("the model changed since {target} was made from it");
-            return Err(Error::new(Kind::Unsupported, "R0151", message)
-                .hint("Open it with the model it was made from, or copy into a fresh database."));
+            Err(Error::new(Kind::Unsupported, "R0151", message)
+                .hint("Open it with the model it was made from, or copy into a fresh database."))
         }
     }
-    target.finish(plan, 1, &mut |_| ()).map(drop)
 }
 
 fn ended() -> Error {
@@ -172,70 +234,19 @@ fn read(
     model: &Model,
     plan: &Plan,
     limits: repot_json::Limits,
-    reader: Box<dyn Reader>,
+    mut reader: Box<dyn Reader>,
     jobs: &Mutex<Receiver<Reading>>,
 ) {
     // the layout was made from the same model without an error
     let Ok(routes) = Routes::new(model, plan) else { return };
-    let Ok(mut desk) = Desk::new(plan, &routes, limits, reader) else { return };
+    let Ok(tools) = Tools::new(plan, &routes, limits) else { return };
+    let mut desk = Desk::new(plan, &routes, limits, tools, reader.as_mut());
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         job(&mut desk);
         // what is no longer needed must not keep the database's log from being cut; the next job says what fails
         let _ended = desk.refresh();
-    }
-}
-
-fn write(
-    target: Box<dyn Target>,
-    (model, plan): (&Model, &Plan),
-    layout: &Layout,
-    options: &RowStoreOptions,
-    units: &Receiver<Writing>,
-) {
-    let scribe = || -> Result<_> {
-        let routes = Routes::new(model, plan)?;
-        let reader = target.reader()?;
-        Ok((routes, reader))
-    };
-    let made = scribe().and_then(|(routes, mut reader)| {
-        let dictionaries = Dictionaries::new(reader.dictionaries()?);
-        let leads = reader.meta(LEADS)?.is_some();
-        Ok((routes, reader, dictionaries, leads))
-    });
-    let (routes, reader, dictionaries, leads) = match made {
-        Ok(made) => made,
-        Err(error) => return refuse_all(&error, units),
-    };
-    let desk = Desk::new(plan, &routes, options.json, reader);
-    let preparer = Preparer::new(plan, &routes, options.json, dictionaries.clone());
-    let (desk, preparer) = match desk.and_then(|desk| Ok((desk, preparer?))) {
-        Ok(made) => made,
-        Err(error) => return refuse_all(&error, units),
-    };
-    let clock = Arc::clone(&options.clock);
-    let mut scribe = Scribe {
-        plan,
-        layout,
-        target,
-        desk,
-        preparer,
-        dictionaries,
-        clock,
-        document_bytes_max: options.document_bytes_max,
-        leads,
-    };
-    for (work, answer) in units {
-        let _dropped = answer.send(scribe.apply(&work));
-        let _ended = scribe.desk.refresh();
-    }
-}
-
-fn refuse_all(error: &Error, units: &Receiver<Writing>) {
-    for (_, answer) in units {
-        let same = Error::new(error.kind(), error.code(), error.message().to_owned());
-        let _dropped = answer.send(Err(same));
     }
 }
 
@@ -290,8 +301,7 @@ impl Store for RowStore {
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {
         let key = key.clone();
-        self.read(move |desk, layout| Ok(desk.find(layout, &key)?.is_some_and(|found| found.etag.is_some())))
-            .await
+        self.read(move |desk, layout| desk.exists(layout, &key)).await
     }
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
@@ -317,7 +327,7 @@ impl Store for RowStore {
 }
 
 fn list(
-    desk: &mut Desk<'_>,
+    desk: &mut Desk<'_, '_>,
     layout: &Layout,
     (scope, prefix): (&Scope, &str),
     mut after: Option<String>,

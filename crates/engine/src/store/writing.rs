@@ -1,37 +1,171 @@
-//! The one thread that writes documents: each unit of work is one transaction, checked against what is there.
+//! A thread that writes documents: each unit of work is one transaction that reads what is there, checks it, and
+//! writes; on databases that one writer has to itself, several units share one.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use repot_core::store::{DocumentKey, ETag, Layout, Precondition, Receipt, UnitOfWork, Write, Written};
-use repot_core::{Batch, Clock, Error, Item, Kind, Object, Refusal, Result, Target};
+use repot_core::store::{DocumentKey, ETag, Edit, Layout, Precondition, Receipt, UnitOfWork, Write, Written};
+use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Target};
+use repot_json::Limits;
 use repot_model::plan::Plan;
 
-use super::desk::{Desk, Found};
+use super::desk::{Desk, Found, Tools};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
+use crate::route::Routes;
 use crate::text::Dictionaries;
 
-/// What the writing thread works with.
+/// What a writing thread works with.
 pub(super) struct Scribe<'p> {
     pub plan: &'p Plan,
+    pub routes: &'p Routes<'p>,
     pub layout: &'p Layout,
+    pub limits: Limits,
     pub target: Box<dyn Target>,
-    pub desk: Desk<'p>,
-    pub preparer: Preparer<'p>,
     pub dictionaries: Dictionaries,
+    /// Time of day.
     pub clock: Arc<dyn Clock>,
     /// Bytes of the largest document.
     pub document_bytes_max: u64,
     /// It is on record that documents are written here.
     pub leads: bool,
+    pub pen: Pen<'p>,
 }
 
-impl Scribe<'_> {
-    /// Applies a unit of work; the places of its keys were looked at before.
-    pub(super) fn apply(&mut self, work: &UnitOfWork) -> Result<Receipt> {
-        self.desk.refresh()?;
+/// What is needed to decide on a write.
+pub(super) struct Pen<'p> {
+    pub tools: Option<Tools<'p>>,
+    pub preparer: Preparer<'p>,
+}
+
+/// What became of the units of one transaction: the receipt and what is to be written, or why not.
+type Decided = Vec<Result<(Receipt, Vec<Item>)>>;
+
+impl<'p> Scribe<'p> {
+    /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
+    /// whole or not at all, as if it were alone.
+    pub(super) fn apply(&mut self, works: &[&UnitOfWork]) -> Vec<Result<Receipt>> {
+        match self.together(works) {
+            Ok(Some(receipts)) => receipts,
+            // somebody is refused: who, is found one by one
+            Ok(None) => works.iter().map(|work| self.alone(work)).collect(),
+            Err(error) => works.iter().map(|_| Err(same(&error))).collect(),
+        }
+    }
+
+    fn alone(&mut self, work: &UnitOfWork) -> Result<Receipt> {
+        let receipts = self.together(&[work])?.unwrap_or_default();
+        receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
+    }
+
+    /// In one transaction; `None` when the database refuses a document and there are several units.
+    fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
+        self.store_dictionaries()?;
+        let mut locks = Vec::new();
+        for write in works.iter().flat_map(|work| &work.writes) {
+            locks.extend(self.layout.paths(write.key())?);
+        }
+        // no database holds one in a text
+        locks.retain(|path| !path.contains('\0'));
+        let mut decided: Decided = Vec::new();
+        let Self { plan, routes, layout, limits, target, clock, document_bytes_max, leads, pen, .. } = self;
+        let decider = Decider {
+            plan,
+            routes,
+            layout,
+            limits: *limits,
+            now_ms: clock.now_ms(),
+            document_bytes_max: *document_bytes_max,
+        };
+        let mut led = *leads;
+        let report = target.transact(plan, &locks, &mut |reader| {
+            decided = decider.decide(pen, reader, works)?;
+            let mut items = Vec::new();
+            for unit in decided.iter_mut().flatten() {
+                items.append(&mut unit.1);
+            }
+            if items.is_empty() {
+                return Ok(None);
+            }
+            let mut meta = Vec::new();
+            if !*leads && reader.meta(LEADS)?.is_none() {
+                meta.push((LEADS.to_owned(), Some(decider.now_ms.to_string())));
+            }
+            led = true;
+            if reader.meta(PROOF)?.is_some() {
+                meta.push((PROOF.to_owned(), None));
+            }
+            Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
+        })?;
+        let done: Vec<Result<Receipt>> =
+            decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
+        match (report.refused.first(), works) {
+            (None, _) => {
+                *leads = led;
+                Ok(Some(done))
+            }
+            (Some(refusal), [work]) => Ok(Some(vec![Err(self.refused(work, refusal))])),
+            (Some(_), _) => Ok(None),
+        }
+    }
+
+    /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
+    fn store_dictionaries(&mut self) -> Result<()> {
+        let made = self.dictionaries.take_made();
+        if made.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch { dictionaries: made.clone(), ..Batch::default() };
+        self.target.transact(self.plan, &[], &mut |_| Ok(Some(batch.clone())))?;
+        self.dictionaries.publish(made);
+        Ok(())
+    }
+
+    fn refused(&self, work: &UnitOfWork, refusal: &Refusal) -> Error {
+        let keys = BTreeMap::from_iter(work.writes.iter().flat_map(|write| {
+            let paths = self.layout.paths(write.key()).unwrap_or_default();
+            paths.into_iter().map(move |path| (path, write.key()))
+        }));
+        let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
+        refused(&name, refusal)
+    }
+}
+
+/// What decides on writes, besides the state of the database.
+struct Decider<'a, 'p> {
+    plan: &'p Plan,
+    routes: &'p Routes<'p>,
+    layout: &'a Layout,
+    limits: Limits,
+    now_ms: i64,
+    document_bytes_max: u64,
+}
+
+impl<'p> Decider<'_, 'p> {
+    fn decide(&self, pen: &mut Pen<'p>, reader: &mut dyn Reader, works: &[&UnitOfWork]) -> Result<Decided> {
+        let tools = match pen.tools.take() {
+            Some(tools) => tools,
+            None => Tools::new(self.plan, self.routes, self.limits)?,
+        };
+        let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
+        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer };
+        let decided = works.iter().map(|work| hand.unit(work)).collect();
+        pen.tools = Some(desk.leave());
+        Ok(decided)
+    }
+}
+
+/// Decides on writes in one state of the database.
+struct Hand<'h, 'p, 'r> {
+    decider: &'h Decider<'h, 'p>,
+    desk: &'h mut Desk<'p, 'r>,
+    preparer: &'h mut Preparer<'p>,
+}
+
+impl Hand<'_, '_, '_> {
+    fn unit(&mut self, work: &UnitOfWork) -> Result<(Receipt, Vec<Item>)> {
         let mut receipt = Receipt::default();
         let mut items = Vec::new();
         for write in &work.writes {
@@ -39,63 +173,12 @@ impl Scribe<'_> {
             receipt.written.push(written);
             items.extend(item);
         }
-        if items.is_empty() {
-            return Ok(receipt);
-        }
-        if !self.leads {
-            self.target.set_meta(LEADS, Some(&self.clock.now_ms().to_string()))?;
-            self.leads = true;
-        }
-        if self.desk.meta(PROOF)?.is_some() {
-            self.target.set_meta(PROOF, None)?;
-        }
-        let made = self.dictionaries.take_made();
-        if !made.is_empty() {
-            // by themselves: a unit of work that is refused must not take them back
-            self.target.load(self.plan, Batch { dictionaries: made, ..Batch::default() })?;
-        }
-        let keys = BTreeMap::from_iter(
-            work.writes.iter().filter_map(|write| Some((self.path(write.key()).ok()?, write.key().clone()))),
-        );
-        let report =
-            self.target.load(self.plan, Batch { items, all_or_nothing: true, ..Batch::default() })?;
-        match report.refused.first() {
-            None => Ok(receipt),
-            Some(refusal) => {
-                let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
-                Err(refused(&name, refusal))
-            }
-        }
-    }
-
-    fn put(
-        &mut self,
-        key: &DocumentKey,
-        body: &[u8],
-        found: Option<Found>,
-    ) -> Result<(Written, Option<Item>)> {
-        let path = match &found {
-            Some(found) => found.whole.object.record.path.clone(),
-            None => self.path(key)?,
-        };
-        let object = Object {
-            path,
-            size: body.len() as u64,
-            modified_ns: self.clock.now_ms().saturating_mul(1_000_000),
-            etag: None,
-        };
-        let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
-        let etag = item.documents.first().map(|document| ETag::new(&document.etag));
-        let etag = etag.ok_or_else(|| Error::new(Kind::Internal, "R0901", format!("{key} is lost")))?;
-        Ok((Written::Put(etag), Some(item)))
-    }
-
-    fn path(&self, key: &DocumentKey) -> Result<String> {
-        self.layout.paths(key)?.into_iter().next().ok_or_else(|| self.layout.cannot_hold(key))
+        Ok((receipt, items))
     }
 
     fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
-        let found = self.desk.find(self.layout, write.key())?;
+        let layout = self.decider.layout;
+        let found = self.desk.find(layout, write.key())?;
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
         match write {
             Write::Put { key, body, when } => {
@@ -109,8 +192,20 @@ impl Scribe<'_> {
                     Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
                         .hint("Check the key; `list` shows what is there.")
                 })?;
-                let body = change.apply(&there.assembled.bytes, self.layout.limits())?;
-                self.layout.check_put(key, &body, self.document_bytes_max)?;
+                let body = change.apply(&there.assembled.bytes, layout.limits())?;
+                layout.check_put(key, &body, self.decider.document_bytes_max)?;
+                self.put(key, &body, found)
+            }
+            Write::Update { key, edit, when } => {
+                when.check(key, current)?;
+                let there = found.as_ref().filter(|found| found.etag.is_some());
+                let text = there.map(|found| found.assembled.bytes.as_slice());
+                let body = edited(key, edit, text)?.filter(|body| text != Some(body.as_ref()));
+                let Some(body) = body else {
+                    let written = current.map_or(Written::Missing, |etag| Written::Put(etag.clone()));
+                    return Ok((written, None));
+                };
+                layout.check_put(key, &body, self.decider.document_bytes_max)?;
                 self.put(key, &body, found)
             }
             Write::Delete { key, when } => {
@@ -125,6 +220,46 @@ impl Scribe<'_> {
                 }
             }
         }
+    }
+
+    fn put(
+        &mut self,
+        key: &DocumentKey,
+        body: &[u8],
+        found: Option<Found>,
+    ) -> Result<(Written, Option<Item>)> {
+        let layout = self.decider.layout;
+        let path = match &found {
+            Some(found) => found.whole.object.record.path.clone(),
+            None => layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?,
+        };
+        let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
+        let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
+        let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
+        let etag = item.documents.first().map(|document| ETag::new(&document.etag));
+        let etag = etag.ok_or_else(|| lost(&key.to_string()))?;
+        Ok((Written::Put(etag), Some(item)))
+    }
+}
+
+/// What the caller's function makes of the text. Its panic is its own: the thread goes on with others' writes.
+fn edited(key: &DocumentKey, edit: &Edit, text: Option<&[u8]>) -> Result<Option<bytes::Bytes>> {
+    catch_unwind(AssertUnwindSafe(|| edit.apply(text))).unwrap_or_else(|_| {
+        Err(Error::new(Kind::Internal, "R0901", format!("the update of {key} panicked"))
+            .hint("Mend the function given to `update`; nothing was changed."))
+    })
+}
+
+fn lost(what: &str) -> Error {
+    Error::new(Kind::Internal, "R0901", format!("{what} is lost"))
+}
+
+/// The same error for another caller.
+pub(super) fn same(error: &Error) -> Error {
+    let same = Error::new(error.kind(), error.code(), error.message()).retry(error.may_retry());
+    match error.next_step() {
+        Some(hint) => same.hint(hint),
+        None => same,
     }
 }
 

@@ -6,3 +6,4 @@ mod busy;
 mod documents;
 mod look;
 mod scripted;
+mod writers;

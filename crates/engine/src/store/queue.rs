@@ -1,0 +1,165 @@
+//! The threads that write: what waits for them, and how much of it goes into one transaction.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use repot_core::store::{DocumentKey, Layout, Receipt, UnitOfWork, Write};
+use repot_core::{Result, Target};
+use repot_model::language::Model;
+use repot_model::plan::Plan;
+use tokio::sync::oneshot;
+
+use super::desk::Tools;
+use super::row_store::RowStoreOptions;
+use super::writing::{Pen, Scribe, same};
+use crate::prepare::Preparer;
+use crate::route::Routes;
+use crate::text::Dictionaries;
+
+/// Units of work in one transaction, where one writer has the database to itself.
+pub(super) const TOGETHER: usize = 128;
+/// Bytes of texts after which no further unit joins a transaction.
+const TOGETHER_BYTES: usize = 4 << 20;
+
+/// A unit of work, and who waits for it.
+pub(super) type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+
+/// What one thread has taken and not done yet.
+pub(super) struct Queue {
+    together: usize,
+    waiting: VecDeque<Writing>,
+}
+
+impl Queue {
+    pub(super) const fn new(together: usize) -> Self {
+        Self { together, waiting: VecDeque::new() }
+    }
+
+    /// The next units, of which no two write one document, and which come before everything they overlap with that
+    /// came later. `None` when there will be none any more.
+    fn next(&mut self, units: &Mutex<Receiver<Writing>>) -> Option<Vec<Writing>> {
+        {
+            let units = units.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.waiting.is_empty() {
+                self.waiting.push_back(units.recv().ok()?);
+            }
+            while self.waiting.len() < self.together {
+                let Ok(unit) = units.try_recv() else { break };
+                self.waiting.push_back(unit);
+            }
+        }
+        let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
+        let (mut chosen, mut bytes) = (Vec::new(), 0);
+        for unit in std::mem::take(&mut self.waiting) {
+            let keys: Vec<&DocumentKey> = unit.0.writes.iter().map(Write::key).collect();
+            let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
+            seen.extend(keys.into_iter().cloned());
+            if free {
+                bytes += size(&unit.0);
+                chosen.push(unit);
+            } else {
+                self.waiting.push_back(unit);
+            }
+        }
+        Some(chosen)
+    }
+}
+
+fn size(work: &UnitOfWork) -> usize {
+    let size = |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
+    work.writes.iter().map(size).sum()
+}
+
+/// Writes until nobody can ask for it any more.
+pub(super) fn write(
+    target: Box<dyn Target>,
+    (model, plan): (&Model, &Plan),
+    layout: &Layout,
+    (options, dictionaries): (&RowStoreOptions, Dictionaries),
+    (mut queue, units): (Queue, &Mutex<Receiver<Writing>>),
+) {
+    let made = Routes::new(model, plan);
+    let made = made.as_ref().map_err(same).and_then(|routes| {
+        let tools = Some(Tools::new(plan, routes, options.json)?);
+        let preparer = Preparer::new(plan, routes, options.json, dictionaries.clone())?;
+        Ok((routes, Pen { tools, preparer }))
+    });
+    let mut scribe = made.map(|(routes, pen)| Scribe {
+        plan,
+        routes,
+        layout,
+        limits: options.json,
+        target,
+        dictionaries,
+        clock: Arc::clone(&options.clock),
+        document_bytes_max: options.document_bytes_max,
+        leads: false,
+        pen,
+    });
+    while let Some(taken) = queue.next(units) {
+        let (works, answers): (Vec<UnitOfWork>, Vec<_>) = taken.into_iter().unzip();
+        let works: Vec<&UnitOfWork> = works.iter().collect();
+        let done = match &mut scribe {
+            Ok(scribe) => scribe.apply(&works),
+            Err(error) => works.iter().map(|_| Err(same(error))).collect(),
+        };
+        for (answer, done) in answers.into_iter().zip(done) {
+            // nobody waits any more when the future was dropped
+            let _dropped = answer.send(done);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
+    use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
+    use tokio::sync::oneshot;
+
+    use super::{Queue, Writing};
+
+    fn unit(keys: &str) -> Writing {
+        let delete = |key: char| Write::Delete {
+            key: DocumentKey::new("notes", &key.to_string()),
+            when: Precondition::Any,
+        };
+        (UnitOfWork { writes: keys.chars().map(delete).collect() }, oneshot::channel().0)
+    }
+
+    fn keys(taken: Option<Vec<Writing>>) -> Vec<String> {
+        let name = |unit: &Writing| unit.0.writes.iter().map(|write| write.key().text()).collect();
+        taken.iter().flatten().map(name).collect()
+    }
+
+    #[test]
+    fn units_of_one_document_stay_in_their_order() {
+        let (sender, receiver) = channel();
+        for unit in ["a", "b", "ac", "c", "d", "a"].map(unit) {
+            assert!(sender.send(unit).is_ok());
+        }
+        drop(sender);
+        let receiver = Mutex::new(receiver);
+        let mut queue = Queue::new(10);
+        assert_eq!(keys(queue.next(&receiver)), ["a", "b", "d"]);
+        assert_eq!(keys(queue.next(&receiver)), ["ac"]);
+        assert_eq!(keys(queue.next(&receiver)), ["c", "a"]);
+        assert!(queue.next(&receiver).is_none());
+    }
+
+    #[test]
+    fn one_at_a_time_leaves_the_rest_to_other_threads() {
+        let (sender, receiver) = channel();
+        for unit in ["a", "b"].map(unit) {
+            assert!(sender.send(unit).is_ok());
+        }
+        let receiver = Mutex::new(receiver);
+        let (mut one, mut other) = (Queue::new(1), Queue::new(1));
+        assert_eq!(
+            (keys(one.next(&receiver)), keys(other.next(&receiver))),
+            (vec!["a".into()], vec!["b".into()])
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! Reading and writing in one transaction beside other writers: row locks on the objects that are written, and
+//! another try when the server gives the transaction up.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future;
+use repot_core::{Batch, Decide, Error, Item, Kind, LoadReport, Result, Retry, Status};
+use repot_model::plan::Plan;
+use tokio_postgres::types::Type;
+
+use crate::connect::Connection;
+use crate::copy::Failure;
+use crate::create::set_meta;
+use crate::error::{failed, is_given_up, is_lost, is_refusal};
+use crate::load::{check, units};
+use crate::lock::{self, SHARE, Shared, is_pooled};
+use crate::reader::{PostgresReader, Within};
+use crate::records::Refused;
+use crate::target::PostgresTarget;
+use crate::transaction::{Writer, begin};
+
+/// Tries of one transaction. Each failed one means that another writer got on.
+const TRIES_MAX: usize = 50;
+/// Numbers set apart for a writer at once.
+const NUMBERS_APART: usize = 1_000;
+
+/// How a part of a transaction ended.
+enum Step<T> {
+    Done(T),
+    /// From its beginning, with more care for rows that the database refuses.
+    Carefully,
+    /// From its beginning.
+    Again(Error),
+}
+
+impl PostgresTarget {
+    /// Locks, lets `decide` read, and applies what it gives.
+    pub(crate) fn decided(
+        &mut self,
+        plan: &Arc<Plan>,
+        locks: &[String],
+        decide: Decide<'_>,
+    ) -> Result<LoadReport> {
+        let mut paths = locks.to_vec();
+        paths.sort_unstable();
+        paths.dedup();
+        let paths: Arc<[String]> = paths.into();
+        let (mut careful, mut last) = (false, None);
+        for tried in 0..TRIES_MAX {
+            let wanted = Arc::clone(&paths);
+            let opened = self.run(|mut writer| async move { writer.open(&wanted).await });
+            let (number, connection, within) = match opened {
+                Ok(Step::Done(opened)) => opened,
+                Ok(Step::Carefully) => continue,
+                // a session that ended while nobody used it
+                Err(error) if tried == 0 && error.code() == "R0106" => continue,
+                Ok(Step::Again(error)) => {
+                    last = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let to = (self.runtime.clone(), self.address.clone());
+            let decided = decide(&mut PostgresReader::within(to, connection, Arc::clone(&within)));
+            let batch = match decided {
+                Ok(Some(batch)) if !within.escaped.load(Ordering::Relaxed) => batch,
+                other => {
+                    self.run(|writer| async move {
+                        writer.rollback().await;
+                        Ok(())
+                    })?;
+                    if within.escaped.load(Ordering::Relaxed) {
+                        last = other.err();
+                        continue;
+                    }
+                    return other.map(|_nothing| LoadReport::default());
+                }
+            };
+            let (plan, wanted) = (Arc::clone(plan), Arc::clone(&paths));
+            let closed = self.run(move |mut writer| async move {
+                writer.close(&plan, &batch, (&number, &wanted), careful).await
+            })?;
+            match closed {
+                Step::Done(report) => return Ok(report),
+                Step::Carefully => careful = true,
+                Step::Again(error) => last = Some(error),
+            }
+        }
+        let error = Error::new(
+            Kind::Unavailable,
+            "R0411",
+            format!("others wrote the same documents {TRIES_MAX} times meanwhile"),
+        )
+        .retry(Retry::Safe)
+        .hint("Send it again; if that goes on, let fewer write the same documents at once.");
+        Err(match last {
+            Some(last) => error.cause(last),
+            None => error,
+        })
+    }
+}
+
+type Opened = (String, Arc<Connection>, Arc<Within>);
+
+impl Writer {
+    /// Shares the lock with other stores.
+    pub(crate) async fn share(&mut self, known: Option<Shared>) -> Result<()> {
+        if let Some(held) = self.held.take() {
+            held.release().await;
+        }
+        self.ready().await?;
+        if self.shares.is_some() {
+            return Ok(());
+        }
+        let way = match known {
+            Some(way) => way,
+            None if is_pooled(&self.address, self.client()).await? => Shared::ByTransaction,
+            None => Shared::BySession,
+        };
+        match way {
+            Shared::BySession => lock::share(self.client()).await?,
+            Shared::ByTransaction => {
+                let row = self.client().query_typed_one(SHARE, &lock::class()).await;
+                if row.map_err(|error| failed("share the lock", error))?.get::<_, Option<bool>>(1)
+                    != Some(true)
+                {
+                    return Err(lock::taken(self.client()).await);
+                }
+            }
+        }
+        self.shares = Some(way);
+        Ok(())
+    }
+
+    /// Gives a shared lock back; the session's end would do so too.
+    pub(crate) async fn share_no_more(&mut self) {
+        if self.shares.take() == Some(Shared::BySession) {
+            drop(self.client().batch_execute("select pg_advisory_unlock_all()").await);
+        }
+    }
+
+    /// Begins, and locks the objects at these paths, which are in byte order.
+    async fn open(&mut self, paths: &[String]) -> Result<Step<Opened>> {
+        self.locked.clear();
+        self.ready().await?;
+        self.set_apart(paths.len()).await?;
+        let number = match &self.held {
+            Some(_) => self.begin().await?,
+            None => self.begin_shared().await?,
+        };
+        let sql = "select path, id from repot_objects where path = any($1) order by path for update";
+        let rows = match self.client().query_typed(sql, &[(&paths, Type::TEXT_ARRAY)]).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.rollback().await;
+                let given_up = error.as_db_error().is_some_and(is_given_up);
+                let error = failed("lock documents", error);
+                return if given_up { Ok(Step::Again(error)) } else { Err(error) };
+            }
+        };
+        self.locked = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let within = Within {
+            paths: paths.iter().cloned().collect(),
+            numbers: self.locked.values().copied().collect(),
+            escaped: AtomicBool::new(false),
+        };
+        Ok(Step::Done((number, Arc::clone(&self.connection), Arc::new(within))))
+    }
+
+    /// Begins a transaction that runs while no copy is at work; gives its number.
+    async fn begin_shared(&mut self) -> Result<String> {
+        let begin = begin(&self.address, "isolation level read committed read write");
+        let (client, class) = (self.client(), lock::class());
+        let asking = client.query_typed_one(SHARE, &class);
+        let (begun, asked) = future::join(client.batch_execute(&begin), asking).await;
+        match begun.and(asked) {
+            Ok(row) if row.get::<_, Option<bool>>(1) == Some(true) => Ok(row.get(0)),
+            Ok(_) => {
+                self.rollback().await;
+                Err(lock::taken(self.client()).await)
+            }
+            Err(error) => {
+                if is_lost(&error) {
+                    self.connection.give_up();
+                } else {
+                    self.rollback().await;
+                }
+                Err(failed("begin a transaction", error))
+            }
+        }
+    }
+
+    /// Sees to it that this writer has as many numbers for new objects, which nobody else gives out.
+    async fn set_apart(&mut self, count: usize) -> Result<()> {
+        if self.shares.is_none() || self.numbers.end - self.numbers.start >= signed(count) {
+            return Ok(());
+        }
+        let more = signed(count.max(NUMBERS_APART));
+        // outside of the transaction, so that nobody waits for its end
+        let sql = "insert into repot_meta (key, value) \
+                   select 'objects_apart', (coalesce(max(id), 0) + 1 + $1)::text from repot_objects \
+                   on conflict (key) do update set value = \
+                   (greatest(repot_meta.value::bigint, (select coalesce(max(id), 0) + 1 from repot_objects)) + $1)::text \
+                   returning value::bigint";
+        let row = self.client().query_typed_one(sql, &[(&more, Type::INT8)]).await.map_err(|error| {
+            if is_lost(&error) {
+                self.connection.give_up();
+            }
+            failed("set numbers apart", error)
+        })?;
+        let end: i64 = row.get(0);
+        self.numbers = end - more..end;
+        Ok(())
+    }
+
+    /// The number of each item's object: that which it has, or one of those set apart.
+    pub(crate) fn numbers_apart(&mut self, batch: &Batch) -> Result<Vec<i64>, Failure> {
+        let mut numbers = Vec::with_capacity(batch.items.len());
+        for item in &batch.items {
+            let number = match self.locked.get(&item.object.path) {
+                Some(&number) => number,
+                None => self.numbers.next().ok_or_else(|| {
+                    let message = format!("{} was written without being locked", item.object.path);
+                    Error::new(Kind::Internal, "R0901", message)
+                })?,
+            };
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    /// Applies the batch and commits.
+    async fn close(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        (number, paths): (&str, &[String]),
+        careful: bool,
+    ) -> Result<Step<LoadReport>> {
+        let report = match self.write(plan, batch, paths, careful).await {
+            Ok(Step::Done(report)) if report.refused.is_empty() => report,
+            Ok(other) => {
+                self.rollback().await;
+                return Ok(other);
+            }
+            Err(failure) => {
+                self.rollback().await;
+                return self.given_up(failure, careful);
+            }
+        };
+        if self.commit(number).await? {
+            return Ok(Step::Done(report));
+        }
+        Ok(Step::Again(Error::new(Kind::Unavailable, "R0106", "the connection was lost before the commit")))
+    }
+
+    fn given_up(&mut self, failure: Failure, careful: bool) -> Result<Step<LoadReport>> {
+        if let Failure::Server(_, error) = &failure
+            && let Some(server) = error.as_db_error()
+        {
+            if is_given_up(server) {
+                // they may have been given out before a copy
+                self.numbers = 0..0;
+                return Ok(Step::Again(failure.into()));
+            }
+            if is_refusal(server) && !careful {
+                return Ok(Step::Carefully);
+            }
+        }
+        Err(failure.into())
+    }
+
+    /// Everything but the commit.
+    async fn write(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        paths: &[String],
+        careful: bool,
+    ) -> Result<Step<LoadReport>, Failure> {
+        check(batch)?;
+        let units = units(batch);
+        // what refers to these rows is looked for next, and must not come in afterwards
+        self.hold_referred(plan, batch).await?;
+        let report = if careful {
+            self.apply_with_refusals(plan, batch, &units).await?
+        } else {
+            match self.apply_plainly(plan, batch, &units).await? {
+                Some(report) => report,
+                None => return Ok(Step::Carefully),
+            }
+        };
+        for (key, value) in &batch.meta {
+            let set = set_meta(self.client(), key, value.as_deref()).await;
+            set.map_err(Failure::server("write repot_meta"))?;
+        }
+        Ok(match self.made_meanwhile(batch, paths).await? {
+            None => Step::Done(report),
+            Some(path) => {
+                let message = format!("{path} was made by another writer meanwhile");
+                Step::Again(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
+            }
+        })
+    }
+
+    /// Something that was not there, and is there now: what was read did not hold at one time. (What the batch puts
+    /// there itself the unique index looks after.)
+    async fn made_meanwhile(&self, batch: &Batch, paths: &[String]) -> Result<Option<String>, Failure> {
+        let put: HashSet<&str> = batch.items.iter().map(|item| item.object.path.as_str()).collect();
+        let absent: Vec<&str> = paths
+            .iter()
+            .map(String::as_str)
+            .filter(|path| !self.locked.contains_key(*path) && !put.contains(path))
+            .collect();
+        if absent.is_empty() {
+            return Ok(None);
+        }
+        let sql = "select path from repot_objects where path = any($1) limit 1";
+        let found = self.client().query_typed_opt(sql, &[(&absent, Type::TEXT_ARRAY)]).await;
+        found
+            .map(|row| row.map(|row| row.get(0)))
+            .map_err(Failure::server("look again at what was not there"))
+    }
+
+    /// Drops the records of the documents in these objects, which stay.
+    pub(crate) async fn drop_documents(&self, items: impl Iterator<Item = &Item>) -> Result<(), Failure> {
+        let numbers: Vec<i64> =
+            items.filter_map(|item| self.locked.get(&item.object.path).copied()).collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let sql = "delete from repot_documents where object = any($1)";
+        let done = self.client().execute_typed(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
+        done.map(drop).map_err(Failure::server("remove records of documents"))
+    }
+
+    /// Overwrites the records of objects that are there: item and number. They stay the same rows, so that who waits
+    /// for their lock finds them.
+    pub(crate) async fn overwrite_objects(
+        &self,
+        batch: &Batch,
+        there: &[(usize, i64)],
+        refused: &Refused,
+    ) -> Result<(), Failure> {
+        let sql = "update repot_objects set size = $2, modified_ns = $3, etag = $4, sha256 = $5, collection = $6, \
+                   status = $7, code = $8, reason = $9, frame = $10 where id = $1";
+        let client = self.client();
+        let running = there.iter().map(|&(at, id)| async move {
+            let item = &batch.items[at];
+            let object = &item.object;
+            let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
+            let status = if only.is_some() { Status::SetAside } else { object.status } as i16;
+            let own = object.reason.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
+            let reason = only.map(|(code, text)| (*code, text.as_str())).or(own);
+            // no text of PostgreSQL can hold a NUL
+            let text = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
+            let size = i64::try_from(object.size).unwrap_or(i64::MAX);
+            client
+                .execute_typed(
+                    sql,
+                    &[
+                        (&id, Type::INT8),
+                        (&size, Type::INT8),
+                        (&object.modified_ns, Type::INT8),
+                        (&object.etag, Type::TEXT),
+                        (&object.sha256, Type::BYTEA),
+                        (&object.collection, Type::TEXT),
+                        (&status, Type::INT2),
+                        (&reason.map(|(code, _)| code), Type::TEXT),
+                        (&text, Type::TEXT),
+                        (&object.frame, Type::BYTEA),
+                    ],
+                )
+                .await
+        });
+        for done in future::join_all(running).await {
+            done.map_err(Failure::server("keep the objects' records"))?;
+        }
+        Ok(())
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
