@@ -20,6 +20,8 @@ impl Writer {
     pub(crate) async fn load(&mut self, plan: &Arc<Plan>, batch: &Batch) -> Result<LoadReport> {
         check(batch)?;
         let units = units(batch);
+        self.locked.clear();
+        self.claimed.clear();
         for _ in 0..2 {
             let (number, report) = self.apply(plan, batch, &units).await?;
             if batch.all_or_nothing && !report.refused.is_empty() {
@@ -138,8 +140,14 @@ impl Writer {
         };
         let after = first + i64::try_from(batch.items.len()).unwrap_or(0);
         self.next_object = Some(after);
-        let kept = |item: &Item| self.locked.get(&item.object.path).copied().filter(|_| item.replaces);
-        Ok(batch.items.iter().zip(first..after).map(|(item, new)| kept(item).unwrap_or(new)).collect())
+        let numbered = batch.items.iter().zip(first..after);
+        Ok(numbered.map(|(item, new)| self.number_of(item).unwrap_or(new)).collect())
+    }
+
+    /// The number of an object that the transaction has locked or made.
+    pub(crate) fn number_of(&self, item: &Item) -> Option<i64> {
+        let path = &item.object.path;
+        self.locked.get(path).or_else(|| self.claimed.get(path)).copied()
     }
 }
 

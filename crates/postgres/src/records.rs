@@ -34,7 +34,7 @@ impl Writer {
                 .map(|item| item.object.path.clone())
                 .collect::<Vec<String>>()
         };
-        let locked = |item: &Item| item.replaces && self.locked.contains_key(&item.object.path);
+        let locked = |item: &Item| !item.removes && self.locked.contains_key(&item.object.path);
         self.drop_documents(batch.items.iter().filter(|item| locked(item))).await?;
         let gone = paths(&|item| item.removes || (item.replaces && !locked(item)));
         if !gone.is_empty() {
@@ -83,25 +83,36 @@ impl Writer {
             }
             copy.finish().await?;
         }
-        let is_there = |item: &Item| item.replaces && self.locked.contains_key(&item.object.path);
-        let there: Vec<_> =
-            kept().filter(|((_, item), _)| is_there(item)).map(|((at, _), id)| (at, id)).collect();
+        let there: Vec<_> = kept()
+            .filter(|((_, item), _)| self.locked.contains_key(&item.object.path))
+            .map(|((at, _), id)| (at, id))
+            .collect();
         self.overwrite_objects(batch, &there, refused).await?;
-        if there.len() < kept().count() {
-            let what = "keep the objects' records".to_owned();
-            let statement = self.prepared(OBJECTS, &[]).await.map_err(Failure::server(what.clone()))?;
-            let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
-            for ((at, item), id) in kept() {
-                if there.contains(&(at, id)) {
-                    continue;
-                }
-                let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
-                object_row(&mut copy, id, &item.object, only);
-                copy.flush().await?;
-            }
-            copy.finish().await?;
+        let new = |item: &Item| self.number_of(item).is_none();
+        let new: Vec<_> = kept().filter(|((_, item), _)| new(item)).map(|((at, _), id)| (at, id)).collect();
+        self.put_objects(batch, &new, refused).await
+    }
+
+    /// The records of new objects: item and number.
+    pub(crate) async fn put_objects(
+        &mut self,
+        batch: &Batch,
+        new: &[(usize, i64)],
+        refused: &Refused,
+    ) -> Result<(), Failure> {
+        if new.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let what = "keep the objects' records".to_owned();
+        let statement = self.prepared(OBJECTS, &[]).await.map_err(Failure::server(what.clone()))?;
+        let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
+        for &(at, id) in new {
+            let item = &batch.items[at];
+            let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
+            object_row(&mut copy, id, &item.object, only);
+            copy.flush().await?;
+        }
+        copy.finish().await
     }
 
     /// Keeps one piece of an object.

@@ -70,6 +70,7 @@ impl PostgresTarget {
             next_object: None,
             numbers: 0..0,
             locked: HashMap::new(),
+            claimed: HashMap::new(),
             prepared: HashMap::new(),
         };
         Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }

@@ -144,6 +144,7 @@ impl Writer {
     /// Begins, and locks the objects at these paths, which are in byte order.
     async fn open(&mut self, paths: &[String]) -> Result<Step<Opened>> {
         self.locked.clear();
+        self.claimed.clear();
         self.ready().await?;
         self.set_apart(paths.len()).await?;
         let number = match &self.held {
@@ -219,8 +220,8 @@ impl Writer {
     pub(crate) fn numbers_apart(&mut self, batch: &Batch) -> Result<Vec<i64>, Failure> {
         let mut numbers = Vec::with_capacity(batch.items.len());
         for item in &batch.items {
-            let number = match self.locked.get(&item.object.path) {
-                Some(&number) => number,
+            let number = match self.number_of(item) {
+                Some(number) => number,
                 None => self.numbers.next().ok_or_else(|| {
                     let message = format!("{} was written without being locked", item.object.path);
                     Error::new(Kind::Internal, "R0901", message)
@@ -282,6 +283,7 @@ impl Writer {
     ) -> Result<Step<LoadReport>, Failure> {
         check(batch)?;
         let units = units(batch);
+        self.claim(batch).await?;
         // what refers to these rows is looked for next, and must not come in afterwards
         self.hold_referred(plan, batch).await?;
         let report = if careful {
@@ -303,6 +305,22 @@ impl Writer {
                 Step::Again(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
             }
         })
+    }
+
+    /// Makes the records of new objects before anything else, so that of two that make one object the second finds out by
+    /// its path, and not by a value in a row of the first.
+    async fn claim(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let new = |item: &Item| !item.removes && !self.locked.contains_key(&item.object.path);
+        let new: Vec<usize> = (0..batch.items.len()).filter(|&at| new(&batch.items[at])).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let numbers = self.object_numbers(batch).await?;
+        let objects: Vec<(usize, i64)> = new.iter().map(|&at| (at, numbers[at])).collect();
+        self.put_objects(batch, &objects, &Refused::new()).await?;
+        self.claimed =
+            objects.iter().map(|&(at, number)| (batch.items[at].object.path.clone(), number)).collect();
+        Ok(())
     }
 
     /// Something that was not there, and is there now: what was read did not hold at one time. (What the batch puts

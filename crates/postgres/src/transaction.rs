@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     pub numbers: Range<i64>,
     /// The objects that the transaction under way has locked: path and number.
     pub locked: HashMap<String, i64>,
+    /// Paths of the objects that the transaction under way has made: path and number.
+    pub claimed: HashMap<String, i64>,
     pub prepared: HashMap<String, Statement>,
 }
 

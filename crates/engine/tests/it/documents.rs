@@ -28,6 +28,8 @@ use crate::scripted::Scripted;
 repot_testkit::conformance!(sqlite, super::Database::sqlite().subject());
 repot_testkit::conformance!(postgres, super::Database::postgres().map(super::Database::subject));
 
+type OwnModel<'m> = (Arc<repot_model::language::Model>, Arc<repot_model::plan::Plan>, &'m str);
+
 /// A database of the test's own.
 pub(crate) enum Database {
     Sqlite(TempTree),
@@ -72,6 +74,15 @@ impl Database {
     }
 
     pub(crate) fn try_open(&self) -> repot_core::Result<RowStore> {
+        self.try_open_as(model())
+    }
+
+    /// With a model of the test's own.
+    pub(crate) fn open_as(&self, model: OwnModel<'_>) -> Arc<dyn Store> {
+        Arc::new(self.try_open_as(model).unwrap())
+    }
+
+    fn try_open_as(&self, model: OwnModel<'_>) -> repot_core::Result<RowStore> {
         let options = RowStoreOptions {
             readers: 2,
             writers: 4,
@@ -80,7 +91,7 @@ impl Database {
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
             clock: Arc::new(FixedClock(1_700_000_000_000)),
         };
-        RowStore::open(self.target(), model(), options)
+        RowStore::open(self.target(), model, options)
     }
 
     pub(crate) fn open(&self) -> Arc<dyn Store> {

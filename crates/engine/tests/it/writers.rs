@@ -254,22 +254,21 @@ fn dictionaries_of_several_stores_do_not_collide() {
     for database in Database::all() {
         let stores = [database.open(), database.open()];
         let text = |id: &str, store: usize| {
-            let words = (0..900).map(|at| format!("word{} ", at * (store + 3) % 97));
+            let words = (0..2_400).map(|at| format!("word{} ", at * (store + 3) % 97));
             format!("{{\"id\": \"{id}\", \"body\": \"{}\"}}", words.collect::<String>())
         };
         block_on(async {
             let mut ids = Vec::new();
             for (at, store) in stores.iter().enumerate() {
-                for number in 0..90 {
+                for number in 0..40 {
                     let id = format!("s{at}n{number}");
                     store.put(&note(&id), text(&id, at)).await.unwrap();
                     ids.push((id, at));
                 }
             }
-            for (id, at) in &ids {
-                for store in &stores {
-                    assert_eq!(store.require(&note(id)).await.unwrap().body, text(id, *at));
-                }
+            // the last ones of each are compressed with its dictionary
+            for (id, at) in ids.iter().filter(|(id, _)| id.ends_with('9')) {
+                assert_eq!(stores[1 - at].require(&note(id)).await.unwrap().body, text(id, *at));
             }
         });
         drop(stores);
@@ -335,7 +334,7 @@ fn what_the_server_gives_up_is_tried_again() {
 /// Sessions end at any moment: what a call says of itself is true, and the store goes on.
 #[test]
 fn ended_sessions_lose_nothing() {
-    const TIMES: usize = 20;
+    const TIMES: usize = 8;
     let Some(database) = Database::postgres() else { return };
     let stores = [database.open(), database.open()];
     let (sure, unsure) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -395,4 +394,62 @@ fn ended_sessions_lose_nothing() {
     drop(stores);
     let proof = proof(&database);
     assert!(proof.holds(), "{:?}", proof.differences);
+}
+
+const OWNERS: &str = r#"
+[repot]
+source = "./data"
+
+[owners]
+file = "owners/{id}.json"
+
+[owners.fields]
+id   = "text key"
+name = "text?"
+
+[orders]
+file = "orders/{id}.json"
+
+[orders.fields]
+id    = "text key"
+owner = "-> owners"
+"#;
+
+/// A document that refers to another, and the other's removal, at once in two stores: never both.
+#[test]
+fn a_reference_never_outlives_what_it_refers_to() {
+    const ROUNDS: usize = 25;
+    let model = repot_model::language::parse(OWNERS, "repot.toml", &|_| None).unwrap();
+    let plan = repot_model::plan::Plan::compile(&model).unwrap();
+    let (model, plan) = (Arc::new(model), Arc::new(plan));
+    for database in Database::all() {
+        let stores = [(); 2].map(|()| database.open_as((Arc::clone(&model), Arc::clone(&plan), OWNERS)));
+        block_on(async {
+            for round in 0..ROUNDS {
+                let (owner, order) = (format!("w{round}"), format!("r{round}"));
+                let owner_key = DocumentKey::new("owners", &owner);
+                stores[0].put(&owner_key, format!(r#"{{"id": "{owner}"}}"#)).await.unwrap();
+                let (one, key) = (Arc::clone(&stores[0]), owner_key.clone());
+                let deleting = tokio::spawn(async move { one.delete(&key, Precondition::Any).await });
+                let other = Arc::clone(&stores[1]);
+                let creating = tokio::spawn(async move {
+                    let text = format!(r#"{{"id": "{order}", "owner": "{owner}"}}"#);
+                    other.put(&DocumentKey::new("orders", &order), text).await
+                });
+                let (deleted, created) = (deleting.await.unwrap(), creating.await.unwrap());
+                for error in [deleted.as_ref().err(), created.as_ref().err()].into_iter().flatten() {
+                    assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0305"), "{error}");
+                }
+                assert!(deleted.is_ok() != created.is_ok(), "round {round}: {deleted:?}, {created:?}");
+                assert_eq!(stores[0].exists(&owner_key).await.unwrap(), created.is_ok());
+            }
+        });
+        drop(stores);
+        let options = repot_engine::Options::default();
+        let progress = &repot_engine::NoProgress;
+        let verify =
+            repot_engine::verify::Verify { model: &model, plan: &plan, options: &options, progress, seed: 7 };
+        let proof = verify.run(database.target().as_ref(), repot_engine::verify::Scope::Everything).unwrap();
+        assert!(proof.holds(), "{:?}", proof.differences);
+    }
 }
