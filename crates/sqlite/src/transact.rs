@@ -31,9 +31,9 @@ impl SqliteTarget {
                 let report =
                     load::load(Access { connection: &connection, plan, sql: &sql }, &batch, loading)?;
                 if report.refused.is_empty() {
-                    work.keep()?
+                    work.keep()?;
                 } else {
-                    work.undo()?
+                    work.undo()?;
                 }
                 Ok(report)
             }

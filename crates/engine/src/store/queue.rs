@@ -129,9 +129,9 @@ mod tests {
         (UnitOfWork { writes: keys.chars().map(delete).collect() }, oneshot::channel().0)
     }
 
-    fn keys(taken: Option<Vec<Writing>>) -> Vec<String> {
+    fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| unit.0.writes.iter().map(|write| write.key().text()).collect();
-        taken.iter().flatten().map(name).collect()
+        taken.into_iter().flatten().map(name).collect()
     }
 
     #[test]
@@ -143,9 +143,9 @@ mod tests {
         drop(sender);
         let receiver = Mutex::new(receiver);
         let mut queue = Queue::new(10);
-        assert_eq!(keys(queue.next(&receiver)), ["a", "b", "d"]);
-        assert_eq!(keys(queue.next(&receiver)), ["ac"]);
-        assert_eq!(keys(queue.next(&receiver)), ["c", "a"]);
+        assert_eq!(keys(queue.next(&receiver).as_ref()), ["a", "b", "d"]);
+        assert_eq!(keys(queue.next(&receiver).as_ref()), ["ac"]);
+        assert_eq!(keys(queue.next(&receiver).as_ref()), ["c", "a"]);
         assert!(queue.next(&receiver).is_none());
     }
 
@@ -158,7 +158,7 @@ mod tests {
         let receiver = Mutex::new(receiver);
         let (mut one, mut other) = (Queue::new(1), Queue::new(1));
         assert_eq!(
-            (keys(one.next(&receiver)), keys(other.next(&receiver))),
+            (keys(one.next(&receiver).as_ref()), keys(other.next(&receiver).as_ref())),
             (vec!["a".into()], vec!["b".into()])
         );
     }

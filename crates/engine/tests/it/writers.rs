@@ -114,7 +114,7 @@ fn of_two_creators_one_wins() {
                     match task.await.unwrap() {
                         Ok(_) => won += 1,
                         Err(error) => {
-                            assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0401"), "{error}")
+                            assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0401"), "{error}");
                         }
                     }
                 }

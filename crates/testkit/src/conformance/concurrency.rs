@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use repot_core::Kind;
-use repot_core::store::{Precondition, Store, StoreExt as _};
+use bytes::Bytes;
+use repot_core::store::{Edit, Precondition, Store, StoreExt as _, UnitOfWork, Write, Written};
+use repot_core::{Error, Kind, Result};
 
 use super::subject::{Subject, body, note};
 
@@ -66,6 +67,85 @@ pub async fn conditional_increments_lose_nothing(subject: Subject) {
     }
     let read = store.require(&note("count")).await.unwrap();
     assert_eq!(read.body, format!("{{\"id\": \"count\", \"count\": {}}}", TASKS * TIMES));
+}
+
+fn next(text: Option<&[u8]>) -> Result<Bytes> {
+    let count = text.map_or(0, |text| {
+        let text = std::str::from_utf8(text).unwrap();
+        text.split("\"count\": ").nth(1).unwrap().trim_end_matches('}').parse::<usize>().unwrap()
+    });
+    Ok(format!("{{\"id\": \"count\", \"count\": {}}}", count + 1).into())
+}
+
+/// A document that many make anew from what is there: nothing is lost, and nobody needs an `ETag` for it.
+pub async fn updates_by_many_lose_nothing(subject: Subject) {
+    const TASKS: usize = 16;
+    const TIMES: usize = 10;
+    let store = subject.store;
+    if !store.capabilities().conditional_put {
+        let error = store.update(&note("count"), next).await.unwrap_err();
+        return assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
+    }
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for _ in 0..TIMES {
+                    store.update(&note("count"), next).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let read = store.require(&note("count")).await.unwrap();
+    assert_eq!(read.body, format!("{{\"id\": \"count\", \"count\": {}}}", TASKS * TIMES));
+}
+
+async fn update_when(store: &Arc<dyn Store>, edit: Edit, when: Precondition) -> Result<Option<Written>> {
+    let write = Write::Update { key: note("count"), edit, when };
+    Ok(store.apply(UnitOfWork::default().with(write)).await?.written.pop())
+}
+
+/// An update makes a document that is not there, changes it, or leaves it as it is.
+pub async fn an_update_makes_changes_or_leaves(subject: Subject) {
+    let store = subject.store;
+    if !store.capabilities().conditional_put {
+        return;
+    }
+    let leave = || Edit::new(|_| Ok(None));
+    let left = update_when(&store, leave(), Precondition::Any).await.unwrap();
+    assert_eq!(left, Some(Written::Missing));
+    assert!(!store.exists(&note("count")).await.unwrap());
+    let made = store.update(&note("count"), next).await.unwrap();
+    let same = Edit::new(|text| Ok(text.map(Bytes::copy_from_slice)));
+    for edit in [leave(), same] {
+        let left = update_when(&store, edit, Precondition::Any).await.unwrap();
+        assert_eq!(left, Some(Written::Put(made.clone())));
+    }
+    store.update(&note("count"), next).await.unwrap();
+    assert_eq!(store.require(&note("count")).await.unwrap().body, r#"{"id": "count", "count": 2}"#);
+}
+
+/// The precondition of an update holds, what it gives must fit the model, and its error is the caller's.
+pub async fn an_update_that_fails_changes_nothing(subject: Subject) {
+    let store = subject.store;
+    if !store.capabilities().conditional_put {
+        return;
+    }
+    let forward = || Edit::new(|text| next(text).map(Some));
+    let made = store.update(&note("count"), next).await.unwrap();
+    let absent = update_when(&store, forward(), Precondition::Absent).await.unwrap_err();
+    update_when(&store, forward(), Precondition::Matches(made.clone())).await.unwrap();
+    let stale = update_when(&store, forward(), Precondition::Matches(made)).await.unwrap_err();
+    let unfit = store.update(&note("count"), |_| Ok(Bytes::from_static(b"{"))).await.unwrap_err();
+    let refuse = |_: Option<&[u8]>| Err(Error::new(Kind::Refused, "R0408", "the caller's own"));
+    let own = store.update(&note("count"), refuse).await.unwrap_err();
+    let codes = [absent, stale, unfit, own].map(|error| (error.kind(), error.code()));
+    let (conflict, invalid) = ((Kind::Conflict, "R0401"), (Kind::Invalid, "R0404"));
+    assert_eq!(codes, [conflict, conflict, invalid, (Kind::Refused, "R0408")]);
+    assert_eq!(store.require(&note("count")).await.unwrap().body, r#"{"id": "count", "count": 2}"#);
 }
 
 /// While a document is overwritten, a reader sees one whole state or another, and never nothing.

@@ -73,6 +73,9 @@ macro_rules! conformance {
                 appends_by_many_lose_nothing
                 one_of_many_creates_wins
                 conditional_increments_lose_nothing
+                updates_by_many_lose_nothing
+                an_update_makes_changes_or_leaves
+                an_update_that_fails_changes_nothing
                 readers_see_whole_states
                 random_operations_give_what_memory_gives
             }
