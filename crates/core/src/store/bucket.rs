@@ -1,11 +1,13 @@
 //! Documents as whole objects: the store over a directory, an S3 bucket or memory.
 
+mod shelf;
+mod together;
+
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::lock::Mutex;
 
 use super::change::Change;
 use super::contract::{Capabilities, Store};
@@ -15,35 +17,21 @@ use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::objects::Objects;
 use crate::error::{Error, Kind, Result};
+use shelf::Shelf;
+use together::Queues;
 
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 1_000;
 /// Times that a change is made anew because another process wrote meanwhile.
-const TRIES_MAX: usize = 100;
-/// Changes of different documents rarely wait for one another.
-const TURNS: usize = 64;
+const TRIES_MAX: usize = 1_000;
 
 /// Documents, each in an object of its own, at the path that the model gives it.
 ///
 /// One document is atomic; a unit of work over several is refused. The `ETag` of a document is that of its object.
 #[derive(Debug)]
 pub struct BucketStore {
-    objects: Arc<dyn Objects>,
-    layout: Layout,
-    document_bytes_max: u64,
-    turns: Turns,
-}
-
-/// One change of a document at a time within the process.
-#[derive(Debug)]
-struct Turns([Mutex<()>; TURNS]);
-
-impl Turns {
-    fn of(&self, path: &str) -> &Mutex<()> {
-        let hash =
-            path.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        &self.0[hash % TURNS]
-    }
+    shelf: Arc<Shelf>,
+    queues: Queues,
 }
 
 /// The error of a change of what is not there.
@@ -56,72 +44,40 @@ impl BucketStore {
     /// The documents of `layout` in `objects`; none larger than `document_bytes_max`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, layout: Layout, document_bytes_max: u64) -> Self {
-        let turns = Turns(std::array::from_fn(|_| Mutex::new(())));
-        Self { objects, layout, document_bytes_max, turns }
-    }
-
-    /// Where the document is now; `None` when it is nowhere.
-    async fn locate(&self, key: &DocumentKey) -> Result<Option<String>> {
-        let mut paths = self.layout.paths(key)?;
-        if paths.len() < 2 {
-            return Ok(paths.pop());
-        }
-        for path in &paths {
-            if self.objects.head(path).await?.is_some() {
-                return Ok(Some(path.clone()));
-            }
-        }
-        Ok(paths.into_iter().next())
+        Self { shelf: Arc::new(Shelf { objects, layout, document_bytes_max }), queues: Queues::default() }
     }
 
     async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<ETag> {
-        let new = self.layout.check_put(key, &body, self.document_bytes_max)?;
-        let path = self.locate(key).await?.unwrap_or(new);
-        self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
+        let new = self.shelf.check(key, &body)?;
+        let path = self.shelf.locate(key).await?.unwrap_or(new);
+        let put = self.shelf.objects.put(&path, body, when).await;
+        put.map_err(|error| error.detail(format!("document: {key}")))
     }
 
-    /// Reads, changes, and writes if nothing changed meanwhile; again when something did and the caller does not mind.
+    /// Reads, changes, and writes if nothing changed meanwhile. Without a precondition the change is made together
+    /// with others that wait, and again when something did change.
     async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
         when.check_present()?;
-        if !self.objects.powers().conditional_put {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0405",
-                format!("{self} cannot change a part of a document safely"),
-            )
-            .hint(
-                "Read the document, change it, and put it whole; or use a store with conditional writes.",
-            ));
+        self.shelf.demand_conditions()?;
+        let path = self.shelf.locate(key).await?.ok_or_else(|| absent(key))?;
+        if *when == Precondition::Any {
+            return self.queues.change(&self.shelf, &path, key, change).await;
         }
-        let path = self.locate(key).await?.ok_or_else(|| absent(key))?;
-        // those of this process do not get in each other's way
-        let _turn = self.turns.of(&path).lock().await;
-        let mut tries = 0;
-        loop {
-            let found = self.objects.get(&path, self.document_bytes_max).await?;
-            let Some(object) = found else {
-                when.check(key, None)?;
-                return Err(absent(key));
-            };
-            when.check(key, Some(&object.etag))?;
-            let body = change.apply(&object.bytes, self.layout.limits())?;
-            self.layout.check_put(key, &body, self.document_bytes_max)?;
-            tries += 1;
-            match self.objects.put(&path, body.into(), &Precondition::Matches(object.etag)).await {
-                Err(error)
-                    if error.kind() == Kind::Conflict && *when == Precondition::Any && tries < TRIES_MAX => {}
-                done => return done.map_err(|error| error.detail(format!("document: {key}"))),
-            }
-        }
+        let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
+        when.check(key, found.as_ref().map(|object| &object.etag))?;
+        let object = found.ok_or_else(|| absent(key))?;
+        let body = self.shelf.changed(key, &object.bytes, change)?;
+        let put = self.shelf.objects.put(&path, body, &Precondition::Matches(object.etag)).await;
+        put.map_err(|error| error.detail(format!("document: {key}")))
     }
 
     async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
         when.check_present()?;
-        let Some(path) = self.locate(key).await? else {
+        let Some(path) = self.shelf.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);
         };
-        let deleted = self.objects.delete(&path, when).await;
+        let deleted = self.shelf.objects.delete(&path, when).await;
         let deleted = deleted.map_err(|error| error.detail(format!("document: {key}")))?;
         Ok(if deleted { Written::Deleted } else { Written::Missing })
     }
@@ -129,17 +85,17 @@ impl BucketStore {
 
 impl fmt::Display for BucketStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bucket({})", self.objects)
+        self.shelf.fmt(f)
     }
 }
 
 #[async_trait]
 impl Store for BucketStore {
     fn capabilities(&self) -> Capabilities {
-        let powers = self.objects.powers();
+        let powers = self.shelf.objects.powers();
         Capabilities {
             atomic_writes_max: 1,
-            document_bytes_max: self.document_bytes_max,
+            document_bytes_max: self.shelf.document_bytes_max,
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
             keys_per_tenant: true,
@@ -147,18 +103,18 @@ impl Store for BucketStore {
     }
 
     fn collections(&self) -> Vec<String> {
-        self.layout.collections()
+        self.shelf.layout.collections()
     }
 
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
-        let Some(path) = self.locate(key).await? else { return Ok(None) };
-        let found = self.objects.get(&path, self.document_bytes_max).await?;
+        let Some(path) = self.shelf.locate(key).await? else { return Ok(None) };
+        let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         Ok(found.map(|object| Document { key: key.clone(), etag: object.etag, body: object.bytes }))
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {
-        match self.locate(key).await? {
-            Some(path) => Ok(self.objects.head(&path).await?.is_some()),
+        match self.shelf.locate(key).await? {
+            Some(path) => Ok(self.shelf.objects.head(&path).await?.is_some()),
             None => Ok(false),
         }
     }
@@ -184,18 +140,18 @@ impl Store for BucketStore {
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
-        self.layout.check_scope(scope)?;
-        let prefix = self.layout.prefix(scope)?;
+        self.shelf.layout.check_scope(scope)?;
+        let prefix = self.shelf.layout.prefix(scope)?;
         let mut after = after.map(|cursor| cursor.as_str().to_owned());
         let mut items = Vec::new();
         while items.len() < most {
-            let listed = self.objects.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
+            let listed = self.shelf.objects.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
             let ends = listed.len() < LISTED_AT_ONCE;
             for object in listed {
                 if items.len() == most {
                     return Ok(Page { items, next: after.map(Cursor::new) });
                 }
-                if let Some(key) = self.layout.identify(scope, &object.path)? {
+                if let Some(key) = self.shelf.layout.identify(scope, &object.path)? {
                     items.push(DocumentMeta { key, size_bytes: object.size_bytes });
                 }
                 after = Some(object.path);
@@ -208,6 +164,6 @@ impl Store for BucketStore {
     }
 
     async fn probe(&self) -> Result<()> {
-        self.objects.probe().await
+        self.shelf.objects.probe().await
     }
 }

@@ -1,3 +1,5 @@
 //! Integration tests of the contract.
 
+mod gate;
 mod memory;
+mod together;

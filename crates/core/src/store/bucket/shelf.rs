@@ -1,0 +1,67 @@
+//! [`Shelf`]: objects and the places of documents among them; what every way of writing shares.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Kind, Result};
+use crate::store::change::Change;
+use crate::store::key::DocumentKey;
+use crate::store::layout::Layout;
+use crate::store::objects::Objects;
+
+/// Where documents lie, each in an object of its own.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) objects: Arc<dyn Objects>,
+    pub(super) layout: Layout,
+    pub(super) document_bytes_max: u64,
+}
+
+impl fmt::Display for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bucket({})", self.objects)
+    }
+}
+
+impl Shelf {
+    /// Where the document is now; `None` when it is nowhere.
+    pub(super) async fn locate(&self, key: &DocumentKey) -> Result<Option<String>> {
+        let mut paths = self.layout.paths(key)?;
+        if paths.len() < 2 {
+            return Ok(paths.pop());
+        }
+        for path in &paths {
+            if self.objects.head(path).await?.is_some() {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Ok(paths.into_iter().next())
+    }
+
+    /// Checks that `body` may be this document from now on; gives the path of a new one.
+    pub(super) fn check(&self, key: &DocumentKey, body: &[u8]) -> Result<String> {
+        self.layout.check_put(key, body, self.document_bytes_max)
+    }
+
+    /// The text of the document after a change, checked.
+    pub(super) fn changed(&self, key: &DocumentKey, before: &[u8], change: &Change) -> Result<Bytes> {
+        let after = change.apply(before, self.layout.limits())?;
+        self.check(key, &after)?;
+        Ok(after.into())
+    }
+
+    /// Refuses what needs conditions on writes where there are none.
+    pub(super) fn demand_conditions(&self) -> Result<()> {
+        if self.objects.powers().conditional_put {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Unsupported,
+            "R0405",
+            format!("{self} cannot change a part of a document safely"),
+        )
+        .hint("Read the document, change it, and put it whole; or use a store with conditional writes."))
+    }
+}
