@@ -5,6 +5,7 @@
 pub mod catalogue;
 mod clock;
 mod error;
+mod pacing;
 pub mod path_text;
 mod sink;
 mod source;
@@ -13,6 +14,7 @@ mod target;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Result, Retry};
+pub use pacing::Pacing;
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{

@@ -1,7 +1,10 @@
 //! Documents as whole objects: the store over a directory, an S3 bucket or memory.
 
+mod journal;
+mod record;
 mod shelf;
 mod together;
+mod unit;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +20,11 @@ use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::objects::Objects;
 use crate::error::{Error, Kind, Result};
+use journal::UNIT_WRITES_MAX;
 use shelf::Shelf;
 use together::Queues;
+
+pub use journal::{Journal, Recovery};
 
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 1_000;
@@ -27,11 +33,13 @@ const TRIES_MAX: usize = 1_000;
 
 /// Documents, each in an object of its own, at the path that the model gives it.
 ///
-/// One document is atomic; a unit of work over several is refused. The `ETag` of a document is that of its object.
+/// One document is atomic; a unit of work over several is refused, or done with a [`Journal`]. The `ETag` of a document
+/// is that of its object.
 #[derive(Debug)]
 pub struct BucketStore {
     shelf: Arc<Shelf>,
     queues: Queues,
+    journal: Option<Journal>,
 }
 
 /// The error of a change of what is not there.
@@ -44,7 +52,42 @@ impl BucketStore {
     /// The documents of `layout` in `objects`; none larger than `document_bytes_max`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, layout: Layout, document_bytes_max: u64) -> Self {
-        Self { shelf: Arc::new(Shelf { objects, layout, document_bytes_max }), queues: Queues::default() }
+        Self {
+            shelf: Arc::new(Shelf { objects, layout, document_bytes_max }),
+            queues: Queues::default(),
+            journal: None,
+        }
+    }
+
+    /// With a journal a unit of work may have several documents: they are written down first, then written one by one,
+    /// and what a crash leaves is done by the next who writes, or by [`Store::probe`], which whoever opens a store
+    /// should call. Until then a reader sees some documents before the unit of work and some after it. Every write
+    /// costs two more, and the writers of all processes take turns.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`], code `R0415`, when the place of the journal is that of a document.
+    pub fn with_journal(mut self, journal: Journal) -> Result<Self> {
+        if self.shelf.layout.is_claimed(journal.path()) {
+            let message = format!("{} is the place of a document, not of a journal", journal.path());
+            return Err(Error::new(Kind::Invalid, "R0415", message)
+                .hint("Choose a path that no template of the model matches."));
+        }
+        self.journal = Some(journal);
+        Ok(self)
+    }
+
+    /// Does what a crash left undone, when the journal has something; gives whether it had.
+    ///
+    /// # Errors
+    /// `R0415` when it cannot be done; then [`Recovery`] says how else.
+    pub async fn recover(&self, how: Recovery) -> Result<bool> {
+        match &self.journal {
+            Some(journal) => {
+                journal.demand_conditions(&*self.shelf.objects)?;
+                journal.recover(&*self.shelf.objects, how).await
+            }
+            None => Ok(false),
+        }
     }
 
     async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<ETag> {
@@ -94,7 +137,7 @@ impl Store for BucketStore {
     fn capabilities(&self) -> Capabilities {
         let powers = self.shelf.objects.powers();
         Capabilities {
-            atomic_writes_max: 1,
+            atomic_writes_max: if self.journal.is_some() { UNIT_WRITES_MAX } else { 1 },
             document_bytes_max: self.shelf.document_bytes_max,
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
@@ -121,14 +164,13 @@ impl Store for BucketStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         let mut receipt = Receipt::default();
-        if work.writes.len() > 1 {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0405",
-                format!("{self} cannot write {} documents together", work.writes.len()),
-            )
-            .hint("Write one document at a time, or use a database."));
+        if work.writes.is_empty() {
+            return Ok(receipt);
         }
+        if let Some(journal) = &self.journal {
+            return unit::run(&self.shelf, journal, &work).await;
+        }
+        unit::refuse_several(&self.shelf, &work)?;
         for write in work.writes {
             receipt.written.push(match write {
                 Write::Put { key, body, when } => Written::Put(self.put(&key, body, &when).await?),
@@ -164,6 +206,7 @@ impl Store for BucketStore {
     }
 
     async fn probe(&self) -> Result<()> {
-        self.shelf.objects.probe().await
+        self.shelf.objects.probe().await?;
+        self.recover(Recovery::Refuse).await.map(drop)
     }
 }

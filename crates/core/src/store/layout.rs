@@ -153,6 +153,12 @@ impl Layout {
         self.router.route(path).is_some_and(|route| route.collections == [wanted])
     }
 
+    /// Whether the model says what is at this path.
+    #[must_use]
+    pub fn is_claimed(&self, path: &str) -> bool {
+        self.router.route(path).is_some_and(|route| !route.collections.is_empty())
+    }
+
     /// The key of the document at a path of this scope, as far as the path alone tells; `None` when the path is of
     /// no document of the scope.
     ///

@@ -1,5 +1,6 @@
 //! Objects in memory that count their calls, hold them back, or fail when a test says so.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -18,19 +19,23 @@ pub(crate) struct Gate {
     /// Reads that may pass.
     pub(crate) reads: Semaphore,
     pub(crate) puts: AtomicUsize,
-    /// Writes until one fails, and what it does then.
-    fault: Mutex<Option<(usize, Fault)>>,
+    /// Writes that may pass.
+    pub(crate) writes: Semaphore,
+    /// Writes until one fails, and what it does then; after that the next.
+    faults: Mutex<VecDeque<(usize, Fault)>>,
 }
 
 /// What a write does instead of succeeding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing, then and ever after, as if the process had ended before it.
+    /// Nothing works from then on, as if the process had ended before it.
     DeadBefore,
     /// It happens, but its answer is lost, and nothing works any more.
     DeadAfter,
-    /// It cannot be kept.
+    /// It cannot be kept. The next works.
     Refused,
+    /// What came of the first two.
+    Dead,
 }
 
 impl Gate {
@@ -47,30 +52,36 @@ impl Gate {
             inner: MemoryObjects::new(),
             reads: Semaphore::new(0),
             puts: AtomicUsize::new(0),
-            fault: Mutex::new(None),
+            writes: Semaphore::new(1_000_000),
+            faults: Mutex::default(),
         })
     }
 
-    /// The write number `at` from now fails, counted from 0.
+    /// The write number `at` fails, counted from 0, from now or from the failure before.
     pub(crate) fn fail(&self, at: usize, fault: Fault) {
-        *self.fault.lock().unwrap() = Some((at, fault));
+        self.faults.lock().unwrap().push_back((at, fault));
     }
 
-    /// Everything works again, as after a restart; gives whether the fault came.
+    /// Everything works again, as after a restart; gives whether each fault came.
     pub(crate) fn mend(&self) -> bool {
-        self.fault.lock().unwrap().take().is_none_or(|(left, _)| left == 0)
+        std::mem::take(&mut *self.faults.lock().unwrap()).iter().all(|(_, fault)| *fault == Fault::Dead)
     }
 
     fn next(&self) -> Option<Fault> {
-        let mut fault = self.fault.lock().unwrap();
-        let (left, fault) = fault.as_mut()?;
+        let mut faults = self.faults.lock().unwrap();
+        let (left, fault) = faults.front_mut()?;
+        let now = *fault;
+        if now == Fault::Dead {
+            return Some(now);
+        }
         if *left > 0 {
             *left -= 1;
             return None;
         }
-        let now = *fault;
-        if now == Fault::DeadAfter {
-            *fault = Fault::DeadBefore;
+        if now == Fault::Refused {
+            faults.pop_front();
+        } else {
+            *fault = Fault::Dead;
         }
         Some(now)
     }
@@ -110,20 +121,22 @@ impl Objects for Gate {
     }
 
     async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+        self.writes.acquire().await.unwrap().forget();
         self.puts.fetch_add(1, Ordering::Relaxed);
         match self.next() {
             None => self.inner.put(path, bytes, when).await,
             Some(Fault::Refused) => Err(refused(path)),
-            Some(Fault::DeadBefore) => Err(dead()),
+            Some(Fault::DeadBefore | Fault::Dead) => Err(dead()),
             Some(Fault::DeadAfter) => self.inner.put(path, bytes, when).await.and(Err(dead())),
         }
     }
 
     async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+        self.writes.acquire().await.unwrap().forget();
         match self.next() {
             None => self.inner.delete(path, when).await,
             Some(Fault::Refused) => Err(refused(path)),
-            Some(Fault::DeadBefore) => Err(dead()),
+            Some(Fault::DeadBefore | Fault::Dead) => Err(dead()),
             Some(Fault::DeadAfter) => self.inner.delete(path, when).await.and(Err(dead())),
         }
     }
