@@ -4,6 +4,7 @@
 
 pub mod catalogue;
 mod clock;
+pub mod combinator;
 mod error;
 mod pacing;
 pub mod path_text;
