@@ -297,6 +297,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Send it again; if that goes on, let fewer write the same documents at once.",
     ),
     entry(
+        "R0414",
+        "Two changes of one document cannot be merged",
+        "Since the document was read, another writer changed the same places to something else. Nothing was changed.",
+        "Show both to whoever knows which is right; the message names the places.",
+    ),
+    entry(
+        "R0415",
+        "A unit of work stands in the recovery journal",
+        "Writes of several documents were decided and are not all done: something failed on the way, or a program that does not use the journal changed one of the documents meanwhile.",
+        "Write or probe again: that finishes it. Where another program changed a document, look at it and say which state shall stay (Recovery).",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
         "A copy writes a database alone: no other copy, and no store open on it. The lock goes with its process.",

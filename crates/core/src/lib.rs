@@ -4,7 +4,9 @@
 
 pub mod catalogue;
 mod clock;
+pub mod combinator;
 mod error;
+mod pacing;
 pub mod path_text;
 mod sink;
 mod source;
@@ -13,6 +15,7 @@ mod target;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Result, Retry};
+pub use pacing::Pacing;
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{

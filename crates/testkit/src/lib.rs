@@ -5,9 +5,11 @@
 
 pub mod conformance;
 mod data;
+mod pacing;
 pub mod postgres;
 mod requirement;
 mod tree;
 
 pub use data::shared_data;
+pub use pacing::QuickPacing;
 pub use tree::{TempTree, Tree, assert_same_trees, copy_tree, difference, read_tree, write_tree};

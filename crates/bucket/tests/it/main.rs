@@ -5,6 +5,7 @@
 mod changing;
 mod documents;
 mod export;
+mod journal;
 mod lab;
 mod lies;
 mod objects;

@@ -1,11 +1,16 @@
 //! Documents as whole objects: the store over a directory, an S3 bucket or memory.
 
+mod journal;
+mod record;
+mod shelf;
+mod together;
+mod unit;
+
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::lock::Mutex;
 
 use super::change::Change;
 use super::contract::{Capabilities, Store};
@@ -14,36 +19,28 @@ use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::objects::Objects;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result, Retry};
+use journal::UNIT_WRITES_MAX;
+use shelf::Shelf;
+use together::Queues;
+
+pub use journal::{Journal, Recovery};
 
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 1_000;
 /// Times that a change is made anew because another process wrote meanwhile.
-const TRIES_MAX: usize = 100;
-/// Changes of different documents rarely wait for one another.
-const TURNS: usize = 64;
+const TRIES_MAX: usize = 1_000;
 
 /// Documents, each in an object of its own, at the path that the model gives it.
 ///
-/// One document is atomic; a unit of work over several is refused. The `ETag` of a document is that of its object.
+/// One document is atomic; a unit of work over several is refused, or done with a [`Journal`]. The `ETag` of a document
+/// is that of its object.
 #[derive(Debug)]
 pub struct BucketStore {
-    objects: Arc<dyn Objects>,
-    layout: Layout,
-    document_bytes_max: u64,
-    turns: Turns,
-}
-
-/// One change of a document at a time within the process.
-#[derive(Debug)]
-struct Turns([Mutex<()>; TURNS]);
-
-impl Turns {
-    fn of(&self, path: &str) -> &Mutex<()> {
-        let hash =
-            path.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        &self.0[hash % TURNS]
-    }
+    shelf: Arc<Shelf>,
+    queues: Queues,
+    journal: Option<Journal>,
 }
 
 /// The error of a change of what is not there.
@@ -56,48 +53,93 @@ impl BucketStore {
     /// The documents of `layout` in `objects`; none larger than `document_bytes_max`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, layout: Layout, document_bytes_max: u64) -> Self {
-        let turns = Turns(std::array::from_fn(|_| Mutex::new(())));
-        Self { objects, layout, document_bytes_max, turns }
+        Self {
+            shelf: Arc::new(Shelf { objects, layout, document_bytes_max, clock: Arc::new(SystemClock) }),
+            queues: Queues::default(),
+            journal: None,
+        }
     }
 
-    /// Where the document is now; `None` when it is nowhere.
-    async fn locate(&self, key: &DocumentKey) -> Result<Option<String>> {
-        let mut paths = self.layout.paths(key)?;
-        if paths.len() < 2 {
-            return Ok(paths.pop());
+    /// The same store with another time of day: for the fields that the model fills with it.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        let Shelf { objects, layout, document_bytes_max, clock: _ } = &*self.shelf;
+        self.shelf = Arc::new(Shelf {
+            objects: Arc::clone(objects),
+            layout: layout.clone(),
+            document_bytes_max: *document_bytes_max,
+            clock,
+        });
+        self
+    }
+
+    /// With a journal a unit of work may have several documents: they are written down first, then written one by one,
+    /// and what a crash leaves is done by the next who writes, or by [`Store::probe`], which whoever opens a store
+    /// should call. Until then a reader sees some documents before the unit of work and some after it. Every write
+    /// costs two more, and the writers of all processes take turns.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`], code `R0415`, when the place of the journal is that of a document.
+    pub fn with_journal(mut self, journal: Journal) -> Result<Self> {
+        if self.shelf.layout.is_claimed(journal.path()) {
+            let message = format!("{} is the place of a document, not of a journal", journal.path());
+            return Err(Error::new(Kind::Invalid, "R0415", message)
+                .hint("Choose a path that no template of the model matches."));
         }
-        for path in &paths {
-            if self.objects.head(path).await?.is_some() {
-                return Ok(Some(path.clone()));
+        self.journal = Some(journal);
+        Ok(self)
+    }
+
+    /// Does what a crash left undone, when the journal has something; gives whether it had.
+    ///
+    /// # Errors
+    /// `R0415` when it cannot be done; then [`Recovery`] says how else.
+    pub async fn recover(&self, how: Recovery) -> Result<bool> {
+        match &self.journal {
+            Some(journal) => {
+                journal.demand_conditions(&*self.shelf.objects)?;
+                journal.recover(&*self.shelf.objects, how).await
             }
+            None => Ok(false),
         }
-        Ok(paths.into_iter().next())
     }
 
-    async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<ETag> {
-        let new = self.layout.check_put(key, &body, self.document_bytes_max)?;
-        let path = self.locate(key).await?.unwrap_or(new);
-        self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
+    async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<Written> {
+        let layout = &self.shelf.layout;
+        layout.check_precondition(key, when)?;
+        if layout.has_rules(key)? {
+            // what is stored depends on what is there
+            let new = layout.check_size(key, body.len(), self.shelf.document_bytes_max)?;
+            self.shelf.demand_conditions("write a document by the rules of the model")?;
+            let path = self.shelf.locate(key).await?.unwrap_or(new);
+            return self.rewrite((key, &path), when, &|_| Ok(Some(body.clone()))).await;
+        }
+        let new = layout.check_put(key, &body, self.shelf.document_bytes_max)?;
+        let path = self.shelf.locate(key).await?.unwrap_or(new);
+        let put = self.shelf.objects.put(&path, body, when).await;
+        put.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")))
     }
 
-    /// The document as `edit` makes it, if nobody wrote it meanwhile; again when somebody did and the caller does not mind.
-    async fn update(&self, key: &DocumentKey, edit: &Edit, when: &Precondition) -> Result<Written> {
-        self.check_conditional()?;
-        let new = self.layout.paths(key)?.into_iter().next().ok_or_else(|| self.layout.cannot_hold(key))?;
-        let path = self.locate(key).await?.unwrap_or(new);
-        let _turn = self.turns.of(&path).lock().await;
+    /// The document as `make` has it from what is there, if nobody wrote it meanwhile; again when somebody did and the
+    /// caller does not mind. `None`: it stays as it is.
+    async fn rewrite(
+        &self,
+        (key, path): (&DocumentKey, &str),
+        when: &Precondition,
+        make: &(dyn Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync),
+    ) -> Result<Written> {
         for _ in 0..TRIES_MAX {
-            let found = self.objects.get(&path, self.document_bytes_max).await?;
+            let found = self.shelf.objects.get(path, self.shelf.document_bytes_max).await?;
             let etag = found.as_ref().map(|object| &object.etag);
             when.check(key, etag)?;
-            let text = found.as_ref().map(|object| object.bytes.as_ref());
-            let body = edit.apply(text)?.filter(|body| text != Some(body.as_ref()));
+            let before = found.as_ref().map(|object| object.bytes.as_ref());
+            let body = make(before)?.filter(|body| before != Some(body.as_ref()));
             let Some(body) = body else {
                 return Ok(etag.map_or(Written::Missing, |etag| Written::Put(etag.clone())));
             };
-            self.layout.check_put(key, &body, self.document_bytes_max)?;
+            let body = self.shelf.revise(key, &body, before)?;
             let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
-            match self.objects.put(&path, body, &still).await {
+            match self.shelf.objects.put(path, body, &still).await {
                 Err(error) if error.kind() == Kind::Conflict && *when == Precondition::Any => {}
                 done => {
                     return done.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")));
@@ -109,48 +151,42 @@ impl BucketStore {
             .hint("Send it again; if that goes on, let fewer write this document at once."))
     }
 
-    fn check_conditional(&self) -> Result<()> {
-        if self.objects.powers().conditional_put {
-            return Ok(());
-        }
-        let message = format!("{self} cannot change a part of a document safely");
-        Err(Error::new(Kind::Unsupported, "R0405", message)
-            .hint("Read the document, change it, and put it whole; or use a store with conditional writes."))
+    /// The document as `edit` makes it.
+    async fn update(&self, key: &DocumentKey, edit: &Edit, when: &Precondition) -> Result<Written> {
+        self.shelf.layout.check_precondition(key, when)?;
+        self.shelf.demand_conditions("change a document by what is in it")?;
+        let layout = &self.shelf.layout;
+        let new = layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?;
+        let path = self.shelf.locate(key).await?.unwrap_or(new);
+        self.rewrite((key, &path), when, &|before| edit.apply(before)).await
     }
 
-    /// Reads, changes, and writes if nothing changed meanwhile; again when something did and the caller does not mind.
+    /// Reads, changes, and writes if nothing changed meanwhile. Without a precondition the change is made together
+    /// with others that wait, and again when something did change.
     async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
         when.check_present()?;
-        self.check_conditional()?;
-        let path = self.locate(key).await?.ok_or_else(|| absent(key))?;
-        // those of this process do not get in each other's way
-        let _turn = self.turns.of(&path).lock().await;
-        let mut tries = 0;
-        loop {
-            let found = self.objects.get(&path, self.document_bytes_max).await?;
-            let Some(object) = found else {
-                when.check(key, None)?;
-                return Err(absent(key));
-            };
-            when.check(key, Some(&object.etag))?;
-            let body = change.apply(&object.bytes, self.layout.limits())?;
-            self.layout.check_put(key, &body, self.document_bytes_max)?;
-            tries += 1;
-            match self.objects.put(&path, body.into(), &Precondition::Matches(object.etag)).await {
-                Err(error)
-                    if error.kind() == Kind::Conflict && *when == Precondition::Any && tries < TRIES_MAX => {}
-                done => return done.map_err(|error| error.detail(format!("document: {key}"))),
-            }
+        self.shelf.layout.check_precondition(key, when)?;
+        self.shelf.demand_conditions("change a part of a document")?;
+        let path = self.shelf.locate(key).await?.ok_or_else(|| absent(key))?;
+        if *when == Precondition::Any {
+            return self.queues.change(&self.shelf, &path, key, change).await;
         }
+        let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
+        when.check(key, found.as_ref().map(|object| &object.etag))?;
+        let object = found.ok_or_else(|| absent(key))?;
+        let body = self.shelf.changed(key, &object.bytes, change)?;
+        let put = self.shelf.objects.put(&path, body, &Precondition::Matches(object.etag)).await;
+        put.map_err(|error| error.detail(format!("document: {key}")))
     }
 
     async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
         when.check_present()?;
-        let Some(path) = self.locate(key).await? else {
+        self.shelf.layout.check_precondition(key, when)?;
+        let Some(path) = self.shelf.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);
         };
-        let deleted = self.objects.delete(&path, when).await;
+        let deleted = self.shelf.objects.delete(&path, when).await;
         let deleted = deleted.map_err(|error| error.detail(format!("document: {key}")))?;
         Ok(if deleted { Written::Deleted } else { Written::Missing })
     }
@@ -158,17 +194,17 @@ impl BucketStore {
 
 impl fmt::Display for BucketStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bucket({})", self.objects)
+        self.shelf.fmt(f)
     }
 }
 
 #[async_trait]
 impl Store for BucketStore {
     fn capabilities(&self) -> Capabilities {
-        let powers = self.objects.powers();
+        let powers = self.shelf.objects.powers();
         Capabilities {
-            atomic_writes_max: 1,
-            document_bytes_max: self.document_bytes_max,
+            atomic_writes_max: if self.journal.is_some() { UNIT_WRITES_MAX } else { 1 },
+            document_bytes_max: self.shelf.document_bytes_max,
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
             keys_per_tenant: true,
@@ -176,35 +212,34 @@ impl Store for BucketStore {
     }
 
     fn collections(&self) -> Vec<String> {
-        self.layout.collections()
+        self.shelf.layout.collections()
     }
 
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
-        let Some(path) = self.locate(key).await? else { return Ok(None) };
-        let found = self.objects.get(&path, self.document_bytes_max).await?;
+        let Some(path) = self.shelf.locate(key).await? else { return Ok(None) };
+        let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         Ok(found.map(|object| Document { key: key.clone(), etag: object.etag, body: object.bytes }))
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {
-        match self.locate(key).await? {
-            Some(path) => Ok(self.objects.head(&path).await?.is_some()),
+        match self.shelf.locate(key).await? {
+            Some(path) => Ok(self.shelf.objects.head(&path).await?.is_some()),
             None => Ok(false),
         }
     }
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         let mut receipt = Receipt::default();
-        if work.writes.len() > 1 {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0405",
-                format!("{self} cannot write {} documents together", work.writes.len()),
-            )
-            .hint("Write one document at a time, or use a database."));
+        if work.writes.is_empty() {
+            return Ok(receipt);
         }
+        if let Some(journal) = &self.journal {
+            return unit::run(&self.shelf, journal, &work).await;
+        }
+        unit::refuse_several(&self.shelf, &work)?;
         for write in work.writes {
             receipt.written.push(match write {
-                Write::Put { key, body, when } => Written::Put(self.put(&key, body, &when).await?),
+                Write::Put { key, body, when } => self.put(&key, body, &when).await?,
                 Write::Patch { key, change, when } => Written::Put(self.patch(&key, &change, &when).await?),
                 Write::Update { key, edit, when } => self.update(&key, &edit, &when).await?,
                 Write::Delete { key, when } => self.delete(&key, &when).await?,
@@ -214,18 +249,18 @@ impl Store for BucketStore {
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
-        self.layout.check_scope(scope)?;
-        let prefix = self.layout.prefix(scope)?;
+        self.shelf.layout.check_scope(scope)?;
+        let prefix = self.shelf.layout.prefix(scope)?;
         let mut after = after.map(|cursor| cursor.as_str().to_owned());
         let mut items = Vec::new();
         while items.len() < most {
-            let listed = self.objects.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
+            let listed = self.shelf.objects.list(&prefix, after.as_deref(), LISTED_AT_ONCE).await?;
             let ends = listed.len() < LISTED_AT_ONCE;
             for object in listed {
                 if items.len() == most {
                     return Ok(Page { items, next: after.map(Cursor::new) });
                 }
-                if let Some(key) = self.layout.identify(scope, &object.path)? {
+                if let Some(key) = self.shelf.layout.identify(scope, &object.path)? {
                     items.push(DocumentMeta { key, size_bytes: object.size_bytes });
                 }
                 after = Some(object.path);
@@ -238,6 +273,7 @@ impl Store for BucketStore {
     }
 
     async fn probe(&self) -> Result<()> {
-        self.objects.probe().await
+        self.shelf.objects.probe().await?;
+        self.recover(Recovery::Refuse).await.map(drop)
     }
 }

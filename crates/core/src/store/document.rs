@@ -135,6 +135,17 @@ pub enum Write {
 }
 
 impl Write {
+    /// What must hold.
+    #[must_use]
+    pub const fn when(&self) -> &Precondition {
+        match self {
+            Self::Put { when, .. }
+            | Self::Patch { when, .. }
+            | Self::Update { when, .. }
+            | Self::Delete { when, .. } => when,
+        }
+    }
+
     /// The document it writes.
     #[must_use]
     pub const fn key(&self) -> &DocumentKey {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use repot_json::Limits;
+use repot_json::patch::Lists;
 use repot_model::language::{Collection, Model, Place as ModelPlace};
 use repot_model::place::{Router, Template};
 use repot_model::plan::{Place, Plan, Splitter};
@@ -151,6 +152,21 @@ impl Layout {
     fn leads_to(&self, path: &str, root: usize) -> bool {
         let wanted = self.plan.roots[root].collection;
         self.router.route(path).is_some_and(|route| route.collections == [wanted])
+    }
+
+    /// The lists of rows in the documents of a collection, for merging.
+    ///
+    /// # Errors
+    /// As [`Layout::check_scope`], without the tenant.
+    pub fn lists(&self, collection: &str) -> Result<Lists> {
+        let (root, _) = self.collection(collection)?;
+        Ok(self.plan.lists(root))
+    }
+
+    /// Whether the model says what is at this path.
+    #[must_use]
+    pub fn is_claimed(&self, path: &str) -> bool {
+        self.router.route(path).is_some_and(|route| !route.collections.is_empty())
     }
 
     /// The key of the document at a path of this scope, as far as the path alone tells; `None` when the path is of

@@ -10,7 +10,7 @@ mod layout;
 mod memory;
 mod objects;
 
-pub use bucket::BucketStore;
+pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};

@@ -1,3 +1,8 @@
 //! Integration tests of the contract.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod gate;
+mod journal;
 mod memory;
+mod together;

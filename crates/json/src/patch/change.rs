@@ -4,7 +4,7 @@ use crate::patch::draft::{Draft, root, scan};
 use crate::patch::error::{PatchError, Text};
 use crate::patch::pointer::Pointer;
 use crate::patch::spot::Spot;
-use crate::scan::{Kind, Limits};
+use crate::scan::{Kind, Limits, Tree};
 
 /// Adds `element` at the end of the list at `list`. Where an object has no such entry it gets one: a list with
 /// this element.
@@ -17,18 +17,40 @@ pub fn append(
     element: &[u8],
     limits: Limits,
 ) -> Result<Vec<u8>, PatchError> {
-    let mut draft = Draft::open(document, element.len(), limits)?;
-    let tree = scan(element, Text::Value, limits)?;
-    let element = root(&tree, element).raw();
+    append_all(document, list, &[element], limits)
+}
+
+/// Adds all of `elements` at the end of the list at `list`, in their order, as [`append`] would one after the
+/// other, but reads and writes the document once. Without elements nothing changes.
+///
+/// # Errors
+/// As [`append`], when one of them cannot be added; then none is.
+pub fn append_all(
+    document: &[u8],
+    list: &Pointer,
+    elements: &[&[u8]],
+    limits: Limits,
+) -> Result<Vec<u8>, PatchError> {
+    let bytes = elements.iter().map(|element| element.len()).sum();
+    let mut draft = Draft::open(document, bytes, limits)?;
+    let trees: Vec<Tree> =
+        elements.iter().map(|element| scan(element, Text::Value, limits)).collect::<Result<_, _>>()?;
+    let texts: Vec<&str> =
+        trees.iter().zip(elements).map(|(tree, element)| root(tree, element).raw()).collect();
+    if texts.is_empty() {
+        return Ok(draft.finish());
+    }
     draft.change(|root, editor| {
         let spot = Spot::find(root, list)?;
         match (spot, spot.value()) {
             (_, Some(value)) if value.kind() == Kind::Array => {
-                editor.insert_element(value.index(), usize::MAX, element);
+                for text in &texts {
+                    editor.insert_element(value.index(), usize::MAX, text);
+                }
             }
             (_, Some(_)) => return Err(PatchError::NotAList(list.clone().into())),
             (Spot::Entry { object, key, .. }, None) => {
-                editor.insert_entry(object.index(), key, &format!("[{element}]"));
+                editor.insert_entry(object.index(), key, &format!("[{}]", texts.join(",")));
             }
             (_, None) => return Err(PatchError::NoSuchPlace(list.clone().into())),
         }

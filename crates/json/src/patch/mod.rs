@@ -1,5 +1,6 @@
 //! Changes of a JSON text that keep what they do not touch: JSON Pointer (RFC 6901), JSON Merge Patch (RFC 7396),
-//! JSON Patch (RFC 6902), and the three that stores need most ([`set`], [`append`], [`remove`]).
+//! JSON Patch (RFC 6902), the ones that stores need most ([`set`], [`append`], [`remove`]), and [`merge3()`] for two
+//! changes of one text.
 //!
 //! Every byte outside of what changes stays; new values come out in the document's own formatting (see
 //! [`edit`](crate::edit)). Numbers are never read, so `1.10` and `1e400` arrive as they are written. A value that
@@ -16,15 +17,19 @@ mod change;
 mod draft;
 mod equal;
 mod error;
+mod lists;
 mod members;
 mod merge;
+mod merge3;
 mod number;
 mod operation;
 mod pointer;
 mod spot;
 
 pub use apply::apply;
-pub use change::{append, remove, set};
+pub use change::{append, append_all, remove, set};
 pub use error::{PatchError, PatchFault, Place, Text};
+pub use lists::{Lists, Part};
 pub use merge::merge;
+pub use merge3::{Merged, merge3};
 pub use pointer::{Pointer, PointerError, PointerFault, resolve};

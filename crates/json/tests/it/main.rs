@@ -7,6 +7,8 @@ mod edits;
 #[cfg(test)]
 mod merges;
 #[cfg(test)]
+mod merges3;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod patch_properties;

@@ -5,6 +5,7 @@ mod compile;
 mod convert;
 mod key;
 mod lay_over;
+mod lists;
 mod program;
 mod references;
 mod split;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use repot_core::store::{Edit, Precondition, Store, StoreExt as _, UnitOfWork, Write, Written};
 use repot_core::{Error, Kind, Result};
+use repot_json::{Limits, Tree};
 
 use super::subject::{Subject, body, note};
 
@@ -168,4 +169,61 @@ pub async fn readers_see_whole_states(subject: Subject) {
         reads += 1;
     }
     writer.await.unwrap();
+}
+
+/// Appends of each of the 64 writers; more where `REPOT_FULL=1`.
+const APPENDS: usize = 4;
+const WRITERS: usize = 64;
+
+/// 64 writers append to one document at once: each element is there once, and each writer's in its order.
+pub async fn appends_of_64_writers_lose_nothing(subject: Subject) {
+    append_by_all(&[subject.store], if is_full() { 40 } else { APPENDS }).await;
+}
+
+/// The same with 1,000 appends of each writer where `REPOT_FULL=1`, spread over several stores that write to one place.
+/// For stores that make appends together; others read and write a long text 64,000 times.
+pub async fn appends_by_several_stores(stores: &[Arc<dyn Store>]) {
+    append_by_all(stores, if is_full() { 1_000 } else { 16 }).await;
+}
+
+async fn append_by_all(stores: &[Arc<dyn Store>], times: usize) {
+    stores[0].put(&note("a"), r#"{"id": "a"}"#).await.unwrap();
+    let tasks: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let store = Arc::clone(&stores[writer % stores.len()]);
+            tokio::spawn(async move { append_in_order(&store, &writer.to_string(), times).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let writers: Vec<String> = (0..WRITERS).map(|writer| writer.to_string()).collect();
+    check_appends(&stores[0], &writers, times).await;
+}
+
+/// Appends `times` words to the note `a`, with the name of the writer and a number.
+pub async fn append_in_order(store: &Arc<dyn Store>, writer: &str, times: usize) {
+    for time in 0..times {
+        store.append(&note("a"), "/marks", format!(r#"{{"word": "{writer} {time}"}}"#)).await.unwrap();
+    }
+}
+
+/// Checks that the note `a` has all words of these writers once, each writer's in its order, and no others.
+pub async fn check_appends(store: &Arc<dyn Store>, writers: &[String], times: usize) {
+    let body = store.require(&note("a")).await.unwrap().body;
+    let tree = Tree::parse(&body, Limits::default()).unwrap();
+    let marks = tree.root(&body).unwrap().get("marks").unwrap();
+    let words: Vec<String> =
+        marks.elements().map(|mark| mark.get("word").unwrap().as_str().unwrap().into_owned()).collect();
+    assert_eq!(words.len(), writers.len() * times);
+    for writer in writers {
+        let start = format!("{writer} ");
+        let numbers: Vec<&str> = words.iter().filter_map(|word| word.strip_prefix(&start)).collect();
+        let expected: Vec<String> = (0..times).map(|time| time.to_string()).collect();
+        assert_eq!(numbers, expected, "{writer}");
+    }
+}
+
+fn is_full() -> bool {
+    std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1")
 }

@@ -71,6 +71,7 @@ macro_rules! conformance {
                 a_wrong_change_changes_nothing
                 a_change_needs_its_document
                 appends_by_many_lose_nothing
+                appends_of_64_writers_lose_nothing
                 one_of_many_creates_wins
                 conditional_increments_lose_nothing
                 updates_by_many_lose_nothing
