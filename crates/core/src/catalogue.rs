@@ -291,6 +291,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Read the document again and decide on what is there now.",
     ),
     entry(
+        "R0410",
+        "A state may not become this one",
+        "The model lists which words of the field may become which ([x.transitions.field]), and this change is not among them. Nothing was changed.",
+        "Make one of the changes that the message names, or change the transitions in the model.",
+    ),
+    entry(
+        "R0416",
+        "A write must say what it expects to find",
+        "The collection says etag = \"required\": each write names the ETag that was read, or says that nothing may be there. Nothing was changed.",
+        "Read the document and write with its ETag; create a new one with `create`.",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
         "One copy at a time writes a database. The lock goes with its process.",

@@ -2,6 +2,7 @@
 //! key; when the database refuses a row, the batch is done again by [`crate::careful`].
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
+use repot_model::plan::Plan;
 use repot_model::row::Cells;
 use repot_model::sql::create_index;
 use rusqlite::{CachedStatement, Transaction};
@@ -12,6 +13,7 @@ use crate::error::{fail, failed, refusal};
 use crate::records::{Records, Refused};
 use crate::references::References;
 use crate::rows::Access;
+use crate::rules;
 use crate::schema::begin;
 
 /// Why the fast way ended.
@@ -48,6 +50,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
 
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
     let transaction = begin(access.connection, "load a batch")?;
+    rules::enter(&transaction, access.plan)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -77,15 +80,20 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    end(transaction, batch, &refused)?;
+    end(transaction, (access.plan, batch), &refused)?;
     Ok(refused)
 }
 
 /// Commits, unless the batch is all or nothing and something was refused.
-pub(crate) fn end(transaction: Transaction<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
+pub(crate) fn end(
+    transaction: Transaction<'_>,
+    (plan, batch): (&Plan, &Batch),
+    refused: &Refused,
+) -> Result<()> {
     let ended = if batch.all_or_nothing && !refused.is_empty() {
         transaction.rollback()
     } else {
+        rules::leave(&transaction, plan)?;
         transaction.commit()
     };
     ended.map_err(failed("load a batch"))

@@ -17,7 +17,7 @@ use crate::error::failed;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{finish, load, lock, schema};
+use crate::{finish, load, lock, rules, schema};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -75,6 +75,8 @@ impl SqliteTarget {
         if first {
             connect::use_log(connection)?;
             connect::settle(connection, loading, &options)?;
+            // merge with the triggers that notice plain SQL: they need the same table
+            rules::make_writer(connection, plan)?;
         }
         Ok((connection, sql, loading))
     }
@@ -162,6 +164,7 @@ impl SqliteTarget {
         let (path, options) = (self.path.clone(), self.options);
         let (connection, sql, loading) = self.ready(plan)?;
         if loading == Loading::Steady {
+            rules::enforce(connection, plan)?;
             finish::durable(connection, &path, progress)?;
             return Ok(Vec::new());
         }
@@ -244,6 +247,11 @@ impl Target for SqliteTarget {
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>> {
         let violations = self.end(plan, most, progress);
         self.tell(violations)
+    }
+
+    fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
+        let enforced = self.ready(plan).and_then(|(connection, _, _)| rules::enforce(connection, plan));
+        self.tell(enforced)
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

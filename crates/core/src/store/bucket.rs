@@ -14,6 +14,8 @@ use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::objects::Objects;
+use super::rules::Proposal;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
 
 /// Objects listed at once while a page of documents is filled.
@@ -31,6 +33,7 @@ pub struct BucketStore {
     objects: Arc<dyn Objects>,
     layout: Layout,
     document_bytes_max: u64,
+    clock: Arc<dyn Clock>,
     turns: Turns,
 }
 
@@ -57,7 +60,14 @@ impl BucketStore {
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, layout: Layout, document_bytes_max: u64) -> Self {
         let turns = Turns(std::array::from_fn(|_| Mutex::new(())));
-        Self { objects, layout, document_bytes_max, turns }
+        Self { objects, layout, document_bytes_max, clock: Arc::new(SystemClock), turns }
+    }
+
+    /// The same store with another time of day: for the fields that the model fills with it.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Where the document is now; `None` when it is nowhere.
@@ -75,39 +85,64 @@ impl BucketStore {
     }
 
     async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<ETag> {
+        self.layout.check_precondition(key, when)?;
+        if self.layout.has_rules(key)? {
+            let new = self.layout.check_size(key, body.len(), self.document_bytes_max)?;
+            self.check_conditions("write a document by the rules of the model")?;
+            let path = self.locate(key).await?.unwrap_or(new);
+            return self.rewrite((key, &path), when, &|_| Ok(body.clone())).await;
+        }
         let new = self.layout.check_put(key, &body, self.document_bytes_max)?;
         let path = self.locate(key).await?.unwrap_or(new);
         self.objects.put(&path, body, when).await.map_err(|error| error.detail(format!("document: {key}")))
     }
 
-    /// Reads, changes, and writes if nothing changed meanwhile; again when something did and the caller does not mind.
     async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
         when.check_present()?;
-        if !self.objects.powers().conditional_put {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0405",
-                format!("{self} cannot change a part of a document safely"),
-            )
-            .hint(
-                "Read the document, change it, and put it whole; or use a store with conditional writes.",
-            ));
-        }
+        self.layout.check_precondition(key, when)?;
+        self.check_conditions("change a part of a document")?;
         let path = self.locate(key).await?.ok_or_else(|| absent(key))?;
+        let limits = self.layout.limits();
+        let make = |before: Option<&[u8]>| match before {
+            Some(before) => change.apply(before, limits).map(Bytes::from),
+            None => Err(absent(key)),
+        };
+        self.rewrite((key, &path), when, &make).await
+    }
+
+    fn check_conditions(&self, what: &str) -> Result<()> {
+        if self.objects.powers().conditional_put {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Unsupported, "R0405", format!("{self} cannot {what} safely"))
+            .hint("Read the document, change it, and put it whole; or use a store with conditional writes."))
+    }
+
+    /// Reads, makes a new text of what is there, and writes it if nothing changed meanwhile; again when something did
+    /// and the caller does not mind.
+    async fn rewrite(
+        &self,
+        (key, path): (&DocumentKey, &str),
+        when: &Precondition,
+        make: &(dyn Fn(Option<&[u8]>) -> Result<Bytes> + Send + Sync),
+    ) -> Result<ETag> {
         // those of this process do not get in each other's way
-        let _turn = self.turns.of(&path).lock().await;
+        let _turn = self.turns.of(path).lock().await;
         let mut tries = 0;
         loop {
-            let found = self.objects.get(&path, self.document_bytes_max).await?;
-            let Some(object) = found else {
-                when.check(key, None)?;
-                return Err(absent(key));
-            };
-            when.check(key, Some(&object.etag))?;
-            let body = change.apply(&object.bytes, self.layout.limits())?;
-            self.layout.check_put(key, &body, self.document_bytes_max)?;
+            let found = self.objects.get(path, self.document_bytes_max).await?;
+            when.check(key, found.as_ref().map(|object| &object.etag))?;
+            let before = found.as_ref().map(|object| &object.bytes[..]);
+            let body = self.layout.revise(Proposal {
+                key,
+                body: &make(before)?,
+                before,
+                document_bytes_max: self.document_bytes_max,
+                now_ms: self.clock.now_ms(),
+            })?;
+            let unchanged = found.map_or(Precondition::Absent, |object| Precondition::Matches(object.etag));
             tries += 1;
-            match self.objects.put(&path, body.into(), &Precondition::Matches(object.etag)).await {
+            match self.objects.put(path, body, &unchanged).await {
                 Err(error)
                     if error.kind() == Kind::Conflict && *when == Precondition::Any && tries < TRIES_MAX => {}
                 done => return done.map_err(|error| error.detail(format!("document: {key}"))),
@@ -117,6 +152,7 @@ impl BucketStore {
 
     async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
         when.check_present()?;
+        self.layout.check_precondition(key, when)?;
         let Some(path) = self.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);

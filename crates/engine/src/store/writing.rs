@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use repot_core::store::{DocumentKey, ETag, Layout, Precondition, Receipt, UnitOfWork, Write, Written};
+use bytes::Bytes;
+use repot_core::store::{
+    DocumentKey, ETag, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
+};
 use repot_core::{Batch, Clock, Error, Item, Kind, Object, Refusal, Result, Target};
 use repot_model::plan::Plan;
 
@@ -94,12 +97,28 @@ impl Scribe<'_> {
         self.layout.paths(key)?.into_iter().next().ok_or_else(|| self.layout.cannot_hold(key))
     }
 
+    /// The text to store, by the rules of the model.
+    fn revise(&self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
+        let there = found.filter(|found| found.etag.is_some());
+        self.layout.revise(Proposal {
+            key,
+            body,
+            before: there.map(|found| found.assembled.bytes.as_slice()),
+            document_bytes_max: self.document_bytes_max,
+            now_ms: self.clock.now_ms(),
+        })
+    }
+
     fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
         let found = self.desk.find(self.layout, write.key())?;
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
         match write {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
+                if self.layout.has_rules(key)? {
+                    let body = self.revise(key, body, found.as_ref())?;
+                    return self.put(key, &body, found);
+                }
                 self.put(key, body, found)
             }
             Write::Patch { key, change, when } => {
@@ -110,7 +129,7 @@ impl Scribe<'_> {
                         .hint("Check the key; `list` shows what is there.")
                 })?;
                 let body = change.apply(&there.assembled.bytes, self.layout.limits())?;
-                self.layout.check_put(key, &body, self.document_bytes_max)?;
+                let body = self.revise(key, &body.into(), found.as_ref())?;
                 self.put(key, &body, found)
             }
             Write::Delete { key, when } => {
