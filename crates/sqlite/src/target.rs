@@ -139,6 +139,7 @@ impl SqliteTarget {
         let connection = self.connection(true)?.expect("it was to be made");
         connect::use_log(connection)?;
         schema::create(connection, plan, model_text)?;
+        rules::make_writer(connection, plan)?;
         connect::settle(connection, Loading::Bulk, &options)?;
         self.loading = Some(Loading::Bulk);
         Ok(())

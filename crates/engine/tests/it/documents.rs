@@ -29,7 +29,7 @@ repot_testkit::conformance!(sqlite, super::Database::sqlite().subject());
 repot_testkit::conformance!(postgres, super::Database::postgres().map(super::Database::subject));
 
 /// A database of the test's own.
-enum Database {
+pub(crate) enum Database {
     Sqlite(TempTree),
     Postgres(PgServer, String),
 }
@@ -45,7 +45,7 @@ impl Database {
         Some(Self::Postgres(server, url))
     }
 
-    fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         [Some(Self::sqlite()), Self::postgres()].into_iter().flatten()
     }
 
@@ -56,11 +56,11 @@ impl Database {
         }
     }
 
-    fn file(folder: &TempTree) -> std::path::PathBuf {
+    pub(crate) fn file(folder: &TempTree) -> std::path::PathBuf {
         folder.path().join("store.db")
     }
 
-    fn target(&self) -> Box<dyn Target> {
+    pub(crate) fn target(&self) -> Box<dyn Target> {
         match self {
             Self::Sqlite(folder) => {
                 Box::new(SqliteTarget::open(&Self::file(folder), SqliteOptions::default()).unwrap())
@@ -71,18 +71,21 @@ impl Database {
         }
     }
 
-    fn try_open(&self) -> repot_core::Result<RowStore> {
-        let options = RowStoreOptions {
+    pub(crate) fn options() -> RowStoreOptions {
+        RowStoreOptions {
             readers: 2,
             document_bytes_max: DOCUMENT_BYTES_MAX,
             json: repot_json::Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
             clock: Arc::new(FixedClock(1_700_000_000_000)),
-        };
-        RowStore::open(self.target(), model(), options)
+        }
     }
 
-    fn open(&self) -> Arc<dyn Store> {
+    fn try_open(&self) -> repot_core::Result<RowStore> {
+        RowStore::open(self.target(), model(), Self::options())
+    }
+
+    pub(crate) fn open(&self) -> Arc<dyn Store> {
         Arc::new(self.try_open().unwrap())
     }
 
@@ -92,25 +95,31 @@ impl Database {
     }
 
     /// Runs SQL behind the store's back.
-    fn sql(&self, sql: &str) {
+    pub(crate) fn sql(&self, sql: &str) {
+        self.try_sql(sql).unwrap();
+    }
+
+    /// Runs SQL behind the store's back; what the database says when it refuses.
+    pub(crate) fn try_sql(&self, sql: &str) -> Result<(), String> {
         match self {
             Self::Sqlite(folder) => execute(&Self::file(folder), sql),
-            Self::Postgres(server, url) => drop(server.query(url, sql)),
+            Self::Postgres(server, url) => server.try_query(url, sql).map(drop),
         }
     }
 }
 
-fn execute(file: &Path, sql: &str) {
+fn execute(file: &Path, sql: &str) -> Result<(), String> {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    connection.execute_batch(&format!("pragma foreign_keys = on; {sql}")).unwrap();
+    let done = connection.execute_batch(&format!("pragma foreign_keys = on; {sql}"));
+    done.map_err(|error| error.to_string())
 }
 
 fn note(id: &str) -> DocumentKey {
     DocumentKey::new("notes", id)
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
@@ -212,7 +221,7 @@ fn the_second_store_is_told_who_writes() {
 }
 
 /// Copies `source` as the suite's model says.
-fn copy(database: &Database, source: &Scripted) -> repot_core::Result<()> {
+pub(crate) fn copy(database: &Database, source: &Scripted) -> repot_core::Result<()> {
     let (model, plan, model_text) = model();
     let (options, me) = (Options::default(), LockHolder { host: "here".to_owned(), pid: 8, since_ms: 0 });
     let (progress, clock) = (&NoProgress, &FixedClock(0));
@@ -221,7 +230,7 @@ fn copy(database: &Database, source: &Scripted) -> repot_core::Result<()> {
     copy.run(database.target().as_mut(), false).map(drop)
 }
 
-fn proof(database: &Database) -> Proof {
+pub(crate) fn proof(database: &Database) -> Proof {
     let (model, plan, _) = model();
     let options = Options::default();
     let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };

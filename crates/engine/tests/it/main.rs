@@ -5,4 +5,5 @@
 mod busy;
 mod documents;
 mod look;
+mod rules;
 mod scripted;

@@ -12,7 +12,7 @@ use super::rules::{Filler, TableRules};
 use super::split::{Misfit, Place, Splitter, syntax};
 use super::time::{date_text, time_text};
 use super::walker::{Element, Walker};
-use super::{ColumnKind, Plan, convert, key_text};
+use super::{ColumnKind, Plan, key_text};
 use crate::language::Body;
 use crate::row::{Cell, Cells, RowBuffer};
 
@@ -345,7 +345,7 @@ impl<'t> Review<'_, '_, 't> {
     /// The JSON text of what fills a field in row `at`; a time is spelled like `old`, or like others of the document.
     fn json(&self, with: &Filler, kind: ColumnKind, (at, old): (usize, Option<Value<'t>>)) -> String {
         match (with, kind) {
-            (Filler::Constant(cell), _) => convert::json(cell),
+            (Filler::Constant(json), _) => json.clone(),
             (Filler::Today, _) | (_, ColumnKind::Date) => {
                 let days = i32::try_from(self.now_us.div_euclid(DAY_US)).unwrap_or(i32::MAX);
                 quote(&date_text(days))
@@ -377,11 +377,11 @@ impl<'t> Review<'_, '_, 't> {
         let Some((name, below)) = names.split_first() else { return };
         let value = (below.to_vec(), json);
         let same = |missing: &&mut Missing| missing.object == object.index() && missing.name == *name;
-        match self.missing.iter_mut().find(same) {
-            Some(missing) => missing.values.push(value),
-            None => {
-                self.missing.push(Missing { object: object.index(), name: name.clone(), values: vec![value] })
-            }
+        if let Some(missing) = self.missing.iter_mut().find(same) {
+            missing.values.push(value);
+        } else {
+            let values = vec![value];
+            self.missing.push(Missing { object: object.index(), name: name.clone(), values });
         }
     }
 
@@ -391,7 +391,7 @@ impl<'t> Review<'_, '_, 't> {
             return (self.problems, None);
         }
         for Missing { object, name, values } in self.missing {
-            let values: Vec<(&[String], &str)> =
+            let values: Vec<Below<'_>> =
                 values.iter().map(|(names, json)| (names.as_slice(), json.as_str())).collect();
             self.editor.insert_entry(object, &name, &nested(&values));
         }
@@ -399,12 +399,15 @@ impl<'t> Review<'_, '_, 't> {
     }
 }
 
+/// Names that lead to a value, and its JSON text.
+type Below<'v> = (&'v [String], &'v str);
+
 /// The JSON text of values below one name.
-fn nested(values: &[(&[String], &str)]) -> String {
+fn nested(values: &[Below<'_>]) -> String {
     if let Some((_, json)) = values.iter().find(|(names, _)| names.is_empty()) {
         return (*json).to_owned();
     }
-    let mut groups: Vec<(&str, Vec<(&[String], &str)>)> = Vec::new();
+    let mut groups: Vec<(&str, Vec<Below<'_>>)> = Vec::new();
     for (names, json) in values {
         let Some((name, below)) = names.split_first() else { continue };
         match groups.iter_mut().find(|group| group.0 == name) {

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Plan;
+use repot_json::edit::quote;
+
 use super::compile::{columns_before, entry_fields};
 use super::program::TableProgram;
+use super::{ColumnKind, Plan};
 use crate::language::{Collection, DefaultValue};
-use crate::row::Cell;
 
 /// The rules of one table's rows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,8 +33,8 @@ pub(crate) struct Filling {
 /// What a field is filled with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Filler {
-    /// In a new row, where it is missing.
-    Constant(Cell<'static>),
+    /// In a new row, where it is missing: this JSON text, spelled as in the model.
+    Constant(String),
     /// In a new row, where it is missing: the time.
     Now,
     /// In a new row, where it is missing: the date, UTC.
@@ -82,7 +83,14 @@ impl TableRules {
             // what is not of the document, or is all of it, is not filled in
             place.path.as_ref().filter(|path| !path.is_empty())?;
             let with = match field.default.as_ref()? {
-                DefaultValue::Constant(_) => Filler::Constant(place.default.clone()?),
+                DefaultValue::Constant(text) => Filler::Constant(match place.kind {
+                    ColumnKind::Int
+                    | ColumnKind::Float
+                    | ColumnKind::Decimal
+                    | ColumnKind::Bool
+                    | ColumnKind::Json => text.clone(),
+                    _ => quote(text),
+                }),
                 DefaultValue::Now => Filler::Now,
                 DefaultValue::Today => Filler::Today,
                 DefaultValue::NowOnWrite => Filler::NowOnWrite,

@@ -425,6 +425,7 @@ impl<'p> Walker<'p, '_> {
             }
             if let Some(default) = &column.default
                 && !draft.unsayable.contains(&at)
+                && !draft.wrong.contains(&at)
             {
                 draft.cells[at] = default.clone();
             } else if column.required && !draft.wrong.contains(&at) {

@@ -69,8 +69,10 @@ macro_rules! conformance {
                 too_large_is_refused_before_anything_happens
                 several_documents_in_a_file_are_refused_plainly
                 only_the_changes_of_the_state_machine_pass
+                states_hold_among_many_writers
                 rows_inside_documents_have_states_too
                 what_a_new_document_lacks_is_filled_in
+                what_is_there_already_is_not_filled_in
                 times_of_writes_follow_each_change
                 all_problems_are_named_at_once
                 a_required_etag_is_demanded
