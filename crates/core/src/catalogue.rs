@@ -291,6 +291,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Read the document again and decide on what is there now.",
     ),
     entry(
+        "R0410",
+        "A state may not become this one",
+        "The model lists which words of the field may become which ([x.transitions.field]), and this change is not among them. Nothing was changed.",
+        "Make one of the changes that the message names, or change the transitions in the model.",
+    ),
+    entry(
         "R0411",
         "A write was tried too often",
         "Others wrote the same documents each time, or the database gave the transaction up for theirs. Nothing was changed.",
@@ -307,6 +313,12 @@ pub const CATALOGUE: &[Entry] = &[
         "A unit of work stands in the recovery journal",
         "Writes of several documents were decided and are not all done: something failed on the way, or a program that does not use the journal changed one of the documents meanwhile.",
         "Write or probe again: that finishes it. Where another program changed a document, look at it and say which state shall stay (Recovery).",
+    ),
+    entry(
+        "R0416",
+        "A write must say what it expects to find",
+        "The collection says etag = \"required\": each write names the ETag that was read, or says that nothing may be there. Nothing was changed.",
+        "Read the document and write with its ETag; create a new one with `create`.",
     ),
     entry(
         "R0701",

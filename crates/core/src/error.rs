@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+pub use repot_model::plan::Problem;
+
 /// What a caller can act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -64,6 +66,7 @@ struct Inner {
     code: &'static str,
     message: String,
     details: Vec<String>,
+    problems: Vec<Problem>,
     hint: Option<String>,
     retry: Retry,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -78,6 +81,7 @@ impl Error {
             code,
             message: message.into(),
             details: Vec::new(),
+            problems: Vec::new(),
             hint: None,
             retry: Retry::Never,
             source: None,
@@ -88,6 +92,13 @@ impl Error {
     #[must_use]
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.0.details.push(line.into());
+        self
+    }
+
+    /// Adds one thing that is wrong with the document.
+    #[must_use]
+    pub fn problem(mut self, problem: Problem) -> Self {
+        self.0.problems.push(problem);
         self
     }
 
@@ -140,6 +151,12 @@ impl Error {
     #[must_use]
     pub fn details(&self) -> &[String] {
         &self.0.details
+    }
+
+    /// All that is wrong with the document, in the order of its text; empty where the error is about something else.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.0.problems
     }
 
     /// What to do next.

@@ -14,7 +14,7 @@ pub mod store;
 mod target;
 
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use error::{Error, Kind, Result, Retry};
+pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};

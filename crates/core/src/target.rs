@@ -339,6 +339,13 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
 
+    /// Makes the triggers that hold plain SQL to the state machines of the model, and removes those that the model has
+    /// no more; nothing when they are right. [`Target::finish`] does it too. All or nothing.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn enforce_rules(&mut self, plan: &Plan) -> Result<()>;
+
     /// Sets or removes a value of ours (`repot_meta`).
     ///
     /// # Errors

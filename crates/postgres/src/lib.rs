@@ -21,6 +21,7 @@ mod query;
 mod reader;
 mod records;
 mod refuse;
+mod rules;
 mod runtime;
 mod scan;
 mod stored;

@@ -190,6 +190,7 @@ impl Target for PostgresTarget {
         if !violations.is_empty() {
             return Ok(violations);
         }
+        self.enforce_rules(&plan)?;
         for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &plan).await })? {
             progress(&step.says);
             if let Some(other) =
@@ -199,6 +200,11 @@ impl Target for PostgresTarget {
             }
         }
         Ok(Vec::new())
+    }
+
+    fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
+        let plan = self.plan.of(plan);
+        self.run(|mut writer| async move { writer.enforce_rules(&plan).await })
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

@@ -81,7 +81,9 @@ impl Writer {
     /// When the server is out of reach, or the lock is gone.
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
-        let begin = begin(&self.address, "isolation level read committed read write");
+        // triggers that are about plain SQL let our own writes pass; merge with those that notice plain SQL
+        let begin = begin(&self.address, "isolation level read committed read write")
+            + "; set local repot.writer = 'on'";
         let client = self.client();
         let number = match &self.held {
             None => {
@@ -220,7 +222,11 @@ impl SharedPlan {
     /// `plan` for a task.
     pub(crate) fn of(&mut self, plan: &Plan) -> Arc<Plan> {
         match &self.0 {
-            Some(known) if known.hash == plan.hash && known.tables == plan.tables => Arc::clone(known),
+            Some(known)
+                if known.hash == plan.hash && known.tables == plan.tables && known.rules == plan.rules =>
+            {
+                Arc::clone(known)
+            }
             _ => {
                 let shared = Arc::new(plan.clone());
                 self.0 = Some(Arc::clone(&shared));

@@ -14,6 +14,7 @@ use crate::load::{RowWriter, dictionaries, end, index_holders};
 use crate::records::{self, Records, Refused};
 use crate::references::References;
 use crate::rows::{Access, holders, key_cells, pick};
+use crate::rules;
 use crate::work::Work;
 
 /// A row: its table and encoded cells.
@@ -29,6 +30,7 @@ struct Waiting<'b> {
 /// Applies a batch; gives the documents refused.
 pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused> {
     let work = Work::begin(access.connection)?;
+    rules::enter(access.connection, access.plan)?;
     let mut refused = Refused::new();
     {
         if loading == Loading::Bulk && batch.items.iter().any(|item| item.replaces) {
@@ -55,7 +57,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    end(work, batch, &refused)?;
+    end(work, (access.plan, batch), &refused)?;
     Ok(refused)
 }
 

@@ -15,6 +15,7 @@ mod reader;
 mod records;
 mod references;
 mod rows;
+mod rules;
 mod schema;
 mod statements;
 mod target;

@@ -18,7 +18,7 @@ use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{finish, load, schema};
+use crate::{finish, load, rules, schema};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -76,6 +76,8 @@ impl SqliteTarget {
         if first {
             connect::use_log(connection)?;
             connect::settle(connection, loading, &options)?;
+            // merge with the triggers that notice plain SQL: they need the same table
+            rules::make_writer(connection, plan)?;
         }
         Ok((connection, sql, loading))
     }
@@ -151,6 +153,7 @@ impl SqliteTarget {
         let connection = self.connection(true)?.expect("it was to be made");
         connect::use_log(connection)?;
         schema::create(connection, plan, model_text)?;
+        rules::make_writer(connection, plan)?;
         connect::settle(connection, Loading::Bulk, &options)?;
         self.loading = Some(Loading::Bulk);
         Ok(())
@@ -176,6 +179,7 @@ impl SqliteTarget {
         let (path, options) = (self.path.clone(), self.options);
         let (connection, sql, loading) = self.ready(plan)?;
         if loading == Loading::Steady {
+            rules::enforce(connection, plan)?;
             finish::durable(connection, &path, progress)?;
             return Ok(Vec::new());
         }
@@ -277,6 +281,11 @@ impl Target for SqliteTarget {
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>> {
         let violations = self.end(plan, most, progress);
         self.tell(violations)
+    }
+
+    fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
+        let enforced = self.ready(plan).and_then(|(connection, _, _)| rules::enforce(connection, plan));
+        self.tell(enforced)
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

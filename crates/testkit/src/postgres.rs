@@ -83,13 +83,24 @@ impl PgServer {
     #[must_use]
     #[expect(clippy::panic, reason = "a test that cannot prepare its database has failed")]
     pub fn query(&self, url: &str, sql: &str) -> String {
+        self.try_query(url, sql).unwrap_or_else(|said| panic!("psql failed on {sql:?}: {said}"))
+    }
+
+    /// Like [`PgServer::query`]; gives what psql says when a statement fails.
+    ///
+    /// # Errors
+    /// The server's message.
+    ///
+    /// # Panics
+    /// When psql cannot be started.
+    pub fn try_query(&self, url: &str, sql: &str) -> Result<String, String> {
         let mut command = Command::new(&self.psql);
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
         let output = command.output().expect("psql can be started");
         if !output.status.success() {
-            panic!("psql failed on {sql:?}: {}", String::from_utf8_lossy(&output.stderr));
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        String::from_utf8(output.stdout).expect("test servers speak UTF-8")
+        Ok(String::from_utf8(output.stdout).expect("test servers speak UTF-8"))
     }
 
     fn run(&self, url: &str, sql: &str) {

@@ -1,5 +1,4 @@
-//! Where the documents of a model lie among objects, and whether a text may be a document: from key to path, from
-//! path to key.
+//! Where the documents of a model lie among objects: from key to path, from path to key.
 
 use std::sync::Arc;
 
@@ -7,8 +6,7 @@ use repot_json::Limits;
 use repot_json::patch::Lists;
 use repot_model::language::{Collection, Model, Place as ModelPlace};
 use repot_model::place::{Router, Template};
-use repot_model::plan::{Place, Plan, Splitter};
-use repot_model::row::RowBuffer;
+use repot_model::plan::Plan;
 
 use super::key::{DocumentKey, Scope};
 use crate::error::{Error, Kind, Result};
@@ -17,8 +15,8 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Clone)]
 pub struct Layout {
     model: Arc<Model>,
-    plan: Arc<Plan>,
-    router: Router,
+    pub(super) plan: Arc<Plan>,
+    pub(super) router: Router,
     limits: Limits,
 }
 
@@ -49,7 +47,7 @@ impl Layout {
         self.model.collections.iter().filter(reachable).map(|collection| collection.name.clone()).collect()
     }
 
-    fn collection(&self, name: &str) -> Result<(usize, &Collection)> {
+    pub(super) fn collection(&self, name: &str) -> Result<(usize, &Collection)> {
         let at = self.model.collections.iter().position(|collection| collection.name == name);
         let missing = || {
             Error::new(Kind::NotFound, "R0402", format!("there is no collection {name} with documents"))
@@ -199,22 +197,6 @@ impl Layout {
         })
     }
 
-    /// Checks that `body` may be written as the document `key`: the key gives a path, the body is not too large, it is
-    /// what the model says, and its key is this one. Gives the path of a new document.
-    ///
-    /// # Errors
-    /// `R0403`, `R0404` or `R0213`; else as [`Layout::paths`].
-    pub fn check_put(&self, key: &DocumentKey, body: &[u8], bytes_max: u64) -> Result<String> {
-        let path = self.paths(key)?.into_iter().next().ok_or_else(|| self.cannot_hold(key))?;
-        if body.len() as u64 > bytes_max {
-            let message = format!("{key} has {} bytes, {bytes_max} are the most", body.len());
-            return Err(Error::new(Kind::Unsupported, "R0213", message)
-                .hint("Raise the bound with --document-max, or keep the large part beside the document."));
-        }
-        self.check(key, &path, body)?;
-        Ok(path)
-    }
-
     /// Bounds of one JSON text.
     #[must_use]
     pub const fn limits(&self) -> Limits {
@@ -226,30 +208,6 @@ impl Layout {
     pub fn cannot_hold(&self, key: &DocumentKey) -> Error {
         Error::new(Kind::Invalid, "R0403", format!("no path can be read back as {key}"))
             .hint("Use a key that can be part of a path: not empty, not `.` or `..`, without `/`.")
-    }
-
-    /// Checks that `body` may be the document `key` at `path`: it is what the model says, and its key is this one.
-    fn check(&self, key: &DocumentKey, path: &str, body: &[u8]) -> Result<()> {
-        let (root, _) = self.collection(key.collection())?;
-        let route = self.router.route(path).filter(|route| !route.templates.is_empty());
-        let Some(route) = route else { return Err(self.cannot_hold(key)) };
-        let places = [Place { root, template: route.templates[0], values: &route.values }];
-        let (mut rows, mut found) = (RowBuffer::new(), Vec::new());
-        Splitter::new(&self.plan, self.limits).split(&places, path, body, &mut rows, &mut found);
-        let unfit = |reason: &str| {
-            Error::new(Kind::Invalid, "R0404", format!("{key} does not fit the model: {reason}"))
-                .hint("Mend the document at the place named, or change the model.")
-        };
-        match found.as_slice() {
-            [only] => match (&only.misfit, &only.key) {
-                (Some(misfit), _) => {
-                    Err(unfit(&misfit.reason).detail(format!("{}: {}", misfit.code, misfit.reason)))
-                }
-                (None, Some(own)) if own == key.text() => Ok(()),
-                (None, own) => Err(unfit(&format!("its key is {}", own.as_deref().unwrap_or("missing")))),
-            },
-            _ => Err(unfit("it is not one document")),
-        }
     }
 }
 

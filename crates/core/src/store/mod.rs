@@ -9,6 +9,7 @@ mod key;
 mod layout;
 mod memory;
 mod objects;
+mod rules;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
@@ -20,3 +21,4 @@ pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
 pub use repot_json::patch::Pointer;
+pub use rules::Proposal;

@@ -162,16 +162,25 @@ impl RowStore {
                 return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
             }
             match write {
-                Write::Put { key, body, .. } => {
-                    self.layout.check_put(key, body, self.options.document_bytes_max)?;
+                Write::Put { key, body, when } => {
+                    self.layout.check_precondition(key, when)?;
+                    let bytes_max = self.options.document_bytes_max;
+                    if self.layout.has_rules(key)? {
+                        // the rest depends on what is there, so it is checked where that is read
+                        self.layout.check_size(key, body.len(), bytes_max)?;
+                    } else {
+                        self.layout.check_put(key, body, bytes_max)?;
+                    }
                 }
-                Write::Update { key, .. } => {
+                Write::Update { key, when, .. } => {
+                    self.layout.check_precondition(key, when)?;
                     if self.layout.paths(key)?.is_empty() {
                         return Err(self.layout.cannot_hold(key));
                     }
                 }
                 Write::Delete { key, when } | Write::Patch { key, when, .. } => {
                     when.check_present()?;
+                    self.layout.check_precondition(key, when)?;
                     self.layout.paths(key)?;
                 }
             }
@@ -216,6 +225,8 @@ fn is_made(target: &mut dyn Target, plan: &Plan) -> Result<bool> {
                 return Err(Error::new(Kind::Refused, "R0703", message)
                     .hint("Run `repot copy` again; it goes on where it stopped."));
             }
+            // the rules may have changed since, which changes no table
+            target.enforce_rules(plan)?;
             Ok(true)
         }
         Some(_) => {

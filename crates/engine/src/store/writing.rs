@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use repot_core::store::{DocumentKey, ETag, Edit, Layout, Precondition, Receipt, UnitOfWork, Write, Written};
+use bytes::Bytes;
+use repot_core::store::{
+    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
+};
 use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Target};
 use repot_json::Limits;
 use repot_model::plan::Plan;
@@ -176,6 +179,18 @@ impl Hand<'_, '_, '_> {
         Ok((receipt, items))
     }
 
+    /// The text to store, by the rules of the model.
+    fn revise(&self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
+        let there = found.filter(|found| found.etag.is_some());
+        self.decider.layout.revise(Proposal {
+            key,
+            body,
+            before: there.map(|found| found.assembled.bytes.as_slice()),
+            document_bytes_max: self.decider.document_bytes_max,
+            now_ms: self.decider.now_ms,
+        })
+    }
+
     fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
         let layout = self.decider.layout;
         let found = self.desk.find(layout, write.key())?;
@@ -183,6 +198,10 @@ impl Hand<'_, '_, '_> {
         match write {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
+                if layout.has_rules(key)? {
+                    let body = self.revise(key, body, found.as_ref())?;
+                    return self.put(key, &body, found);
+                }
                 self.put(key, body, found)
             }
             Write::Patch { key, change, when } => {
@@ -193,7 +212,7 @@ impl Hand<'_, '_, '_> {
                         .hint("Check the key; `list` shows what is there.")
                 })?;
                 let body = change.apply(&there.assembled.bytes, layout.limits())?;
-                layout.check_put(key, &body, self.decider.document_bytes_max)?;
+                let body = self.revise(key, &body.into(), found.as_ref())?;
                 self.put(key, &body, found)
             }
             Write::Update { key, edit, when } => {
@@ -205,7 +224,7 @@ impl Hand<'_, '_, '_> {
                     let written = current.map_or(Written::Missing, |etag| Written::Put(etag.clone()));
                     return Ok((written, None));
                 };
-                layout.check_put(key, &body, self.decider.document_bytes_max)?;
+                let body = self.revise(key, &body, found.as_ref())?;
                 self.put(key, &body, found)
             }
             Write::Delete { key, when } => {

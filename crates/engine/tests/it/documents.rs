@@ -58,7 +58,7 @@ impl Database {
         }
     }
 
-    fn file(folder: &TempTree) -> std::path::PathBuf {
+    pub(crate) fn file(folder: &TempTree) -> std::path::PathBuf {
         folder.path().join("store.db")
     }
 
@@ -83,15 +83,18 @@ impl Database {
     }
 
     fn try_open_as(&self, model: OwnModel<'_>) -> repot_core::Result<RowStore> {
-        let options = RowStoreOptions {
+        RowStore::open(self.target(), model, Self::options())
+    }
+
+    pub(crate) fn options() -> RowStoreOptions {
+        RowStoreOptions {
             readers: 2,
             writers: 4,
             document_bytes_max: DOCUMENT_BYTES_MAX,
             json: repot_json::Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
             clock: Arc::new(FixedClock(1_700_000_000_000)),
-        };
-        RowStore::open(self.target(), model, options)
+        }
     }
 
     pub(crate) fn open(&self) -> Arc<dyn Store> {
@@ -110,17 +113,23 @@ impl Database {
 
     /// Runs SQL behind the store's back.
     pub(crate) fn sql(&self, sql: &str) {
+        self.try_sql(sql).unwrap();
+    }
+
+    /// Runs SQL behind the store's back; what the database says when it refuses.
+    pub(crate) fn try_sql(&self, sql: &str) -> Result<(), String> {
         match self {
             Self::Sqlite(folder) => execute(&Self::file(folder), sql),
-            Self::Postgres(server, url) => drop(server.query(url, sql)),
+            Self::Postgres(server, url) => server.try_query(url, sql).map(drop),
         }
     }
 }
 
-fn execute(file: &Path, sql: &str) {
+fn execute(file: &Path, sql: &str) -> Result<(), String> {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    connection.execute_batch(&format!("pragma foreign_keys = on; {sql}")).unwrap();
+    let done = connection.execute_batch(&format!("pragma foreign_keys = on; {sql}"));
+    done.map_err(|error| error.to_string())
 }
 
 pub(crate) fn note(id: &str) -> DocumentKey {

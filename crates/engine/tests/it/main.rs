@@ -5,5 +5,6 @@
 mod busy;
 mod documents;
 mod look;
+mod rules;
 mod scripted;
 mod writers;

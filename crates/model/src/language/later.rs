@@ -1,6 +1,6 @@
 //! Words of the language whose effect comes in a later version: read and checked now, named by the plan.
 
-use super::{Collection, DefaultValue, Model, Place, Span};
+use super::{Collection, DefaultValue, Field, Model, Place, Span};
 
 /// A word that this version reads but does not act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +77,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
         ),
         ("queue", collection.queue.is_some(), "Rows cannot be claimed yet."),
         ("watch", collection.watch, "There is no change feed yet."),
-        ("etag", collection.etag_required, "Writes are not checked for `If-Match` yet."),
-        (
-            "transitions",
-            !collection.transitions.is_empty(),
-            "Changes that are not allowed are not refused yet.",
-        ),
         ("quota", !collection.quota.is_empty(), "Counters are plain columns until then."),
     ];
     for (word, _, what) in set.into_iter().filter(|(_, set, _)| *set) {
@@ -96,12 +90,13 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
             what: "A renamed field does not bring its column along yet; copy into a fresh database.",
         });
     }
-    for field in collection.fields.iter().filter(|field| field.default == Some(DefaultValue::NowOnWrite)) {
+    let made = |field: &&Field| field.auto && field.default == Some(DefaultValue::NowOnWrite);
+    for field in collection.fields.iter().filter(made) {
         found.push(NotYet {
             collection: Some(collection.name.clone()),
             word: "now on write",
             span: field.span,
-            what: "The time is set when a row is made, not yet when it changes.",
+            what: "The time of an `auto` field is set when a row is made with SQL, not yet when it changes.",
         });
     }
 }

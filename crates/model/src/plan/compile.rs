@@ -9,6 +9,7 @@ use super::program::{Child, ColumnProgram, Op, Shape, TableProgram, column_kind,
 use super::references::{
     covered, has_rows, path_reference, referring_kind, table_order, templates, unique_name,
 };
+use super::rules::TableRules;
 use super::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, Plan, Root, SqlDefault, Table};
 use crate::language::{
     Body, Collection, DefaultValue, Field, FieldKind, Format, InPlace, Index, Model, Place, Problem, Step,
@@ -453,12 +454,22 @@ impl<'m> Compiler<'m> {
             write!(hash, "{byte:02x}").expect("a String takes everything");
             hash
         });
-        Plan { tables: self.tables, roots: self.roots, views: self.views, hash, programs: self.programs }
+        let collections = self.order.iter().map(|&at| &self.model.collections[at]);
+        let rules =
+            collections.zip(&self.programs).map(|(collection, program)| TableRules::of(collection, program));
+        Plan {
+            rules: rules.collect(),
+            tables: self.tables,
+            roots: self.roots,
+            views: self.views,
+            hash,
+            programs: self.programs,
+        }
     }
 }
 
 /// Number of columns that the fields before the first match make.
-fn columns_before(collection: &Collection, matches: impl Fn(&Field) -> bool) -> usize {
+pub(super) fn columns_before(collection: &Collection, matches: impl Fn(&Field) -> bool) -> usize {
     let width = |field: &Field| match &field.kind {
         FieldKind::Ref(targets) if targets.len() > 1 => 2,
         _ => 1,
@@ -497,7 +508,7 @@ fn steps(collection: &Collection, steps: &[Step]) -> (Vec<String>, Vec<Op>) {
 }
 
 /// Fields that keys of maps fill.
-fn entry_fields(collection: &Collection) -> Vec<String> {
+pub(super) fn entry_fields(collection: &Collection) -> Vec<String> {
     let all: Vec<&Step> = match &collection.place {
         Place::In(places) => places.iter().flat_map(|place| &place.steps).collect(),
         Place::InFiles { steps, .. } => steps.iter().collect(),

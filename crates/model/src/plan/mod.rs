@@ -6,8 +6,11 @@ mod convert;
 mod key;
 mod lay_over;
 mod lists;
+mod problem;
 mod program;
 mod references;
+mod revise;
+mod rules;
 mod split;
 mod table;
 pub mod time;
@@ -17,6 +20,9 @@ use crate::language::Format;
 
 pub use key::{key_text, uuid_text};
 pub use lay_over::LaidOver;
+pub use problem::{PROBLEMS_MAX, Problem};
+pub use revise::{Revised, Revision};
+pub use rules::{Machine, TableRules};
 pub use split::{Misfit, Place, SplitDocument, Splitter};
 pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};
 pub use walker::{place_order, pointer};
@@ -35,6 +41,8 @@ pub struct Plan {
     pub views: Vec<(String, String)>,
     /// Hash of everything that decides tables, columns and how documents are split.
     pub hash: String,
+    /// One for each table: what a write may change and what it fills in. Not part of the hash.
+    pub rules: Vec<TableRules>,
     /// One for each table.
     pub(crate) programs: Vec<TableProgram>,
 }

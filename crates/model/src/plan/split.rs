@@ -6,6 +6,7 @@ use std::ops::Range;
 use repot_json::{Fault, Kind, Limits, SyntaxError, Tree, Value};
 
 use super::Plan;
+use super::problem::line_and_column;
 use super::program::Op;
 use super::walker::{Element, Walker, walk};
 use crate::language::{Body, Format};
@@ -52,7 +53,7 @@ pub struct Splitter<'p> {
     pub(super) plan: &'p Plan,
     pub(super) limits: Limits,
     tree: Tree,
-    counters: Vec<u64>,
+    pub(super) counters: Vec<u64>,
     /// For each row, the node index of its element; filled when tracing.
     pub(crate) trace: Option<Vec<u32>>,
 }
@@ -222,6 +223,7 @@ impl<'p> Splitter<'p> {
             path,
             ordinal: whole.ordinal,
             trace: self.trace.as_mut(),
+            problems: None,
         };
         let done = match root.table {
             Some(table) => walker.root(root, table, place, whole.bytes, element),
@@ -276,10 +278,8 @@ fn mismatch(ops: &[Op], value: Value<'_>) -> Option<&'static str> {
 }
 
 /// Why bytes are no JSON, with line and column.
-fn syntax(bytes: &[u8], error: SyntaxError) -> Misfit {
-    let before = bytes.get(..error.offset).unwrap_or(bytes);
-    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+pub(super) fn syntax(bytes: &[u8], error: SyntaxError) -> Misfit {
+    let (line, column) = line_and_column(bytes, error.offset);
     let code = match error.fault {
         Fault::NotUtf8 => "R0212",
         Fault::TooDeep | Fault::TooLarge => "R0214",

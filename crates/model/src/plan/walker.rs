@@ -7,7 +7,8 @@ use repot_json::{Kind, Value};
 use xxhash_rust::xxh3;
 
 use super::convert::{self, Unfit};
-use super::program::{Child, Op, PathReference, Shape};
+use super::problem::{PROBLEMS_MAX, Problem};
+use super::program::{Child, ColumnProgram, Op, PathReference, Shape, TableProgram};
 use super::split::{Misfit, Place};
 use super::{ColumnKind, Plan, Root, key_text};
 use crate::language::Body;
@@ -82,6 +83,8 @@ pub(super) struct Walker<'p, 'r> {
     pub ordinal: usize,
     /// For each row, the node of its element.
     pub trace: Option<&'r mut Vec<u32>>,
+    /// Where all that is wrong goes; `None`: the first thing wrong ends the walk.
+    pub problems: Option<&'r mut Vec<Problem>>,
 }
 
 /// A row being filled.
@@ -89,6 +92,8 @@ struct Draft<'t> {
     cells: Vec<Cell<'t>>,
     /// Columns whose value no database can say.
     unsayable: Vec<usize>,
+    /// Columns whose value is reported as a problem.
+    wrong: Vec<usize>,
 }
 
 /// A parent's part in its children's rows.
@@ -134,12 +139,15 @@ impl<'p> Walker<'p, '_> {
         let captures = root.captures.get(place.template).map_or(&[][..], Vec::as_slice);
         for (column, &text) in captures.iter().zip(place.values) {
             if let Some(column) = *column {
-                self.capture(table, column, text, &mut draft)?;
+                self.capture(table, column, (text, element), &mut draft)?;
             }
         }
         for reference in &root.path_references {
             let names = root.capture_names.get(place.template).map_or(&[][..], Vec::as_slice);
-            draft.cells[reference.column] = self.refer(table, reference, names, place.values)?;
+            match self.refer(table, reference, names, place.values) {
+                Ok(cell) => draft.cells[reference.column] = cell,
+                Err(misfit) => self.report(misfit, element.map(|element| element.value), &[])?,
+            }
         }
         self.position(table, element, &mut draft);
         let node = element.map_or(0, |element| element.value.index());
@@ -155,7 +163,11 @@ impl<'p> Walker<'p, '_> {
     }
 
     fn draft<'t>(&self, table: usize) -> Draft<'t> {
-        Draft { cells: vec![Cell::Null; self.plan.tables[table].columns.len()], unsayable: Vec::new() }
+        Draft {
+            cells: vec![Cell::Null; self.plan.tables[table].columns.len()],
+            unsayable: Vec::new(),
+            wrong: Vec::new(),
+        }
     }
 
     /// A child's row, and those below it.
@@ -208,7 +220,7 @@ impl<'p> Walker<'p, '_> {
     }
 
     fn fill<'t>(
-        &self,
+        &mut self,
         table: usize,
         element: &Element<'t>,
         draft: &mut Draft<'t>,
@@ -245,7 +257,7 @@ impl<'p> Walker<'p, '_> {
         reason = "one recursion over shapes; a struct would only rename them"
     )]
     fn shape<'t>(
-        &self,
+        &mut self,
         table: usize,
         shape: &'p Shape,
         value: Value<'t>,
@@ -276,11 +288,9 @@ impl<'p> Walker<'p, '_> {
                 }
                 None if refuse => {
                     let place = pointer(value.at(0), inner.index());
-                    let table = &self.plan.tables[table].name;
-                    return Err(Misfit {
-                        code: "R0315",
-                        reason: format!("{table}: a field the model does not name (at {place})"),
-                    });
+                    let name = &self.plan.tables[table].name;
+                    let reason = format!("{name}: a field the model does not name (at {place})");
+                    self.report(Misfit { code: "R0315", reason }, Some(inner), &[])?;
                 }
                 None => {}
             }
@@ -303,7 +313,7 @@ impl<'p> Walker<'p, '_> {
     }
 
     fn set<'t>(
-        &self,
+        &mut self,
         table: usize,
         column: usize,
         value: Value<'t>,
@@ -322,7 +332,7 @@ impl<'p> Walker<'p, '_> {
     }
 
     fn unfit(
-        &self,
+        &mut self,
         table: usize,
         column: usize,
         unfit: Unfit,
@@ -334,12 +344,23 @@ impl<'p> Walker<'p, '_> {
                 draft.unsayable.push(column);
                 Ok(())
             }
-            Unfit::Wrong(code, message) => Err(self.misfit(
-                code,
-                table,
-                column,
-                &format!("{message} (at {})", pointer(value.at(0), value.index())),
-            )),
+            Unfit::Wrong(code, message) => {
+                let message = format!("{message} (at {})", pointer(value.at(0), value.index()));
+                draft.wrong.push(column);
+                self.report(self.misfit(code, table, column, &message), Some(value), &[])
+            }
+        }
+    }
+
+    /// Something is wrong at `value`, or at what is not there below it by these names: goes on when all problems are
+    /// wanted.
+    fn report(&mut self, misfit: Misfit, value: Option<Value<'_>>, below: &[String]) -> Result<(), Misfit> {
+        match &mut self.problems {
+            Some(problems) if problems.len() < PROBLEMS_MAX => {
+                problems.push(Problem::of(misfit, value, below));
+                Ok(())
+            }
+            _ => Err(misfit),
         }
     }
 
@@ -351,27 +372,30 @@ impl<'p> Walker<'p, '_> {
 
     /// A word of the path fills a column the document left empty; if the document has it too, they must agree.
     fn capture<'t>(
-        &self,
+        &mut self,
         table: usize,
         column: usize,
-        text: &'t str,
+        (text, element): (&'t str, Option<&Element<'t>>),
         draft: &mut Draft<'t>,
     ) -> Result<(), Misfit> {
-        let cell = match convert::word(Cow::Borrowed(text), &self.plan.programs[table].columns[column]) {
-            Ok(cell) => cell,
-            Err(Unfit::Wrong(code, message)) => return Err(self.misfit(code, table, column, &message)),
-            Err(Unfit::Unsayable) => {
-                return Err(self.misfit("R0314", table, column, "no column can hold this name"));
+        let program: &'p ColumnProgram = &self.plan.programs[table].columns[column];
+        let (code, message) = match convert::word(Cow::Borrowed(text), program) {
+            Ok(cell) if draft.cells[column] == Cell::Null => {
+                draft.cells[column] = cell;
+                return Ok(());
             }
+            Ok(cell) if draft.cells[column] == cell => return Ok(()),
+            Ok(_) => {
+                let said = convert::json(&draft.cells[column]);
+                ("R0318", format!("the path says `{text}`, the document says {said}"))
+            }
+            Err(Unfit::Wrong(code, message)) => (code, message),
+            Err(Unfit::Unsayable) => ("R0314", "no column can hold this name".to_owned()),
         };
-        if draft.cells[column] == Cell::Null {
-            draft.cells[column] = cell;
-        } else if draft.cells[column] != cell {
-            let message =
-                format!("the path says `{text}`, the document says {}", convert::json(&draft.cells[column]));
-            return Err(self.misfit("R0318", table, column, &message));
-        }
-        Ok(())
+        draft.wrong.push(column);
+        let names = program.path.as_deref().unwrap_or_default();
+        let misfit = self.misfit(code, table, column, &message);
+        self.report(misfit, element.map(|element| element.value), names)
     }
 
     fn position(&self, table: usize, element: Option<&Element<'_>>, draft: &mut Draft<'_>) {
@@ -387,7 +411,7 @@ impl<'p> Walker<'p, '_> {
         element: Option<&Element<'t>>,
         draft: &mut Draft<'t>,
     ) -> Result<(), Misfit> {
-        let program = &self.plan.programs[table];
+        let program: &'p TableProgram = &self.plan.programs[table];
         if let Some(column) = program.auto_key {
             let index = self.counters[table];
             let name = &self.plan.tables[table].name;
@@ -401,17 +425,20 @@ impl<'p> Walker<'p, '_> {
             }
             if let Some(default) = &column.default
                 && !draft.unsayable.contains(&at)
+                && !draft.wrong.contains(&at)
             {
                 draft.cells[at] = default.clone();
-            } else if column.required {
-                let place = element.map_or_else(String::new, |element| {
-                    format!(" (at {})", pointer(element.value.at(0), element.value.index()))
+            } else if column.required && !draft.wrong.contains(&at) {
+                let value = element.map(|element| element.value);
+                let place = value.map_or_else(String::new, |value| {
+                    format!(" (at {})", pointer(value.at(0), value.index()))
                 });
-                return Err(if draft.unsayable.contains(&at) {
+                let misfit = if draft.unsayable.contains(&at) {
                     self.misfit("R0314", table, at, &format!("a value that no column can hold{place}"))
                 } else {
                     self.misfit("R0312", table, at, &format!("is missing or null{place}"))
-                });
+                };
+                self.report(misfit, value, column.path.as_deref().unwrap_or_default())?;
             }
         }
         Ok(())
@@ -497,14 +524,22 @@ pub fn place_order(path: &str, ordinal: usize) -> u64 {
 /// The JSON Pointer (RFC 6901) of the node `target` in the document of `root`; `/` alone for the whole document.
 #[must_use]
 pub fn pointer(root: Value<'_>, target: u32) -> String {
+    let pointer = exact_pointer(root, target);
+    if pointer.is_empty() { "/".to_owned() } else { pointer }
+}
+
+/// A name as it stands in a JSON Pointer.
+pub(super) fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The JSON Pointer of the node `target`; empty for the whole document.
+pub(super) fn exact_pointer(root: Value<'_>, target: u32) -> String {
     let mut out = String::new();
     let mut here = root;
     while here.index() != target {
         let inside = |value: &Value<'_>| (value.index()..value.node().next).contains(&target);
-        let name = |key: Value<'_>| {
-            let text = key.as_str().unwrap_or(Cow::Borrowed(key.raw()));
-            text.replace('~', "~0").replace('/', "~1")
-        };
+        let name = |key: Value<'_>| pointer_token(&key.as_str().unwrap_or(Cow::Borrowed(key.raw())));
         let entry = here.entries().find(|(key, value)| key.index() == target || inside(value));
         let element = here.elements().enumerate().find(|(_, value)| inside(value));
         let (step, next) = match (entry, element) {
@@ -519,5 +554,5 @@ pub fn pointer(root: Value<'_>, target: u32) -> String {
         }
         here = next;
     }
-    if out.is_empty() { "/".to_owned() } else { out }
+    out
 }

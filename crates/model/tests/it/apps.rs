@@ -162,14 +162,11 @@ fn what_comes_later_is_named() {
     };
     assert_eq!(
         words("media"),
-        "repot.backup media.search media.soft_delete media.audit media.cache media.now on write jobs.audit jobs.transitions jobs.now on write queue.queue"
+        "repot.backup media.search media.soft_delete media.audit media.cache jobs.audit queue.queue"
     );
     assert_eq!(
         words("clips"),
-        "repot.target games.table games.tenant raw_clips.table raw_clips.tenant raw_clips.archive projects.table projects.tenant projects.watch projects.now on write"
+        "repot.target games.table games.tenant raw_clips.table raw_clips.tenant raw_clips.archive projects.table projects.tenant projects.watch"
     );
-    assert_eq!(
-        words("council"),
-        "conversations.search conversations.tenant conversations.now on write usage.tenant usage.quota usage.now on write"
-    );
+    assert_eq!(words("council"), "conversations.search conversations.tenant usage.tenant usage.quota");
 }

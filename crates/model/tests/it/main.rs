@@ -5,5 +5,7 @@
 mod apps;
 mod mistakes;
 mod places;
+mod revise;
 mod round_trip;
 mod schema;
+mod transitions;

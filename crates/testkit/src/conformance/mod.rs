@@ -8,6 +8,7 @@ mod concurrency;
 mod keys;
 mod listing;
 mod lossless;
+mod model_rules;
 mod parts;
 mod preconditions;
 mod random;
@@ -21,6 +22,7 @@ pub use concurrency::*;
 pub use keys::*;
 pub use listing::*;
 pub use lossless::*;
+pub use model_rules::*;
 pub use parts::*;
 pub use preconditions::*;
 pub use random::*;
@@ -66,6 +68,14 @@ macro_rules! conformance {
                 another_key_in_the_body_is_refused
                 too_large_is_refused_before_anything_happens
                 several_documents_in_a_file_are_refused_plainly
+                only_the_changes_of_the_state_machine_pass
+                states_hold_among_many_writers
+                rows_inside_documents_have_states_too
+                what_a_new_document_lacks_is_filled_in
+                what_is_there_already_is_not_filled_in
+                times_of_writes_follow_each_change
+                all_problems_are_named_at_once
+                a_required_etag_is_demanded
                 a_part_is_read_and_changed
                 patches_change_what_they_name
                 a_wrong_change_changes_nothing

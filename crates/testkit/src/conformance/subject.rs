@@ -61,6 +61,48 @@ file = "events/{day}.jsonl"
 [events.fields]
 id  = "text key"
 day = "text"
+
+[jobs]
+file = "jobs/{id}.json"
+
+[jobs.fields]
+id         = "text key"
+status     = "queued | running | paused | completed | failed | cancelled = queued"
+priority   = "int = 5"
+created_at = "time = now"
+updated_at = "time = now on write"
+
+[jobs.transitions.status]
+queued    = ["running", "cancelled"]
+running   = ["completed", "failed", "paused"]
+failed    = ["queued", "cancelled"]
+paused    = ["running", "cancelled"]
+completed = []
+cancelled = []
+
+[steps]
+in = "jobs.steps[]"
+
+[steps.fields]
+id     = "text key"
+job_id = "-> jobs cascade auto"
+order  = "position"
+state  = "open | done = open"
+
+[steps.transitions.state]
+open = ["done"]
+done = []
+
+[ledgers]
+file    = "ledgers/{id}.json"
+etag    = "required"
+unknown = "refuse"
+
+[ledgers.fields]
+id    = "text key"
+total = "int"
+name  = "text(5)?"
+kind  = "in | out | null"
 "#;
 
 /// A store under test, over [`layout`], empty at the beginning.

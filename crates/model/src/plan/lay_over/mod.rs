@@ -14,3 +14,4 @@ mod spell;
 mod tests;
 
 pub use file::LaidOver;
+pub(super) use spell::now_like;

@@ -116,6 +116,22 @@ fn decimal_like(plain: &str, old: &str) -> String {
     format!("{plain}{point}{}", "0".repeat(then - now))
 }
 
+/// The instant with the separator, zone and precision of `old`: what is finer is cut off, so that a program that reads
+/// times of one form finds that form. `None` when `old` is no time.
+pub(in crate::plan) fn now_like(micros: i64, old: &str) -> Option<String> {
+    parse_time(old)?;
+    let rest = old.get(16..)?;
+    let step = match rest.strip_prefix(':').and_then(|rest| rest.get(2..)) {
+        None => 60_000_000,
+        Some(rest) => {
+            let fraction = rest.strip_prefix(['.', ',']).unwrap_or_default();
+            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            10_i64.pow(u32::try_from(6_usize.saturating_sub(digits)).ok()?)
+        }
+    };
+    time_like(micros - micros.rem_euclid(step), old)
+}
+
 /// The instant with the separator, precision and zone of `old`.
 fn time_like(micros: i64, old: &str) -> Option<String> {
     let separator = old.get(10..11)?.chars().next()?;

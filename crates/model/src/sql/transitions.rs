@@ -1,0 +1,187 @@
+//! Triggers that refuse changes of states which the model does not allow, for whoever writes with plain SQL. Repot's own
+//! writes are checked before (see [`crate::plan::Revision`]) or, in a copy, follow the files, so they pass.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Dialect, quote, text_literal};
+use crate::plan::{Machine, Plan, Table};
+
+/// What the names of these triggers begin with.
+pub const TRANSITION_PREFIX: &str = "repot_transition_";
+
+/// The function behind the triggers on PostgreSQL. The names of columns come from the trigger, never from data.
+pub const REFUSE_TRANSITION: &str = "\
+create or replace function repot_refuse_transition() returns trigger language plpgsql as $repot$
+declare
+  was text;
+  wanted text;
+begin
+  execute format('select ($1).%I::text', tg_argv[0]) using old into was;
+  execute format('select ($1).%I::text', tg_argv[0]) using new into wanted;
+  raise exception '%.%: % -> % is no allowed change', tg_table_name, tg_argv[0], was, coalesce(wanted, 'null')
+    using errcode = 'check_violation', hint = 'Allowed are ' || tg_argv[1] || '.',
+          table = tg_table_name, column = tg_argv[0], constraint = tg_name;
+end
+$repot$";
+
+/// A trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    /// At most 63 bytes.
+    pub name: String,
+    /// Its table.
+    pub table: String,
+    /// The statement that makes it.
+    pub create: String,
+    /// What is kept with it, to tell whether it is still the right one: on SQLite the statement itself, on
+    /// PostgreSQL a comment.
+    pub mark: String,
+}
+
+/// One trigger for each state machine.
+#[must_use]
+pub fn transition_triggers(plan: &Plan, dialect: Dialect) -> Vec<Trigger> {
+    let machines = plan
+        .tables
+        .iter()
+        .zip(&plan.rules)
+        .flat_map(|(table, rules)| rules.machines.iter().map(move |machine| (table, machine)));
+    machines.map(|(table, machine)| trigger(table, machine, dialect)).collect()
+}
+
+/// The statements that turn the triggers that are there (name, table, mark) into the wanted ones; none when they are.
+#[must_use]
+pub fn settle_triggers(
+    wanted: &[Trigger],
+    there: &[(String, String, Option<String>)],
+    dialect: Dialect,
+) -> Vec<String> {
+    let right = |one: &Trigger, (name, table, mark): &(String, String, Option<String>)| {
+        one.name == *name && one.table == *table && Some(&one.mark) == mark.as_ref()
+    };
+    let mut statements = Vec::new();
+    for found in there.iter().filter(|found| !wanted.iter().any(|one| right(one, found))) {
+        statements.push(match dialect {
+            Dialect::Sqlite => format!("drop trigger {}", quote(&found.0)),
+            Dialect::Postgres => format!("drop trigger {} on {}", quote(&found.0), quote(&found.1)),
+        });
+    }
+    let missing: Vec<&Trigger> =
+        wanted.iter().filter(|one| !there.iter().any(|found| right(one, found))).collect();
+    if dialect == Dialect::Postgres && !missing.is_empty() {
+        statements.push(REFUSE_TRANSITION.to_owned());
+    }
+    for one in missing {
+        statements.push(one.create.clone());
+        if dialect == Dialect::Postgres {
+            let (name, table) = (quote(&one.name), quote(&one.table));
+            statements.push(format!("comment on trigger {name} on {table} is {}", text_literal(&one.mark)));
+        }
+    }
+    statements
+}
+
+fn trigger(table: &Table, machine: &Machine, dialect: Dialect) -> Trigger {
+    let column = &table.columns[machine.column].name;
+    let name = bounded(&format!("{TRANSITION_PREFIX}{}_{column}", table.name));
+    let create = match dialect {
+        Dialect::Sqlite => sqlite(&name, table, column, machine),
+        Dialect::Postgres => postgres(&name, table, column, machine),
+    };
+    let mark = match dialect {
+        Dialect::Sqlite => create.clone(),
+        Dialect::Postgres => {
+            format!("Made by Repot from the model: {}", digest(&format!("{create}{REFUSE_TRANSITION}"), 8))
+        }
+    };
+    Trigger { name, table: table.name.clone(), create, mark }
+}
+
+/// After the update, so that what other triggers make of the row counts. The messages are constants, because older
+/// SQLite shells could not even read the schema otherwise.
+fn sqlite(name: &str, table: &Table, column: &str, machine: &Machine) -> String {
+    let (of, label) = (quote(column), format!("{}.{column}", table.name));
+    let mut messages = String::new();
+    for (from, next) in &machine.changes {
+        let allowed = if next.is_empty() {
+            format!("{from} is final")
+        } else {
+            format!("from {from}: {}", next.join(", "))
+        };
+        let text = format!("{label}: this is no allowed change; {allowed}");
+        write!(messages, "\n    when {} then raise(abort, {})", text_literal(from), text_literal(&text))
+            .expect("a String takes everything");
+    }
+    let other = text_literal(&format!("{label}: this is no allowed change"));
+    // the table repot_writer says when Repot itself writes
+    format!(
+        "create trigger {name} after update of {of} on {table} for each row\n\
+         when old.{of} is not null and old.{of} is not new.{of}\n  \
+         and not exists (select 1 from repot_writer where busy <> 0)\n  \
+         and (case old.{of}{allowed} else 0 end) is not 1\n\
+         begin\n  select case old.{of}{messages}\n    else raise(abort, {other}) end;\nend",
+        name = quote(name),
+        table = quote(&table.name),
+        allowed = cases(&of, machine, "0"),
+    )
+}
+
+/// After the update, so that what other triggers make of the row counts.
+fn postgres(name: &str, table: &Table, column: &str, machine: &Machine) -> String {
+    let of = quote(column);
+    let allowed: Vec<String> = machine
+        .changes
+        .iter()
+        .map(|(from, next)| {
+            let next = if next.is_empty() { "nothing".to_owned() } else { next.join(", ") };
+            format!("{from} to {next}")
+        })
+        .collect();
+    format!(
+        "create trigger {name} after update on {table} for each row\n\
+         when (old.{of} is not null and old.{of} is distinct from new.{of}\n  \
+         and current_setting('repot.writer', true) is distinct from 'on'\n  \
+         and (case old.{of}{cases} else false end) is not true)\n\
+         execute function repot_refuse_transition({column}, {allowed})",
+        name = quote(name),
+        table = quote(&table.name),
+        cases = cases(&of, machine, "false"),
+        column = text_literal(column),
+        allowed = text_literal(&allowed.join("; ")),
+    )
+}
+
+/// Whether the new word may follow the old one.
+fn cases(column: &str, machine: &Machine, never: &str) -> String {
+    let mut out = String::new();
+    for (from, next) in &machine.changes {
+        let next: Vec<String> = next.iter().map(|word| text_literal(word)).collect();
+        let may =
+            if next.is_empty() { never.to_owned() } else { format!("new.{column} in ({})", next.join(", ")) };
+        write!(out, "\n    when {} then {may}", text_literal(from)).expect("a String takes everything");
+    }
+    out
+}
+
+/// At most 63 bytes, which is what PostgreSQL keeps of a name.
+fn bounded(name: &str) -> String {
+    const BYTES_MAX: usize = 63;
+    if name.len() <= BYTES_MAX {
+        return name.to_owned();
+    }
+    let tail = digest(name, 4);
+    let mut end = BYTES_MAX - tail.len() - 1;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}_{tail}", name.get(..end).unwrap_or_default())
+}
+
+fn digest(text: &str, bytes: usize) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(bytes).fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").expect("a String takes everything");
+        out
+    })
+}
