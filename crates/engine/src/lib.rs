@@ -8,6 +8,7 @@ pub mod export;
 mod frame;
 pub mod look;
 mod options;
+mod pacing;
 mod prepare;
 pub mod preview;
 mod route;
@@ -18,4 +19,5 @@ pub mod text;
 pub mod verify;
 
 pub use options::{NoProgress, Options, Progress, Tally};
+pub use pacing::TokioPacing;
 pub use route::Routes;

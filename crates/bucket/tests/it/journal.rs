@@ -93,7 +93,7 @@ fn a_part_in_another_process() {
     let (Some(role), Some(root)) = (std::env::var_os(ROLE), std::env::var_os(ROOT)) else { return };
     let root = Path::new(&root);
     match role.to_str() {
-        Some("write") => run(write_units(&journaled(directory(root)))),
+        Some("write") => run(write_units(&journaled(directory(root)), |round| println!("written {round}"))),
         Some(name) => run(append_as(name, root)),
         None => panic!("{} is no part", role.display()),
     }
@@ -140,7 +140,7 @@ async fn round_of(store: &BucketStore, number: usize) -> u64 {
 }
 
 /// Writes the same number into all documents, the next number each time, for ever; every fifth time the documents go.
-async fn write_units(store: &BucketStore) {
+async fn write_units(store: &BucketStore, acknowledged: impl Fn(u64)) {
     store.probe().await.expect("nothing is in the way");
     let mut round = round_of(store, 0).await;
     loop {
@@ -151,7 +151,7 @@ async fn write_units(store: &BucketStore) {
             unit = unit.with(Write::Put { key: key(number), body, when: Precondition::Any });
         }
         store.apply(unit).await.expect("written");
-        println!("written {round}");
+        acknowledged(round);
         if round.is_multiple_of(5) {
             // the first document says how far it is; it is the one that stays
             let mut unit = UnitOfWork::default();

@@ -173,7 +173,7 @@ impl Reconcile {
 
     async fn one(&self, write: Write) -> Result<Receipt> {
         let collection = write.key().collection().to_owned();
-        let known = match condition(&write) {
+        let known = match write.when() {
             Precondition::Matches(etag) => etag.clone(),
             Precondition::Any | Precondition::Absent => return self.plainly(vec![write]).await,
         };
@@ -185,8 +185,8 @@ impl Reconcile {
         self.count(&collection, |counts| counts.conflicts += 1);
         let way = match (self.strategy(&collection), &write) {
             (Strategy::LastWriteWins, _) => Way::Any,
-            (Strategy::Retry, Write::Patch { .. }) => Way::Again,
-            (Strategy::Merge, Write::Put { .. } | Write::Patch { .. }) => Way::Merge,
+            (Strategy::Retry, Write::Patch { .. } | Write::Update { .. }) => Way::Again,
+            (Strategy::Merge, Write::Put { .. } | Write::Patch { .. } | Write::Update { .. }) => Way::Merge,
             _ => Way::No,
         };
         let settled = match way {
@@ -229,6 +229,10 @@ impl Reconcile {
         let ours = match &write {
             Write::Put { body, .. } => body.clone(),
             Write::Patch { change, .. } => change.apply(&base, self.limits)?.into(),
+            Write::Update { edit, .. } => match edit.apply(Some(&base))? {
+                Some(body) => body,
+                None => return Err(error),
+            },
             Write::Delete { .. } => return Err(error),
         };
         for tried in 1..self.backoff.tries_max {
@@ -293,15 +297,12 @@ fn is_conflict(error: &Error) -> bool {
     error.kind() == Kind::Conflict && error.code() == "R0401"
 }
 
-const fn condition(write: &Write) -> &Precondition {
-    match write {
-        Write::Put { when, .. } | Write::Patch { when, .. } | Write::Delete { when, .. } => when,
-    }
-}
-
 fn on_condition(mut write: Write, with: Precondition) -> Write {
     match &mut write {
-        Write::Put { when, .. } | Write::Patch { when, .. } | Write::Delete { when, .. } => *when = with,
+        Write::Put { when, .. }
+        | Write::Patch { when, .. }
+        | Write::Update { when, .. }
+        | Write::Delete { when, .. } => *when = with,
     }
     write
 }
@@ -343,7 +344,7 @@ impl Store for Reconcile {
             };
         }
         let wins = |write: &Write| {
-            matches!(condition(write), Precondition::Matches(_))
+            matches!(write.when(), Precondition::Matches(_))
                 && self.strategy(write.key().collection()) == Strategy::LastWriteWins
         };
         match self.plainly(work.writes.clone()).await {

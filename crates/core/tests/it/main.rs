@@ -5,4 +5,5 @@
 mod gate;
 mod journal;
 mod memory;
+mod reconcile;
 mod together;

@@ -47,3 +47,69 @@ impl Plan {
         columns.filter_map(|column| column.path.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use repot_json::patch::{Lists, Part};
+
+    use crate::language::parse;
+    use crate::plan::Plan;
+
+    const MODEL: &str = r#"
+[repot]
+source = "./data"
+
+[dramas]
+file = "dramas/{id}.json"
+
+[dramas.fields]
+id   = "text key"
+tags = "json"
+
+[characters]
+in = "dramas.cast.characters[]"
+
+[characters.fields]
+code     = "text key from meta.code"
+drama_id = "-> dramas cascade auto"
+
+[lines]
+in = "characters.lines[]"
+
+[lines.fields]
+id           = "int key auto"
+character_id = "-> characters cascade auto"
+order        = "position"
+text         = "text"
+
+[props]
+in = "dramas.scenes{scene}[]"
+
+[props.fields]
+id       = "text key"
+drama_id = "-> dramas cascade auto"
+scene    = "text"
+"#;
+
+    #[test]
+    fn rows_at_any_depth_with_the_keys_that_documents_hold() {
+        let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
+        let plan = Plan::compile(&model).unwrap();
+        let name = |name: &str| Part::Name(name.to_owned());
+        let key = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let cast = vec![name("cast"), name("characters")];
+        let lines = [cast.clone(), vec![Part::Each, name("lines")]].concat();
+        let expected = [
+            (cast, vec![key(&["meta", "code"])]),
+            (lines, Vec::new()),
+            (vec![name("scenes"), Part::Entry], vec![key(&["id"])]),
+        ];
+        let shown = format!("{:?}", plan.lists(0));
+        for (at, key) in expected {
+            let one = format!("{:?}", Lists::default().with(at, key));
+            let one = one.trim_start_matches("Lists([").trim_end_matches("])");
+            assert!(shown.contains(one), "{one}\n{shown}");
+        }
+        assert_eq!(shown.matches("at: ").count(), 3);
+    }
+}

@@ -10,6 +10,7 @@ use super::journal::{Done, Journal, UNIT_BYTES_MAX, UNIT_WRITES_MAX};
 use super::record::Step;
 use super::shelf::Shelf;
 use crate::error::{Error, Kind, Result};
+use crate::store::key::DocumentKey;
 use crate::store::document::{Receipt, UnitOfWork, Write, Written};
 use crate::store::objects::ObjectBody;
 
