@@ -262,7 +262,7 @@ impl Hand<'_, '_, '_> {
 }
 
 /// What the caller's function makes of the text. Its panic is its own: the thread goes on with others' writes.
-fn edited(key: &DocumentKey, edit: &Edit, text: Option<&[u8]>) -> Result<Option<bytes::Bytes>> {
+fn edited(key: &DocumentKey, edit: &Edit, text: Option<&[u8]>) -> Result<Option<Bytes>> {
     catch_unwind(AssertUnwindSafe(|| edit.apply(text))).unwrap_or_else(|_| {
         Err(Error::new(Kind::Internal, "R0901", format!("the update of {key} panicked"))
             .hint("Mend the function given to `update`; nothing was changed."))

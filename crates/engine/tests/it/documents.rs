@@ -106,6 +106,14 @@ impl Database {
         Subject { store, keep: Box::new(self) as Box<dyn Any + Send> }
     }
 
+    /// What PostgreSQL answers; nothing from SQLite.
+    pub(crate) fn ask(&self, sql: &str) -> String {
+        match self {
+            Self::Sqlite(_) => String::new(),
+            Self::Postgres(server, url) => server.query(url, sql),
+        }
+    }
+
     /// Ends every session of Repot's on this database.
     pub(crate) fn end_sessions(&self) {
         self.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'repot' and datname = current_database()");

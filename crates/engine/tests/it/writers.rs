@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use repot_core::store::{DocumentKey, Edit, Precondition, StoreExt as _, UnitOfWork, Write, Written};
 use repot_core::{Error, Kind, LockHolder, Result, Retry};
+use repot_engine::verify::{self, Verify};
+use repot_engine::{NoProgress, Options};
+use repot_model::language::{Model, parse};
+use repot_model::plan::Plan;
 
 use crate::documents::{Database, block_on, copy, note, proof};
 use crate::scripted::Scripted;
@@ -412,18 +416,67 @@ file = "orders/{id}.json"
 
 [orders.fields]
 id    = "text key"
-owner = "-> owners"
+owner = "-> owners cascade"
 "#;
+
+fn owners() -> (Arc<Model>, Arc<Plan>, &'static str) {
+    let model = parse(OWNERS, "repot.toml", &|_| None).unwrap();
+    let plan = Plan::compile(&model).unwrap();
+    (Arc::new(model), Arc::new(plan), OWNERS)
+}
+
+fn holds(database: &Database) {
+    let (model, plan, _) = owners();
+    let options = Options::default();
+    let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };
+    let proof = verify.run(database.target().as_ref(), verify::Scope::Everything).unwrap();
+    assert!(proof.holds(), "{:?}", proof.differences);
+}
+
+/// Between the look for what refers to a row and the row's end, nothing that refers to it comes in: `cascade` would take
+/// its row and leave the document.
+#[test]
+fn nothing_refers_to_a_row_that_is_about_to_go() {
+    let Some(database) = Database::postgres() else { return };
+    let stores = [(); 2].map(|()| database.open_as(owners()));
+    let (owner, order) = (DocumentKey::new("owners", "w"), DocumentKey::new("orders", "r"));
+    block_on(async {
+        stores[0].put(&owner, r#"{"id": "w"}"#).await.unwrap();
+        // the delete stops at its beginning, before it locks a row, until the gate is empty
+        database.sql(
+            "create sequence entered; create table gate as select 1 as shut; \
+             create function gate() returns trigger language plpgsql as $$ begin perform nextval('entered'); \
+             while exists (select from gate) loop null; end loop; return null; end $$; \
+             create trigger gate before delete on owners for each statement execute function gate()",
+        );
+        let (one, key) = (Arc::clone(&stores[0]), owner.clone());
+        let deleting = tokio::spawn(async move { one.delete(&key, Precondition::Any).await });
+        while database.ask("select is_called from entered") != "t\n" {
+            tokio::task::yield_now().await;
+        }
+        let (other, key) = (Arc::clone(&stores[1]), order.clone());
+        let creating = tokio::spawn(async move { other.put(&key, r#"{"id": "r", "owner": "w"}"#).await });
+        let waiting = "select count(*) > 0 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+        while !creating.is_finished() && database.ask(waiting) != "t\n" {
+            tokio::task::yield_now().await;
+        }
+        database.sql("delete from gate");
+        let (deleted, created) = (deleting.await.unwrap(), creating.await.unwrap());
+        assert!(deleted.unwrap());
+        let error = created.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0305"), "{error}");
+        assert!(!stores[0].exists(&order).await.unwrap());
+    });
+    drop(stores);
+    holds(&database);
+}
 
 /// A document that refers to another, and the other's removal, at once in two stores: never both.
 #[test]
 fn a_reference_never_outlives_what_it_refers_to() {
     const ROUNDS: usize = 25;
-    let model = repot_model::language::parse(OWNERS, "repot.toml", &|_| None).unwrap();
-    let plan = repot_model::plan::Plan::compile(&model).unwrap();
-    let (model, plan) = (Arc::new(model), Arc::new(plan));
     for database in Database::all() {
-        let stores = [(); 2].map(|()| database.open_as((Arc::clone(&model), Arc::clone(&plan), OWNERS)));
+        let stores = [(); 2].map(|()| database.open_as(owners()));
         block_on(async {
             for round in 0..ROUNDS {
                 let (owner, order) = (format!("w{round}"), format!("r{round}"));
@@ -445,11 +498,6 @@ fn a_reference_never_outlives_what_it_refers_to() {
             }
         });
         drop(stores);
-        let options = repot_engine::Options::default();
-        let progress = &repot_engine::NoProgress;
-        let verify =
-            repot_engine::verify::Verify { model: &model, plan: &plan, options: &options, progress, seed: 7 };
-        let proof = verify.run(database.target().as_ref(), repot_engine::verify::Scope::Everything).unwrap();
-        assert!(proof.holds(), "{:?}", proof.differences);
+        holds(&database);
     }
 }
