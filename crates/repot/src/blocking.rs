@@ -81,7 +81,6 @@ impl Repot {
     }
 
     /// Writes that happen together or not at all.
-    #[must_use]
     pub fn unit(&self) -> Unit {
         Unit { beneath: self.beneath.unit(), waiter: self.waiter.clone() }
     }

@@ -312,9 +312,7 @@ impl<T: Entity> Collection<T> {
     pub fn allows(&self, field: &str, from: &str, to: &str) -> bool {
         let collection = self.inside.model.collection(T::COLLECTION);
         let table = collection.and_then(|collection| collection.transitions.get(field));
-        from == to
-            || table
-                .is_none_or(|table| table.get(from).is_some_and(|next| next.iter().any(|word| word == to)))
+        table.is_none_or(|table| table.get(from).is_some_and(|next| next.iter().any(|word| word == to)))
     }
 }
 

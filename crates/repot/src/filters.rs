@@ -11,7 +11,7 @@ pub enum Operand {
     Int(i64),
     /// Another number.
     Float(f64),
-    /// A text; for a field that is a time, one in RFC 3339.
+    /// A text; for a field that is a time, one in RFC 3339, or a date. Other texts come after all times.
     Text(String),
 }
 

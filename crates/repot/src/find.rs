@@ -8,13 +8,15 @@ use repot_core::store::{Document, Scope, Store};
 use repot_core::{Error as Cause, Kind};
 use repot_json::{Kind as Json, Limits, Tree, Value};
 use repot_model::language::{FieldKind, Model, Scalar};
-use repot_model::plan::time::parse_time;
+use repot_model::plan::time::{parse_date, parse_time};
 
 use crate::Result;
 use crate::filters::{Filters, Operand, Test};
 
 /// Documents listed at once.
 const LISTED_AT_ONCE: usize = 256;
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
 
 /// How many are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -135,10 +137,13 @@ fn cell(root: Value<'_>, spot: &Spot) -> Cell {
     }
 }
 
-/// A text, or the instant that it says where the field is a time.
+/// A text, or the instant that it says where the field is a time; a date is its first instant.
 fn text(bytes: Vec<u8>, time: bool) -> Cell {
-    let instant = std::str::from_utf8(&bytes).ok().filter(|_| time).and_then(parse_time);
-    instant.map_or(Cell::Text(bytes), Cell::Time)
+    let instant = |text: &str| {
+        parse_time(text).or_else(|| parse_date(text).map(|days| i64::from(days).saturating_mul(DAY_US)))
+    };
+    let found = std::str::from_utf8(&bytes).ok().filter(|_| time).and_then(instant);
+    found.map_or(Cell::Text(bytes), Cell::Time)
 }
 
 fn operand(operand: &Operand, time: bool) -> Cell {

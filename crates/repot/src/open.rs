@@ -86,7 +86,6 @@ impl Repot {
     }
 
     /// Writes that happen together or not at all.
-    #[must_use]
     pub fn unit(&self) -> Unit {
         Unit::new(Arc::clone(&self.inside))
     }

@@ -1,5 +1,7 @@
 //! The dramas app's storage: save, get, add an asset to a character. The app is asynchronous.
 
+use std::fmt;
+
 use repot::{Collection, Config, Entity, Error, Filters, Id, Repot, Result, Shared, Stored};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,15 @@ pub(crate) enum AddError {
 impl From<Error> for AddError {
     fn from(error: Error) -> Self {
         Self::Storage(error)
+    }
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCharacter(id) => write!(f, "the drama has no character {id}"),
+            Self::Storage(error) => error.fmt(f),
+        }
     }
 }
 

@@ -37,7 +37,9 @@ fn main() -> Result<(), JobError> {
     if let Some(item) = queue.next()? {
         jobs.set_status(item.job_id, Status::Running)?;
         jobs.fail(item.job_id, "no space left")?;
-        println!("a failed job cannot be completed: {:?}", jobs.set_status(item.job_id, Status::Completed));
+        if let Err(error) = jobs.set_status(item.job_id, Status::Completed) {
+            println!("refused: {error}");
+        }
         jobs.set_status(item.job_id, Status::Queued)?;
         queue.delete(item.id)?;
     }

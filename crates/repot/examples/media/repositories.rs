@@ -1,5 +1,7 @@
 //! The media app's repositories: media, processing jobs with their state machine, the queue. The app is synchronous.
 
+use std::fmt;
+
 use repot::blocking::{Collection, Repository};
 use repot::{Entity, Error, Filters, Id, Result, Shared, Stored};
 use serde::{Deserialize, Serialize};
@@ -33,10 +35,6 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Queued, Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled];
-
     /// The word in the document.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -122,6 +120,17 @@ pub(crate) enum JobError {
 impl From<Error> for JobError {
     fn from(error: Error) -> Self {
         Self::Repository(error)
+    }
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAllowed { from, to } => {
+                write!(f, "a job that is {} cannot become {}", from.word(), to.word())
+            }
+            Self::Repository(error) => error.fmt(f),
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use crate::media_repositories::{
 };
 use crate::stores::{all, model};
 
+const STATES: [Status; 6] =
+    [Status::Queued, Status::Running, Status::Paused, Status::Completed, Status::Failed, Status::Cancelled];
+
 fn movie(id: i64, external_id: &str) -> Media {
     Media {
         id,
@@ -76,8 +79,8 @@ fn exactly_nine_of_36_steps_are_allowed() {
         let jobs = JobRepository(repot.collection());
         let mut allowed = Vec::new();
         let mut id = 0;
-        for from in Status::ALL {
-            for to in Status::ALL {
+        for from in STATES {
+            for to in STATES {
                 id += 1;
                 jobs.create(job(id, from)).unwrap();
                 match jobs.set_status(id, to) {

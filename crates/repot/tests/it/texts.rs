@@ -29,7 +29,7 @@ struct Thing {
 struct Inner {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    deep: Option<Box<Inner>>,
+    deep: Option<Box<Self>>,
 }
 
 impl Entity for Thing {
