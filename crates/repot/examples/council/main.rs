@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "this program prints what it did")]
 
-mod storage;
+pub(crate) mod storage;
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -12,7 +12,12 @@ use storage::{Message, Storage};
 
 fn main() -> Result<(), repot::Error> {
     let model = std::env::args().nth(1).unwrap_or_else(|| "repot.toml".to_owned());
-    let storage = Storage::open(Config::from_env(model)?, uuid4)?;
+    run(Config::from_env(model)?)
+}
+
+/// What the program does; leaves nothing behind.
+pub(crate) fn run(config: Config) -> Result<(), repot::Error> {
+    let storage = Storage::open(config, uuid4)?;
     println!("{}", storage.describe());
     let id = storage.create_conversation("u1", None)?.id;
     storage.add_user_message(&id, "Should a small bakery open on Sundays?", "u1")?;

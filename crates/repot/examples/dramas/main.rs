@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "this program prints what it did")]
 
-mod storage;
+pub(crate) mod storage;
 
 use repot::Config;
 use storage::{AddError, Asset, Character, Drama, Storage};
@@ -11,7 +11,12 @@ use storage::{AddError, Asset, Character, Drama, Storage};
 #[tokio::main]
 async fn main() -> Result<(), AddError> {
     let model = std::env::args().nth(1).unwrap_or_else(|| "repot.toml".to_owned());
-    let storage = Storage::open(Config::from_env(model)?).await?;
+    run(Config::from_env(model)?).await
+}
+
+/// What the program does; can be run again.
+pub(crate) async fn run(config: Config) -> Result<(), AddError> {
+    let storage = Storage::open(config).await?;
     if !storage.drama_exists("harbour").await? {
         let mara =
             Character { id: "harbour-mara".to_owned(), name: "Mara".to_owned(), ..Character::default() };

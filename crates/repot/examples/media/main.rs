@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "this program prints what it did")]
 
-mod repositories;
+pub(crate) mod repositories;
 
 use repositories::{
     Job, JobError, JobRepository, Media, MediaRepository, QueueItem, QueueRepository, Status,
@@ -13,7 +13,12 @@ use repot::{Config, Error};
 
 fn main() -> Result<(), JobError> {
     let model = std::env::args().nth(1).unwrap_or_else(|| "repot.toml".to_owned());
-    let repot = Repot::open(Config::from_env(model)?)?;
+    run(Config::from_env(model)?)
+}
+
+/// What the program does; leaves nothing behind.
+pub(crate) fn run(config: Config) -> Result<(), JobError> {
+    let repot = Repot::open(config)?;
     println!("Using {repot}");
     let media = MediaRepository(repot.collection());
     let jobs = JobRepository(repot.collection());

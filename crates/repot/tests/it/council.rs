@@ -4,7 +4,8 @@ use std::path::Path;
 
 use repot_testkit::TempTree;
 
-use crate::council_storage::{Conversation, Message, Storage};
+use crate::council_example::run;
+use crate::council_example::storage::{Conversation, Message, Storage};
 use crate::stores::{all, directory, model};
 
 fn new_id() -> String {
@@ -91,4 +92,12 @@ fn the_apps_own_files_keep_their_formatting() {
     let changed = text.replacen(r#""title": "Ünïcode & \"quotes\"""#, r#""title": "Ünïcode""#, 1);
     wanted.insert(path.to_owned(), changed.into_bytes());
     assert_eq!(folder.read(), wanted);
+}
+
+#[test]
+fn the_program_runs_twice() {
+    for made in all(&model("council")) {
+        run(made.config.clone()).unwrap();
+        run(made.config).unwrap();
+    }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use repot_testkit::TempTree;
 
-use crate::dramas_storage::{AddError, Asset, Character, Drama, Storage};
+use crate::dramas_example::run;
+use crate::dramas_example::storage::{AddError, Asset, Character, Drama, Storage};
 use crate::stores::{all, directory, model, wait};
 
 const ADDERS: usize = 8;
@@ -77,4 +78,14 @@ fn the_apps_own_files_are_found_by_what_is_in_them() {
     let back = old.iter().rev().zip(new.iter().rev()).take_while(|(one, other)| one == other).count();
     // one place of the text has grown, and nothing else is different
     assert!(front + back >= old.len(), "{}", String::from_utf8_lossy(new));
+}
+
+#[test]
+fn the_program_runs_twice() {
+    for made in all(&model("dramas")) {
+        wait(async {
+            run(made.config.clone()).await.unwrap();
+            run(made.config).await.unwrap();
+        });
+    }
 }

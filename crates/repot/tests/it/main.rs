@@ -11,10 +11,13 @@ mod opening;
 mod stores;
 mod texts;
 
-// The examples' own code, as it stands there.
-#[path = "../../examples/council/storage.rs"]
-mod council_storage;
-#[path = "../../examples/dramas/storage.rs"]
-mod dramas_storage;
-#[path = "../../examples/media/repositories.rs"]
-mod media_repositories;
+// The examples, as they stand there.
+#[expect(dead_code, reason = "the tests call `run`, not `main`")]
+#[path = "../../examples/council/main.rs"]
+mod council_example;
+#[expect(dead_code, reason = "the tests call `run`, not `main`")]
+#[path = "../../examples/dramas/main.rs"]
+mod dramas_example;
+#[expect(dead_code, reason = "the tests call `run`, not `main`")]
+#[path = "../../examples/media/main.rs"]
+mod media_example;

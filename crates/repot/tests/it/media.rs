@@ -3,9 +3,10 @@
 use repot::Error;
 use repot::blocking::{Repository as _, Repot};
 
-use crate::media_repositories::{
+use crate::media_example::repositories::{
     Job, JobError, JobRepository, Media, MediaRepository, QueueItem, QueueRepository, Status,
 };
+use crate::media_example::run;
 use crate::stores::{all, model};
 
 const STATES: [Status; 6] =
@@ -108,5 +109,13 @@ fn exactly_nine_of_36_steps_are_allowed() {
             "failed>cancelled",
         ];
         assert_eq!(allowed, wanted, "{name}");
+    }
+}
+
+#[test]
+fn the_program_runs_twice() {
+    for made in all(&model("media")) {
+        run(made.config.clone()).unwrap();
+        run(made.config).unwrap();
     }
 }
