@@ -115,17 +115,18 @@ impl<T: Entity> Collection<T> {
     pub async fn create(&self, value: T) -> Result<Stored<T>> {
         let (key, body) = self.new_text(&value)?;
         let etag = self.inside.store.create(&key, body.clone()).await.map_err(Error::of_create)?;
-        self.written(value, Document { key, etag, body: body.into() }).await
+        Ok(self.written(value, Document { key, etag, body: body.into() }).await)
     }
 
-    /// What is there after a write: where the model fills fields, it is read again.
-    async fn written(&self, value: T, document: Document) -> Result<Stored<T>> {
-        if self.fills
-            && let Some(now) = self.inside.store.get(&document.key).await?
-        {
-            return Stored::read(now);
+    /// What is there after a write: where the model fills fields, it is read again. When that fails, the write
+    /// has happened all the same, so it is no error.
+    async fn written(&self, value: T, document: Document) -> Stored<T> {
+        if !self.fills {
+            return Stored { value, document, stale: false };
         }
-        Ok(Stored { value, document })
+        let now = self.inside.store.get(&document.key).await.ok().flatten();
+        let now = now.and_then(|document| Stored::read(document).ok());
+        now.unwrap_or(Stored { value, document, stale: true })
     }
 
     /// Key and text of a new document.
@@ -142,8 +143,18 @@ impl<T: Entity> Collection<T> {
         Ok((key, body))
     }
 
+    /// The new text of a document that was read; `None` when it says this already.
+    pub(crate) fn update_text(&self, stored: &Stored<T>) -> Result<Option<Vec<u8>>> {
+        if stored.stale {
+            let message = format!("{} could not be read after it was written", stored.key());
+            let error = Cause::new(Kind::Conflict, "R0401", message);
+            return Err(error.hint("Read it again, and change what is there now.").into());
+        }
+        self.changed_text(&stored.document, &stored.value)
+    }
+
     /// The new text of a document; `None` when it says this already.
-    pub(crate) fn changed_text(&self, document: &Document, value: &T) -> Result<Option<Vec<u8>>> {
+    fn changed_text(&self, document: &Document, value: &T) -> Result<Option<Vec<u8>>> {
         let named = self.key(value.id());
         if document.key != named {
             let message = format!("the key of {} cannot become {named}", document.key);
@@ -161,12 +172,12 @@ impl<T: Entity> Collection<T> {
     /// [`Error::Conflict`] when somebody else changed the document since; [`Error::NotFound`] when it went;
     /// [`Error::Validation`] when the model refuses it.
     pub async fn update(&self, stored: Stored<T>) -> Result<Stored<T>> {
-        let Some(text) = self.changed_text(&stored.document, &stored.value)? else { return Ok(stored) };
+        let Some(text) = self.update_text(&stored)? else { return Ok(stored) };
         let Document { key, etag, .. } = &stored.document;
         match self.inside.store.replace(key, text.clone(), etag).await {
             Ok(etag) => {
                 let document = Document { key: key.clone(), etag, body: text.into() };
-                self.written(stored.value, document).await
+                Ok(self.written(stored.value, document).await)
             }
             Err(error) if error.code() == "R0401" && !self.inside.store.exists(key).await? => {
                 Err(Error::NotFound(
@@ -190,7 +201,7 @@ impl<T: Entity> Collection<T> {
                 Some(document) => self.replace_text(document, &value).await,
             };
             match written {
-                Ok(document) => return self.written(value, document).await,
+                Ok(document) => return Ok(self.written(value, document).await),
                 Err(error) if error.code() == "R0401" => {}
                 Err(error) => return Err(error),
             }
@@ -227,7 +238,7 @@ impl<T: Entity> Collection<T> {
             let mut stored = Stored::<T>::read(document)?;
             change(&mut stored.value)?;
             match self.replace_text(stored.document, &stored.value).await {
-                Ok(document) => return Ok(self.written(stored.value, document).await?),
+                Ok(document) => return Ok(self.written(stored.value, document).await),
                 Err(error) if error.code() == "R0401" => {}
                 Err(error) => return Err(error.into()),
             }
@@ -330,3 +341,6 @@ fn too_often(key: &DocumentKey) -> Error {
     let error = Cause::new(Kind::Conflict, "R0401", message).retry(Retry::Safe);
     error.hint("Try again later, or write less often to this one document.").into()
 }
+
+#[cfg(test)]
+mod tests;

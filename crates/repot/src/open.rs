@@ -38,6 +38,18 @@ pub(crate) struct Inside {
     clock: Arc<dyn Clock>,
 }
 
+impl Inside {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        model: Arc<Model>,
+        limits: Limits,
+        new_text: NewText,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, model, limits, new_text, clock }
+    }
+}
+
 impl Repot {
     /// Opens the documents: reads the model, connects, makes the tables of a new database, and finds out what a
     /// bucket can do. A directory that is not there is made, if the folder that it lies in is there.
@@ -183,13 +195,7 @@ fn open(config: &Config) -> Result<Inside> {
             Box::new(PostgresTarget::open(url, PostgresOptions::default())?),
         )?,
     };
-    Ok(Inside {
-        store,
-        model,
-        limits: config.json,
-        new_text: config.new_text,
-        clock: Arc::clone(&config.clock),
-    })
+    Ok(Inside::new(store, model, config.json, config.new_text, Arc::clone(&config.clock)))
 }
 
 fn objects(

@@ -18,6 +18,8 @@ use crate::text::{Shape, changed, says};
 pub struct Stored<T> {
     pub(crate) value: T,
     pub(crate) document: Document,
+    /// It was written, but could not be read again: the store may have filled fields that are not in here.
+    pub(crate) stale: bool,
 }
 
 impl<T> Stored<T> {
@@ -63,7 +65,7 @@ impl<T> DerefMut for Stored<T> {
 impl<T: DeserializeOwned> Stored<T> {
     /// Reads the type from the document.
     pub(crate) fn read(document: Document) -> Result<Self> {
-        Ok(Self { value: read(&document.key, &document.body)?, document })
+        Ok(Self { value: read(&document.key, &document.body)?, document, stale: false })
     }
 }
 

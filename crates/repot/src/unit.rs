@@ -40,9 +40,10 @@ impl Unit {
     /// What was changed in a value that was read. Where nothing was, the document must still be as it was read.
     ///
     /// # Errors
-    /// [`Error::Validation`] when the text cannot be changed to say this.
+    /// [`Error::Validation`] when the text cannot be changed to say this; [`Error::Conflict`] when it could not be
+    /// read after it was written.
     pub fn update<T: Entity>(&mut self, within: &Collection<T>, stored: &Stored<T>) -> Result<&mut Self> {
-        let text = within.changed_text(&stored.document, &stored.value)?;
+        let text = within.update_text(stored)?;
         let body = text.map_or_else(|| stored.document.body.clone(), Into::into);
         let when = Precondition::Matches(stored.etag().clone());
         self.work.writes.push(Write::Put { key: stored.key().clone(), body, when });
