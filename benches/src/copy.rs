@@ -86,7 +86,7 @@ fn repot(arguments: &CopyArguments, own: &Path) -> Result<Option<PathBuf>> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = own.ancestors().nth(2).context("this program lies in a target directory")?;
     let mut build = Command::new("cargo");
-    build.args(["build", "--release", "--package", "repot", "--target-dir"]).arg(target);
+    build.args(["build", "--release", "--package", "repot-cli", "--target-dir"]).arg(target);
     let status = build.current_dir(workspace).status().context("starting cargo")?;
     ensure!(status.success(), "repot could not be built");
     Ok(Some(target.join("release").join("repot")))

@@ -66,11 +66,7 @@ impl Shelf {
         if self.objects.powers().conditional_put {
             return Ok(());
         }
-        Err(Error::new(
-            Kind::Unsupported,
-            "R0405",
-            format!("{self} cannot {what} safely"),
-        )
-        .hint("Read the document, change it, and put it whole; or use a store with conditional writes."))
+        Err(Error::new(Kind::Unsupported, "R0405", format!("{self} cannot {what} safely"))
+            .hint("Read the document, change it, and put it whole; or use a store with conditional writes."))
     }
 }

@@ -10,8 +10,8 @@ use super::journal::{Done, Journal, UNIT_BYTES_MAX, UNIT_WRITES_MAX};
 use super::record::Step;
 use super::shelf::Shelf;
 use crate::error::{Error, Kind, Result};
-use crate::store::key::DocumentKey;
 use crate::store::document::{Receipt, UnitOfWork, Write, Written};
+use crate::store::key::DocumentKey;
 use crate::store::objects::ObjectBody;
 
 /// Does a unit of work with the journal.
@@ -45,7 +45,9 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
             Write::Put { key, body, .. } if shelf.layout.has_rules(key)? => {
                 shelf.layout.check_size(key, body.len(), shelf.document_bytes_max)?;
             }
-            Write::Put { key, body, .. } => drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?),
+            Write::Put { key, body, .. } => {
+                drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?)
+            }
             Write::Update { .. } => {}
             Write::Patch { when, .. } | Write::Delete { when, .. } => when.check_present()?,
         }

@@ -1,0 +1,254 @@
+//! Opening what a config names: the one place of this crate that knows the stores.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use repot_bucket::{DirectoryObjects, S3Objects};
+use repot_core::store::{BucketStore, Capabilities, Layout, MemoryObjects, Objects, Store};
+use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
+use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_json::Limits;
+use repot_model::language::{self, Model, Problem};
+use repot_model::plan::Plan;
+use repot_model::plan::time::time_text;
+use repot_postgres::{PostgresOptions, PostgresTarget};
+use repot_sqlite::{SqliteOptions, SqliteTarget};
+
+use crate::collection::Collection;
+use crate::config::{Config, NewText};
+use crate::entity::{Entity, PerTenant, Shared};
+use crate::place::{Place, s3_config};
+use crate::unit::Unit;
+use crate::{Error, Result};
+
+/// An app's documents. Cheap to clone; clones share the store.
+#[derive(Debug, Clone)]
+pub struct Repot {
+    pub(crate) inside: Arc<Inside>,
+}
+
+/// What the handles share.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) model: Arc<Model>,
+    pub(crate) limits: Limits,
+    pub(crate) new_text: NewText,
+    clock: Arc<dyn Clock>,
+}
+
+impl Inside {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        model: Arc<Model>,
+        limits: Limits,
+        new_text: NewText,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, model, limits, new_text, clock }
+    }
+}
+
+impl Repot {
+    /// Opens the documents: reads the model, connects, makes the tables of a new database, and finds out what a
+    /// bucket can do. A directory that is not there is made, if the folder that it lies in is there.
+    ///
+    /// Runs on a Tokio runtime, as all calls do that read or write; see [`crate::blocking`] where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when the settings or the model are wrong; [`Error::Unavailable`] when the store is out of reach
+    /// or another process holds the database; [`Error::Unsupported`] when the database is of another model.
+    pub async fn open(config: Config) -> Result<Self> {
+        // files and databases are opened by calls that block
+        let opened = tokio::task::spawn_blocking(move || open(&config)).await;
+        let inside = opened.map_err(|error| {
+            Cause::new(Kind::Failed, "R0409", "the program ended while documents were opened").cause(error)
+        })??;
+        inside.store.probe().await?;
+        Ok(Self { inside: Arc::new(inside) })
+    }
+
+    /// The documents of a type that everybody shares.
+    ///
+    /// A type whose documents belong to tenants has no collection here:
+    ///
+    /// ```compile_fail
+    /// # use repot::{Entity, Id, PerTenant, Repot};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Chat { id: String }
+    /// impl Entity for Chat {
+    ///     const COLLECTION: &'static str = "chats";
+    ///     type Reach = PerTenant;
+    ///     fn id(&self) -> Id { (&self.id).into() }
+    /// }
+    /// # fn all(repot: &Repot) {
+    /// repot.collection::<Chat>();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn collection<T: Entity<Reach = Shared>>(&self) -> Collection<T> {
+        Collection::new(Arc::clone(&self.inside), None)
+    }
+
+    /// One tenant's documents.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Tenant {
+        Tenant { inside: Arc::clone(&self.inside), name: name.into() }
+    }
+
+    /// Writes that happen together or not at all.
+    pub fn unit(&self) -> Unit {
+        Unit::new(Arc::clone(&self.inside))
+    }
+
+    /// The store itself, for what has no type: bodies that are no JSON, keys that are known at run time only.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.inside.store)
+    }
+
+    /// What the store can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.inside.store.capabilities()
+    }
+
+    /// The time of the config's clock as apps write it into documents: RFC 3339, UTC, whole milliseconds.
+    #[must_use]
+    pub fn now(&self) -> String {
+        format!("{}Z", time_text(self.inside.clock.now_ms().saturating_mul(1_000), 'T', 3))
+    }
+
+    /// Can the store be reached, read and written?
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn probe(&self) -> Result<()> {
+        Ok(self.inside.store.probe().await?)
+    }
+}
+
+/// Where the documents live, without passwords; for the line that an app logs when it starts.
+impl fmt::Display for Repot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inside.store.fmt(f)
+    }
+}
+
+/// One tenant's documents: nothing of another tenant can be reached from here.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub(crate) inside: Arc<Inside>,
+    pub(crate) name: Arc<str>,
+}
+
+impl Tenant {
+    /// This tenant's documents of a type.
+    #[must_use]
+    pub fn collection<T: Entity<Reach = PerTenant>>(&self) -> Collection<T> {
+        Collection::new(Arc::clone(&self.inside), Some(Arc::clone(&self.name)))
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn open(config: &Config) -> Result<Inside> {
+    let text = match &config.model_text {
+        Some(text) => text.clone(),
+        None => read(&config.directory.join(&config.model))?,
+    };
+    let variable = |name: &str| config.variables.get(name).cloned();
+    let file = config.model.display().to_string();
+    let model = language::parse(&text, &file, &variable).map_err(|problems| wrong_model(&file, &problems))?;
+    let plan = Plan::compile(&model).map_err(|problems| wrong_model(&file, &problems))?;
+    let url = config.url.clone().or_else(|| {
+        let settings = &model.settings;
+        settings.target.as_ref().or(settings.source.as_ref()).map(|written| written.value.clone())
+    });
+    let place = Place::parse(url.as_deref().unwrap_or_default(), &config.directory)?;
+    let (model, plan) = (Arc::new(model), Arc::new(plan));
+    let store = match &place {
+        Place::Memory => objects(config, (&model, &plan), Arc::new(MemoryObjects::default()))?,
+        Place::Directory(path) => {
+            if !path.exists() {
+                std::fs::create_dir(path).map_err(|error| unreadable(path, "made", error))?;
+            }
+            objects(config, (&model, &plan), Arc::new(DirectoryObjects::open(path)?))?
+        }
+        Place::Bucket { bucket, prefix } => {
+            let settings = s3_config(bucket, prefix, &variable)?;
+            objects(config, (&model, &plan), Arc::new(S3Objects::open(settings)?))?
+        }
+        Place::Sqlite(path) => rows(
+            config,
+            (&model, &plan, &text),
+            Box::new(SqliteTarget::open(path, SqliteOptions::default())?),
+        )?,
+        Place::Postgres(url) => rows(
+            config,
+            (&model, &plan, &text),
+            Box::new(PostgresTarget::open(url, PostgresOptions::default())?),
+        )?,
+    };
+    Ok(Inside::new(store, model, config.json, config.new_text, Arc::clone(&config.clock)))
+}
+
+fn objects(
+    config: &Config,
+    (model, plan): (&Arc<Model>, &Arc<Plan>),
+    objects: Arc<dyn Objects>,
+) -> Result<Arc<dyn Store>> {
+    let layout = Layout::new(Arc::clone(model), Arc::clone(plan), config.json)?;
+    Ok(Arc::new(
+        BucketStore::new(objects, layout, config.document_bytes_max).with_clock(Arc::clone(&config.clock)),
+    ))
+}
+
+fn rows(
+    config: &Config,
+    (model, plan, text): (&Arc<Model>, &Arc<Plan>, &str),
+    target: Box<dyn Target>,
+) -> Result<Arc<dyn Store>> {
+    let options = RowStoreOptions {
+        readers: config.readers,
+        writers: config.readers,
+        document_bytes_max: config.document_bytes_max,
+        json: config.json,
+        me: me(config.clock.as_ref()),
+        clock: Arc::clone(&config.clock),
+    };
+    Ok(Arc::new(RowStore::open(target, (Arc::clone(model), Arc::clone(plan), text), options)?))
+}
+
+/// Who we are, for the lock.
+fn me(clock: &dyn Clock) -> LockHolder {
+    let host = std::fs::read_to_string("/etc/hostname").map(|name| name.trim().to_owned());
+    LockHolder { host: host.unwrap_or_default(), pid: std::process::id(), since_ms: clock.now_ms() }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, "read", error))
+}
+
+fn unreadable(path: &Path, done: &str, error: std::io::Error) -> Error {
+    Cause::new(Kind::Invalid, "R0117", format!("{} cannot be {done}", path.display()))
+        .hint("Check the path; relative ones are relative to the config's `directory`.")
+        .cause(error)
+        .into()
+}
+
+/// The first problem of a model, with all of them as details.
+fn wrong_model(file: &str, problems: &[Problem]) -> Error {
+    let Some(first) = problems.first() else {
+        return Cause::new(Kind::Internal, "R0901", format!("{file} is refused without a reason")).into();
+    };
+    let message = format!("{file}:{}: {}", first.span.line, first.message);
+    let error = Cause::new(Kind::Invalid, first.code, message).hint(first.hint.clone());
+    let error = problems.iter().fold(error, |error, problem| error.detail(problem.to_string()));
+    Error::Setup(error)
+}
