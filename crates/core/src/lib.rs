@@ -16,6 +16,6 @@ pub use error::{Error, Kind, Result, Retry};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Batch, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord, Piece, QueryResult,
-    Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target, Violation,
+    Answer, Batch, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord, Piece,
+    QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target, Violation,
 };

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use repot_core::{Error, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
+use repot_core::{Answer, Error, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
+use repot_model::sql::query::{Speech, Statement};
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -17,7 +18,7 @@ use crate::connect::Connection;
 use crate::error::failed;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{create, query, scan, stored};
+use crate::{ask, create, query, scan, stored};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -29,6 +30,7 @@ pub struct PostgresReader {
     connection: Arc<Connection>,
     plan: SharedPlan,
     begun: bool,
+    speech: Option<Speech>,
 }
 
 impl fmt::Debug for PostgresReader {
@@ -53,6 +55,7 @@ impl PostgresReader {
             connection: Arc::new(connection),
             plan: SharedPlan::default(),
             begun: false,
+            speech: None,
         })
     }
 
@@ -270,5 +273,27 @@ impl Reader for PostgresReader {
         let address = self.address.clone();
         let sql = sql.to_owned();
         self.run(|connection| async move { query::query(&connection.client, &address, &sql, most).await })
+    }
+
+    fn speech(&mut self) -> Result<Speech> {
+        match self.speech {
+            Some(speech) => Ok(speech),
+            None => {
+                let speech = self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                Ok(*self.speech.insert(speech))
+            }
+        }
+    }
+
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
+        self.run(
+            |connection| async move { ask::run(&connection.client, &statement, (bytes_max, timeout)).await },
+        )
+    }
+
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
+        let statement = statement.clone();
+        self.run(|connection| async move { ask::explain(&connection.client, &statement).await })
     }
 }

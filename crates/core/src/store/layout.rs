@@ -199,6 +199,12 @@ impl Layout {
         Ok(path)
     }
 
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// Bounds of one JSON text.
     #[must_use]
     pub const fn limits(&self) -> Limits {

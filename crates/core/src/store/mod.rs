@@ -9,6 +9,7 @@ mod key;
 mod layout;
 mod memory;
 mod objects;
+mod query;
 
 pub use bucket::BucketStore;
 pub use change::Change;
@@ -19,4 +20,8 @@ pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+pub use query::{
+    Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
+    Queryable, QueryableExt, SortBy,
+};
 pub use repot_json::patch::Pointer;
