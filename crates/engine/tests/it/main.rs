@@ -5,4 +5,6 @@
 mod busy;
 mod documents;
 mod look;
+mod query;
+mod query_random;
 mod scripted;
