@@ -5,5 +5,6 @@
 mod apps;
 mod mistakes;
 mod places;
+mod queries;
 mod round_trip;
 mod schema;

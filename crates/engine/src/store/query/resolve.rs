@@ -60,7 +60,7 @@ impl<'q> Resolved<'q> {
             return Err(Error::new(Kind::Unsupported, "R0405", message).hint("Ask without `full`."));
         }
         columns.extend(&shape.key);
-        let key = is_root.then(|| shown..columns.len());
+        let key = is_root.then_some(shown..columns.len());
         let expand: Vec<Expansion> =
             query.expand.iter().map(|name| expansion(plan, &tenancy, table, name)).collect::<Result<_>>()?;
         let after = query.after.as_ref().map(|after| cursor::read(plan, query, after, sort.len()));
