@@ -303,6 +303,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Send it again; if that goes on, let fewer write the same documents at once.",
     ),
     entry(
+        "R0412",
+        "The query is wrong",
+        "It names a field that the collection does not have, compares with a value of another type, or passes a bound.",
+        "Mend the query at the place named; repot.toml lists the fields.",
+    ),
+    entry(
+        "R0413",
+        "The cursor is not of this query",
+        "A cursor goes on with the very query that gave it: the same collection, tenant, filter and order. This one is of another query, or was changed on its way.",
+        "Give the cursor with the query it came from, or start again without one.",
+    ),
+    entry(
         "R0414",
         "Two changes of one document cannot be merged",
         "Since the document was read, another writer changed the same places to something else. Nothing was changed.",

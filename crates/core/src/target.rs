@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
+use repot_model::sql::query::{Speech, Statement};
 
 use crate::error::Result;
 
@@ -246,6 +247,15 @@ pub struct QueryResult {
     pub more: bool,
 }
 
+/// Rows that answer a statement of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Encoded; the table's number means nothing.
+    pub rows: RowBuffer,
+    /// There were more, beyond the bound in bytes.
+    pub cut: bool,
+}
+
 /// What [`Target::transact`] asks for: from what is there to what shall be; `None` when nothing is to be written.
 pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>>;
 
@@ -458,4 +468,23 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When the statement is wrong or would write.
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult>;
+
+    /// How it writes SQL and compares texts.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn speech(&mut self) -> Result<Speech>;
+
+    /// Runs a statement made from the plan. Rows come in its order until they take more than `bytes_max`, at least one
+    /// row; one cell for each of the statement's columns.
+    ///
+    /// # Errors
+    /// When it cannot be read, or takes longer than the database's bound on questions.
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer>;
+
+    /// What the database would do for a statement made from the plan, line by line; reads no rows.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>>;
 }

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use repot_core::{
-    Error, Kind, Piece, QueryResult, Reader, Result, Retry, Status, StoredDocument, StoredObject,
+    Answer, Error, Kind, Piece, QueryResult, Reader, Result, Retry, Status, StoredDocument, StoredObject,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
+use repot_model::sql::query::{Speech, Statement};
 use repot_model::sql::quote;
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
@@ -23,7 +24,7 @@ use crate::error::{failed, is_lost};
 use crate::refuse::key_condition;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{create, query, scan, stored};
+use crate::{ask, create, query, scan, stored};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -35,6 +36,7 @@ pub struct PostgresReader {
     connection: Arc<Connection>,
     plan: SharedPlan,
     begun: bool,
+    speech: Option<Speech>,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -84,6 +86,7 @@ impl PostgresReader {
             plan: SharedPlan::default(),
             begun: false,
             within: None,
+            speech: None,
         })
     }
 
@@ -94,7 +97,7 @@ impl PostgresReader {
         within: Arc<Within>,
     ) -> Self {
         let plan = SharedPlan::default();
-        Self { runtime, address, connection, plan, begun: true, within: Some(within) }
+        Self { runtime, address, connection, plan, begun: true, within: Some(within), speech: None }
     }
 
     fn reconnect(&mut self) -> Result<()> {
@@ -362,5 +365,27 @@ impl Reader for PostgresReader {
         let address = self.address.clone();
         let sql = sql.to_owned();
         self.run(|connection| async move { query::query(&connection.client, &address, &sql, most).await })
+    }
+
+    fn speech(&mut self) -> Result<Speech> {
+        match self.speech {
+            Some(speech) => Ok(speech),
+            None => {
+                let speech = self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                Ok(*self.speech.insert(speech))
+            }
+        }
+    }
+
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
+        self.run(
+            |connection| async move { ask::run(&connection.client, &statement, (bytes_max, timeout)).await },
+        )
+    }
+
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
+        let statement = statement.clone();
+        self.run(|connection| async move { ask::explain(&connection.client, &statement).await })
     }
 }

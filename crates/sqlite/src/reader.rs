@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use repot_core::{Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
+use repot_core::{Answer, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
+use repot_model::sql::Dialect;
+use repot_model::sql::query::{Speech, Statement};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::connect::{self, SqliteOptions};
@@ -13,7 +15,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::{Access, key_cells};
 use crate::statements::PlanSql;
-use crate::{decode, query, schema};
+use crate::{ask, decode, query, schema};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -267,6 +269,18 @@ order by 1, 2 limit ?2";
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {
         self.begin()?;
         query::run(&mut self.connection, sql, most)
+    }
+
+    fn speech(&mut self) -> Result<Speech> {
+        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true })
+    }
+
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        ask::run(self.begin()?, statement, bytes_max)
+    }
+
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
+        ask::explain(self.begin()?, statement)
     }
 }
 

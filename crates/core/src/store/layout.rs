@@ -197,6 +197,12 @@ impl Layout {
         })
     }
 
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// Bounds of one JSON text.
     #[must_use]
     pub const fn limits(&self) -> Limits {

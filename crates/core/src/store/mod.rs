@@ -9,6 +9,7 @@ mod key;
 mod layout;
 mod memory;
 mod objects;
+mod query;
 mod rules;
 
 pub use bucket::{BucketStore, Journal, Recovery};
@@ -20,5 +21,9 @@ pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+pub use query::{
+    Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
+    Queryable, QueryableExt, SortBy,
+};
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;

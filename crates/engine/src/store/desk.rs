@@ -1,6 +1,6 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{DocumentKey, ETag, Layout};
+use repot_core::store::{Document, DocumentKey, ETag, Layout};
 use repot_core::{DocumentRecord, Error, Kind, Reader, Result, Status, StoredObject};
 use repot_json::Limits;
 use repot_model::plan::{Place, Plan, Splitter};
@@ -82,7 +82,19 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.objects(after, most, false)
     }
 
-    /// The document with this key.
+    /// The connection.
+    pub(super) fn reader(&mut self) -> &mut dyn Reader {
+        self.reader
+    }
+
+    /// The document with this key as it is now.
+    pub(super) fn document(&mut self, layout: &Layout, key: DocumentKey) -> Result<Option<Document>> {
+        let Some(found) = self.find(layout, &key)? else { return Ok(None) };
+        let body = found.assembled.bytes.into();
+        Ok(found.etag.map(|etag| Document { key, etag, body }))
+    }
+
+    /// The object of the document with this key.
     pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<Found>> {
         for path in layout.paths(key)? {
             if let Some(found) = self.at(&path)? {

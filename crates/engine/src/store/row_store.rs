@@ -133,7 +133,7 @@ impl RowStore {
     }
 
     /// Runs `work` on a reading thread.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl for<'p, 'r> FnOnce(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -293,6 +293,7 @@ impl Store for RowStore {
             conditional_put: true,
             conditional_delete: true,
             keys_per_tenant: false,
+            queries: true,
         }
     }
 
@@ -302,12 +303,7 @@ impl Store for RowStore {
 
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
         let key = key.clone();
-        self.read(move |desk, layout| {
-            let Some(found) = desk.find(layout, &key)? else { return Ok(None) };
-            let body = found.assembled.bytes;
-            Ok(found.etag.map(|etag| Document { key, etag, body: body.into() }))
-        })
-        .await
+        self.read(move |desk, layout| desk.document(layout, key)).await
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {

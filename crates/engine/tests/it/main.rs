@@ -5,6 +5,8 @@
 mod busy;
 mod documents;
 mod look;
+mod query;
+mod query_random;
 mod rules;
 mod scripted;
 mod writers;

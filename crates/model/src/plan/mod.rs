@@ -18,6 +18,8 @@ mod walker;
 
 use crate::language::Format;
 
+pub(crate) use convert::decimal;
+pub use convert::json as cell_json;
 pub use key::{key_text, uuid_text};
 pub use lay_over::LaidOver;
 pub use problem::{PROBLEMS_MAX, Problem};

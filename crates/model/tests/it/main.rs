@@ -5,6 +5,7 @@
 mod apps;
 mod mistakes;
 mod places;
+mod queries;
 mod revise;
 mod round_trip;
 mod schema;
