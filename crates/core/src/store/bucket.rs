@@ -112,7 +112,7 @@ impl BucketStore {
             let new = layout.check_size(key, body.len(), self.shelf.document_bytes_max)?;
             self.shelf.demand_conditions("write a document by the rules of the model")?;
             let path = self.shelf.locate(key).await?.unwrap_or(new);
-            return self.rewrite((key, &path), when, &|_| Ok(Some(body.clone()))).await;
+            return self.rewrite((key, &path), when, &Edit::new(move |_| Ok(Some(body.clone())))).await;
         }
         let new = layout.check_put(key, &body, self.shelf.document_bytes_max)?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
@@ -126,14 +126,14 @@ impl BucketStore {
         &self,
         (key, path): (&DocumentKey, &str),
         when: &Precondition,
-        make: &(dyn Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync),
+        make: &Edit,
     ) -> Result<Written> {
         for _ in 0..TRIES_MAX {
             let found = self.shelf.objects.get(path, self.shelf.document_bytes_max).await?;
             let etag = found.as_ref().map(|object| &object.etag);
             when.check(key, etag)?;
             let before = found.as_ref().map(|object| object.bytes.as_ref());
-            let body = make(before)?.filter(|body| before != Some(body.as_ref()));
+            let body = make.apply(before)?.filter(|body| before != Some(body.as_ref()));
             let Some(body) = body else {
                 return Ok(etag.map_or(Written::Missing, |etag| Written::Put(etag.clone())));
             };
@@ -158,7 +158,7 @@ impl BucketStore {
         let layout = &self.shelf.layout;
         let new = layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
-        self.rewrite((key, &path), when, &|before| edit.apply(before)).await
+        self.rewrite((key, &path), when, edit).await
     }
 
     /// Reads, changes, and writes if nothing changed meanwhile. Without a precondition the change is made together

@@ -46,7 +46,7 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
                 shelf.layout.check_size(key, body.len(), shelf.document_bytes_max)?;
             }
             Write::Put { key, body, .. } => {
-                drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?)
+                shelf.layout.check_put(key, body, shelf.document_bytes_max)?;
             }
             Write::Update { .. } => {}
             Write::Patch { when, .. } | Write::Delete { when, .. } => when.check_present()?,
