@@ -306,7 +306,8 @@ impl<T: Entity> Collection<T> {
     /// The documents that pass the filters, in their order: `limit` of them, without the first `offset`. With others
     /// coming and going meanwhile, pages by `offset` may repeat or miss some.
     ///
-    /// Every document is read for it, and `limit` + `offset` of them are kept.
+    /// A database answers by a query; elsewhere every document is read for it, and `limit` + `offset` of them are kept.
+    /// So it is in a database too when a field is none of the model's.
     ///
     /// # Errors
     /// As [`Collection::get`].

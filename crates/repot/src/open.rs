@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use repot_bucket::{DirectoryObjects, S3Objects};
-use repot_core::store::{BucketStore, Capabilities, Layout, MemoryObjects, Objects, Store};
+use repot_core::store::{
+    BucketStore, Capabilities, Layout, MemoryObjects, Objects, Query, QueryPage, Queryable,
+};
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_json::Limits;
@@ -31,7 +33,7 @@ pub struct Repot {
 /// What the handles share.
 #[derive(Debug)]
 pub(crate) struct Inside {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Queryable>,
     pub(crate) model: Arc<Model>,
     pub(crate) limits: Limits,
     pub(crate) new_text: NewText,
@@ -40,7 +42,7 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Queryable>,
         model: Arc<Model>,
         limits: Limits,
         new_text: NewText,
@@ -104,8 +106,17 @@ impl Repot {
 
     /// The store itself, for what has no type: bodies that are no JSON, keys that are known at run time only.
     #[must_use]
-    pub fn store(&self) -> Arc<dyn Store> {
+    pub fn store(&self) -> Arc<dyn Queryable> {
         Arc::clone(&self.inside.store)
+    }
+
+    /// A page of rows or documents that fulfil a condition; [`Query::full`] gives whole documents.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when the query is wrong; [`Error::Unsupported`] where the store has no tables, which
+    /// [`Repot::capabilities`] says before.
+    pub async fn query(&self, query: &Query) -> Result<QueryPage> {
+        Ok(self.inside.store.query(query).await?)
     }
 
     /// What the store can do.
@@ -202,7 +213,7 @@ fn objects(
     config: &Config,
     (model, plan): (&Arc<Model>, &Arc<Plan>),
     objects: Arc<dyn Objects>,
-) -> Result<Arc<dyn Store>> {
+) -> Result<Arc<dyn Queryable>> {
     let layout = Layout::new(Arc::clone(model), Arc::clone(plan), config.json)?;
     Ok(Arc::new(
         BucketStore::new(objects, layout, config.document_bytes_max).with_clock(Arc::clone(&config.clock)),
@@ -213,7 +224,7 @@ fn rows(
     config: &Config,
     (model, plan, text): (&Arc<Model>, &Arc<Plan>, &str),
     target: Box<dyn Target>,
-) -> Result<Arc<dyn Store>> {
+) -> Result<Arc<dyn Queryable>> {
     let options = RowStoreOptions {
         readers: config.readers,
         writers: config.readers,

@@ -94,9 +94,8 @@ fn the_apps_own_files_keep_their_formatting() {
     assert!(text.contains(r#""Ünïcode & \"quotes\"""#));
     let changed = text.replacen(r#""title": "Ünïcode & \"quotes\"""#, r#""title": "Ünïcode""#, 1);
     // the model says `updated_at = now on write`, and this file had none
-    let end = changed.rfind("\n}").unwrap();
-    let changed =
-        format!("{},\n\t\"updated_at\": \"2023-11-14T22:13:20+00:00\"{}", &changed[..end], &changed[end..]);
+    let (head, tail) = changed.rsplit_once("\n}").unwrap();
+    let changed = format!("{head},\n\t\"updated_at\": \"2023-11-14T22:13:20+00:00\"\n}}{tail}");
     wanted.insert(path.to_owned(), changed.into_bytes());
     let now = folder.read();
     assert_eq!(String::from_utf8_lossy(&now[path]), String::from_utf8_lossy(&wanted[path]));
