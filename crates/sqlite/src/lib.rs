@@ -10,6 +10,7 @@ mod finish;
 mod list_text;
 mod load;
 mod lock;
+mod marks;
 mod query;
 mod reader;
 mod records;
