@@ -19,7 +19,7 @@ pub use pacing::Pacing;
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Answer, Batch, Decide, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord,
-    Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target,
-    Violation,
+    Answer, Batch, Decide, DocumentRecord, FoundObject, Health, Item, LoadReport, Loading, LockHolder, Mark,
+    ObjectRecord, Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument,
+    StoredObject, Target, Violation,
 };

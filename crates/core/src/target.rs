@@ -143,6 +143,31 @@ pub struct Batch {
     pub all_or_nothing: bool,
     /// Values of ours to set or remove with it. For [`Target::transact`].
     pub meta: Vec<(String, Option<String>)>,
+    /// The marks of the documents it writes as they were when it was made. They go with it; when another mark is there by
+    /// now, plain SQL changed the document meanwhile, and nothing is done. For [`Target::transact`].
+    pub marks: Vec<Mark>,
+}
+
+/// What plain SQL did to the rows of a document since its text was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Collection of the document.
+    pub collection: String,
+    /// The document's key as text; `*`: any document of the collection.
+    pub key: String,
+    /// Grows with each change; 0: there is no mark.
+    pub stamp: i64,
+}
+
+/// An object as [`Reader::stored`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundObject {
+    /// The object, with its frame.
+    pub object: StoredObject,
+    /// Its first document.
+    pub document: Option<StoredDocument>,
+    /// Stamp of the document's mark; 0: its rows are those of its text.
+    pub stamp: i64,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -349,8 +374,9 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
 
-    /// Makes the triggers that hold plain SQL to the state machines of the model, and removes those that the model has
-    /// no more; nothing when they are right. [`Target::finish`] does it too. All or nothing.
+    /// Makes the triggers that notice plain SQL and hold it to the state machines of the model, and removes those that the
+    /// model has no more; nothing when they are right. [`Target::finish`] does it too. In a database of a format before
+    /// them every document is marked. All or nothing.
     ///
     /// # Errors
     /// When the database refuses.
@@ -411,12 +437,37 @@ pub trait Reader: Debug + Send {
     /// When it cannot be read.
     fn object(&mut self, path: &str) -> Result<Option<StoredObject>>;
 
-    /// Whether there is a document in the object with this path, without reading its text: one that is set aside, or
-    /// one whose root row is there.
+    /// From here to the next [`Reader::refresh`] sees one state.
+    ///
+    /// # Errors
+    /// When the connection was lost.
+    fn hold(&mut self) -> Result<()>;
+
+    /// The object with this path, its first document and that document's mark, by one statement. Outside of a state that
+    /// is held it sees what is there now, and holds nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool>;
+    fn stored(&mut self, path: &str) -> Result<Option<FoundObject>>;
+
+    /// Whether there is a document in the object with this path, without reading its text: the stamp of its mark.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn exists(&mut self, path: &str) -> Result<Option<i64>>;
+
+    /// The stamp of the mark of a document, whether it has a record or not; 0: it has none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn stamp(&mut self, collection: &str, key: &str) -> Result<i64>;
+
+    /// The next `most` marks after this one, by collection and key; `new`: of one collection, only of keys that no
+    /// document has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>>;
 
     /// The object that holds the document with this collection and key, with its frame.
     ///

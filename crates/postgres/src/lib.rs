@@ -17,6 +17,7 @@ mod indexes;
 mod left;
 mod load;
 mod lock;
+mod marks;
 mod numeric;
 mod query;
 mod reader;

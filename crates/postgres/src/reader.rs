@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use repot_core::{
-    Answer, Error, Kind, Piece, QueryResult, Reader, Result, Retry, Status, StoredDocument, StoredObject,
+    Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Result, Retry, Status,
+    StoredDocument, StoredObject,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
-use repot_model::sql::quote;
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -21,10 +21,9 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::address::Address;
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
-use crate::refuse::key_condition;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, create, query, scan, stored};
+use crate::{ask, create, marks, query, scan, stored};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -155,6 +154,34 @@ impl PostgresReader {
         })
     }
 
+    /// Rows by one statement; where no state is held, by itself, without a transaction around it.
+    fn rows_now(&mut self, what: &'static str, sql: &str, path: &str) -> Result<Vec<Row>> {
+        let parameters = || vec![one(path.to_owned(), Type::TEXT)];
+        if self.begun {
+            return self.rows(what, sql.to_owned(), parameters());
+        }
+        for again in [true, false] {
+            if !self.connection.is_alive() {
+                self.reconnect()?;
+            }
+            let (connection, sql, parameters) = (Arc::clone(&self.connection), sql.to_owned(), parameters());
+            let read = self.runtime.run(async move {
+                connection.client.query_typed(&sql, &listed(&parameters)).await.map_err(|error| {
+                    if is_lost(&error) {
+                        connection.give_up();
+                    }
+                    failed(what, error)
+                })
+            });
+            match read {
+                // a session that ended while nobody used it
+                Err(_) if again && !self.connection.is_alive() => {}
+                other => return other,
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// Streams rows, mapped in the task, in pages bounded in bytes.
     fn pages<T: Send + 'static>(
         &mut self,
@@ -272,25 +299,47 @@ impl Reader for PostgresReader {
         Ok(found)
     }
 
-    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool> {
-        let sql = "select o.status::bigint, d.collection, d.key from repot_objects o left join repot_documents d \
-                   on d.object = o.id and d.ordinal = 0 where o.path = $1";
-        let what = "look for a document";
-        let rows = self.rows(what, sql.to_owned(), vec![one(path.to_owned(), Type::TEXT)])?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        let status = Status::from_number(row.get(0));
-        let (collection, key): (Option<String>, Option<String>) = (row.get(1), row.get(2));
-        let root = collection.and_then(|collection| plan.table(&collection)).map(|root| &plan.tables[root]);
-        match (status, root, key) {
-            (Some(Status::Moved), Some(root), Some(key)) => {
-                let Some((place, values)) = key_condition(root, &key, "t") else { return Ok(true) };
-                let sql = format!("select from {} t where {place}", quote(&root.name));
-                let parameters = values.into_iter().map(|value| one(value, Type::TEXT)).collect();
-                Ok(!self.rows(what, sql, parameters)?.is_empty())
-            }
-            (Some(status), ..) => Ok(matches!(status, Status::Moved | Status::SetAside)),
-            (None, ..) => Ok(false),
+    fn hold(&mut self) -> Result<()> {
+        self.begin()
+    }
+
+    fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
+        let sql = stored::found_sql();
+        let rows = self.rows_now("read a document", &sql, path)?;
+        let found = rows.first().map(stored::found).transpose()?;
+        if let (Some(within), Some(found)) = (&self.within, &found) {
+            within.check(&found.object)?;
         }
+        Ok(found)
+    }
+
+    fn exists(&mut self, path: &str) -> Result<Option<i64>> {
+        let sql = format!(
+            "select {} from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 \
+             where o.path = $1 and o.status in (0, 1)",
+            marks::stamp_sql("d.collection", "d.key")
+        );
+        Ok(self.rows_now("look for a document", &sql, path)?.first().map(|row| row.get(0)))
+    }
+
+    fn stamp(&mut self, collection: &str, key: &str) -> Result<i64> {
+        let sql = format!("select {}", marks::stamp_sql("$1", "$2"));
+        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        Ok(self.rows("read a mark", sql, parameters)?.first().map_or(0, |row| row.get(0)))
+    }
+
+    fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>> {
+        let mut parameters = vec![
+            one(after.0.to_owned(), Type::TEXT),
+            one(after.1.to_owned(), Type::TEXT),
+            one(limit(most), Type::INT8),
+        ];
+        parameters.extend(new.map(|new| one(new.to_owned(), Type::TEXT)));
+        let rows = self.rows("read the marks", marks::page_sql(new.is_some()), parameters)?;
+        Ok(rows
+            .iter()
+            .map(|row| Mark { collection: row.get(0), key: row.get(1), stamp: row.get(2) })
+            .collect())
     }
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {

@@ -1,12 +1,17 @@
-//! Triggers that hold plain SQL to the state machines of the model.
+//! Triggers of ours on the user's tables: they notice plain SQL and hold it to the state machines of the model.
 
 use repot_core::Result;
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, TRANSITION_PREFIX, settle_triggers, transition_triggers};
+use repot_model::sql::{Dialect, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers};
 use tokio_postgres::types::Type;
 
+use crate::create::{FORMAT, meta};
 use crate::error::failed;
+use crate::marks::TABLES;
 use crate::transaction::Writer;
+
+/// `repm`, the first half of the number of the lock under which triggers are made; the second is the schema's.
+const MAKING: i32 = 0x7265_706d;
 
 impl Writer {
     /// Makes the triggers of this plan, and removes those that it does not have, in one transaction.
@@ -19,16 +24,33 @@ impl Writer {
                  join pg_class c on c.oid = t.tgrelid \
                  where not t.tgisinternal and starts_with(t.tgname::text, $1) \
                  and c.relnamespace = quote_ident(current_schema())::regnamespace",
-                &[(&TRANSITION_PREFIX, Type::TEXT)],
+                &[(&TRIGGER_PREFIX, Type::TEXT)],
             )
             .await
             .map_err(|error| failed("read the catalogue", error))?;
         let there: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-        let wanted = transition_triggers(plan, Dialect::Postgres);
-        let statements = settle_triggers(&wanted, &there, Dialect::Postgres);
-        if statements.is_empty() {
+        let schema = self
+            .client()
+            .query_typed_one("select current_schema()::text", &[])
+            .await
+            .map_err(|error| failed("read the catalogue", error))?;
+        let wanted = triggers(plan, Dialect::Postgres, schema.get(0));
+        let mut statements = settle_triggers(&wanted, &there, Dialect::Postgres);
+        let format = meta(self.client(), "format").await?;
+        let old = format.is_some_and(|format| format.parse().unwrap_or(FORMAT) < FORMAT);
+        if statements.is_empty() && !old {
             return Ok(());
         }
-        self.committed(&statements.join(";\n"), "make the triggers of the model's transitions").await
+        // of two that open the database at once the second finds everything done
+        statements.insert(0, format!("select pg_advisory_xact_lock({MAKING}, hashtext(current_schema()))"));
+        statements.insert(1, TABLES.trim_end().trim_end_matches(';').to_owned());
+        if old {
+            if meta(self.client(), "loading").await?.as_deref() == Some("steady") {
+                // until now nobody noticed what plain SQL did
+                statements.extend(mark_everything(plan, Dialect::Postgres));
+            }
+            statements.push(format!("update repot_meta set value = '{FORMAT}' where key = 'format'"));
+        }
+        self.committed(&statements.join(";\n"), "make our triggers").await
     }
 }

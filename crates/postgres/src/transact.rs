@@ -19,7 +19,7 @@ use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::{PostgresReader, Within};
 use crate::records::Refused;
 use crate::target::PostgresTarget;
-use crate::transaction::{Writer, begin};
+use crate::transaction::{Writer, begin_writing};
 
 /// Tries of one transaction. Each failed one means that another writer got on.
 const TRIES_MAX: usize = 50;
@@ -172,7 +172,7 @@ impl Writer {
 
     /// Begins a transaction that runs while no copy is at work; gives its number.
     async fn begin_shared(&mut self) -> Result<String> {
-        let begin = begin(&self.address, "isolation level read committed read write");
+        let begin = begin_writing(&self.address);
         let (client, class) = (self.client(), lock::class());
         let asking = client.query_typed_one(SHARE, &class);
         let (begun, asked) = future::join(client.batch_execute(&begin), asking).await;
@@ -297,6 +297,10 @@ impl Writer {
         for (key, value) in &batch.meta {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;
+        }
+        if let Some(message) = self.meet_marks(batch).await? {
+            let error = Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe);
+            return Ok(Step::Again(error));
         }
         Ok(match self.made_meanwhile(batch, paths).await? {
             None => Step::Done(report),

@@ -47,6 +47,11 @@ pub(crate) fn begin(address: &Address, mode: &str) -> String {
     )
 }
 
+/// A transaction that writes: triggers that are about plain SQL let it pass.
+pub(crate) fn begin_writing(address: &Address) -> String {
+    begin(address, "isolation level read committed read write") + "; set local repot.writer = 'on'"
+}
+
 impl Writer {
     pub(crate) fn client(&self) -> &Client {
         &self.connection.client
@@ -81,9 +86,7 @@ impl Writer {
     /// When the server is out of reach, or the lock is gone.
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
-        // triggers that are about plain SQL let our own writes pass; merge with those that notice plain SQL
-        let begin = begin(&self.address, "isolation level read committed read write")
-            + "; set local repot.writer = 'on'";
+        let begin = begin_writing(&self.address);
         let client = self.client();
         let number = match &self.held {
             None => {

@@ -30,7 +30,7 @@ struct Waiting<'b> {
 /// Applies a batch; gives the documents refused.
 pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused> {
     let work = Work::begin(access.connection)?;
-    rules::enter(access.connection, access.plan)?;
+    rules::enter(access.connection)?;
     let mut refused = Refused::new();
     {
         if loading == Loading::Bulk && batch.items.iter().any(|item| item.replaces) {
@@ -57,7 +57,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    end(work, (access.plan, batch), &refused)?;
+    end(work, batch, &refused)?;
     Ok(refused)
 }
 

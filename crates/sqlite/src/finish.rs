@@ -46,7 +46,6 @@ pub(crate) fn finish(
         let what = format!("build the index {}", index.name);
         connection.execute(&create_index(table, index), ()).map_err(failed(&what))?;
     }
-    // merge with the triggers that notice plain SQL: the same moment
     crate::rules::enforce(connection, access.plan)?;
     progress("gathering statistics");
     let analyze = || -> rusqlite::Result<()> {

@@ -11,6 +11,7 @@ mod finish;
 mod list_text;
 mod load;
 mod lock;
+mod marks;
 mod query;
 mod reader;
 mod records;

@@ -2,7 +2,6 @@
 //! key; when the database refuses a row, the batch is done again by [`crate::careful`].
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
-use repot_model::plan::Plan;
 use repot_model::row::Cells;
 use repot_model::sql::create_index;
 use rusqlite::CachedStatement;
@@ -10,6 +9,7 @@ use rusqlite::CachedStatement;
 use crate::bind;
 use crate::careful;
 use crate::error::{fail, failed, refusal};
+use crate::marks;
 use crate::records::{Records, Refused};
 use crate::references::References;
 use crate::rows::Access;
@@ -51,7 +51,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
 
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
     let work = Work::begin(access.connection)?;
-    rules::enter(access.connection, access.plan)?;
+    rules::enter(access.connection)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -81,19 +81,20 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
             references.settle(&mut writer, &mut refused)?;
         }
     }
-    end(work, (access.plan, batch), &refused)?;
+    end(work, batch, &refused)?;
     Ok(refused)
 }
 
 /// Keeps what was done, unless the batch is all or nothing and something was refused.
-pub(crate) fn end(work: Work<'_>, (plan, batch): (&Plan, &Batch), refused: &Refused) -> Result<()> {
+pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
     if batch.all_or_nothing && !refused.is_empty() {
         return work.undo();
     }
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }
-    rules::leave(work.connection(), plan)?;
+    marks::meet(work.connection(), batch)?;
+    rules::leave(work.connection())?;
     work.keep()
 }
 

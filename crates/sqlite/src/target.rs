@@ -76,8 +76,8 @@ impl SqliteTarget {
         if first {
             connect::use_log(connection)?;
             connect::settle(connection, loading, &options)?;
-            // merge with the triggers that notice plain SQL: they need the same table
-            rules::make_writer(connection, plan)?;
+            // of a format before them they are missing
+            rules::make_tables(connection)?;
         }
         Ok((connection, sql, loading))
     }
@@ -153,7 +153,6 @@ impl SqliteTarget {
         let connection = self.connection(true)?.expect("it was to be made");
         connect::use_log(connection)?;
         schema::create(connection, plan, model_text)?;
-        rules::make_writer(connection, plan)?;
         connect::settle(connection, Loading::Bulk, &options)?;
         self.loading = Some(Loading::Bulk);
         Ok(())

@@ -5,6 +5,8 @@ mod desk;
 mod query;
 mod queue;
 mod row_store;
+mod settle;
 mod writing;
 
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
+pub use settle::settle;

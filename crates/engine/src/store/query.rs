@@ -25,6 +25,10 @@ const PAGE_BYTES: usize = 8 << 20;
 #[async_trait]
 impl Queryable for RowStore {
     async fn query(&self, query: &Query) -> Result<QueryPage> {
+        if query.full && query.after.is_none() {
+            // rows that plain SQL made have no text before they are settled
+            self.settle_new(&query.scope.collection).await?;
+        }
         let query = query.clone();
         self.read(move |desk, layout| page(desk, layout, &query)).await
     }
@@ -77,7 +81,7 @@ fn documents(
         }
         last = Some(row);
         let Some(key) = key(resolved, &raw_cells(row)) else { continue };
-        if let Some(Document { key, etag, body }) = desk.document(layout, key)? {
+        if let Some(Document { key, etag, body }) = desk.document(layout, &key)?.flatten() {
             bytes += body.len();
             items.push(QueryItem { key: Some(key), etag: Some(etag), body });
         }

@@ -22,8 +22,16 @@ pub(super) const TOGETHER: usize = 128;
 /// Bytes of texts after which no further unit joins a transaction.
 const TOGETHER_BYTES: usize = 4 << 20;
 
-/// A unit of work, and who waits for it.
-pub(super) type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+/// What a writing thread is asked for, and who waits for it.
+pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
+
+/// What a writing thread is asked for.
+pub(super) enum Task {
+    /// A unit of work.
+    Unit(UnitOfWork),
+    /// To settle these documents, each by collection and key; the receipt is empty.
+    Settle(Vec<(String, String)>),
+}
 
 /// What one thread has taken and not done yet.
 pub(super) struct Queue {
@@ -52,11 +60,15 @@ impl Queue {
         let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
         for unit in std::mem::take(&mut self.waiting) {
-            let keys: Vec<&DocumentKey> = unit.0.writes.iter().map(Write::key).collect();
+            let Task::Unit(work) = &unit.0 else {
+                chosen.push(unit);
+                continue;
+            };
+            let keys: Vec<&DocumentKey> = work.writes.iter().map(Write::key).collect();
             let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
             seen.extend(keys.into_iter().cloned());
             if free {
-                bytes += size(&unit.0);
+                bytes += size(work);
                 chosen.push(unit);
             } else {
                 self.waiting.push_back(unit);
@@ -98,7 +110,25 @@ pub(super) fn write(
         pen,
     });
     while let Some(taken) = queue.next(units) {
-        let (works, answers): (Vec<UnitOfWork>, Vec<_>) = taken.into_iter().unzip();
+        let (mut works, mut answers) = (Vec::new(), Vec::new());
+        for (task, answer) in taken {
+            match task {
+                Task::Unit(work) => {
+                    works.push(work);
+                    answers.push(answer);
+                }
+                Task::Settle(keys) => {
+                    let done = match &mut scribe {
+                        Ok(scribe) => scribe.settle(&keys).map(|()| Receipt::default()),
+                        Err(error) => Err(same(error)),
+                    };
+                    let _dropped = answer.send(done);
+                }
+            }
+        }
+        if works.is_empty() {
+            continue;
+        }
         let works: Vec<&UnitOfWork> = works.iter().collect();
         let done = match &mut scribe {
             Ok(scribe) => scribe.apply(&works),
@@ -119,18 +149,21 @@ mod tests {
     use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
-    use super::{Queue, Writing};
+    use super::{Queue, Task, Writing};
 
     fn unit(keys: &str) -> Writing {
         let delete = |key: char| Write::Delete {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (UnitOfWork { writes: keys.chars().map(delete).collect() }, oneshot::channel().0)
+        (Task::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() }), oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
-        let name = |unit: &Writing| unit.0.writes.iter().map(|write| write.key().text()).collect();
+        let name = |unit: &Writing| match &unit.0 {
+            Task::Unit(work) => work.writes.iter().map(|write| write.key().text()).collect(),
+            Task::Settle(_) => String::new(),
+        };
         taken.into_iter().flatten().map(name).collect()
     }
 

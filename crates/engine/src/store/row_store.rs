@@ -17,7 +17,9 @@ use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Tools};
-use super::queue::{Queue, TOGETHER, Writing, write};
+use super::queue::{Queue, TOGETHER, Task, Writing, write};
+use super::settle::SETTLED_AT_ONCE;
+use super::writing::SETTLED_MOST;
 use crate::route::Routes;
 use crate::text::Dictionaries;
 
@@ -146,6 +148,67 @@ impl RowStore {
         });
         self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Hands something to a writing thread.
+    async fn write(&self, task: Task) -> Result<Receipt> {
+        let (answer, answered) = oneshot::channel();
+        self.writing.as_ref().ok_or_else(ended)?.send((task, answer)).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Reads a document; where `look` finds only rows of plain SQL (`None`), they are made a document first. Rows that no
+    /// document can say are none.
+    async fn settling<T: Default + Send + 'static>(
+        &self,
+        key: &DocumentKey,
+        look: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout, &DocumentKey) -> Result<Option<T>>
+        + Copy
+        + Send
+        + 'static,
+    ) -> Result<T> {
+        for _ in 0..SETTLED_MOST {
+            let own = key.clone();
+            if let Some(found) = self.read(move |desk, layout| look(desk, layout, &own)).await? {
+                return Ok(found);
+            }
+            let named = (key.collection().to_owned(), key.text().to_owned());
+            self.write(Task::Settle(vec![named])).await?;
+        }
+        Ok(T::default())
+    }
+
+    /// Makes documents of all rows that plain SQL made in a collection.
+    pub(super) async fn settle_new(&self, collection: &str) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let (named, last) = (collection.to_owned(), after.clone());
+            let marks =
+                self.read(move |desk, _| desk.marks((&named, &last), Some(&named), SETTLED_AT_ONCE)).await?;
+            let Some(last) = marks.last() else { return Ok(()) };
+            after = last.key.clone();
+            let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
+            self.write(Task::Settle(keys)).await?;
+        }
+    }
+
+    /// Gives every document that plain SQL changed the text that it is read with, makes documents of rows that SQL made, and
+    /// takes out those whose row is gone. Reads are as before and after, only faster. What no document of the model can
+    /// say stays as it is.
+    ///
+    /// # Errors
+    /// When the database is out of reach; documents that were settled until then are.
+    pub async fn settle(&self) -> Result<()> {
+        let mut after = (String::new(), String::new());
+        loop {
+            let last = after.clone();
+            let marks =
+                self.read(move |desk, _| desk.marks((&last.0, &last.1), None, SETTLED_AT_ONCE)).await?;
+            let Some(last) = marks.last() else { return Ok(()) };
+            after = (last.collection.clone(), last.key.clone());
+            let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
+            self.write(Task::Settle(keys)).await?;
+        }
     }
 
     fn check(&self, work: &UnitOfWork) -> Result<()> {
@@ -302,13 +365,11 @@ impl Store for RowStore {
     }
 
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
-        let key = key.clone();
-        self.read(move |desk, layout| desk.document(layout, key)).await
+        self.settling(key, |desk, layout, key| desk.document(layout, key)).await
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {
-        let key = key.clone();
-        self.read(move |desk, layout| desk.exists(layout, &key)).await
+        self.settling(key, |desk, layout, key| desk.exists(layout, key)).await
     }
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
@@ -316,13 +377,15 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
-        answered.await.map_err(|_closed| ended())?
+        self.write(Task::Unit(work)).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
         self.layout.check_scope(scope)?;
+        if after.is_none() {
+            // what came later need not be in this listing
+            self.settle_new(&scope.collection).await?;
+        }
         let prefix = self.layout.prefix(scope)?;
         let (scope, after) = (scope.clone(), after.map(|cursor| cursor.as_str().to_owned()));
         self.read(move |desk, layout| list(desk, layout, (&scope, &prefix), after, most)).await

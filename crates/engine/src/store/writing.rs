@@ -9,11 +9,11 @@ use bytes::Bytes;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
 };
-use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Target};
+use repot_core::{Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
-use super::desk::{Desk, Found, Tools};
+use super::desk::{Desk, Found, Sought, Tools};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
@@ -44,7 +44,18 @@ pub(super) struct Pen<'p> {
 }
 
 /// What became of the units of one transaction: the receipt and what is to be written, or why not.
-type Decided = Vec<Result<(Receipt, Vec<Item>)>>;
+type Decided = Vec<Result<(Receipt, Draft)>>;
+
+/// What a unit of work is to write.
+#[derive(Default)]
+struct Draft {
+    items: Vec<Item>,
+    /// The marks of its documents.
+    marks: Vec<Mark>,
+}
+
+/// How often units wait for rows of plain SQL to become documents.
+pub(super) const SETTLED_MOST: usize = 3;
 
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
@@ -65,6 +76,17 @@ impl<'p> Scribe<'p> {
 
     /// In one transaction; `None` when the database refuses a document and there are several units.
     fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
+        for _ in 0..SETTLED_MOST {
+            match self.attempt(works)? {
+                Attempt::Done(done) => return Ok(done),
+                Attempt::Unsettled(keys) => self.settle(&keys)?,
+            }
+        }
+        let message = format!("plain SQL made a document {SETTLED_MOST} times meanwhile");
+        Err(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe).hint("Send it again."))
+    }
+
+    fn attempt(&mut self, works: &[&UnitOfWork]) -> Result<Attempt> {
         self.store_dictionaries()?;
         let mut locks = Vec::new();
         for write in works.iter().flat_map(|work| &work.writes) {
@@ -73,49 +95,49 @@ impl<'p> Scribe<'p> {
         // no database holds one in a text
         locks.retain(|path| !path.contains('\0'));
         let mut decided: Decided = Vec::new();
-        let Self { plan, routes, layout, limits, target, clock, document_bytes_max, leads, pen, .. } = self;
+        let mut unsettled = Vec::new();
         let decider = Decider {
-            plan,
-            routes,
-            layout,
-            limits: *limits,
-            now_ms: clock.now_ms(),
-            document_bytes_max: *document_bytes_max,
+            plan: self.plan,
+            routes: self.routes,
+            layout: self.layout,
+            limits: self.limits,
+            now_ms: self.clock.now_ms(),
+            document_bytes_max: self.document_bytes_max,
         };
-        let mut led = *leads;
-        let report = target.transact(plan, &locks, &mut |reader| {
-            decided = decider.decide(pen, reader, works)?;
-            let mut items = Vec::new();
+        let (pen, leads) = (&mut self.pen, self.leads);
+        let mut led = leads;
+        let report = self.target.transact(self.plan, &locks, &mut |reader| {
+            (decided, unsettled) = decider.decide(pen, reader, works)?;
+            let mut draft = Draft::default();
             for unit in decided.iter_mut().flatten() {
-                items.append(&mut unit.1);
+                draft.items.append(&mut unit.1.items);
+                draft.marks.append(&mut unit.1.marks);
             }
-            if items.is_empty() {
+            if draft.items.is_empty() || !unsettled.is_empty() {
                 return Ok(None);
             }
-            let mut meta = Vec::new();
-            if !*leads && reader.meta(LEADS)?.is_none() {
-                meta.push((LEADS.to_owned(), Some(decider.now_ms.to_string())));
-            }
+            let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
-            if reader.meta(PROOF)?.is_some() {
-                meta.push((PROOF.to_owned(), None));
-            }
-            Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
+            let Draft { items, marks } = draft;
+            Ok(Some(Batch { items, meta, marks, all_or_nothing: true, ..Batch::default() }))
         })?;
+        if !unsettled.is_empty() {
+            return Ok(Attempt::Unsettled(unsettled));
+        }
         let done: Vec<Result<Receipt>> =
             decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
-        match (report.refused.first(), works) {
+        Ok(Attempt::Done(match (report.refused.first(), works) {
             (None, _) => {
-                *leads = led;
-                Ok(Some(done))
+                self.leads = led;
+                Some(done)
             }
-            (Some(refusal), [work]) => Ok(Some(vec![Err(self.refused(work, refusal))])),
-            (Some(_), _) => Ok(None),
-        }
+            (Some(refusal), [work]) => Some(vec![Err(self.refused(work, refusal))]),
+            (Some(_), _) => None,
+        }))
     }
 
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
-    fn store_dictionaries(&mut self) -> Result<()> {
+    pub(super) fn store_dictionaries(&mut self) -> Result<()> {
         let made = self.dictionaries.take_made();
         if made.is_empty() {
             return Ok(());
@@ -136,6 +158,29 @@ impl<'p> Scribe<'p> {
     }
 }
 
+/// How a transaction ended.
+enum Attempt {
+    Done(Option<Vec<Result<Receipt>>>),
+    /// Nothing was done: these documents are rows of plain SQL without a text.
+    Unsettled(Vec<(String, String)>),
+}
+
+/// The values of ours that the first write of documents sets: the files do not lead any more, and no proof holds.
+pub(super) fn lead(
+    reader: &mut dyn Reader,
+    known: bool,
+    now_ms: i64,
+) -> Result<Vec<(String, Option<String>)>> {
+    let mut meta = Vec::new();
+    if !known && reader.meta(LEADS)?.is_none() {
+        meta.push((LEADS.to_owned(), Some(now_ms.to_string())));
+    }
+    if reader.meta(PROOF)?.is_some() {
+        meta.push((PROOF.to_owned(), None));
+    }
+    Ok(meta)
+}
+
 /// What decides on writes, besides the state of the database.
 struct Decider<'a, 'p> {
     plan: &'p Plan,
@@ -147,16 +192,23 @@ struct Decider<'a, 'p> {
 }
 
 impl<'p> Decider<'_, 'p> {
-    fn decide(&self, pen: &mut Pen<'p>, reader: &mut dyn Reader, works: &[&UnitOfWork]) -> Result<Decided> {
+    fn decide(
+        &self,
+        pen: &mut Pen<'p>,
+        reader: &mut dyn Reader,
+        works: &[&UnitOfWork],
+    ) -> Result<(Decided, Vec<(String, String)>)> {
         let tools = match pen.tools.take() {
             Some(tools) => tools,
             None => Tools::new(self.plan, self.routes, self.limits)?,
         };
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
-        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer };
+        let unsettled = Vec::new();
+        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, unsettled };
         let decided = works.iter().map(|work| hand.unit(work)).collect();
+        let unsettled = hand.unsettled;
         pen.tools = Some(desk.leave());
-        Ok(decided)
+        Ok((decided, unsettled))
     }
 }
 
@@ -165,18 +217,37 @@ struct Hand<'h, 'p, 'r> {
     decider: &'h Decider<'h, 'p>,
     desk: &'h mut Desk<'p, 'r>,
     preparer: &'h mut Preparer<'p>,
+    /// Documents that are to be settled first: collection and key.
+    unsettled: Vec<(String, String)>,
 }
 
 impl Hand<'_, '_, '_> {
-    fn unit(&mut self, work: &UnitOfWork) -> Result<(Receipt, Vec<Item>)> {
+    fn unit(&mut self, work: &UnitOfWork) -> Result<(Receipt, Draft)> {
         let mut receipt = Receipt::default();
-        let mut items = Vec::new();
+        let mut draft = Draft::default();
         for write in &work.writes {
-            let (written, item) = self.write(write)?;
+            let key = write.key();
+            let (found, stamp) = match self.desk.find(self.decider.layout, key)? {
+                Sought::There(found) => {
+                    let stamp = found.stamp;
+                    (Some(*found), stamp)
+                }
+                Sought::Nothing(stamp) => (None, stamp),
+                Sought::Unsettled => {
+                    self.unsettled.push((key.collection().to_owned(), key.text().to_owned()));
+                    continue;
+                }
+            };
+            let moved = found.as_ref().is_some_and(|found| found.moved);
+            let (written, item) = self.write(write, found)?;
             receipt.written.push(written);
-            items.extend(item);
+            if item.is_some() && !moved {
+                let (collection, key) = (key.collection().to_owned(), key.text().to_owned());
+                draft.marks.push(Mark { collection, key, stamp });
+            }
+            draft.items.extend(item);
         }
-        Ok((receipt, items))
+        Ok((receipt, draft))
     }
 
     /// The text to store, by the rules of the model.
@@ -191,9 +262,8 @@ impl Hand<'_, '_, '_> {
         })
     }
 
-    fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
+    fn write(&mut self, write: &Write, found: Option<Found>) -> Result<(Written, Option<Item>)> {
         let layout = self.decider.layout;
-        let found = self.desk.find(layout, write.key())?;
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
         match write {
             Write::Put { key, body, when } => {
@@ -283,14 +353,14 @@ pub(super) fn same(error: &Error) -> Error {
 }
 
 /// What the rows are now. A document whose row was deleted with SQL has none.
-fn before(found: Found) -> Before {
-    let Found { mut whole, assembled, etag } = found;
+pub(super) fn before(found: Found) -> Before {
+    let Found { mut whole, assembled, etag, rows, .. } = found;
     if etag.is_none() {
         for document in &mut whole.documents {
             document.record.reason = Some((String::new(), String::new()));
         }
     }
-    Before { whole, assembled }
+    Before { whole, assembled, rows }
 }
 
 fn refused(name: &str, refusal: &Refusal) -> Error {

@@ -124,6 +124,18 @@ impl Database {
         self.try_sql(sql).unwrap();
     }
 
+    /// Runs SQL so that no trigger notices it.
+    pub(crate) fn unnoticed(&self, sql: &str) {
+        match self {
+            Self::Sqlite(_) => {
+                self.sql(&format!(
+                    "update repot_writer set busy = 1; {sql}; update repot_writer set busy = 0"
+                ));
+            }
+            Self::Postgres(..) => self.sql(&format!("set repot.writer = 'on'; {sql}")),
+        }
+    }
+
     /// Runs SQL behind the store's back; what the database says when it refuses.
     pub(crate) fn try_sql(&self, sql: &str) -> Result<(), String> {
         match self {
@@ -213,7 +225,7 @@ fn a_unit_that_the_database_refuses_leaves_nothing() {
         block_on(async {
             store.put(&note("a"), TEXT).await.unwrap();
             // a row of nobody stands where the second document's row would go
-            database.sql("insert into notes (id, title) values ('c', 'stray')");
+            database.unnoticed("insert into notes (id, title) values ('c', 'stray')");
             let put = |id: &str| Write::Put {
                 key: note(id),
                 body: format!(r#"{{"id": "{id}"}}"#).into(),

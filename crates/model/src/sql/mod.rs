@@ -1,8 +1,12 @@
 //! SQL text for both databases, made from the plan: identifiers quoted in one place, types, DDL, triggers.
 
 mod ddl;
+mod marks;
 pub mod query;
+mod settle;
 mod transitions;
 
 pub use ddl::{Dialect, create_index, create_table, foreign_key, primary_key, quote, text_literal};
-pub use transitions::{REFUSE_TRANSITION, TRANSITION_PREFIX, Trigger, settle_triggers, transition_triggers};
+pub use marks::{ANY_KEY, MARKING_VIEW, mark_everything};
+pub use settle::{TRIGGER_PREFIX, Trigger, settle_triggers, triggers};
+pub use transitions::{REFUSE_TRANSITION, TRANSITION_PREFIX, transition_triggers};
