@@ -5,6 +5,7 @@
 mod busy;
 mod documents;
 mod look;
+mod pooled;
 mod query;
 mod query_random;
 mod rules;
