@@ -67,7 +67,7 @@ impl PostgresTarget {
             let batch = match decided {
                 Ok(Some(batch)) if !within.escaped.load(Ordering::Relaxed) => batch,
                 other => {
-                    self.run(|writer| async move {
+                    self.run(|mut writer| async move {
                         writer.rollback().await;
                         Ok(())
                     })?;

@@ -87,7 +87,7 @@ impl Writer {
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
         let begin = begin_writing(&self.address);
-        let client = self.client();
+        let client = &self.connection.client;
         let number = match &self.held {
             None => {
                 let ask = client.query_typed_one("select pg_current_xact_id()::text", &[]);
@@ -123,7 +123,8 @@ impl Writer {
     }
 
     /// Rolls back; a connection that is gone has done so itself.
-    pub(crate) async fn rollback(&self) {
+    pub(crate) async fn rollback(&mut self) {
+        self.forget_statements();
         drop(self.client().batch_execute("rollback").await);
     }
 
@@ -132,6 +133,7 @@ impl Writer {
     /// # Errors
     /// When the server refuses, or cannot be asked what became of it.
     pub(crate) async fn commit(&mut self, number: &str) -> Result<bool> {
+        self.forget_statements();
         match self.client().batch_execute("commit").await {
             Ok(()) => Ok(true),
             Err(error) if is_lost(&error) => self.outcome(number).await,
@@ -176,7 +178,15 @@ impl Writer {
             .map_err(|error| failed("ask what became of a commit", error))
     }
 
-    /// The statement, prepared once a connection.
+    /// Behind a pooler the session is ours until the transaction ends, so what was prepared in it goes before that: the
+    /// messages that close the statements are sent ahead of the one that ends the transaction.
+    fn forget_statements(&mut self) {
+        if self.shares == Some(Shared::ByTransaction) {
+            self.prepared.clear();
+        }
+    }
+
+    /// The statement, prepared once a connection; behind a pooler once a transaction.
     ///
     /// # Errors
     /// What the server says.

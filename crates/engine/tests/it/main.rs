@@ -6,6 +6,7 @@ mod busy;
 mod documents;
 mod look;
 mod marks;
+mod pooled;
 mod query;
 mod query_random;
 mod rules;
