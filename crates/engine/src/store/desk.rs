@@ -1,11 +1,12 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{DocumentKey, ETag, Layout};
+use repot_core::store::{DocumentKey, ETag, Layout, Whereabouts};
 use repot_core::{DocumentRecord, Error, Kind, Reader, Result, Status, StoredObject};
 use repot_json::Limits;
 use repot_model::plan::{Place, Plan, Splitter};
 use repot_model::row::RowBuffer;
 
+use super::located::look_up;
 use crate::prepare::{etag, sha256};
 use crate::route::{Route, Routes};
 use crate::stored::{Assembled, Whole, assemble, each_whole};
@@ -84,17 +85,23 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// The document with this key.
     pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<Found>> {
-        for path in layout.paths(key)? {
+        let Whereabouts { paths, elsewhere } = layout.whereabouts(key)?;
+        for path in paths {
             if let Some(found) = self.at(&path)? {
                 return Ok(Some(found));
             }
         }
-        Ok(None)
+        let path = if elsewhere { look_up(layout, self.reader, key)? } else { None };
+        path.map_or(Ok(None), |path| self.at(&path))
     }
 
     /// Whether there is a document with this key; its text is not read.
     pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<bool> {
-        for path in layout.paths(key)? {
+        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
+        if elsewhere {
+            paths.extend(look_up(layout, self.reader, key)?);
+        }
+        for path in paths {
             // no database holds a NUL in a text
             if !path.contains('\0') && self.reader.exists(self.plan, &path)? {
                 return Ok(true);

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
+    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
 };
 use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Target};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
 use super::desk::{Desk, Found, Tools};
+use super::located::{Located, TRIES_MAX, too_often};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
@@ -46,6 +47,15 @@ pub(super) struct Pen<'p> {
 /// What became of the units of one transaction: the receipt and what is to be written, or why not.
 type Decided = Vec<Result<(Receipt, Vec<Item>)>>;
 
+/// How a transaction ended.
+enum Attempt {
+    Done(Vec<Result<Receipt>>),
+    /// Each unit must have its own.
+    Apart,
+    /// A document is no longer where it was looked up; nothing was written.
+    Moved,
+}
+
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
     /// whole or not at all, as if it were alone.
@@ -63,16 +73,31 @@ impl<'p> Scribe<'p> {
         receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
     }
 
-    /// In one transaction; `None` when the database refuses a document and there are several units.
+    /// In one transaction; `None` when each unit must have its own: the database refuses a document, or two units write
+    /// the same one.
     fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
         self.store_dictionaries()?;
-        let mut locks = Vec::new();
-        for write in works.iter().flat_map(|work| &work.writes) {
-            locks.extend(self.layout.paths(write.key())?);
+        for _ in 0..TRIES_MAX {
+            let mut located = Located::of(self.layout, works)?;
+            if !located.is_empty() {
+                let layout = self.layout;
+                self.target.transact(self.plan, &[], &mut |reader| {
+                    located.look_up(layout, reader)?;
+                    Ok(None)
+                })?;
+            }
+            let Some(locks) = located.paths(self.layout, works)? else { return Ok(None) };
+            match self.attempt(works, &located, &locks)? {
+                Attempt::Done(receipts) => return Ok(Some(receipts)),
+                Attempt::Apart => return Ok(None),
+                Attempt::Moved => {}
+            }
         }
-        // no database holds one in a text
-        locks.retain(|path| !path.contains('\0'));
-        let mut decided: Decided = Vec::new();
+        Err(too_often())
+    }
+
+    fn attempt(&mut self, works: &[&UnitOfWork], located: &Located, locks: &[String]) -> Result<Attempt> {
+        let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
         let Self { plan, routes, layout, limits, target, clock, document_bytes_max, leads, pen, .. } = self;
         let decider = Decider {
             plan,
@@ -83,7 +108,11 @@ impl<'p> Scribe<'p> {
             document_bytes_max: *document_bytes_max,
         };
         let mut led = *leads;
-        let report = target.transact(plan, &locks, &mut |reader| {
+        let report = target.transact(plan, locks, &mut |reader| {
+            moved = !located.stays(decider.layout, reader)?;
+            if moved {
+                return Ok(None);
+            }
             decided = decider.decide(pen, reader, works)?;
             let mut items = Vec::new();
             for unit in decided.iter_mut().flatten() {
@@ -102,15 +131,18 @@ impl<'p> Scribe<'p> {
             }
             Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
         })?;
+        if moved {
+            return Ok(Attempt::Moved);
+        }
         let done: Vec<Result<Receipt>> =
             decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
         match (report.refused.first(), works) {
             (None, _) => {
                 *leads = led;
-                Ok(Some(done))
+                Ok(Attempt::Done(done))
             }
-            (Some(refusal), [work]) => Ok(Some(vec![Err(self.refused(work, refusal))])),
-            (Some(_), _) => Ok(None),
+            (Some(refusal), [work]) => Ok(Attempt::Done(vec![Err(self.refused(work, refusal))])),
+            (Some(_), _) => Ok(Attempt::Apart),
         }
     }
 
@@ -128,7 +160,7 @@ impl<'p> Scribe<'p> {
 
     fn refused(&self, work: &UnitOfWork, refusal: &Refusal) -> Error {
         let keys = BTreeMap::from_iter(work.writes.iter().flat_map(|write| {
-            let paths = self.layout.paths(write.key()).unwrap_or_default();
+            let paths = self.layout.whereabouts(write.key()).map(|found| found.paths).unwrap_or_default();
             paths.into_iter().map(move |path| (path, write.key()))
         }));
         let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
@@ -184,6 +216,7 @@ impl Hand<'_, '_, '_> {
         let there = found.filter(|found| found.etag.is_some());
         self.decider.layout.revise(Proposal {
             key,
+            path: &self.path(key, found)?,
             body,
             before: there.map(|found| found.assembled.bytes.as_slice()),
             document_bytes_max: self.decider.document_bytes_max,
@@ -198,7 +231,7 @@ impl Hand<'_, '_, '_> {
         match write {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
-                if layout.has_rules(key)? {
+                if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
                     let body = self.revise(key, body, found.as_ref())?;
                     return self.put(key, &body, found);
                 }
@@ -241,17 +274,27 @@ impl Hand<'_, '_, '_> {
         }
     }
 
+    /// Where the document is, or a new one goes.
+    fn path(&self, key: &DocumentKey, found: Option<&Found>) -> Result<String> {
+        if let Some(found) = found {
+            return Ok(found.whole.object.record.path.clone());
+        }
+        let layout = self.decider.layout;
+        let Whereabouts { paths, elsewhere } = layout.whereabouts(key)?;
+        match paths.into_iter().next() {
+            Some(path) => Ok(path),
+            None if elsewhere => Err(layout.unplaced(key)?),
+            None => Err(layout.cannot_hold(key)),
+        }
+    }
+
     fn put(
         &mut self,
         key: &DocumentKey,
         body: &[u8],
         found: Option<Found>,
     ) -> Result<(Written, Option<Item>)> {
-        let layout = self.decider.layout;
-        let path = match &found {
-            Some(found) => found.whole.object.record.path.clone(),
-            None => layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?,
-        };
+        let path = self.path(key, found.as_ref())?;
         let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
         let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
