@@ -8,6 +8,8 @@ pub(crate) mod repositories;
 use repositories::{Batch, BatchRepository, File, FileRepository, Job, JobRepository, SessionRepository};
 use repot::{Config, Filters, Repot};
 
+const SENDER: &str = "example-sender";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = std::env::args().nth(1).unwrap_or_else(|| "repot.toml".to_owned());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -19,11 +21,22 @@ pub(crate) async fn run(config: Config) -> Result<(), repot::Error> {
     let repot = Repot::open(config).await?;
     println!("Using {repot}");
     let sessions = SessionRepository::new(&repot);
-    let (files, jobs, batches) =
-        (FileRepository::new(&repot), JobRepository::new(&repot), BatchRepository::new(&repot));
-    let session = sessions.create_session("example-sender").await?;
-    println!("session {}", sessions.session_id("example-sender")?);
+    let session = sessions.create_session(SENDER).await?;
+    println!("session {} of {:?}", sessions.session_id(SENDER)?, session.created_at);
+    save_files(&repot).await?;
+    do_jobs(&repot).await?;
+    send_batch(&repot).await?;
+    sessions.update_session(SENDER, "done").await?;
+    if let Some(session) = sessions.get_session(SENDER).await? {
+        println!("now {:?}", session.status);
+    }
+    let done = sessions.list_sessions(&Filters::all().eq("status", "done")).await?;
+    println!("{} sessions are done; deleted: {}", done.len(), sessions.delete_session(SENDER).await?);
+    Ok(())
+}
 
+async fn save_files(repot: &Repot) -> Result<(), repot::Error> {
+    let files = FileRepository::new(repot);
     let file = File {
         file_type: "uploads",
         content_type: "content",
@@ -31,38 +44,36 @@ pub(crate) async fn run(config: Config) -> Result<(), repot::Error> {
         relative_path: "docs/hello.md",
         content: "# Hello\r\n",
     };
-    files.save_file("example-sender", &file).await?;
-    files.update_file_content("example-sender", &file, "# Hello, world\r\n").await?;
-    if let Some(bytes) = files.get_file("example-sender", &file).await? {
-        println!("{} has {} bytes", file.relative_path, bytes.len());
-    }
-    for path in files.get_files_by_session("example-sender", Some("en")).await? {
+    files.save_file(SENDER, &file).await?;
+    files.update_file_content(SENDER, &file, "# Hello, world\r\n").await?;
+    for path in files.get_files_by_session(SENDER, Some("en")).await? {
         println!("file {path}");
     }
+    if let Some(bytes) = files.get_file(SENDER, &file).await? {
+        println!("{} bytes", bytes.len());
+    }
+    files.delete_file(SENDER, &file).await?;
+    Ok(())
+}
 
-    jobs.create_job("example-sender", &Job::new("example-job", "en", "de")).await?;
-    jobs.update_job("example-sender", "example-job", "running").await?;
-    if let Some(job) = jobs.get_job("example-sender", "example-job").await? {
+async fn do_jobs(repot: &Repot) -> Result<(), repot::Error> {
+    let jobs = JobRepository::new(repot);
+    jobs.create_job(SENDER, &Job::new("example-job", "en", "de")).await?;
+    jobs.update_job(SENDER, "example-job", "running").await?;
+    if let Some(job) = jobs.get_job(SENDER, "example-job").await? {
         println!("{} to {} is {}", job.source_locale, job.target_locale, job.status);
     }
-    batches.create_batch("example-sender", "example-batch", Batch::pending()).await?;
-    batches.update_batch_status("example-sender", "example-batch", "submitted").await?;
-    batches.update_batch_progress("example-sender", "example-batch", 3).await?;
-    if let Some(batch) = batches.get_batch("example-sender", "example-batch").await? {
+    Ok(())
+}
+
+async fn send_batch(repot: &Repot) -> Result<(), repot::Error> {
+    let batches = BatchRepository::new(repot);
+    batches.create_batch(SENDER, "example-batch", Batch::pending()).await?;
+    batches.update_batch_status(SENDER, "example-batch", "submitted").await?;
+    batches.update_batch_progress(SENDER, "example-batch", 3).await?;
+    if let Some(batch) = batches.get_batch(SENDER, "example-batch").await? {
         println!("batch {} after {} requests", batch.status, batch.requests);
     }
-    for job in jobs.list_jobs("example-sender").await? {
-        println!("job {} {}", job.id, job.status);
-    }
-    let active = sessions.list_sessions(&Filters::all().eq("status", "active")).await?;
-    println!("{} of the active sessions began at {:?}", active.len(), session.created_at);
-
-    sessions.update_session("example-sender", "done").await?;
-    if let Some(session) = sessions.get_session("example-sender").await? {
-        println!("now {:?}", session.status);
-    }
-    batches.delete_batch("example-sender", "example-batch").await?;
-    files.delete_file("example-sender", &file).await?;
-    println!("deleted: {}", sessions.delete_session("example-sender").await?);
+    batches.delete_batch(SENDER, "example-batch").await?;
     Ok(())
 }

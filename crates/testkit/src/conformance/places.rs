@@ -43,20 +43,9 @@ pub async fn a_document_is_reached_by_its_place(subject: Subject) {
     let keys =
         [session("s1", false), session("s1", true), session("s2", false), slot("r", "a"), slot("r", "b")];
     for (at, key) in keys.iter().enumerate() {
-        assert!(!store.exists(key).await.unwrap(), "{key}");
         // what the path says is not filled in
         let kind = if at % 2 == 0 { r#""session_type": "upload", "# } else { "" };
-        let text = format!("{{{kind}\"id\": {at}, \"count\": 1 }}\n");
-        let etag = store.create(key, text.clone()).await.unwrap();
-        assert_eq!(store.create(key, text.clone()).await.unwrap_err().code(), "R0401", "{key}");
-        let read = store.require(key).await.unwrap();
-        assert_eq!((&read.key, &read.etag, &read.body[..]), (key, &etag, text.as_bytes()));
-        let merge = Change::Merge(r#"{"count": 2}"#.into());
-        let etag = store.change(key, merge, Precondition::Matches(etag)).await.unwrap();
-        let body = format!("{{{kind}\"id\": {at}, \"count\": 2 }}\n");
-        assert_eq!(store.require(key).await.unwrap().body, body, "{key}");
-        store.replace(key, body, &etag).await.unwrap();
-        store.update(key, |text| Ok(text.unwrap_or_default().to_vec().into())).await.unwrap();
+        is_written_at(&store, key, |count| format!("{{{kind}\"id\": {at}, \"count\": {count} }}\n")).await;
     }
     let names = |from: &[DocumentKey]| {
         let mut names: Vec<String> = from.iter().map(|key| key.text().to_owned()).collect();
@@ -68,13 +57,33 @@ pub async fn a_document_is_reached_by_its_place(subject: Subject) {
         listed.sort();
         assert_eq!(listed, names(part));
     }
-    let page = store.list(&Scope::of("sessions"), None, 10).await.unwrap();
-    for item in page.items {
+    go_one_by_one(&store, &Scope::of("sessions"), &keys).await;
+}
+
+/// What is listed can be deleted, once.
+async fn go_one_by_one(store: &Arc<dyn Store>, scope: &Scope, keys: &[DocumentKey]) {
+    for item in store.list(scope, None, 10).await.unwrap().items {
         assert!(keys.contains(&item.key) && store.exists(&item.key).await.unwrap(), "{}", item.key);
         assert!(store.delete(&item.key, Precondition::Any).await.unwrap());
         assert!(!store.delete(&item.key, Precondition::Any).await.unwrap());
     }
-    assert_eq!(all(&store, &Scope::of("sessions"), 2).await, Vec::<String>::new());
+    assert_eq!(all(store, scope, 2).await, Vec::<String>::new());
+}
+
+async fn is_written_at(store: &Arc<dyn Store>, key: &DocumentKey, text: impl Fn(u8) -> String) {
+    assert!(!store.exists(key).await.unwrap(), "{key}");
+    let etag = store.create(key, text(1)).await.unwrap();
+    assert_eq!(store.create(key, text(1)).await.unwrap_err().code(), "R0401", "{key}");
+    let read = store.require(key).await.unwrap();
+    assert_eq!((&read.key, &read.etag, &read.body[..]), (key, &etag, text(1).as_bytes()));
+    let etag = store.change(key, counted(2), Precondition::Matches(etag)).await.unwrap();
+    assert_eq!(store.require(key).await.unwrap().body, text(2), "{key}");
+    store.replace(key, text(2), &etag).await.unwrap();
+    store.update(key, |text| Ok(text.unwrap_or_default().to_vec().into())).await.unwrap();
+}
+
+fn counted(count: u8) -> Change {
+    Change::Merge(format!(r#"{{"count": {count}}}"#).into())
 }
 
 /// A place has exactly the captures of a template.
@@ -104,37 +113,14 @@ pub async fn a_key_that_is_no_place_is_found_or_refused(subject: Subject) {
     store.create(&slot("r", "b"), r#"{"id": 42, "count": 1}"#).await.unwrap();
     assert_eq!(layout().id_of(&slot("r", "a")).unwrap(), None);
     for (key, place) in [(by_key(&place), place), (DocumentKey::new("shelves", "42"), slot("r", "b"))] {
-        if !store.capabilities().found_by_key {
-            let error = store.get(&key).await.unwrap_err();
-            assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
-            assert_eq!(store.put(&key, "{}").await.unwrap_err().code(), "R0405");
-            assert!(error.next_step().is_some_and(|hint| hint.contains("place")), "{error}");
+        if store.capabilities().found_by_key {
+            is_found_by_both(&store, &key, &place).await;
             continue;
         }
-        let read = store.require(&key).await.unwrap();
-        assert_eq!((&read.key, store.require(&place).await.unwrap().body), (&key, read.body.clone()));
-        assert!(store.exists(&key).await.unwrap());
-        let merge = Change::Merge(r#"{"count": 2}"#.into());
-        let etag = store.change(&key, merge, Precondition::Matches(read.etag)).await.unwrap();
-        let body = store.require(&place).await.unwrap().body;
-        assert!(String::from_utf8_lossy(&body).contains("\"count\": 2"));
-        store.replace(&key, body.clone(), &etag).await.unwrap();
-        let error = store.put(&key, "[]").await.unwrap_err();
-        assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0404"), "{error}");
-        let (put, delete) = (
-            Write::Put { key: place.clone(), body, when: Precondition::Any },
-            Write::Delete { key: key.clone(), when: Precondition::Any },
-        );
-        // one document, whatever it is called
-        let error = store.apply(UnitOfWork { writes: vec![put, delete] }).await.unwrap_err();
-        assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0405"), "{error}");
-        assert!(store.delete(&key, Precondition::Any).await.unwrap());
-        assert!(!store.exists(&key).await.unwrap() && !store.exists(&place).await.unwrap());
-        assert_eq!(store.get(&key).await.unwrap(), None);
-        // where a new one goes, nobody said
-        let error = store.put(&key, r#"{"id": 42}"#).await.unwrap_err();
-        assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0403"), "{error}");
-        assert!(error.next_step().is_some_and(|hint| hint.contains("place")), "{error}");
+        for error in [store.get(&key).await.unwrap_err(), store.put(&key, "{}").await.unwrap_err()] {
+            assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
+            assert!(error.next_step().is_some_and(|hint| hint.contains("place")), "{error}");
+        }
     }
     assert!(store.exists(&slot("r", "a")).await.unwrap());
     if store.capabilities().found_by_key {
@@ -144,6 +130,35 @@ pub async fn a_key_that_is_no_place_is_found_or_refused(subject: Subject) {
         let error = store.put(&DocumentKey::new("shelves", "41"), r#"{"id": 40}"#).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0404"), "{error}");
     }
+}
+
+async fn is_found_by_both(store: &Arc<dyn Store>, key: &DocumentKey, place: &DocumentKey) {
+    let read = store.require(key).await.unwrap();
+    assert_eq!((&read.key, store.require(place).await.unwrap().body), (key, read.body.clone()));
+    assert!(store.exists(key).await.unwrap());
+    let etag = store.change(key, counted(2), Precondition::Matches(read.etag)).await.unwrap();
+    let body = store.require(place).await.unwrap().body;
+    assert!(String::from_utf8_lossy(&body).contains("\"count\": 2"));
+    store.replace(key, body.clone(), &etag).await.unwrap();
+    assert_eq!(store.put(key, "[]").await.unwrap_err().code(), "R0404");
+    let (put, delete) = (
+        Write::Put { key: place.clone(), body, when: Precondition::Any },
+        Write::Delete { key: key.clone(), when: Precondition::Any },
+    );
+    // one document, whatever it is called
+    let error = store.apply(UnitOfWork { writes: vec![put, delete] }).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0405"), "{error}");
+    is_gone_by_both(store, key, place).await;
+}
+
+async fn is_gone_by_both(store: &Arc<dyn Store>, key: &DocumentKey, place: &DocumentKey) {
+    assert!(store.delete(key, Precondition::Any).await.unwrap());
+    assert!(!store.exists(key).await.unwrap() && !store.exists(place).await.unwrap());
+    assert_eq!(store.get(key).await.unwrap(), None);
+    // where a new one goes, nobody said
+    let error = store.put(key, r#"{"id": 42}"#).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0403"), "{error}");
+    assert!(error.next_step().is_some_and(|hint| hint.contains("place")), "{error}");
 }
 
 /// A place and a made key are of one tenant; where the tenant alone is the place, both lead there on every store.
@@ -157,26 +172,32 @@ pub async fn places_of_a_tenant_are_its_own(subject: Subject) {
         let listed = store.list(&Scope::of("quotas").in_tenant(tenant), None, 5).await.unwrap();
         assert_eq!(listed.items.into_iter().map(|item| item.key).collect::<Vec<_>>(), [quota(tenant)]);
     }
+    is_named_with_its_tenant(&store).await;
+    is_out_of_reach(&store, &DocumentKey::of_text("quotas", by_key(&quota("u1")).text()).in_tenant("u2"))
+        .await;
+    if store.capabilities().found_by_key {
+        is_out_of_reach(&store, &DocumentKey::new("drawers", "0").in_tenant("u2")).await;
+        assert!(store.exists(&DocumentKey::new("drawers", "0").in_tenant("u1")).await.unwrap());
+    }
+    assert!(store.exists(&quota("u1")).await.unwrap());
+}
+
+/// The tenant may be among the fields of the place, and only that tenant.
+async fn is_named_with_its_tenant(store: &Arc<dyn Store>) {
     let named = DocumentKey::at("quotas", &[("user_id", "u1")]);
     assert!(store.exists(&named.clone().in_tenant("u1")).await.unwrap());
     for foreign in [named.clone().in_tenant("u2"), named] {
         assert_eq!(store.get(&foreign).await.unwrap_err().code(), "R0406");
         assert_eq!(store.put(&foreign, "{}").await.unwrap_err().code(), "R0406");
     }
-    let foreign = DocumentKey::of_text("quotas", by_key(&quota("u1")).text()).in_tenant("u2");
-    assert_eq!(store.get(&foreign).await.unwrap(), None);
-    assert!(!store.delete(&foreign, Precondition::Any).await.unwrap());
-    assert_eq!(store.put(&foreign, r#"{"used": 9}"#).await.unwrap_err().code(), "R0403");
-    if store.capabilities().found_by_key {
-        let own = DocumentKey::new("drawers", "0").in_tenant("u1");
-        assert!(store.exists(&own).await.unwrap());
-        let foreign = DocumentKey::new("drawers", "0").in_tenant("u2");
-        assert_eq!(store.get(&foreign).await.unwrap(), None);
-        assert!(!store.exists(&foreign).await.unwrap());
-        assert!(!store.delete(&foreign, Precondition::Any).await.unwrap());
-        assert_eq!(store.put(&foreign, r#"{"id": 0}"#).await.unwrap_err().code(), "R0403");
-        assert!(store.exists(&own).await.unwrap());
-    }
+}
+
+async fn is_out_of_reach(store: &Arc<dyn Store>, foreign: &DocumentKey) {
+    assert_eq!(store.get(foreign).await.unwrap(), None);
+    assert!(!store.exists(foreign).await.unwrap());
+    assert!(!store.delete(foreign, Precondition::Any).await.unwrap());
+    let error = store.put(foreign, r#"{"id": 0, "used": 9}"#).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0403"), "{error}");
 }
 
 /// Changes by place and by key, all at once, on one document that moves meanwhile: none is lost.
