@@ -344,7 +344,7 @@ impl Reader for PostgresReader {
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
         let sql = format!(
-            "select {}, frame from repot_objects where id = (select object from repot_documents where collection = $1 and key = $2 limit 1)",
+            "select {}, frame from repot_objects where id = (select object from repot_documents where collection = $1 and key = $2 order by code is not null, object limit 1)",
             stored::OBJECT
         );
         let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];

@@ -31,8 +31,8 @@ pub use open::{Repot, Tenant};
 pub use place::Place;
 pub use repository::Repository;
 pub use repot_core::store::{
-    Capabilities, Change, Cursor, DocumentKey, ETag, Filter, Op, Pointer, Query, QueryItem, QueryPage,
-    QueryValue, Queryable, QueryableExt, Scope, Store, StoreExt,
+    Capabilities, Change, Cursor, DocumentKey, ETag, Filter, Op, Pointer, Precondition, Query, QueryItem,
+    QueryPage, QueryValue, Queryable, QueryableExt, Scope, Store, StoreExt,
 };
 pub use repot_core::{Clock, FixedClock, Retry, SystemClock};
 pub use stored::Stored;

@@ -35,6 +35,7 @@ pub struct Repot {
 pub(crate) struct Inside {
     pub(crate) store: Arc<dyn Queryable>,
     pub(crate) model: Arc<Model>,
+    pub(crate) layout: Layout,
     pub(crate) limits: Limits,
     pub(crate) new_text: NewText,
     clock: Arc<dyn Clock>,
@@ -43,12 +44,12 @@ pub(crate) struct Inside {
 impl Inside {
     pub(crate) fn new(
         store: Arc<dyn Queryable>,
-        model: Arc<Model>,
+        (model, layout): (Arc<Model>, Layout),
         limits: Limits,
         new_text: NewText,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, model, limits, new_text, clock }
+        Self { store, model, layout, limits, new_text, clock }
     }
 }
 
@@ -206,7 +207,8 @@ fn open(config: &Config) -> Result<Inside> {
             Box::new(PostgresTarget::open(url, PostgresOptions::default())?),
         )?,
     };
-    Ok(Inside::new(store, model, config.json, config.new_text, Arc::clone(&config.clock)))
+    let layout = Layout::new(Arc::clone(&model), plan, config.json)?;
+    Ok(Inside::new(store, (model, layout), config.json, config.new_text, Arc::clone(&config.clock)))
 }
 
 fn objects(

@@ -200,7 +200,7 @@ impl Reader for SqliteReader {
     }
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
-        let by = "where o.id = (select object from repot_documents where collection = ?1 and key = ?2 order by object limit 1)";
+        let by = "where o.id = (select object from repot_documents where collection = ?1 and key = ?2 order by code is not null, object limit 1)";
         self.one_object(by, &[collection, key])
     }
 

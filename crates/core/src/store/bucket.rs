@@ -137,7 +137,7 @@ impl BucketStore {
             let Some(body) = body else {
                 return Ok(etag.map_or(Written::Missing, |etag| Written::Put(etag.clone())));
             };
-            let body = self.shelf.revise(key, &body, before)?;
+            let body = self.shelf.revise((key, path), &body, before)?;
             let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
             match self.shelf.objects.put(path, body, &still).await {
                 Err(error) if error.kind() == Kind::Conflict && *when == Precondition::Any => {}
@@ -174,7 +174,7 @@ impl BucketStore {
         let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         when.check(key, found.as_ref().map(|object| &object.etag))?;
         let object = found.ok_or_else(|| absent(key))?;
-        let body = self.shelf.changed(key, &object.bytes, change)?;
+        let body = self.shelf.changed((key, &path), &object.bytes, change)?;
         let put = self.shelf.objects.put(&path, body, &Precondition::Matches(object.etag)).await;
         put.map_err(|error| error.detail(format!("document: {key}")))
     }
@@ -209,6 +209,7 @@ impl Store for BucketStore {
             conditional_delete: powers.conditional_delete,
             keys_per_tenant: true,
             queries: false,
+            found_by_key: false,
         }
     }
 

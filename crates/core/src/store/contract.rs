@@ -29,6 +29,9 @@ pub struct Capabilities {
     pub keys_per_tenant: bool,
     /// Answers questions about rows ([`super::Queryable`]).
     pub queries: bool,
+    /// A document whose path does not follow from its key is found by it. Elsewhere its place names it
+    /// ([`DocumentKey::at`]), and its key is [`Kind::Unsupported`], code `R0405`.
+    pub found_by_key: bool,
 }
 
 /// Something that holds documents.
@@ -45,6 +48,9 @@ pub struct Capabilities {
 ///   meanwhile: what was there all the time is listed exactly once.
 /// - A collection with a tenant is reached through a tenant only: a key or scope without one, or with one where
 ///   the collection has none, is [`Kind::Invalid`], code `R0406`.
+/// - A document is named by its key or by its place ([`DocumentKey::at`]); a new one whose place does not follow from
+///   its key by its place only, else it is [`Kind::Invalid`], code `R0403`. Two names of one document are two keys,
+///   but one document: it is locked, checked and written as one.
 /// - A key that the store cannot hold is [`Kind::Invalid`], code `R0403`, when it is written; nothing is found
 ///   under it when it is read.
 /// - Dropping a future leaves the write done or not done, never half.

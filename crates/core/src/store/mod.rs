@@ -11,6 +11,7 @@ mod memory;
 mod objects;
 mod query;
 mod rules;
+mod whereabouts;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
@@ -27,3 +28,4 @@ pub use query::{
 };
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
+pub use whereabouts::Whereabouts;

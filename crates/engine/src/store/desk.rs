@@ -1,11 +1,12 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{Document, DocumentKey, ETag, Layout};
+use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
 use repot_core::{DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Result, Status, StoredObject};
 use repot_json::Limits;
 use repot_model::plan::{Place, Plan, Splitter, key_cells, key_text};
 use repot_model::row::{Cells, RowBuffer};
 
+use super::located::look_up;
 use crate::prepare::{etag, sha256};
 use crate::route::{Route, Routes};
 use crate::stored::{Assembled, Whole, assemble};
@@ -124,7 +125,11 @@ impl<'p, 'r> Desk<'p, 'r> {
     /// The document with this key.
     pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
         let mut gone = None;
-        for path in layout.paths(key)? {
+        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
+        if elsewhere {
+            paths.extend(look_up(layout, self.reader, key)?);
+        }
+        for path in paths {
             match self.at(&path)? {
                 Some(found) if found.etag.is_some() => return Ok(Sought::There(Box::new(found))),
                 found => gone = gone.or(found),
@@ -138,13 +143,20 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// Whether there is a document with this key; its text is not read. `None`: not settled.
     pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<bool>> {
-        for path in layout.paths(key)? {
+        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
+        if elsewhere {
+            paths.extend(look_up(layout, self.reader, key)?);
+        }
+        for path in paths {
             // no database holds a NUL in a text
             if !path.contains('\0')
                 && let Some(stamp) = self.reader.exists(&path)?
             {
                 if stamp == 0 {
                     return Ok(Some(true));
+                }
+                if elsewhere || key.place().is_some() {
+                    return Ok(self.document(layout, key)?.map(|found| found.is_some()));
                 }
                 let rows = self.rows(key.collection(), key.text())?;
                 let own = self.identity(key.collection(), key.text(), &rows);
@@ -159,7 +171,7 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// No object is where the document would be: is there a row that plain SQL made?
     fn unsettled(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
-        if key.text().contains('\0') {
+        if key.text().contains('\0') || key.place().is_some() {
             return Ok(Sought::Nothing(0));
         }
         let stamp = self.reader.stamp(key.collection(), key.text())?;

@@ -2,6 +2,7 @@
 //! laid over the text when the document is read.
 
 mod desk;
+mod located;
 mod query;
 mod queue;
 mod row_store;

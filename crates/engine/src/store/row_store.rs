@@ -55,8 +55,8 @@ pub struct RowStoreOptions {
 
 /// Documents in a database.
 ///
-/// Several processes may write at once, but none while a copy is at work. Documents that stand several in one file, or
-/// whose path does not follow from their key, are refused.
+/// Several processes may write at once, but none while a copy is at work. Documents that stand several in one file are
+/// refused.
 pub struct RowStore {
     shown: String,
     layout: Arc<Layout>,
@@ -228,7 +228,11 @@ impl RowStore {
                 Write::Put { key, body, when } => {
                     self.layout.check_precondition(key, when)?;
                     let bytes_max = self.options.document_bytes_max;
-                    if self.layout.has_rules(key)? {
+                    let whereabouts = self.layout.whereabouts(key)?;
+                    if whereabouts.paths.is_empty() && whereabouts.elsewhere {
+                        // where it is, and so what it may say, is known once it is found
+                        Layout::check_length(key, body.len(), bytes_max)?;
+                    } else if self.layout.has_rules(key)? {
                         // the rest depends on what is there, so it is checked where that is read
                         self.layout.check_size(key, body.len(), bytes_max)?;
                     } else {
@@ -237,14 +241,15 @@ impl RowStore {
                 }
                 Write::Update { key, when, .. } => {
                     self.layout.check_precondition(key, when)?;
-                    if self.layout.paths(key)?.is_empty() {
+                    let whereabouts = self.layout.whereabouts(key)?;
+                    if whereabouts.paths.is_empty() && !whereabouts.elsewhere {
                         return Err(self.layout.cannot_hold(key));
                     }
                 }
                 Write::Delete { key, when } | Write::Patch { key, when, .. } => {
                     when.check_present()?;
                     self.layout.check_precondition(key, when)?;
-                    self.layout.paths(key)?;
+                    self.layout.whereabouts(key)?;
                 }
             }
         }
@@ -357,6 +362,7 @@ impl Store for RowStore {
             conditional_delete: true,
             keys_per_tenant: false,
             queries: true,
+            found_by_key: true,
         }
     }
 

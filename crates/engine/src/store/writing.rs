@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
+    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
 };
 use repot_core::{Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
 use super::desk::{Desk, Found, Sought, Tools};
+use super::located::{Located, TRIES_MAX, too_often};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
@@ -57,6 +58,17 @@ struct Draft {
 /// How often units wait for rows of plain SQL to become documents.
 pub(super) const SETTLED_MOST: usize = 3;
 
+/// How a transaction ended.
+enum Attempt {
+    Done(Vec<Result<Receipt>>),
+    /// Each unit must have its own.
+    Apart,
+    /// A document is no longer where it was looked up; nothing was written.
+    Moved,
+    /// Plain SQL made these documents, which must be settled first; nothing was written.
+    Unsettled(Vec<(String, String)>),
+}
+
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
     /// whole or not at all, as if it were alone.
@@ -74,27 +86,42 @@ impl<'p> Scribe<'p> {
         receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
     }
 
-    /// In one transaction; `None` when the database refuses a document and there are several units.
+    /// In one transaction; `None` when each unit must have its own: the database refuses a document, or two units write
+    /// the same one.
     fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
-        for _ in 0..SETTLED_MOST {
-            match self.attempt(works)? {
-                Attempt::Done(done) => return Ok(done),
-                Attempt::Unsettled(keys) => self.settle(&keys)?,
+        let mut settled = 0;
+        for _ in 0..TRIES_MAX {
+            self.store_dictionaries()?;
+            let mut located = Located::of(self.layout, works)?;
+            if !located.is_empty() {
+                let layout = self.layout;
+                self.target.transact(self.plan, &[], &mut |reader| {
+                    located.look_up(layout, reader)?;
+                    Ok(None)
+                })?;
+            }
+            let Some(locks) = located.paths(self.layout, works)? else { return Ok(None) };
+            match self.attempt(works, &located, &locks)? {
+                Attempt::Done(receipts) => return Ok(Some(receipts)),
+                Attempt::Apart => return Ok(None),
+                Attempt::Moved => {}
+                Attempt::Unsettled(keys) if settled < SETTLED_MOST => {
+                    settled += 1;
+                    self.settle(&keys)?;
+                }
+                Attempt::Unsettled(_) => {
+                    let message = format!("plain SQL made a document {SETTLED_MOST} times meanwhile");
+                    return Err(Error::new(Kind::Unavailable, "R0411", message)
+                        .retry(Retry::Safe)
+                        .hint("Send it again."));
+                }
             }
         }
-        let message = format!("plain SQL made a document {SETTLED_MOST} times meanwhile");
-        Err(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe).hint("Send it again."))
+        Err(too_often())
     }
 
-    fn attempt(&mut self, works: &[&UnitOfWork]) -> Result<Attempt> {
-        self.store_dictionaries()?;
-        let mut locks = Vec::new();
-        for write in works.iter().flat_map(|work| &work.writes) {
-            locks.extend(self.layout.paths(write.key())?);
-        }
-        // no database holds one in a text
-        locks.retain(|path| !path.contains('\0'));
-        let mut decided: Decided = Vec::new();
+    fn attempt(&mut self, works: &[&UnitOfWork], located: &Located, locks: &[String]) -> Result<Attempt> {
+        let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
         let mut unsettled = Vec::new();
         let decider = Decider {
             plan: self.plan,
@@ -106,7 +133,11 @@ impl<'p> Scribe<'p> {
         };
         let (pen, leads) = (&mut self.pen, self.leads);
         let mut led = leads;
-        let report = self.target.transact(self.plan, &locks, &mut |reader| {
+        let report = self.target.transact(self.plan, locks, &mut |reader| {
+            moved = !located.stays(decider.layout, reader)?;
+            if moved {
+                return Ok(None);
+            }
             (decided, unsettled) = decider.decide(pen, reader, works)?;
             let mut draft = Draft::default();
             for unit in decided.iter_mut().flatten() {
@@ -121,19 +152,22 @@ impl<'p> Scribe<'p> {
             let Draft { items, marks } = draft;
             Ok(Some(Batch { items, meta, marks, all_or_nothing: true, ..Batch::default() }))
         })?;
+        if moved {
+            return Ok(Attempt::Moved);
+        }
         if !unsettled.is_empty() {
             return Ok(Attempt::Unsettled(unsettled));
         }
         let done: Vec<Result<Receipt>> =
             decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
-        Ok(Attempt::Done(match (report.refused.first(), works) {
+        Ok(match (report.refused.first(), works) {
             (None, _) => {
                 self.leads = led;
-                Some(done)
+                Attempt::Done(done)
             }
-            (Some(refusal), [work]) => Some(vec![Err(self.refused(work, refusal))]),
-            (Some(_), _) => None,
-        }))
+            (Some(refusal), [work]) => Attempt::Done(vec![Err(self.refused(work, refusal))]),
+            (Some(_), _) => Attempt::Apart,
+        })
     }
 
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
@@ -150,19 +184,12 @@ impl<'p> Scribe<'p> {
 
     fn refused(&self, work: &UnitOfWork, refusal: &Refusal) -> Error {
         let keys = BTreeMap::from_iter(work.writes.iter().flat_map(|write| {
-            let paths = self.layout.paths(write.key()).unwrap_or_default();
+            let paths = self.layout.whereabouts(write.key()).map(|found| found.paths).unwrap_or_default();
             paths.into_iter().map(move |path| (path, write.key()))
         }));
         let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
         refused(&name, refusal)
     }
-}
-
-/// How a transaction ended.
-enum Attempt {
-    Done(Option<Vec<Result<Receipt>>>),
-    /// Nothing was done: these documents are rows of plain SQL without a text.
-    Unsettled(Vec<(String, String)>),
 }
 
 /// The values of ours that the first write of documents sets: the files do not lead any more, and no proof holds.
@@ -255,6 +282,7 @@ impl Hand<'_, '_, '_> {
         let there = found.filter(|found| found.etag.is_some());
         self.decider.layout.revise(Proposal {
             key,
+            path: &self.path(key, found)?,
             body,
             before: there.map(|found| found.assembled.bytes.as_slice()),
             document_bytes_max: self.decider.document_bytes_max,
@@ -268,7 +296,7 @@ impl Hand<'_, '_, '_> {
         match write {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
-                if layout.has_rules(key)? {
+                if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
                     let body = self.revise(key, body, found.as_ref())?;
                     return self.put(key, &body, found);
                 }
@@ -311,17 +339,27 @@ impl Hand<'_, '_, '_> {
         }
     }
 
+    /// Where the document is, or a new one goes.
+    fn path(&self, key: &DocumentKey, found: Option<&Found>) -> Result<String> {
+        if let Some(found) = found {
+            return Ok(found.whole.object.record.path.clone());
+        }
+        let layout = self.decider.layout;
+        let Whereabouts { paths, elsewhere } = layout.whereabouts(key)?;
+        match paths.into_iter().next() {
+            Some(path) => Ok(path),
+            None if elsewhere => Err(layout.unplaced(key)?),
+            None => Err(layout.cannot_hold(key)),
+        }
+    }
+
     fn put(
         &mut self,
         key: &DocumentKey,
         body: &[u8],
         found: Option<Found>,
     ) -> Result<(Written, Option<Item>)> {
-        let layout = self.decider.layout;
-        let path = match &found {
-            Some(found) => found.whole.object.record.path.clone(),
-            None => layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?,
-        };
+        let path = self.path(key, found.as_ref())?;
         let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
         let item = self.preparer.item(&object, body, found.map(before).as_ref())?;

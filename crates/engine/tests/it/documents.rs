@@ -388,7 +388,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries |\n| --- | ---: | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place |\n| --- | ---: | --- | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -398,14 +398,16 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             conditional_delete,
             keys_per_tenant,
             queries,
+            found_by_key,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
             yes(keys_per_tenant),
-            yes(queries)
+            yes(queries),
+            yes(found_by_key)
         );
         table.push_str(&line);
     }

@@ -114,10 +114,12 @@ fn collection() -> (Arc<Filling>, Collection<Note>) {
     let model = Arc::new(parse(MODEL, "repot.toml", &|_| None).unwrap());
     let plan = Arc::new(Plan::compile(&model).unwrap());
     let layout = Layout::new(Arc::clone(&model), plan, Limits::default()).unwrap();
+    let own = layout.clone();
     let beneath = BucketStore::new(Arc::new(MemoryObjects::default()), layout, 1 << 20);
     let store = Arc::new(Filling { beneath, fails: AtomicBool::new(false) });
     let shared: Arc<dyn Queryable> = Arc::clone(&store) as Arc<dyn Queryable>;
-    let inside = Inside::new(shared, model, Limits::default(), NewText::Compact, Arc::new(SystemClock));
+    let inside =
+        Inside::new(shared, (model, own), Limits::default(), NewText::Compact, Arc::new(SystemClock));
     (store, Collection::new(Arc::new(inside), None))
 }
 
