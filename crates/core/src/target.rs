@@ -11,6 +11,7 @@ use std::ops::Range;
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 
+use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
 
 /// What became of an object.
@@ -142,6 +143,8 @@ pub struct Batch {
     pub all_or_nothing: bool,
     /// Values of ours to set or remove with it. For [`Target::transact`].
     pub meta: Vec<(String, Option<String>)>,
+    /// Time of its entries in the change log, milliseconds since 1970.
+    pub at_ms: i64,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -346,6 +349,19 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()>;
 
+    /// Gives a position to every change that was committed before the call, in the order of the writes of each document;
+    /// nothing where changes have one from the beginning. No writer waits for it, and it waits for none.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn number_changes(&mut self) -> Result<()>;
+
+    /// Removes some of the oldest changes that go (a bounded number, all or nothing); `true`: there may be more.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool>;
+
     /// Sets or removes a value of ours (`repot_meta`).
     ///
     /// # Errors
@@ -413,6 +429,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>>;
+
+    /// The `most` changes with a position after this one, and where the log stands, in one state.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges>;
 
     /// Documents that are set aside: path, document; `code`: only those with this code.
     ///

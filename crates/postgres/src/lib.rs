@@ -3,6 +3,7 @@
 
 mod address;
 mod chain;
+mod change_log;
 mod changes;
 mod check;
 mod connect;

@@ -5,6 +5,8 @@ use repot_model::plan::Plan;
 use repot_model::sql::{Dialect, TRANSITION_PREFIX, settle_triggers, transition_triggers};
 use tokio_postgres::types::Type;
 
+use crate::change_log::TABLE;
+use crate::create::{FORMAT, meta};
 use crate::error::failed;
 use crate::transaction::Writer;
 
@@ -25,7 +27,12 @@ impl Writer {
             .map_err(|error| failed("read the catalogue", error))?;
         let there: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         let wanted = transition_triggers(plan, Dialect::Postgres);
-        let statements = settle_triggers(&wanted, &there, Dialect::Postgres);
+        let mut statements = settle_triggers(&wanted, &there, Dialect::Postgres);
+        if meta(self.client(), "format").await?.is_some_and(|found| found.parse().unwrap_or(FORMAT) < FORMAT)
+        {
+            statements.insert(0, TABLE.to_owned());
+            statements.push(format!("update repot_meta set value = '{FORMAT}' where key = 'format'"));
+        }
         if statements.is_empty() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 
 mod bind;
 mod careful;
+mod changes;
 mod connect;
 mod decode;
 mod error;

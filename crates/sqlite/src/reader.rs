@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repot_core::change_log::StoredChanges;
 use repot_core::{Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
@@ -13,7 +14,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::{Access, key_cells};
 use crate::statements::PlanSql;
-use crate::{decode, query, schema};
+use crate::{changes, decode, query, schema};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -191,6 +192,10 @@ impl Reader for SqliteReader {
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
         let by = "where o.id = (select object from repot_documents where collection = ?1 and key = ?2 order by object limit 1)";
         self.one_object(by, &[collection, key])
+    }
+
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges> {
+        changes::read(self.begin()?, after, most)
     }
 
     fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::error::{damaged, failed};
 
 /// Version of what our tables hold; raised when an older Repot could not work with it.
-const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 
 const OURS: [&str; 6] = [
     "create table if not exists repot_meta (key text primary key not null, value text not null) strict, without rowid",
@@ -51,8 +51,14 @@ const OURS: [&str; 6] = [
 ) strict",
 ];
 
-const OUR_NAMES: [&str; 5] =
-    ["repot_objects", "repot_documents", "repot_documents_set_aside", "repot_dictionaries", "repot_pieces"];
+const OUR_NAMES: [&str; 6] = [
+    "repot_objects",
+    "repot_documents",
+    "repot_documents_set_aside",
+    "repot_dictionaries",
+    "repot_pieces",
+    "repot_changes",
+];
 
 /// The index that finds documents by key; a bulk load builds it at its end.
 pub(crate) const DOCUMENTS_BY_KEY: &str =
@@ -75,7 +81,7 @@ pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> 
             .hint("Copy into another database, or rename the collection in the model."));
         }
     }
-    for sql in OURS {
+    for sql in OURS.into_iter().chain([crate::changes::TABLE]) {
         transaction.execute(sql, ()).map_err(failed(what))?;
     }
     for table in &plan.tables {

@@ -27,6 +27,8 @@ pub struct Capabilities {
     /// Two tenants may use the same key. In a database they may not where the table's key is without the tenant, as
     /// the model says; the second write is [`Kind::Conflict`], code `R0203`.
     pub keys_per_tenant: bool,
+    /// Keeps a log of what changed ([`super::ChangeFeed`]).
+    pub change_log: bool,
 }
 
 /// Something that holds documents.

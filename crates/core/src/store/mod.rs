@@ -2,6 +2,7 @@
 
 mod bucket;
 mod change;
+mod changes;
 mod contract;
 mod document;
 mod etag;
@@ -13,6 +14,7 @@ mod rules;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
+pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeScope};
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};

@@ -82,6 +82,11 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.objects(after, most, false)
     }
 
+    /// The connection.
+    pub(super) fn reader(&mut self) -> &mut dyn Reader {
+        self.reader
+    }
+
     /// The document with this key.
     pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<Found>> {
         for path in layout.paths(key)? {

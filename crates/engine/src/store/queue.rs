@@ -22,8 +22,18 @@ pub(super) const TOGETHER: usize = 128;
 /// Bytes of texts after which no further unit joins a transaction.
 const TOGETHER_BYTES: usize = 4 << 20;
 
-/// A unit of work, and who waits for it.
-pub(super) type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+/// What a writing thread is asked for, and who waits for it.
+pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
+
+/// What a writing thread is asked for.
+pub(super) enum Task {
+    /// A unit of work.
+    Unit(UnitOfWork),
+    /// To give committed changes their positions in the log; the receipt is empty.
+    NumberChanges,
+    /// To take away what the log need not keep; the receipt is empty.
+    PruneChanges,
+}
 
 /// What one thread has taken and not done yet.
 pub(super) struct Queue {
@@ -52,11 +62,15 @@ impl Queue {
         let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
         for unit in std::mem::take(&mut self.waiting) {
-            let keys: Vec<&DocumentKey> = unit.0.writes.iter().map(Write::key).collect();
+            let Task::Unit(work) = &unit.0 else {
+                chosen.push(unit);
+                continue;
+            };
+            let keys: Vec<&DocumentKey> = work.writes.iter().map(Write::key).collect();
             let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
             seen.extend(keys.into_iter().cloned());
             if free {
-                bytes += size(&unit.0);
+                bytes += size(work);
                 chosen.push(unit);
             } else {
                 self.waiting.push_back(unit);
@@ -98,7 +112,23 @@ pub(super) fn write(
         pen,
     });
     while let Some(taken) = queue.next(units) {
-        let (works, answers): (Vec<UnitOfWork>, Vec<_>) = taken.into_iter().unzip();
+        let (mut works, mut answers) = (Vec::new(), Vec::new());
+        for (task, answer) in taken {
+            let done = match (task, &mut scribe) {
+                (Task::Unit(work), _) => {
+                    works.push(work);
+                    answers.push(answer);
+                    continue;
+                }
+                (_, Err(error)) => Err(same(error)),
+                (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
+                (Task::PruneChanges, Ok(scribe)) => scribe.prune_changes(options.changes),
+            };
+            let _dropped = answer.send(done.map(|()| Receipt::default()));
+        }
+        if works.is_empty() {
+            continue;
+        }
         let works: Vec<&UnitOfWork> = works.iter().collect();
         let done = match &mut scribe {
             Ok(scribe) => scribe.apply(&works),
@@ -119,18 +149,21 @@ mod tests {
     use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
-    use super::{Queue, Writing};
+    use super::{Queue, Task, Writing};
 
     fn unit(keys: &str) -> Writing {
         let delete = |key: char| Write::Delete {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (UnitOfWork { writes: keys.chars().map(delete).collect() }, oneshot::channel().0)
+        (Task::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() }), oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
-        let name = |unit: &Writing| unit.0.writes.iter().map(|write| write.key().text()).collect();
+        let name = |unit: &Writing| match &unit.0 {
+            Task::Unit(work) => work.writes.iter().map(|write| write.key().text()).collect(),
+            Task::NumberChanges | Task::PruneChanges => String::new(),
+        };
         taken.into_iter().flatten().map(name).collect()
     }
 

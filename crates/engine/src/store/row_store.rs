@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store,
     UnitOfWork, Write,
@@ -16,8 +17,9 @@ use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
+use super::changes::Pruning;
 use super::desk::{Desk, Tools};
-use super::queue::{Queue, TOGETHER, Writing, write};
+use super::queue::{Queue, TOGETHER, Task, Writing, write};
 use crate::route::Routes;
 use crate::text::Dictionaries;
 
@@ -49,6 +51,8 @@ pub struct RowStoreOptions {
     pub me: LockHolder,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
+    /// How much of the change log is kept.
+    pub changes: ChangeRetention,
 }
 
 /// Documents in a database.
@@ -61,6 +65,7 @@ pub struct RowStore {
     options: RowStoreOptions,
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
+    pruning: Pruning,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -87,6 +92,7 @@ impl RowStore {
             options,
             reading: Some(reading),
             writing: Some(writing),
+            pruning: Pruning::default(),
             threads: Vec::new(),
         };
         let jobs = Arc::new(Mutex::new(jobs));
@@ -96,6 +102,7 @@ impl RowStore {
             store.spawn(move || read(&model, &plan, limits, reader, &jobs));
         }
         store.spawn_writers(target, (&model, &plan), units)?;
+        store.prune();
         Ok(store)
     }
 
@@ -133,7 +140,7 @@ impl RowStore {
     }
 
     /// Runs `work` on a reading thread.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl for<'p, 'r> FnOnce(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -146,6 +153,28 @@ impl RowStore {
         });
         self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Hands something to a writing thread.
+    pub(super) async fn write(&self, task: Task) -> Result<Receipt> {
+        let (answer, answered) = oneshot::channel();
+        self.writing.as_ref().ok_or_else(ended)?.send((task, answer)).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Has the change log pruned; nobody waits for it, and what fails is tried again later.
+    pub(super) fn prune(&self) {
+        if let Some(writing) = &self.writing {
+            let _ended = writing.send((Task::PruneChanges, oneshot::channel().0));
+        }
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) const fn options(&self) -> &RowStoreOptions {
+        &self.options
     }
 
     fn check(&self, work: &UnitOfWork) -> Result<()> {
@@ -293,6 +322,7 @@ impl Store for RowStore {
             conditional_put: true,
             conditional_delete: true,
             keys_per_tenant: false,
+            change_log: true,
         }
     }
 
@@ -320,9 +350,12 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
-        answered.await.map_err(|_closed| ended())?
+        let writes = work.writes.len();
+        let done = self.write(Task::Unit(work)).await;
+        if self.pruning.wrote(writes) {
+            self.prune();
+        }
+        done
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
 };
@@ -13,6 +14,7 @@ use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Resul
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
+use super::changes::STEPS_MOST;
 use super::desk::{Desk, Found, Tools};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
@@ -100,7 +102,7 @@ impl<'p> Scribe<'p> {
             if reader.meta(PROOF)?.is_some() {
                 meta.push((PROOF.to_owned(), None));
             }
-            Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
+            Ok(Some(Batch { items, meta, all_or_nothing: true, at_ms: decider.now_ms, ..Batch::default() }))
         })?;
         let done: Vec<Result<Receipt>> =
             decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
@@ -112,6 +114,21 @@ impl<'p> Scribe<'p> {
             (Some(refusal), [work]) => Ok(Some(vec![Err(self.refused(work, refusal))])),
             (Some(_), _) => Ok(None),
         }
+    }
+
+    /// Gives committed changes their positions in the log.
+    pub(super) fn number_changes(&mut self) -> Result<()> {
+        self.target.number_changes()
+    }
+
+    /// Takes away what the log need not keep, a bounded part of it.
+    pub(super) fn prune_changes(&mut self, keep: ChangeRetention) -> Result<()> {
+        for _ in 0..STEPS_MOST {
+            if !self.target.prune_changes(keep, self.clock.now_ms())? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
