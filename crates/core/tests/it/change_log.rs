@@ -82,7 +82,7 @@ fn one_that_moves_to_another_object_is_written() {
 fn rows_that_are_set_right_are_a_change_and_a_refused_document_has_no_key() {
     let old = [former("f", 0, Some("a"), "1")];
     let same = item("f", vec![document(0, Some("a"), "1")]);
-    assert_eq!(changes(&[same.clone()], &old, &[]), Vec::<String>::new());
+    assert_eq!(changes(std::slice::from_ref(&same), &old, &[]), Vec::<String>::new());
     let mut updates = RowBuffer::new();
     updates.cell(&Cell::Null);
     updates.end_row(0);
