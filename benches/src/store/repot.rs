@@ -60,6 +60,7 @@ impl Repot {
             json: Limits::default(),
             me: LockHolder { host: "bench".to_owned(), pid: std::process::id(), since_ms: 0 },
             clock: Arc::new(SystemClock),
+            changes: repot_core::change_log::ChangeRetention::default(),
         };
         let store = Arc::new(RowStore::open(target, (model, plan, text), options)?);
         Ok(Self { store: Arc::clone(&store) as Arc<dyn Store>, rows: Some(store) })

@@ -135,6 +135,7 @@ impl Project {
             json: options.json,
             me: me(&SystemClock),
             clock: Arc::new(SystemClock),
+            changes: repot_core::change_log::ChangeRetention::default(),
         };
         let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
         if !repot_engine::store::settle(self.target()?, model, &options)? {

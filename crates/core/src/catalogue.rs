@@ -1,5 +1,5 @@
 //! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
-//! R02 reading the source, R03 data against the model, R04 documents in stores, R07 running at once, R08 backup and export, R09 our own
+//! R02 reading the source, R03 data against the model, R04 documents in stores, R06 following changes, R07 running at once, R08 backup and export, R09 our own
 //! faults. The codes of the model language and of the bucket leaf stand beside their code.
 
 /// One code.
@@ -331,6 +331,12 @@ pub const CATALOGUE: &[Entry] = &[
         "A write must say what it expects to find",
         "The collection says etag = \"required\": each write names the ETag that was read, or says that nothing may be there. Nothing was changed.",
         "Read the document and write with its ETag; create a new one with `create`.",
+    ),
+    entry(
+        "R0604",
+        "The change log does not reach back that far",
+        "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",
+        "Take the log's position, read everything with a listing, and go on from that position.",
     ),
     entry(
         "R0701",

@@ -3,6 +3,7 @@
 //! runtime, no C.
 
 pub mod catalogue;
+pub mod change_log;
 mod clock;
 pub mod combinator;
 mod error;

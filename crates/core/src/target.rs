@@ -12,6 +12,7 @@ use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
+use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
 
 /// What became of an object.
@@ -146,6 +147,9 @@ pub struct Batch {
     /// The marks of the documents it writes as they were when it was made. They go with it; when another mark is there by
     /// now, plain SQL changed the document meanwhile, and nothing is done. For [`Target::transact`].
     pub marks: Vec<Mark>,
+    /// Time of its entries in the change log, milliseconds since 1970; `None`: it has none, because what it brings into
+    /// the texts was logged when plain SQL did it.
+    pub at_ms: Option<i64>,
 }
 
 /// What plain SQL did to the rows of a document since its text was written.
@@ -382,6 +386,19 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()>;
 
+    /// Gives a position to every change that was committed before the call, in the order of the writes of each document;
+    /// nothing where changes have one from the beginning. No writer waits for it, and it waits for none.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn number_changes(&mut self) -> Result<()>;
+
+    /// Removes some of the oldest changes that go (a bounded number, all or nothing); `true`: there may be more.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool>;
+
     /// Sets or removes a value of ours (`repot_meta`).
     ///
     /// # Errors
@@ -474,6 +491,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>>;
+
+    /// The `most` changes with a position after this one, and where the log stands, in one state.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges>;
 
     /// Documents that are set aside: path, document; `code`: only those with this code.
     ///

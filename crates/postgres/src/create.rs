@@ -79,7 +79,7 @@ async fn need(client: &Client, key: &str) -> Result<String> {
     meta(client, key).await?.ok_or_else(|| damaged(key))
 }
 
-fn damaged(key: &str) -> Error {
+pub(crate) fn damaged(key: &str) -> Error {
     Error::new(Kind::Corrupt, "R0803", format!("repot_meta has no proper `{key}`"))
         .hint("Somebody changed Repot's own tables; restore the database from a backup.")
 }

@@ -4,6 +4,7 @@
 mod address;
 mod ask;
 mod chain;
+mod change_log;
 mod changes;
 mod check;
 mod connect;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
+use repot_core::change_log::StoredChanges;
 use repot_core::{
     Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Result, Retry, Status,
     StoredDocument, StoredObject,
@@ -23,7 +24,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, create, marks, query, scan, stored};
+use crate::{ask, change_log, create, marks, query, scan, stored};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -349,6 +350,12 @@ impl Reader for PostgresReader {
         );
         let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
         self.rows("find a document", sql, parameters)?.first().map(stored::object).transpose()
+    }
+
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges> {
+        let (sql, [after, most], pruned) = change_log::reading(after, most);
+        let parameters = vec![one(after, Type::INT8), one(most, Type::INT8), one(pruned, Type::TEXT)];
+        change_log::read(&self.rows("read the change log", sql.to_owned(), parameters)?)
     }
 
     fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>> {

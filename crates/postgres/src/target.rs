@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use repot_core::change_log::ChangeRetention;
 use repot_core::{
     Batch, Decide, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, State, Target,
     Violation,
@@ -71,6 +72,7 @@ impl PostgresTarget {
             numbers: 0..0,
             locked: HashMap::new(),
             claimed: HashMap::new(),
+            former: Vec::new(),
             prepared: HashMap::new(),
         };
         Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }
@@ -205,6 +207,14 @@ impl Target for PostgresTarget {
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let plan = self.plan.of(plan);
         self.run(|mut writer| async move { writer.enforce_rules(&plan).await })
+    }
+
+    fn number_changes(&mut self) -> Result<()> {
+        self.run(|mut writer| async move { writer.number_changes().await })
+    }
+
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool> {
+        self.run(move |mut writer| async move { writer.prune_changes(keep, now_ms).await })
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
+use repot_core::change_log::FormerDocument;
 use repot_core::{Error, Kind, Result, Retry};
 use repot_model::plan::Plan;
 use tokio_postgres::types::{ToSql, Type};
@@ -35,6 +36,8 @@ pub(crate) struct Writer {
     pub locked: HashMap<String, i64>,
     /// Paths of the objects that the transaction under way has made: path and number.
     pub claimed: HashMap<String, i64>,
+    /// Documents that the batch under way removed or overwrites.
+    pub former: Vec<FormerDocument>,
     pub prepared: HashMap<String, Statement>,
 }
 

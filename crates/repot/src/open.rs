@@ -234,6 +234,7 @@ fn rows(
         json: config.json,
         me: me(config.clock.as_ref()),
         clock: Arc::clone(&config.clock),
+        changes: repot_core::change_log::ChangeRetention::default(),
     };
     Ok(Arc::new(RowStore::open(target, (Arc::clone(model), Arc::clone(plan), text), options)?))
 }

@@ -9,6 +9,7 @@ use repot_core::{Batch, Item, Loading, Result};
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
 
+use crate::changes;
 use crate::error::{fail, failed, refusal};
 use crate::load::{RowWriter, dictionaries, end, index_holders};
 use crate::records::{self, Records, Refused};
@@ -55,6 +56,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
         }
         if loading == Loading::Steady {
             references.settle(&mut writer, &mut refused)?;
+            changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
     end(work, batch, &refused)?;

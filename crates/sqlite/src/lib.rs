@@ -4,6 +4,7 @@
 mod ask;
 mod bind;
 mod careful;
+mod changes;
 mod connect;
 mod decode;
 mod error;

@@ -8,6 +8,7 @@ use rusqlite::CachedStatement;
 
 use crate::bind;
 use crate::careful;
+use crate::changes;
 use crate::error::{fail, failed, refusal};
 use crate::marks;
 use crate::records::{Records, Refused};
@@ -79,6 +80,7 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
                 item.changes.deletes.iter().for_each(|(table, identity)| references.left(table, identity));
             }
             references.settle(&mut writer, &mut refused)?;
+            changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
     end(work, batch, &refused)?;

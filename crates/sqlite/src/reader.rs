@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repot_core::change_log::StoredChanges;
 use repot_core::{
     Answer, FoundObject, Mark, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject,
 };
@@ -17,7 +18,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{ask, decode, marks, query, schema};
+use crate::{ask, changes, decode, marks, query, schema};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -202,6 +203,10 @@ impl Reader for SqliteReader {
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
         let by = "where o.id = (select object from repot_documents where collection = ?1 and key = ?2 order by code is not null, object limit 1)";
         self.one_object(by, &[collection, key])
+    }
+
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges> {
+        changes::read(self.begin()?, after, most)
     }
 
     fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>> {

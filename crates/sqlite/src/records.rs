@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use repot_core::change_log::FormerDocument;
 use repot_core::{
     DocumentRecord, FoundObject, Item, ObjectRecord, Result, Status, StoredDocument, StoredObject,
 };
@@ -128,6 +129,8 @@ pub(crate) struct Records<'c> {
     drop_object: CachedStatement<'c>,
     next_id: i64,
     any_pieces: bool,
+    /// The documents that the objects held before.
+    pub former: Vec<FormerDocument>,
 }
 
 impl<'c> Records<'c> {
@@ -149,12 +152,15 @@ impl<'c> Records<'c> {
             insert_document: prepare(
                 "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, code, reason, text) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
-            drop_documents: prepare("delete from repot_documents where object = ?1")?,
+            drop_documents: prepare(
+                "delete from repot_documents where object = ?1 returning ordinal, collection, key, etag",
+            )?,
             drop_pieces: prepare("delete from repot_pieces where path = ?1")?,
             find: prepare("select id from repot_objects where path = ?1")?,
             drop_object: prepare("delete from repot_objects where id = ?1")?,
             next_id,
             any_pieces,
+            former: Vec::new(),
         })
     }
 
@@ -171,7 +177,19 @@ impl<'c> Records<'c> {
             None
         };
         if let Some(id) = old {
-            self.drop_documents.execute([id]).map_err(failed(what))?;
+            let path = &record.path;
+            let former = self.drop_documents.query_map([id], |row| {
+                let path = path.clone();
+                Ok(FormerDocument {
+                    path,
+                    ordinal: row.get(0)?,
+                    collection: row.get(1)?,
+                    key: row.get(2)?,
+                    etag: row.get(3)?,
+                })
+            });
+            let former = former.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
+            self.former.extend(former.map_err(failed(what))?);
         }
         if item.removes {
             if let Some(id) = old {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repot_core::change_log::ChangeRetention;
 use repot_core::{
     Batch, Decide, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, State,
     Target, Violation,
@@ -18,7 +19,7 @@ use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{finish, load, rules, schema};
+use crate::{changes, finish, load, rules, schema};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -285,6 +286,19 @@ impl Target for SqliteTarget {
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let enforced = self.ready(plan).and_then(|(connection, _, _)| rules::enforce(connection, plan));
         self.tell(enforced)
+    }
+
+    fn number_changes(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool> {
+        let pruned = match self.connection(false) {
+            Ok(Some(connection)) => changes::prune(connection, keep, now_ms),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        };
+        self.tell(pruned)
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

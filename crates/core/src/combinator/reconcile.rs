@@ -317,7 +317,8 @@ impl fmt::Display for Reconcile {
 #[async_trait]
 impl Store for Reconcile {
     fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
+        // it is read from the store itself
+        Capabilities { change_log: false, ..self.store.capabilities() }
     }
 
     fn collections(&self) -> Vec<String> {

@@ -210,6 +210,7 @@ impl Store for BucketStore {
             keys_per_tenant: true,
             queries: false,
             found_by_key: false,
+            change_log: false,
         }
     }
 

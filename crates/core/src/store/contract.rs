@@ -32,6 +32,8 @@ pub struct Capabilities {
     /// A document whose path does not follow from its key is found by it. Elsewhere its place names it
     /// ([`DocumentKey::at`]), and its key is [`Kind::Unsupported`], code `R0405`.
     pub found_by_key: bool,
+    /// Keeps a log of what changed ([`super::ChangeFeed`]).
+    pub change_log: bool,
 }
 
 /// Something that holds documents.

@@ -129,6 +129,37 @@ impl Layout {
         &self.model
     }
 
+    /// The key of the only document at a path, with its tenant where the collection has one; `None` when the path does not
+    /// tell it.
+    #[must_use]
+    pub fn key_at(&self, path: &str) -> Option<DocumentKey> {
+        let route = self.router.route(path)?;
+        let &[at] = route.collections else { return None };
+        let name = &self.model.collections.get(at)?.name;
+        let (root, collection) = self.collection(name).ok()?;
+        let template = templates(collection).get(*route.templates.first()?)?;
+        let value = |name: &str| {
+            let at = template.captures().iter().position(|capture| capture.name == name)?;
+            route.values.get(at).copied()
+        };
+        let names = self.key_names(root);
+        let parts: Vec<&str> = names.iter().filter_map(|name| value(name)).collect();
+        if parts.is_empty() || parts.len() != names.len() {
+            return None;
+        }
+        let key = DocumentKey::of_parts(name, &parts);
+        match &collection.tenant {
+            None => Some(key),
+            Some(tenant) => value(tenant).map(|tenant| key.in_tenant(tenant)),
+        }
+    }
+
+    /// Whether a collection of the model has tenants.
+    #[must_use]
+    pub fn has_tenants(&self, collection: &str) -> bool {
+        self.model.collections.iter().any(|found| found.name == collection && found.tenant.is_some())
+    }
+
     /// Bounds of one JSON text.
     #[must_use]
     pub const fn limits(&self) -> Limits {

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod change;
+mod changes;
 mod contract;
 mod document;
 mod etag;
@@ -15,6 +16,7 @@ mod whereabouts;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
+pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeScope};
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};

@@ -31,6 +31,10 @@ pub(super) enum Task {
     Unit(UnitOfWork),
     /// To settle these documents, each by collection and key; the receipt is empty.
     Settle(Vec<(String, String)>),
+    /// To give committed changes their positions in the log; the receipt is empty.
+    NumberChanges,
+    /// To take away what the log need not keep; the receipt is empty.
+    PruneChanges,
 }
 
 /// What one thread has taken and not done yet.
@@ -112,19 +116,18 @@ pub(super) fn write(
     while let Some(taken) = queue.next(units) {
         let (mut works, mut answers) = (Vec::new(), Vec::new());
         for (task, answer) in taken {
-            match task {
-                Task::Unit(work) => {
+            let done = match (task, &mut scribe) {
+                (Task::Unit(work), _) => {
                     works.push(work);
                     answers.push(answer);
+                    continue;
                 }
-                Task::Settle(keys) => {
-                    let done = match &mut scribe {
-                        Ok(scribe) => scribe.settle(&keys).map(|()| Receipt::default()),
-                        Err(error) => Err(same(error)),
-                    };
-                    let _dropped = answer.send(done);
-                }
-            }
+                (_, Err(error)) => Err(same(error)),
+                (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
+                (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
+                (Task::PruneChanges, Ok(scribe)) => scribe.prune_changes(options.changes),
+            };
+            let _dropped = answer.send(done.map(|()| Receipt::default()));
         }
         if works.is_empty() {
             continue;
@@ -162,7 +165,7 @@ mod tests {
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| match &unit.0 {
             Task::Unit(work) => work.writes.iter().map(|write| write.key().text()).collect(),
-            Task::Settle(_) => String::new(),
+            Task::Settle(_) | Task::NumberChanges | Task::PruneChanges => String::new(),
         };
         taken.into_iter().flatten().map(name).collect()
     }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store,
     UnitOfWork, Write,
@@ -16,6 +17,7 @@ use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
+use super::changes::Pruning;
 use super::desk::{Desk, Tools};
 use super::queue::{Queue, TOGETHER, Task, Writing, write};
 use super::settle::SETTLED_AT_ONCE;
@@ -51,6 +53,8 @@ pub struct RowStoreOptions {
     pub me: LockHolder,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
+    /// How much of the change log is kept.
+    pub changes: ChangeRetention,
 }
 
 /// Documents in a database.
@@ -63,6 +67,7 @@ pub struct RowStore {
     options: RowStoreOptions,
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
+    pruning: Pruning,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -89,6 +94,7 @@ impl RowStore {
             options,
             reading: Some(reading),
             writing: Some(writing),
+            pruning: Pruning::default(),
             threads: Vec::new(),
         };
         let jobs = Arc::new(Mutex::new(jobs));
@@ -98,6 +104,7 @@ impl RowStore {
             store.spawn(move || read(&model, &plan, limits, reader, &jobs));
         }
         store.spawn_writers(target, (&model, &plan), units)?;
+        store.prune();
         Ok(store)
     }
 
@@ -151,7 +158,7 @@ impl RowStore {
     }
 
     /// Hands something to a writing thread.
-    async fn write(&self, task: Task) -> Result<Receipt> {
+    pub(super) async fn write(&self, task: Task) -> Result<Receipt> {
         let (answer, answered) = oneshot::channel();
         self.writing.as_ref().ok_or_else(ended)?.send((task, answer)).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
@@ -209,6 +216,21 @@ impl RowStore {
             let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
             self.write(Task::Settle(keys)).await?;
         }
+    }
+
+    /// Has the change log pruned; nobody waits for it, and what fails is tried again later.
+    pub(super) fn prune(&self) {
+        if let Some(writing) = &self.writing {
+            let _ended = writing.send((Task::PruneChanges, oneshot::channel().0));
+        }
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) const fn options(&self) -> &RowStoreOptions {
+        &self.options
     }
 
     fn check(&self, work: &UnitOfWork) -> Result<()> {
@@ -363,6 +385,7 @@ impl Store for RowStore {
             keys_per_tenant: false,
             queries: true,
             found_by_key: true,
+            change_log: true,
         }
     }
 
@@ -383,7 +406,12 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        self.write(Task::Unit(work)).await
+        let writes = work.writes.len();
+        let done = self.write(Task::Unit(work)).await;
+        if self.pruning.wrote(writes) {
+            self.prune();
+        }
+        done
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
 };
@@ -13,6 +14,7 @@ use repot_core::{Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal,
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
+use super::changes::STEPS_MOST;
 use super::desk::{Desk, Found, Sought, Tools};
 use super::located::{Located, TRIES_MAX, too_often};
 use super::row_store::LEADS;
@@ -150,7 +152,14 @@ impl<'p> Scribe<'p> {
             let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
             let Draft { items, marks } = draft;
-            Ok(Some(Batch { items, meta, marks, all_or_nothing: true, ..Batch::default() }))
+            Ok(Some(Batch {
+                items,
+                meta,
+                marks,
+                all_or_nothing: true,
+                at_ms: Some(decider.now_ms),
+                ..Batch::default()
+            }))
         })?;
         if moved {
             return Ok(Attempt::Moved);
@@ -168,6 +177,21 @@ impl<'p> Scribe<'p> {
             (Some(refusal), [work]) => Attempt::Done(vec![Err(self.refused(work, refusal))]),
             (Some(_), _) => Attempt::Apart,
         })
+    }
+
+    /// Gives committed changes their positions in the log.
+    pub(super) fn number_changes(&mut self) -> Result<()> {
+        self.target.number_changes()
+    }
+
+    /// Takes away what the log need not keep, a bounded part of it.
+    pub(super) fn prune_changes(&mut self, keep: ChangeRetention) -> Result<()> {
+        for _ in 0..STEPS_MOST {
+            if !self.target.prune_changes(keep, self.clock.now_ms())? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.

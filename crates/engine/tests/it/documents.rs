@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use repot_bucket::{DirectoryObjects, S3Config, S3Objects};
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     BucketStore, Capabilities, DocumentKey, MemoryObjects, Precondition, Scope, Store, StoreExt as _,
     UnitOfWork, Write,
@@ -94,6 +95,7 @@ impl Database {
             json: repot_json::Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
             clock: Arc::new(FixedClock(1_700_000_000_000)),
+            changes: ChangeRetention::default(),
         }
     }
 
@@ -388,7 +390,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place |\n| --- | ---: | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log |\n| --- | ---: | --- | --- | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -399,15 +401,17 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             keys_per_tenant,
             queries,
             found_by_key,
+            change_log,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
             yes(keys_per_tenant),
             yes(queries),
-            yes(found_by_key)
+            yes(found_by_key),
+            yes(change_log)
         );
         table.push_str(&line);
     }

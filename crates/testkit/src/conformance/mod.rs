@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken ends its test")]
 
+mod changes;
 mod concurrency;
 mod keys;
 mod listing;
@@ -19,6 +20,7 @@ mod subject;
 mod tenants;
 mod units;
 
+pub use changes::*;
 pub use concurrency::*;
 pub use keys::*;
 pub use listing::*;
