@@ -57,6 +57,7 @@ impl Asked {
         let options = RowStoreOptions {
             readers: 1,
             writers: 1,
+            changes: repot_core::change_log::ChangeRetention::default(),
             document_bytes_max: 1 << 20,
             json: repot_json::Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
