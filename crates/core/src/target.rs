@@ -349,12 +349,19 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
 
-    /// Makes the triggers that hold plain SQL to the state machines of the model, and removes those that the model has
-    /// no more; nothing when they are right. [`Target::finish`] does it too. All or nothing.
+    /// Makes the triggers that hold plain SQL to the state machines of the model and the (empty) full text indexes with
+    /// theirs, and removes those that the model has no more; nothing when they are right. [`Target::finish`] does it too. All or nothing.
     ///
     /// # Errors
     /// When the database refuses.
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()>;
+
+    /// Brings the full text indexes up to date with some of the rows that plain SQL changed, oldest changes first, in one
+    /// transaction; gives whether there may be more.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Locked`] when a copy took over; when the database cannot be written.
+    fn index_words(&mut self, plan: &Plan) -> Result<bool>;
 
     /// Sets or removes a value of ours (`repot_meta`).
     ///

@@ -72,6 +72,7 @@ impl PostgresTarget {
             locked: HashMap::new(),
             claimed: HashMap::new(),
             prepared: HashMap::new(),
+            search_kept: false,
         };
         Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }
     }
@@ -191,6 +192,8 @@ impl Target for PostgresTarget {
             return Ok(violations);
         }
         self.enforce_rules(&plan)?;
+        progress("indexing words");
+        while self.index_words(&plan)? {}
         for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &plan).await })? {
             progress(&step.says);
             if let Some(other) =
@@ -205,6 +208,11 @@ impl Target for PostgresTarget {
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let plan = self.plan.of(plan);
         self.run(|mut writer| async move { writer.enforce_rules(&plan).await })
+    }
+
+    fn index_words(&mut self, plan: &Plan) -> Result<bool> {
+        let plan = self.plan.of(plan);
+        self.run(|mut writer| async move { writer.index_step(&plan).await })
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

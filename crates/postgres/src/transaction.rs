@@ -36,6 +36,8 @@ pub(crate) struct Writer {
     /// Paths of the objects that the transaction under way has made: path and number.
     pub claimed: HashMap<String, i64>,
     pub prepared: HashMap<String, Statement>,
+    /// The transaction under way keeps the full text indexes itself.
+    pub search_kept: bool,
 }
 
 /// What every transaction of ours begins with; `local`, so that nothing stays behind in a pooled session.

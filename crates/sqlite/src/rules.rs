@@ -50,6 +50,7 @@ fn say(connection: &Connection, plan: &Plan, busy: i64) -> Result<()> {
 pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     let what = "make the triggers of the model's transitions";
     make_writer(connection, plan)?;
+    crate::search::settle(connection, plan)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
         let pattern = TRANSITION_PREFIX.replace('_', "\\_") + "%";
         connection

@@ -18,7 +18,7 @@ use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{finish, load, rules, schema};
+use crate::{finish, load, rules, schema, search};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -286,6 +286,11 @@ impl Target for SqliteTarget {
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let enforced = self.ready(plan).and_then(|(connection, _, _)| rules::enforce(connection, plan));
         self.tell(enforced)
+    }
+
+    fn index_words(&mut self, plan: &Plan) -> Result<bool> {
+        let stepped = self.ready(plan).and_then(|(connection, _, _)| search::step(connection, plan));
+        self.tell(stepped)
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

@@ -25,6 +25,12 @@ const TOGETHER_BYTES: usize = 4 << 20;
 /// A unit of work, and who waits for it.
 pub(super) type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
 
+/// What asks a writing thread for a step of the full text index. No unit of an app has no writes: the store answers
+/// those itself.
+pub(super) fn indexing() -> UnitOfWork {
+    UnitOfWork::default()
+}
+
 /// What one thread has taken and not done yet.
 pub(super) struct Queue {
     together: usize,
@@ -98,6 +104,17 @@ pub(super) fn write(
         pen,
     });
     while let Some(taken) = queue.next(units) {
+        let (steps, taken): (Vec<Writing>, Vec<Writing>) =
+            taken.into_iter().partition(|(work, _)| work.writes.is_empty());
+        if !steps.is_empty() {
+            let stepped = match &mut scribe {
+                Ok(scribe) => scribe.target.index_words(plan).map(drop),
+                Err(error) => Err(same(error)),
+            };
+            for (_, answer) in steps {
+                let _dropped = answer.send(stepped.as_ref().map(|()| Receipt::default()).map_err(same));
+            }
+        }
         let (works, answers): (Vec<UnitOfWork>, Vec<_>) = taken.into_iter().unzip();
         let works: Vec<&UnitOfWork> = works.iter().collect();
         let done = match &mut scribe {

@@ -17,7 +17,7 @@ use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Tools};
-use super::queue::{Queue, TOGETHER, Writing, write};
+use super::queue::{Queue, TOGETHER, Writing, indexing, write};
 use crate::route::Routes;
 use crate::text::Dictionaries;
 
@@ -145,6 +145,17 @@ impl RowStore {
             let _dropped = answer.send(result);
         });
         self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Brings the full text indexes up to date with some of what plain SQL changed.
+    pub(super) async fn index_words(&self) -> Result<()> {
+        self.send(indexing()).await.map(drop)
+    }
+
+    async fn send(&self, work: UnitOfWork) -> Result<Receipt> {
+        let (answer, answered) = oneshot::channel();
+        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
     }
 
@@ -316,9 +327,7 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
-        answered.await.map_err(|_closed| ended())?
+        self.send(work).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {

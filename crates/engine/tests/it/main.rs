@@ -9,4 +9,6 @@ mod query;
 mod query_random;
 mod rules;
 mod scripted;
+mod search;
+mod search_random;
 mod writers;

@@ -166,7 +166,7 @@ fn cases(column: &str, machine: &Machine, never: &str) -> String {
 }
 
 /// At most 63 bytes, which is what PostgreSQL keeps of a name.
-fn bounded(name: &str) -> String {
+pub(super) fn bounded(name: &str) -> String {
     const BYTES_MAX: usize = 63;
     if name.len() <= BYTES_MAX {
         return name.to_owned();
@@ -179,7 +179,7 @@ fn bounded(name: &str) -> String {
     format!("{}_{tail}", name.get(..end).unwrap_or_default())
 }
 
-fn digest(text: &str, bytes: usize) -> String {
+pub(super) fn digest(text: &str, bytes: usize) -> String {
     Sha256::digest(text.as_bytes()).iter().take(bytes).fold(String::new(), |mut out, byte| {
         write!(out, "{byte:02x}").expect("a String takes everything");
         out
