@@ -378,9 +378,9 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
 
-    /// Makes the triggers that notice plain SQL and hold it to the state machines of the model, and removes those that the
-    /// model has no more; nothing when they are right. [`Target::finish`] does it too. In a database of a format before
-    /// them every document is marked. All or nothing.
+    /// Makes the triggers that notice plain SQL and hold it to the state machines of the model, and the (empty) full text
+    /// indexes with theirs, and removes those that the model has no more; nothing when they are right. [`Target::finish`]
+    /// does it too. In a database of a format before them every document is marked. All or nothing.
     ///
     /// # Errors
     /// When the database refuses.
@@ -398,6 +398,13 @@ pub trait Target: Debug + Display + Send {
     /// # Errors
     /// When the database refuses.
     fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool>;
+
+    /// Brings the full text indexes up to date with some of the rows that plain SQL changed, oldest changes first, in one
+    /// transaction; gives whether there may be more.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Locked`] when a copy took over; when the database cannot be written.
+    fn index_words(&mut self, plan: &Plan) -> Result<bool>;
 
     /// Sets or removes a value of ours (`repot_meta`).
     ///

@@ -27,6 +27,7 @@ mod refuse;
 mod rules;
 mod runtime;
 mod scan;
+mod search;
 mod stored;
 mod target;
 mod tls;

@@ -2,7 +2,7 @@
 
 use repot_core::Result;
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers};
+use repot_model::sql::{Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers};
 use tokio_postgres::types::Type;
 
 use crate::create::{FORMAT, meta};
@@ -16,6 +16,7 @@ const MAKING: i32 = 0x7265_706d;
 impl Writer {
     /// Makes the triggers of this plan, and removes those that it does not have, in one transaction.
     pub(crate) async fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
+        self.settle_search(plan).await?;
         self.ready().await?;
         let rows = self
             .client()
@@ -28,7 +29,10 @@ impl Writer {
             )
             .await
             .map_err(|error| failed("read the catalogue", error))?;
-        let there: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        let mut there: Vec<(String, String, Option<String>)> =
+            rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        // those of the full text indexes come and go with them
+        there.retain(|(name, ..)| !name.starts_with(SEARCH_PREFIX));
         let schema = self
             .client()
             .query_typed_one("select current_schema()::text", &[])

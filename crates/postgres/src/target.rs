@@ -74,6 +74,7 @@ impl PostgresTarget {
             claimed: HashMap::new(),
             former: Vec::new(),
             prepared: HashMap::new(),
+            search_kept: false,
         };
         Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }
     }
@@ -193,6 +194,8 @@ impl Target for PostgresTarget {
             return Ok(violations);
         }
         self.enforce_rules(&plan)?;
+        progress("indexing words");
+        while self.index_words(&plan)? {}
         for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &plan).await })? {
             progress(&step.says);
             if let Some(other) =
@@ -215,6 +218,11 @@ impl Target for PostgresTarget {
 
     fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool> {
         self.run(move |mut writer| async move { writer.prune_changes(keep, now_ms).await })
+    }
+
+    fn index_words(&mut self, plan: &Plan) -> Result<bool> {
+        let plan = self.plan.of(plan);
+        self.run(|mut writer| async move { writer.index_step(&plan).await })
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

@@ -181,7 +181,7 @@ impl Writer {
     }
 
     /// Begins a transaction that runs while no copy is at work; gives its number.
-    async fn begin_shared(&mut self) -> Result<String> {
+    pub(crate) async fn begin_shared(&mut self) -> Result<String> {
         let begin = begin_writing(&self.address);
         let (client, class) = (self.client(), lock::class());
         let asking = client.query_typed_one(SHARE, &class);

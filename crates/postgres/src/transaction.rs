@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     /// Documents that the batch under way removed or overwrites.
     pub former: Vec<FormerDocument>,
     pub prepared: HashMap<String, Statement>,
+    /// The transaction under way keeps the full text indexes itself.
+    pub search_kept: bool,
 }
 
 /// What every transaction of ours begins with; `local`, so that nothing stays behind in a pooled session.

@@ -20,6 +20,7 @@ mod references;
 mod rows;
 mod rules;
 mod schema;
+mod search;
 mod statements;
 mod target;
 mod time_text;

@@ -16,6 +16,7 @@ use crate::references::References;
 use crate::rows::Access;
 use crate::rules;
 use crate::schema::set_meta;
+use crate::search;
 use crate::work::Work;
 
 /// Why the fast way ended.
@@ -53,6 +54,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
     let work = Work::begin(access.connection)?;
     rules::enter(access.connection)?;
+    let searched = search::enter(access.connection, access.plan)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -66,6 +68,7 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
         for (table, _, row) in in_order(access, batch) {
             writer.insert(table, row).map_err(|error| stop(access, table, error))?;
         }
+        search::index(access, batch, &searched)?;
         let mut records = Records::new(access.connection)?;
         for item in &batch.items {
             records.put(item, &refused)?;
@@ -83,6 +86,7 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
             changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
+    search::leave(access.connection, &searched)?;
     end(work, batch, &refused)?;
     Ok(refused)
 }

@@ -3,7 +3,9 @@
 
 use repot_core::{Loading, Result};
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, MARKING_VIEW, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers};
+use repot_model::sql::{
+    Dialect, MARKING_VIEW, SEARCH_PREFIX, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers,
+};
 use rusqlite::Connection;
 
 use crate::error::failed;
@@ -36,6 +38,7 @@ fn say(connection: &Connection, busy: i64) -> Result<()> {
 /// Makes the triggers of this plan, and removes those that it does not have.
 pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     let what = "make our triggers";
+    crate::search::settle(connection, plan)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
         let pattern = TRIGGER_PREFIX.replace('_', "\\_") + "%";
         connection
@@ -46,7 +49,10 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
             .collect()
     };
     let wanted = triggers(plan, Dialect::Sqlite, "");
-    let statements = settle_triggers(&wanted, &there().map_err(failed(what))?, Dialect::Sqlite);
+    let mut there = there().map_err(failed(what))?;
+    // those of the full text indexes come and go with them
+    there.retain(|(name, ..)| !name.starts_with(SEARCH_PREFIX));
+    let statements = settle_triggers(&wanted, &there, Dialect::Sqlite);
     let old = meta(connection, "format")?.is_some_and(|format| format.parse().unwrap_or(FORMAT) < FORMAT);
     if statements.is_empty() && !old {
         return Ok(());

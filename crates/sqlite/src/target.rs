@@ -19,7 +19,7 @@ use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{changes, finish, load, rules, schema};
+use crate::{changes, finish, load, rules, schema, search};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -299,6 +299,11 @@ impl Target for SqliteTarget {
             Err(error) => Err(error),
         };
         self.tell(pruned)
+    }
+
+    fn index_words(&mut self, plan: &Plan) -> Result<bool> {
+        let stepped = self.ready(plan).and_then(|(connection, _, _)| search::step(connection, plan));
+        self.tell(stepped)
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

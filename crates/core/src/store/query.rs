@@ -175,6 +175,12 @@ pub enum Filter {
         /// With what.
         characters: u64,
     },
+    /// The texts that the collection says `search` of hold these words, all of them and in whatever order: `red house`.
+    /// `"red house"`: one after the other. `hou*`: a word that begins so.
+    Search {
+        /// At most 32 words or phrases.
+        words: String,
+    },
     /// One and the same held row fulfils all of a filter, whose fields are those of the held rows.
     Holds {
         /// Names of collections.
@@ -195,6 +201,12 @@ impl Filter {
     #[must_use]
     pub fn eq(field: &str, value: impl Into<QueryValue>) -> Self {
         Self::is(field, Op::Eq, value)
+    }
+
+    /// Rows whose searched texts hold all these words.
+    #[must_use]
+    pub fn search(words: &str) -> Self {
+        Self::Search { words: words.to_owned() }
     }
 
     /// The number of held rows.
@@ -240,6 +252,7 @@ impl fmt::Display for Filter {
             Self::Null { field } => write!(f, "{field} is null"),
             Self::Count { list, op, count } => write!(f, "count({list}) {op} {count}"),
             Self::Length { field, op, characters } => write!(f, "length({field}) {op} {characters}"),
+            Self::Search { words } => write!(f, "search {words:?}"),
             Self::Holds { list, filter } => write!(f, "{list} with {filter}"),
         }
     }
@@ -316,6 +329,12 @@ impl Query {
             }
         }
         self
+    }
+
+    /// Only rows whose searched texts hold all these words; see [`Filter::Search`].
+    #[must_use]
+    pub fn search(self, words: &str) -> Self {
+        self.filter(Filter::search(words))
     }
 
     /// In this order: `-created_at,title`.

@@ -3,6 +3,7 @@
 
 mod cursor;
 mod resolve;
+mod search;
 mod values;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{Expansion, Helps, Select, Speech, reads_all, statement};
 
 use self::resolve::Resolved;
+use self::search::Marks;
 use super::desk::Desk;
 use super::row_store::RowStore;
 
@@ -29,8 +31,17 @@ impl Queryable for RowStore {
             // rows that plain SQL made have no text before they are settled
             self.settle_new(&query.scope.collection).await?;
         }
-        let query = query.clone();
-        self.read(move |desk, layout| page(desk, layout, &query)).await
+        let mut marks = Marks::default();
+        loop {
+            let query = query.clone();
+            let (found, waits) = self.read(move |desk, layout| page(desk, layout, &query, marks)).await?;
+            match found {
+                Some(page) => return Ok(page),
+                // a step at a time, so that writes get their turn
+                None => self.index_words().await?,
+            }
+            marks = waits;
+        }
     }
 
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {
@@ -39,13 +50,27 @@ impl Queryable for RowStore {
     }
 }
 
-fn page(desk: &mut Desk<'_, '_>, layout: &Layout, query: &Query) -> Result<QueryPage> {
+/// `None` while rows wait to be indexed that plain SQL changed.
+fn page(
+    desk: &mut Desk<'_, '_>,
+    layout: &Layout,
+    query: &Query,
+    mut marks: Marks,
+) -> Result<(Option<QueryPage>, Marks)> {
     let plan = desk.plan;
     let speech = desk.reader().speech()?;
     let resolved = Resolved::new(layout.model(), plan, query)?;
+    if marks.wait(desk, &resolved)? {
+        return Ok((None, marks));
+    }
     let made = statement(plan, &resolved.tenancy, speech, &resolved.select);
     let answer = desk.reader().ask(&made, PAGE_BYTES)?;
-    if query.full { documents(desk, layout, &resolved, &answer) } else { rows(plan, &resolved, &answer) }
+    let page = if query.full {
+        documents(desk, layout, &resolved, &answer)?
+    } else {
+        rows(plan, &resolved, &answer)?
+    };
+    Ok((Some(page), marks))
 }
 
 /// The rows of a page: one more was asked for than there is room for.

@@ -33,6 +33,8 @@ pub(super) enum Task {
     Settle(Vec<(String, String)>),
     /// To give committed changes their positions in the log; the receipt is empty.
     NumberChanges,
+    /// To bring the full text indexes up to date with some of what plain SQL changed; the receipt is empty.
+    IndexWords,
     /// To take away what the log need not keep; the receipt is empty.
     PruneChanges,
 }
@@ -124,6 +126,7 @@ pub(super) fn write(
                 }
                 (_, Err(error)) => Err(same(error)),
                 (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
+                (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
                 (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
                 (Task::PruneChanges, Ok(scribe)) => scribe.prune_changes(options.changes),
             };
@@ -165,7 +168,7 @@ mod tests {
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| match &unit.0 {
             Task::Unit(work) => work.writes.iter().map(|write| write.key().text()).collect(),
-            Task::Settle(_) | Task::NumberChanges | Task::PruneChanges => String::new(),
+            Task::Settle(_) | Task::IndexWords | Task::NumberChanges | Task::PruneChanges => String::new(),
         };
         taken.into_iter().flatten().map(name).collect()
     }

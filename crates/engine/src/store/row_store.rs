@@ -233,6 +233,11 @@ impl RowStore {
         &self.options
     }
 
+    /// Brings the full text indexes up to date with some of what plain SQL changed.
+    pub(super) async fn index_words(&self) -> Result<()> {
+        self.write(Task::IndexWords).await.map(drop)
+    }
+
     fn check(&self, work: &UnitOfWork) -> Result<()> {
         if work.writes.len() > WRITES_MAX {
             let message =

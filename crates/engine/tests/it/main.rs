@@ -12,4 +12,6 @@ mod query;
 mod query_random;
 mod rules;
 mod scripted;
+mod search;
+mod search_random;
 mod writers;

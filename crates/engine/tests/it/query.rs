@@ -52,22 +52,32 @@ impl Asked {
         all
     }
 
+    /// The database's address; `None`: SQLite.
+    pub(crate) fn url(&self) -> Option<&str> {
+        match &self.place {
+            Place::Sqlite(_) => None,
+            Place::Postgres(_, url) => Some(url),
+        }
+    }
+
+    /// The same database opened anew, with another model.
+    pub(crate) fn reopened(self, model: &'static str) -> Self {
+        let Self { name, store, place } = self;
+        drop(store);
+        Self::open(name, target(&place), model, place)
+    }
+
+    /// Another store over the same database.
+    pub(crate) fn another(&self, model: &'static str) -> RowStore {
+        store(target(&self.place), model)
+    }
+
     fn open(name: &'static str, target: Box<dyn Target>, text: &'static str, place: Place) -> Self {
-        let (model, plan) = compiled(text);
-        let options = RowStoreOptions {
-            readers: 1,
-            writers: 1,
-            changes: repot_core::change_log::ChangeRetention::default(),
-            document_bytes_max: 1 << 20,
-            json: repot_json::Limits::default(),
-            me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
-            clock: Arc::new(FixedClock(1_700_000_000_000)),
-        };
-        let store = RowStore::open(target, (model, plan, text), options).unwrap();
+        let store = store(target, text);
         Self { name, store, place }
     }
 
-    fn sql(&self, sql: &str) {
+    pub(crate) fn sql(&self, sql: &str) {
         match &self.place {
             Place::Sqlite(folder) => {
                 let connection = rusqlite::Connection::open(folder.path().join("asked.db")).unwrap();
@@ -78,17 +88,41 @@ impl Asked {
         }
     }
 
-    async fn put(&self, key: &DocumentKey, body: impl Into<String>) {
+    pub(crate) async fn put(&self, key: &DocumentKey, body: impl Into<String>) {
         self.store.put(key, body.into()).await.unwrap();
     }
 
     /// What the column holds in each item.
-    async fn column(&self, query: &Query, name: &str) -> Vec<String> {
+    pub(crate) async fn column(&self, query: &Query, name: &str) -> Vec<String> {
         let page = self.store.query(query).await.unwrap();
         let value =
             |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap()[name].to_string();
         page.items.iter().map(|item| value(&item.body).trim_matches('"').to_owned()).collect()
     }
+}
+
+fn target(place: &Place) -> Box<dyn Target> {
+    match place {
+        Place::Sqlite(folder) => {
+            let file = folder.path().join("asked.db");
+            Box::new(SqliteTarget::open(&file, SqliteOptions::default()).unwrap())
+        }
+        Place::Postgres(_, url) => Box::new(PostgresTarget::open(url, PostgresOptions::default()).unwrap()),
+    }
+}
+
+fn store(target: Box<dyn Target>, text: &'static str) -> RowStore {
+    let (model, plan) = compiled(text);
+    let options = RowStoreOptions {
+        readers: 1,
+        writers: 1,
+        changes: repot_core::change_log::ChangeRetention::default(),
+        document_bytes_max: 4 << 20,
+        json: repot_json::Limits::default(),
+        me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
+        clock: Arc::new(FixedClock(1_700_000_000_000)),
+    };
+    RowStore::open(target, (model, plan, text), options).unwrap()
 }
 
 pub(crate) fn compiled(text: &str) -> (Arc<Model>, Arc<Plan>) {

@@ -273,7 +273,7 @@ fn holds(filter: &Filter, book: &Book) -> bool {
                 _ => false,
             }) != (*op == Op::Ne)
         }
-        Filter::Holds { .. } => unreachable!("not made here"),
+        Filter::Holds { .. } | Filter::Search { .. } => unreachable!("not made here"),
     }
 }
 

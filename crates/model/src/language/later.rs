@@ -59,7 +59,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
             matches!(collection.place, Place::View { refresh: Some(_), .. }),
             "The view is computed when it is read, not kept and refreshed.",
         ),
-        ("search", !collection.search.is_empty(), "The full text index is not made yet."),
         (
             "tenant",
             collection.tenant.is_some(),

@@ -19,6 +19,8 @@ pub struct TableRules {
     pub machines: Vec<Machine>,
     /// Columns that keys of maps fill.
     pub(crate) map_keys: Vec<usize>,
+    /// Columns whose words are searched; see [`crate::search`].
+    pub search: Vec<usize>,
 }
 
 /// A field that a write fills in.
@@ -104,6 +106,7 @@ impl TableRules {
         Self {
             fillings: fillings.collect(),
             machines: machines.collect(),
+            search: collection.search.iter().map(|name| column_of(name)).collect(),
             map_keys: entry_fields(collection).iter().map(|name| column_of(name)).collect(),
         }
     }

@@ -162,7 +162,7 @@ fn what_comes_later_is_named() {
     };
     assert_eq!(
         words("media"),
-        "repot.backup media.search media.soft_delete media.audit media.cache jobs.audit queue.queue"
+        "repot.backup media.soft_delete media.audit media.cache jobs.audit queue.queue"
     );
     assert_eq!(
         words("clips"),

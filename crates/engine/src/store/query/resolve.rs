@@ -12,6 +12,7 @@ use repot_model::sql::query::{
 };
 
 use super::cursor;
+use super::search::search;
 use super::values::{comparison, json, parameter, wrong};
 
 /// Filters in one another.
@@ -262,6 +263,7 @@ impl Names<'_> {
                 compare(*op, |sign| Condition::Count(path, sign, whole(*count)))
             }
             Filter::Length { field, op, characters } => self.length(field, *op, *characters, table)?,
+            Filter::Search { words } => search(self.plan, table, words)?,
             Filter::Holds { list, filter } => {
                 let path = self.lists(list, table)?;
                 let last = path.last().map_or(table, |held| held.table);

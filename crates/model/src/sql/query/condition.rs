@@ -3,6 +3,7 @@
 
 use crate::plan::{Column, ColumnKind, Parent, Plan};
 use crate::row::{Cell, Cells};
+use crate::search::Term;
 use crate::sql::{Dialect, quote, text_literal};
 
 use super::{Helps, Parameter, Speech, Tenancy, links};
@@ -95,6 +96,8 @@ pub enum Condition {
     Null(Operand),
     /// Some row that it holds fulfils this.
     Holds(Held, Box<Self>),
+    /// Its searched texts fulfil all of these.
+    Search(Vec<Term>),
     /// As many rows as this are held, over all steps.
     Count(Vec<Held>, Comparison, i64),
 }
@@ -131,7 +134,7 @@ impl<'p> Writer<'p> {
         self.mark(Parameter { cell: encoded, kind })
     }
 
-    fn alias(&mut self) -> String {
+    pub(super) fn alias(&mut self) -> String {
         self.aliases += 1;
         format!("t{}", self.aliases)
     }
@@ -168,6 +171,7 @@ impl<'p> Writer<'p> {
             Condition::Not(inner) => format!("({}) is not true", self.condition(inner, table, alias)),
             Condition::Null(operand) => self.null(operand, table, alias),
             Condition::Holds(held, inner) => self.holds(held, inner, alias),
+            Condition::Search(terms) => self.search(terms, table, alias),
             Condition::Count(path, comparison, count) => self.count(path, *comparison, *count, alias),
             Condition::Compare(operand, ..) | Condition::In(operand, _) | Condition::Like(operand, _) => {
                 match operand {

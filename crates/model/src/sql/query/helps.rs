@@ -52,6 +52,7 @@ impl<'p> Helps<'p> {
                     && self.comparable(table, *column, false)
                     && self.leads(table, *column, known)
             }
+            Condition::Search(_) => true,
             Condition::Holds(Held { table, .. }, inner) => self.helped(*table, inner),
             _ => false,
         }

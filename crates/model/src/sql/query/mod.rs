@@ -5,11 +5,13 @@ mod condition;
 mod helps;
 mod json;
 mod select;
+mod words;
 
 pub use condition::{Comparison, Condition, Held, JsonType, Operand};
 pub use helps::{Helps, reads_all};
 pub use json::{compare_decimals, json_at, json_number};
 pub use select::{Expansion, ExpansionTarget, Select, Sort, Statement, statement};
+pub use words::{marks, searched_tables};
 
 use super::Dialect;
 use crate::plan::{ColumnKind, Parent, Plan};
