@@ -194,15 +194,22 @@ impl Target for PostgresTarget {
             return Ok(violations);
         }
         self.enforce_rules(&plan)?;
-        progress("indexing words");
-        while self.index_words(&plan)? {}
-        for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &plan).await })? {
+        let shared = Arc::clone(&plan);
+        for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &shared).await })? {
             progress(&step.says);
             if let Some(other) =
                 self.run(move |mut writer| async move { indexes::perform(&mut writer, &step).await })?
             {
                 progress(&other);
             }
+        }
+        // last, because each row is found by its key; whatever ends it here, the next search goes on
+        let mut steps = 0_usize;
+        while self.index_words(&plan)? {
+            if steps.is_multiple_of(100) {
+                progress("indexing words");
+            }
+            steps += 1;
         }
         Ok(Vec::new())
     }
