@@ -321,6 +321,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Read the document and write with its ETag; create a new one with `create`.",
     ),
     entry(
+        "R0417",
+        "Others refer to the document",
+        "Documents refer to it, or to a row in it, and the model does not say what shall become of them, or says what cannot be done here. Nothing was changed.",
+        "Delete them first, or let them refer to another; `cascade` or `set null` in the model does that with each delete.",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
         "A copy writes a database alone: no other copy, and no store open on it. The lock goes with its process.",

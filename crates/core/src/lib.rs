@@ -8,6 +8,7 @@ pub mod combinator;
 mod error;
 mod pacing;
 pub mod path_text;
+mod referrers;
 mod sink;
 mod source;
 pub mod store;
@@ -16,6 +17,7 @@ mod target;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
+pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{

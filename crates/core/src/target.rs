@@ -12,6 +12,7 @@ use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 
 use crate::error::Result;
+use crate::referrers::{Referred, Referrer};
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -452,6 +453,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Rows that refer to one of these values, in any order, each with its document.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>>;
 
     /// Runs a read-only statement; at most `most` rows.
     ///

@@ -20,6 +20,7 @@ mod numeric;
 mod query;
 mod reader;
 mod records;
+mod referrers;
 mod refuse;
 mod rules;
 mod runtime;

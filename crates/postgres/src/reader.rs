@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use repot_core::{
-    Error, Kind, Piece, QueryResult, Reader, Result, Retry, Status, StoredDocument, StoredObject,
+    Error, Kind, Piece, QueryResult, Reader, Referred, Referrer, Result, Retry, Status, StoredDocument,
+    StoredObject,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
@@ -23,7 +24,7 @@ use crate::error::{failed, is_lost};
 use crate::refuse::key_condition;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{create, query, scan, stored};
+use crate::{create, query, referrers, scan, stored};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -355,6 +356,15 @@ impl Reader for PostgresReader {
         self.run(|connection| async move {
             let found = stored::root_of(&connection.client, &plan, table, &identity).await?;
             Ok::<_, Error>(found.map(|(root, key)| (plan.tables[root].name.clone(), key_text(&key))))
+        })
+    }
+
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        let plan = self.plan.of(plan);
+        let Referred { table, column, values, most } = *referred;
+        let values = values.to_vec();
+        self.run(|connection| async move {
+            referrers::referrers(&connection.client, &plan, (table, column), (&values, most)).await
         })
     }
 

@@ -14,6 +14,7 @@ mod query;
 mod reader;
 mod records;
 mod references;
+mod referrers;
 mod rows;
 mod rules;
 mod schema;

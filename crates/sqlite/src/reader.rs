@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use repot_core::{Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
+use repot_core::{
+    Piece, QueryResult, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject,
+};
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -262,6 +264,11 @@ order by 1, 2 limit ?2";
             Some(row) => access.root_of(table, &row),
             None => Ok(None),
         }
+    }
+
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        let (connection, sql) = self.access(plan)?;
+        Access { connection, plan, sql: &sql }.referrers(referred)
     }
 
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {

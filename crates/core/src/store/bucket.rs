@@ -208,6 +208,7 @@ impl Store for BucketStore {
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
             keys_per_tenant: true,
+            references: false,
         }
     }
 

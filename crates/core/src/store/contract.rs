@@ -27,6 +27,9 @@ pub struct Capabilities {
     /// Two tenants may use the same key. In a database they may not where the table's key is without the tenant, as
     /// the model says; the second write is [`Kind::Conflict`], code `R0203`.
     pub keys_per_tenant: bool,
+    /// What refers to a document that goes follows the model: it is deleted too (`cascade`), refers to nothing from then on
+    /// (`set null`), or holds the document back ([`Kind::Conflict`], code `R0417`). Without, references are only texts.
+    pub references: bool,
 }
 
 /// Something that holds documents.

@@ -161,6 +161,12 @@ impl Layout {
         Ok(self.plan.lists(root))
     }
 
+    /// The field that tells the tenants of a collection apart.
+    #[must_use]
+    pub fn tenant_field(&self, collection: &str) -> Option<&str> {
+        self.model.collection(collection)?.tenant.as_deref()
+    }
+
     /// Whether the model says what is at this path.
     #[must_use]
     pub fn is_claimed(&self, path: &str) -> bool {

@@ -2,6 +2,7 @@
 //! laid over the text when the document is read.
 
 mod desk;
+mod following;
 mod queue;
 mod row_store;
 mod writing;

@@ -293,6 +293,7 @@ impl Store for RowStore {
             conditional_put: true,
             conditional_delete: true,
             keys_per_tenant: false,
+            references: true,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A thread that writes documents: each unit of work is one transaction that reads what is there, checks it, and
 //! writes; on databases that one writer has to itself, several units share one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -9,11 +9,12 @@ use bytes::Bytes;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
 };
-use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Target};
+use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Retry, Target};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
 use super::desk::{Desk, Found, Tools};
+use super::following::follow;
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
@@ -43,8 +44,30 @@ pub(super) struct Pen<'p> {
     pub preparer: Preparer<'p>,
 }
 
-/// What became of the units of one transaction: the receipt and what is to be written, or why not.
-type Decided = Vec<Result<(Receipt, Vec<Item>)>>;
+/// What became of the units of one transaction, or why nothing did.
+type Decided = Vec<Result<Unit>>;
+
+/// What a unit of work comes to.
+#[derive(Default)]
+struct Unit {
+    receipt: Receipt,
+    /// What is to be written.
+    items: Vec<Item>,
+    /// Paths of further documents that it writes.
+    further: Vec<String>,
+}
+
+/// How a transaction ended.
+enum Ended {
+    Done(Vec<Result<Receipt>>),
+    /// The database refuses somebody, or two units come to write one document.
+    OneByOne,
+    /// It has to be made again: with locks on these too, or because somebody came to refer to what goes.
+    Again(Vec<String>),
+}
+
+/// Times a transaction is made again because of documents that refer to what goes.
+const FOLLOWED_MAX: usize = 50;
 
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
@@ -72,7 +95,23 @@ impl<'p> Scribe<'p> {
         }
         // no database holds one in a text
         locks.retain(|path| !path.contains('\0'));
+        for _ in 0..FOLLOWED_MAX {
+            match self.once(works, &locks)? {
+                Ended::Done(done) => return Ok(Some(done)),
+                Ended::OneByOne => return Ok(None),
+                Ended::Again(further) => locks.extend(further),
+            }
+        }
+        let message = format!("others came to refer to what goes {FOLLOWED_MAX} times meanwhile");
+        Err(Error::new(Kind::Unavailable, "R0411", message)
+            .retry(Retry::Safe)
+            .hint("Send it again; if that goes on, let fewer write the same documents at once."))
+    }
+
+    fn once(&mut self, works: &[&UnitOfWork], locks: &[String]) -> Result<Ended> {
         let mut decided: Decided = Vec::new();
+        let (mut further, mut clash) = (Vec::new(), false);
+        let mut written: BTreeSet<String> = BTreeSet::new();
         let Self { plan, routes, layout, limits, target, clock, document_bytes_max, leads, pen, .. } = self;
         let decider = Decider {
             plan,
@@ -83,13 +122,20 @@ impl<'p> Scribe<'p> {
             document_bytes_max: *document_bytes_max,
         };
         let mut led = *leads;
-        let report = target.transact(plan, &locks, &mut |reader| {
+        let report = target.transact(plan, locks, &mut |reader| {
             decided = decider.decide(pen, reader, works)?;
+            (further, clash) = (Vec::new(), false);
+            written.clear();
             let mut items = Vec::new();
             for unit in decided.iter_mut().flatten() {
-                items.append(&mut unit.1);
+                items.append(&mut unit.items);
+                further.append(&mut unit.further);
             }
-            if items.is_empty() {
+            further.retain(|path| !locks.contains(path));
+            for item in &items {
+                clash |= !written.insert(item.object.path.clone());
+            }
+            if items.is_empty() || clash || !further.is_empty() {
                 return Ok(None);
             }
             let mut meta = Vec::new();
@@ -102,15 +148,25 @@ impl<'p> Scribe<'p> {
             }
             Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
         })?;
+        if clash {
+            return Ok(Ended::OneByOne);
+        }
+        if !further.is_empty() {
+            return Ok(Ended::Again(further));
+        }
         let done: Vec<Result<Receipt>> =
-            decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
+            decided.into_iter().map(|unit| unit.map(|unit| unit.receipt)).collect();
         match (report.refused.first(), works) {
             (None, _) => {
                 *leads = led;
-                Ok(Some(done))
+                Ok(Ended::Done(done))
             }
-            (Some(refusal), [work]) => Ok(Some(vec![Err(self.refused(work, refusal))])),
-            (Some(_), _) => Ok(None),
+            // it came to refer to what goes after we looked
+            (Some(refusal), [_]) if refusal.code == "R0305" && !written.contains(&refusal.path) => {
+                Ok(Ended::Again(Vec::new()))
+            }
+            (Some(refusal), [work]) => Ok(Ended::Done(vec![Err(self.refused(work, refusal))])),
+            (Some(_), _) => Ok(Ended::OneByOne),
         }
     }
 
@@ -137,13 +193,13 @@ impl<'p> Scribe<'p> {
 }
 
 /// What decides on writes, besides the state of the database.
-struct Decider<'a, 'p> {
-    plan: &'p Plan,
+pub(super) struct Decider<'a, 'p> {
+    pub plan: &'p Plan,
     routes: &'p Routes<'p>,
-    layout: &'a Layout,
+    pub layout: &'a Layout,
     limits: Limits,
-    now_ms: i64,
-    document_bytes_max: u64,
+    pub now_ms: i64,
+    pub document_bytes_max: u64,
 }
 
 impl<'p> Decider<'_, 'p> {
@@ -161,22 +217,28 @@ impl<'p> Decider<'_, 'p> {
 }
 
 /// Decides on writes in one state of the database.
-struct Hand<'h, 'p, 'r> {
-    decider: &'h Decider<'h, 'p>,
-    desk: &'h mut Desk<'p, 'r>,
-    preparer: &'h mut Preparer<'p>,
+pub(super) struct Hand<'h, 'p, 'r> {
+    pub decider: &'h Decider<'h, 'p>,
+    pub desk: &'h mut Desk<'p, 'r>,
+    pub preparer: &'h mut Preparer<'p>,
 }
 
 impl Hand<'_, '_, '_> {
-    fn unit(&mut self, work: &UnitOfWork) -> Result<(Receipt, Vec<Item>)> {
-        let mut receipt = Receipt::default();
+    fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
+        let mut unit = Unit::default();
         let mut items = Vec::new();
-        for write in &work.writes {
+        for (at, write) in work.writes.iter().enumerate() {
             let (written, item) = self.write(write)?;
-            receipt.written.push(written);
-            items.extend(item);
+            unit.receipt.written.push(written);
+            items.extend(item.map(|item| (at, item)));
         }
-        Ok((receipt, items))
+        let followers = follow(self, &work.writes, &items)?;
+        unit.items = items.into_iter().map(|(_, item)| item).collect();
+        for follower in followers {
+            unit.further.push(follower.item.object.path.clone());
+            unit.items.push(follower.item);
+        }
+        Ok(unit)
     }
 
     /// The text to store, by the rules of the model.
@@ -283,7 +345,7 @@ pub(super) fn same(error: &Error) -> Error {
 }
 
 /// What the rows are now. A document whose row was deleted with SQL has none.
-fn before(found: Found) -> Before {
+pub(super) fn before(found: Found) -> Before {
     let Found { mut whole, assembled, etag } = found;
     if etag.is_none() {
         for document in &mut whole.documents {

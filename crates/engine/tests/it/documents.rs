@@ -376,7 +376,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants |\n| --- | ---: | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | follows references |\n| --- | ---: | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -385,13 +385,15 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             conditional_put,
             conditional_delete,
             keys_per_tenant,
+            references,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
-            yes(keys_per_tenant)
+            yes(keys_per_tenant),
+            yes(references)
         );
         table.push_str(&line);
     }
