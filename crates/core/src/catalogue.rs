@@ -327,6 +327,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Delete them first, or let them refer to another; `cascade` or `set null` in the model does that with each delete.",
     ),
     entry(
+        "R0418",
+        "No deleted document can be had back under this key",
+        "It was not deleted, its collection does not keep what is deleted (soft_delete), or its time is over. Nothing was changed.",
+        "Check the key and the tenant; the list of deleted documents shows what can be had back, and until when.",
+    ),
+    entry(
         "R0701",
         "Another Repot is at work",
         "A copy writes a database alone: no other copy, and no store open on it. The lock goes with its process.",

@@ -13,6 +13,7 @@ mod sink;
 mod source;
 pub mod store;
 mod target;
+mod trashed;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
@@ -24,3 +25,4 @@ pub use target::{
     Batch, Decide, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord, Piece,
     QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target, Violation,
 };
+pub use trashed::{TrashWanted, Trashed};

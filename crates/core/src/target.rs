@@ -13,6 +13,7 @@ use repot_model::row::RowBuffer;
 
 use crate::error::Result;
 use crate::referrers::{Referred, Referrer};
+use crate::trashed::{TrashWanted, Trashed};
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,6 +144,11 @@ pub struct Batch {
     pub all_or_nothing: bool,
     /// Values of ours to set or remove with it. For [`Target::transact`].
     pub meta: Vec<(String, Option<String>)>,
+    /// Deleted documents to keep: what one delete takes comes together, the document itself first. For
+    /// [`Target::transact`].
+    pub trash: Vec<Vec<Trashed>>,
+    /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
+    pub untrash: Vec<i64>,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -341,7 +347,8 @@ pub trait Target: Debug + Display + Send {
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
 
     /// Makes the triggers that hold plain SQL to the state machines of the model, and removes those that the model has
-    /// no more; nothing when they are right. [`Target::finish`] does it too. All or nothing.
+    /// no more, and our tables that a database made by an older version lacks; nothing when they are right.
+    /// [`Target::finish`] does it too. All or nothing.
     ///
     /// # Errors
     /// When the database refuses.
@@ -459,6 +466,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>>;
+
+    /// Deleted documents that are kept, as they are asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>>;
 
     /// Runs a read-only statement; at most `most` rows.
     ///

@@ -30,6 +30,7 @@ mod target;
 mod tls;
 mod transact;
 mod transaction;
+mod trash;
 
 pub use address::PostgresOptions;
 pub use reader::PostgresReader;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::{
     Error, Kind, Piece, QueryResult, Reader, Referred, Referrer, Result, Retry, Status, StoredDocument,
-    StoredObject,
+    StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
@@ -24,7 +24,7 @@ use crate::error::{failed, is_lost};
 use crate::refuse::key_condition;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{create, query, referrers, scan, stored};
+use crate::{create, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -366,6 +366,11 @@ impl Reader for PostgresReader {
         self.run(|connection| async move {
             referrers::referrers(&connection.client, &plan, (table, column), (&values, most)).await
         })
+    }
+
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        let (sql, values) = trash::statement(wanted);
+        Ok(self.rows("read repot_trash", sql, values)?.iter().map(trash::trashed).collect())
     }
 
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {

@@ -11,7 +11,7 @@ use crate::transaction::Writer;
 impl Writer {
     /// Makes the triggers of this plan, and removes those that it does not have, in one transaction.
     pub(crate) async fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
-        self.ready().await?;
+        self.make_trash().await?;
         let rows = self
             .client()
             .query_typed(

@@ -298,6 +298,7 @@ impl Writer {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;
         }
+        self.apply_trash(batch).await?;
         Ok(match self.made_meanwhile(batch, paths).await? {
             None => Step::Done(report),
             Some(path) => {

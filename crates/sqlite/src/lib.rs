@@ -22,6 +22,7 @@ mod statements;
 mod target;
 mod time_text;
 mod transact;
+mod trash;
 mod work;
 
 pub use connect::SqliteOptions;

@@ -15,6 +15,7 @@ use crate::references::References;
 use crate::rows::Access;
 use crate::rules;
 use crate::schema::set_meta;
+use crate::trash;
 use crate::work::Work;
 
 /// Why the fast way ended.
@@ -93,6 +94,7 @@ pub(crate) fn end(work: Work<'_>, (plan, batch): (&Plan, &Batch), refused: &Refu
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }
+    trash::apply(work.connection(), batch)?;
     rules::leave(work.connection(), plan)?;
     work.keep()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use repot_core::{
     Piece, QueryResult, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject,
+    TrashWanted, Trashed,
 };
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
@@ -15,7 +16,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::{Access, key_cells};
 use crate::statements::PlanSql;
-use crate::{decode, query, schema};
+use crate::{decode, query, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -269,6 +270,10 @@ order by 1, 2 limit ?2";
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let (connection, sql) = self.access(plan)?;
         Access { connection, plan, sql: &sql }.referrers(referred)
+    }
+
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        trash::read(self.begin()?, wanted)
     }
 
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {

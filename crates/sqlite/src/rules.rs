@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::error::failed;
 use crate::schema::begin;
+use crate::trash;
 
 /// One row: 1 while a transaction of ours is at work. Triggers that are about plain SQL look at it.
 const WRITER: &str = "create table if not exists repot_writer (busy integer not null) strict;
@@ -50,6 +51,7 @@ fn say(connection: &Connection, plan: &Plan, busy: i64) -> Result<()> {
 pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     let what = "make the triggers of the model's transitions";
     make_writer(connection, plan)?;
+    trash::make(connection)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
         let pattern = TRANSITION_PREFIX.replace('_', "\\_") + "%";
         connection

@@ -209,6 +209,7 @@ impl Store for BucketStore {
             conditional_delete: powers.conditional_delete,
             keys_per_tenant: true,
             references: false,
+            soft_delete: false,
         }
     }
 
@@ -234,6 +235,7 @@ impl Store for BucketStore {
         if work.writes.is_empty() {
             return Ok(receipt);
         }
+        unit::refuse_trash(&self.shelf, &work)?;
         if let Some(journal) = &self.journal {
             return unit::run(&self.shelf, journal, &work).await;
         }

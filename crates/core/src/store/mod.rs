@@ -10,6 +10,7 @@ mod layout;
 mod memory;
 mod objects;
 mod rules;
+mod trash;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
@@ -22,3 +23,4 @@ pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
+pub use trash::{Deleted, DeletedPage, Trash};

@@ -1,7 +1,10 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
 use repot_core::store::{DocumentKey, ETag, Layout};
-use repot_core::{DocumentRecord, Error, Kind, Reader, Referred, Referrer, Result, Status, StoredObject};
+use repot_core::{
+    DocumentRecord, Error, Kind, Reader, Referred, Referrer, Result, Status, StoredObject, TrashWanted,
+    Trashed,
+};
 use repot_json::Limits;
 use repot_model::plan::{LaidOver, Place, Plan, Splitter};
 use repot_model::row::{Cell, Cells, RowBuffer};
@@ -166,6 +169,18 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.referrers(self.plan, referred)
     }
 
+    /// Deleted documents that are kept.
+    pub(super) fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        self.reader.trash(wanted)
+    }
+
+    /// The text of a deleted document.
+    pub(super) fn unpack(&mut self, kept: &Trashed) -> Result<Vec<u8>> {
+        self.know(kept.dictionary)?;
+        let size = usize::try_from(kept.size).unwrap_or_default();
+        self.unpacker.unpack(kept.dictionary, &kept.text, size)
+    }
+
     /// The path of the object that holds the document with this key text.
     pub(super) fn path_of(&mut self, collection: &str, key: &str) -> Result<Option<String>> {
         Ok(self.reader.find_document(collection, key)?.map(|object| object.record.path))
@@ -202,8 +217,11 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// Reads dictionaries that were made since.
     fn learn(&mut self, whole: &Whole) -> Result<()> {
-        let known = |id: i64| id == 0 || self.dictionaries.contains(&id);
-        if whole.documents.iter().all(|document| known(document.record.dictionary)) {
+        whole.documents.iter().try_for_each(|document| self.know(document.record.dictionary))
+    }
+
+    fn know(&mut self, dictionary: i64) -> Result<()> {
+        if dictionary == 0 || self.dictionaries.contains(&dictionary) {
             return Ok(());
         }
         let stored = self.reader.dictionaries()?;

@@ -3,8 +3,10 @@
 
 mod desk;
 mod following;
+mod jobs;
 mod queue;
 mod row_store;
+mod trash;
 mod writing;
 
 pub use row_store::{LEADS, RowStore, RowStoreOptions};

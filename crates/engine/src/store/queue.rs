@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use repot_core::store::{DocumentKey, Layout, Receipt, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, Layout, Receipt};
 use repot_core::{Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::Tools;
+use super::jobs::Job;
 use super::row_store::RowStoreOptions;
 use super::writing::{Pen, Scribe, same};
 use crate::prepare::Preparer;
@@ -23,7 +24,7 @@ pub(super) const TOGETHER: usize = 128;
 const TOGETHER_BYTES: usize = 4 << 20;
 
 /// A unit of work, and who waits for it.
-pub(super) type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+pub(super) type Writing = (Job, oneshot::Sender<Result<Receipt>>);
 
 /// What one thread has taken and not done yet.
 pub(super) struct Queue {
@@ -52,11 +53,11 @@ impl Queue {
         let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
         for unit in std::mem::take(&mut self.waiting) {
-            let keys: Vec<&DocumentKey> = unit.0.writes.iter().map(Write::key).collect();
+            let keys = unit.0.keys();
             let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
             seen.extend(keys.into_iter().cloned());
             if free {
-                bytes += size(&unit.0);
+                bytes += unit.0.size_bytes();
                 chosen.push(unit);
             } else {
                 self.waiting.push_back(unit);
@@ -64,11 +65,6 @@ impl Queue {
         }
         Some(chosen)
     }
-}
-
-fn size(work: &UnitOfWork) -> usize {
-    let size = |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
-    work.writes.iter().map(size).sum()
 }
 
 /// Writes until nobody can ask for it any more.
@@ -98,8 +94,8 @@ pub(super) fn write(
         pen,
     });
     while let Some(taken) = queue.next(units) {
-        let (works, answers): (Vec<UnitOfWork>, Vec<_>) = taken.into_iter().unzip();
-        let works: Vec<&UnitOfWork> = works.iter().collect();
+        let (works, answers): (Vec<Job>, Vec<_>) = taken.into_iter().unzip();
+        let works: Vec<&Job> = works.iter().collect();
         let done = match &mut scribe {
             Ok(scribe) => scribe.apply(&works),
             Err(error) => works.iter().map(|_| Err(same(error))).collect(),
@@ -119,18 +115,18 @@ mod tests {
     use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
-    use super::{Queue, Writing};
+    use super::{Job, Queue, Writing};
 
     fn unit(keys: &str) -> Writing {
         let delete = |key: char| Write::Delete {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (UnitOfWork { writes: keys.chars().map(delete).collect() }, oneshot::channel().0)
+        (Job::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() }), oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
-        let name = |unit: &Writing| unit.0.writes.iter().map(|write| write.key().text()).collect();
+        let name = |unit: &Writing| unit.0.keys().iter().map(|key| key.text()).collect();
         taken.into_iter().flatten().map(name).collect()
     }
 

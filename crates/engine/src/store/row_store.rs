@@ -17,6 +17,7 @@ use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Tools};
+use super::jobs::Job;
 use super::queue::{Queue, TOGETHER, Writing, write};
 use crate::route::Routes;
 use crate::text::Dictionaries;
@@ -133,7 +134,7 @@ impl RowStore {
     }
 
     /// Runs `work` on a reading thread.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl for<'p, 'r> FnOnce(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -146,6 +147,21 @@ impl RowStore {
         });
         self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Has it done on a writing thread.
+    pub(super) async fn submit(&self, job: Job) -> Result<Receipt> {
+        let (answer, answered) = oneshot::channel();
+        self.writing.as_ref().ok_or_else(ended)?.send((job, answer)).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.options.clock.now_ms()
     }
 
     fn check(&self, work: &UnitOfWork) -> Result<()> {
@@ -294,6 +310,7 @@ impl Store for RowStore {
             conditional_delete: true,
             keys_per_tenant: false,
             references: true,
+            soft_delete: true,
         }
     }
 
@@ -321,9 +338,7 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
-        answered.await.map_err(|_closed| ended())?
+        self.submit(Job::Unit(work)).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {

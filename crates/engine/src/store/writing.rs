@@ -9,12 +9,13 @@ use bytes::Bytes;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
 };
-use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Retry, Target};
+use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Retry, Target, Trashed};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
 use super::desk::{Desk, Found, Tools};
 use super::following::follow;
+use super::jobs::Job;
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
@@ -49,12 +50,16 @@ type Decided = Vec<Result<Unit>>;
 
 /// What a unit of work comes to.
 #[derive(Default)]
-struct Unit {
-    receipt: Receipt,
+pub(super) struct Unit {
+    pub receipt: Receipt,
     /// What is to be written.
-    items: Vec<Item>,
+    pub items: Vec<Item>,
     /// Paths of further documents that it writes.
     further: Vec<String>,
+    /// Deleted documents to keep, by what took them.
+    trash: Vec<Vec<Trashed>>,
+    /// Kept ones that go or come back.
+    pub untrash: Vec<i64>,
 }
 
 /// How a transaction ended.
@@ -72,7 +77,7 @@ const FOLLOWED_MAX: usize = 50;
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
     /// whole or not at all, as if it were alone.
-    pub(super) fn apply(&mut self, works: &[&UnitOfWork]) -> Vec<Result<Receipt>> {
+    pub(super) fn apply(&mut self, works: &[&Job]) -> Vec<Result<Receipt>> {
         match self.together(works) {
             Ok(Some(receipts)) => receipts,
             // somebody is refused: who, is found one by one
@@ -81,20 +86,18 @@ impl<'p> Scribe<'p> {
         }
     }
 
-    fn alone(&mut self, work: &UnitOfWork) -> Result<Receipt> {
+    fn alone(&mut self, work: &Job) -> Result<Receipt> {
         let receipts = self.together(&[work])?.unwrap_or_default();
         receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
     }
 
     /// In one transaction; `None` when the database refuses a document and there are several units.
-    fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
+    fn together(&mut self, works: &[&Job]) -> Result<Option<Vec<Result<Receipt>>>> {
         self.store_dictionaries()?;
         let mut locks = Vec::new();
-        for write in works.iter().flat_map(|work| &work.writes) {
-            locks.extend(self.layout.paths(write.key())?);
+        for work in works {
+            locks.extend(work.paths(self.layout)?.into_iter().map(|(path, _)| path));
         }
-        // no database holds one in a text
-        locks.retain(|path| !path.contains('\0'));
         for _ in 0..FOLLOWED_MAX {
             match self.once(works, &locks)? {
                 Ended::Done(done) => return Ok(Some(done)),
@@ -108,7 +111,7 @@ impl<'p> Scribe<'p> {
             .hint("Send it again; if that goes on, let fewer write the same documents at once."))
     }
 
-    fn once(&mut self, works: &[&UnitOfWork], locks: &[String]) -> Result<Ended> {
+    fn once(&mut self, works: &[&Job], locks: &[String]) -> Result<Ended> {
         let mut decided: Decided = Vec::new();
         let (mut further, mut clash) = (Vec::new(), false);
         let mut written: BTreeSet<String> = BTreeSet::new();
@@ -126,16 +129,18 @@ impl<'p> Scribe<'p> {
             decided = decider.decide(pen, reader, works)?;
             (further, clash) = (Vec::new(), false);
             written.clear();
-            let mut items = Vec::new();
+            let (mut items, mut trash, mut untrash) = (Vec::new(), Vec::new(), Vec::new());
             for unit in decided.iter_mut().flatten() {
                 items.append(&mut unit.items);
                 further.append(&mut unit.further);
+                trash.append(&mut unit.trash);
+                untrash.append(&mut unit.untrash);
             }
             further.retain(|path| !locks.contains(path));
             for item in &items {
                 clash |= !written.insert(item.object.path.clone());
             }
-            if items.is_empty() || clash || !further.is_empty() {
+            if (items.is_empty() && untrash.is_empty()) || clash || !further.is_empty() {
                 return Ok(None);
             }
             let mut meta = Vec::new();
@@ -146,7 +151,7 @@ impl<'p> Scribe<'p> {
             if reader.meta(PROOF)?.is_some() {
                 meta.push((PROOF.to_owned(), None));
             }
-            Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
+            Ok(Some(Batch { items, meta, trash, untrash, all_or_nothing: true, ..Batch::default() }))
         })?;
         if clash {
             return Ok(Ended::OneByOne);
@@ -182,11 +187,8 @@ impl<'p> Scribe<'p> {
         Ok(())
     }
 
-    fn refused(&self, work: &UnitOfWork, refusal: &Refusal) -> Error {
-        let keys = BTreeMap::from_iter(work.writes.iter().flat_map(|write| {
-            let paths = self.layout.paths(write.key()).unwrap_or_default();
-            paths.into_iter().map(move |path| (path, write.key()))
-        }));
+    fn refused(&self, work: &Job, refusal: &Refusal) -> Error {
+        let keys = BTreeMap::from_iter(work.paths(self.layout).unwrap_or_default());
         let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
         refused(&name, refusal)
     }
@@ -203,14 +205,21 @@ pub(super) struct Decider<'a, 'p> {
 }
 
 impl<'p> Decider<'_, 'p> {
-    fn decide(&self, pen: &mut Pen<'p>, reader: &mut dyn Reader, works: &[&UnitOfWork]) -> Result<Decided> {
+    fn decide(&self, pen: &mut Pen<'p>, reader: &mut dyn Reader, works: &[&Job]) -> Result<Decided> {
         let tools = match pen.tools.take() {
             Some(tools) => tools,
             None => Tools::new(self.plan, self.routes, self.limits)?,
         };
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
         let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer };
-        let decided = works.iter().map(|work| hand.unit(work)).collect();
+        let decided = works
+            .iter()
+            .map(|work| match work {
+                Job::Unit(work) => hand.unit(work),
+                Job::Restore(restored) => hand.restore(restored),
+                Job::Purge { now_ms, most } => hand.purge(*now_ms, *most),
+            })
+            .collect();
         pen.tools = Some(desk.leave());
         Ok(decided)
     }
@@ -226,18 +235,22 @@ pub(super) struct Hand<'h, 'p, 'r> {
 impl Hand<'_, '_, '_> {
     fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
         let mut unit = Unit::default();
-        let mut items = Vec::new();
+        let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
         for (at, write) in work.writes.iter().enumerate() {
-            let (written, item) = self.write(write)?;
+            let (written, item) = self.write(write, &mut |one| drop(trash.insert(at, vec![one])))?;
             unit.receipt.written.push(written);
             items.extend(item.map(|item| (at, item)));
         }
         let followers = follow(self, &work.writes, &items)?;
         unit.items = items.into_iter().map(|(_, item)| item).collect();
         for follower in followers {
+            if let Some(one) = self.discard(&follower, &work.writes)? {
+                trash.entry(follower.origin).or_default().push(one);
+            }
             unit.further.push(follower.item.object.path.clone());
             unit.items.push(follower.item);
         }
+        unit.trash = trash.into_values().collect();
         Ok(unit)
     }
 
@@ -253,7 +266,7 @@ impl Hand<'_, '_, '_> {
         })
     }
 
-    fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
+    fn write(&mut self, write: &Write, keep: &mut dyn FnMut(Trashed)) -> Result<(Written, Option<Item>)> {
         let layout = self.decider.layout;
         let found = self.desk.find(layout, write.key())?;
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
@@ -293,6 +306,9 @@ impl Hand<'_, '_, '_> {
                 when.check(key, current)?;
                 match found {
                     Some(found) => {
+                        if let Some(one) = self.trashed(key, &found)? {
+                            keep(one);
+                        }
                         let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
                         Ok((written, Some(self.preparer.removal(&before(found)))))
                     }

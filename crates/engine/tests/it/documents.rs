@@ -82,7 +82,7 @@ impl Database {
         Arc::new(self.try_open_as(model).unwrap())
     }
 
-    fn try_open_as(&self, model: OwnModel<'_>) -> repot_core::Result<RowStore> {
+    pub(crate) fn try_open_as(&self, model: OwnModel<'_>) -> repot_core::Result<RowStore> {
         RowStore::open(self.target(), model, Self::options())
     }
 
@@ -376,7 +376,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | follows references |\n| --- | ---: | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | follows references | soft delete |\n| --- | ---: | --- | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -386,14 +386,16 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             conditional_delete,
             keys_per_tenant,
             references,
+            soft_delete,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
             yes(keys_per_tenant),
-            yes(references)
+            yes(references),
+            yes(soft_delete)
         );
         table.push_str(&line);
     }

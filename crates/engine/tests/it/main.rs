@@ -5,6 +5,8 @@
 mod busy;
 mod documents;
 mod look;
+mod references;
 mod rules;
 mod scripted;
+mod trash;
 mod writers;
