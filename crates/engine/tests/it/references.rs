@@ -358,21 +358,21 @@ fn deletes_that_overlap_all_end() {
 
 #[test]
 fn more_than_a_unit_may_change_is_refused() {
-    for database in Database::all() {
-        let store = database.open_as(model());
-        block_on(async {
-            user(&store, "a").await;
-            let post =
-                |at: usize| overwrite(&format!("posts/{at}"), &format!(r#"{{"id": "{at}", "owner": "a"}}"#));
-            store.apply(UnitOfWork { writes: (0..1_000).map(post).collect() }).await.unwrap();
-            store.apply(UnitOfWork { writes: vec![post(1_000)] }).await.unwrap();
-            let error = store.delete(&key("users/a"), Precondition::Any).await.unwrap_err();
-            assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
-            assert!(gone(&store, "posts/7").await);
-            assert!(gone(&store, "users/a").await);
-            assert_eq!(text(&store, "posts/1000").await, None);
-        });
-        drop(store);
-        holds(&database);
-    }
+    // the bound is the same everywhere; one database is enough for so many documents
+    let database = Database::sqlite();
+    let store = database.open_as(model());
+    block_on(async {
+        user(&store, "a").await;
+        let post =
+            |at: usize| overwrite(&format!("posts/{at}"), &format!(r#"{{"id": "{at}", "owner": "a"}}"#));
+        store.apply(UnitOfWork { writes: (0..1_000).map(post).collect() }).await.unwrap();
+        store.apply(UnitOfWork { writes: vec![post(1_000)] }).await.unwrap();
+        let error = store.delete(&key("users/a"), Precondition::Any).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
+        assert!(gone(&store, "posts/7").await);
+        assert!(gone(&store, "users/a").await);
+        assert_eq!(text(&store, "posts/1000").await, None);
+    });
+    drop(store);
+    holds(&database);
 }
