@@ -11,6 +11,7 @@ use super::change::Change;
 use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
+use super::trash::Trash;
 use crate::error::{Error, Kind, Result};
 
 /// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
@@ -56,6 +57,11 @@ pub struct Capabilities {
 pub trait Store: Debug + Display + Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Where what is deleted can be had back; `None` without [`Capabilities::soft_delete`].
+    fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
 
     /// The collections it holds, in the order of the model.
     fn collections(&self) -> Vec<String>;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store,
+    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store, Trash,
     UnitOfWork, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
@@ -312,6 +312,10 @@ impl Store for RowStore {
             references: true,
             soft_delete: true,
         }
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
     }
 
     fn collections(&self) -> Vec<String> {

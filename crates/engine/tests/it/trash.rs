@@ -128,6 +128,7 @@ fn what_is_deleted_comes_back_byte_for_byte_with_what_it_took() {
             let taken = r#"{"id": "t",   "drama": "a"}"#;
             store.put(&asset("t"), taken).await.unwrap();
             store.put(&asset("c"), r#"{"id": "c", "cover": "a"}"#).await.unwrap();
+            assert_eq!(store.trash().is_some(), store.capabilities().soft_delete);
             gone(&store, &drama("a")).await;
             assert!(store.get(&asset("t")).await.unwrap().is_none());
             assert_eq!(text(&store, &asset("c")).await, r#"{"id": "c", "cover": null}"#);
@@ -353,6 +354,7 @@ fn without_a_trash_such_deletes_are_refused() {
         let error = store.delete(&drama("a"), Precondition::Any).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
         assert!(store.exists(&drama("a")).await.unwrap());
+        assert!(store.trash().is_none() && !store.capabilities().soft_delete);
         store.put(&asset("t"), r#"{"id": "t"}"#).await.unwrap();
         assert!(store.delete(&asset("t"), Precondition::Any).await.unwrap());
     });
