@@ -31,8 +31,8 @@ pub struct Capabilities {
     /// What refers to a document that goes follows the model: it is deleted too (`cascade`), refers to nothing from then on
     /// (`set null`), or holds the document back ([`Kind::Conflict`], code `R0417`). Without, references are only texts.
     pub references: bool,
-    /// What is deleted from collections with `soft_delete` can be had back ([`super::Trash`]). Without, such deletes are
-    /// refused.
+    /// What is deleted from collections with `soft_delete` can be had back ([`super::Trash`]). Without, each delete is
+    /// final.
     pub soft_delete: bool,
 }
 

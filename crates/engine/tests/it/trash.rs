@@ -344,18 +344,16 @@ fn an_older_database_gets_its_trash() {
     }
 }
 
+/// A store without a trash says so; a delete is final there.
 #[test]
-fn without_a_trash_such_deletes_are_refused() {
+fn without_a_trash_deletes_are_final() {
     let (model, plan, _) = model();
     let layout = Layout::new(model, plan, repot_json::Limits::default()).unwrap();
     let store = BucketStore::new(Arc::new(MemoryObjects::default()), layout, 1 << 20);
+    assert!(store.trash().is_none() && !store.capabilities().soft_delete);
     block_on(async {
         store.put(&drama("a"), r#"{"id": "a"}"#).await.unwrap();
-        let error = store.delete(&drama("a"), Precondition::Any).await.unwrap_err();
-        assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
-        assert!(store.exists(&drama("a")).await.unwrap());
-        assert!(store.trash().is_none() && !store.capabilities().soft_delete);
-        store.put(&asset("t"), r#"{"id": "t"}"#).await.unwrap();
-        assert!(store.delete(&asset("t"), Precondition::Any).await.unwrap());
+        assert!(store.delete(&drama("a"), Precondition::Any).await.unwrap());
+        assert!(!store.exists(&drama("a")).await.unwrap());
     });
 }

@@ -137,20 +137,6 @@ async fn there(shelf: &Shelf, path: &str) -> Result<Option<ObjectBody>> {
     shelf.objects.get(path, shelf.document_bytes_max).await
 }
 
-/// Refuses deletes that could be had back: here they could not.
-pub(super) fn refuse_trash(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
-    for write in &work.writes {
-        let Write::Delete { key, .. } = write else { continue };
-        if shelf.layout.soft_delete(key.collection()).is_some() {
-            let collection = key.collection();
-            let message = format!("{shelf} cannot keep what is deleted, as soft_delete of {collection} asks");
-            return Err(Error::new(Kind::Unsupported, "R0405", message)
-                .hint("Take soft_delete out of the model, so that deletes are final, or use a database."));
-        }
-    }
-    Ok(())
-}
-
 /// Refuses several writes where there is no journal.
 pub(super) fn refuse_several(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
     if work.writes.len() < 2 {
