@@ -333,6 +333,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Read the document and write with its ETag; create a new one with `create`.",
     ),
     entry(
+        "R0417",
+        "Others refer to the document",
+        "Documents refer to it, or to a row in it, and the model does not say what shall become of them, or says what cannot be done here. Nothing was changed.",
+        "Delete them first, or let them refer to another; `cascade` or `set null` in the model does that with each delete.",
+    ),
+    entry(
+        "R0418",
+        "No deleted document can be had back under this key",
+        "It was not deleted, its collection does not keep what is deleted (soft_delete), or its time is over. Nothing was changed.",
+        "Check the key and the tenant; the list of deleted documents shows what can be had back, and until when.",
+    ),
+    entry(
         "R0604",
         "The change log does not reach back that far",
         "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",

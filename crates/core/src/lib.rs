@@ -9,14 +9,17 @@ pub mod combinator;
 mod error;
 mod pacing;
 pub mod path_text;
+mod referrers;
 mod sink;
 mod source;
 pub mod store;
 mod target;
+mod trashed;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
+pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
@@ -24,3 +27,4 @@ pub use target::{
     ObjectRecord, Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument,
     StoredObject, Target, Violation,
 };
+pub use trashed::{TrashWanted, Trashed};

@@ -14,6 +14,8 @@ use repot_model::sql::query::{Speech, Statement};
 
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
+use crate::referrers::{Referred, Referrer};
+use crate::trashed::{TrashWanted, Trashed};
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +152,11 @@ pub struct Batch {
     /// Time of its entries in the change log, milliseconds since 1970; `None`: it has none, because what it brings into
     /// the texts was logged when plain SQL did it.
     pub at_ms: Option<i64>,
+    /// Deleted documents to keep: what one delete takes comes together, the document itself first. For
+    /// [`Target::transact`].
+    pub trash: Vec<Vec<Trashed>>,
+    /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
+    pub untrash: Vec<i64>,
 }
 
 /// What plain SQL did to the rows of a document since its text was written.
@@ -380,7 +387,7 @@ pub trait Target: Debug + Display + Send {
 
     /// Makes the triggers that notice plain SQL and hold it to the state machines of the model, and the (empty) full text
     /// indexes with theirs, and removes those that the model has no more; nothing when they are right. [`Target::finish`]
-    /// does it too. In a database of a format before them every document is marked. All or nothing.
+    /// does it too, and makes our tables that a database of an older version lacks. In a database of a format before them every document is marked. All or nothing.
     ///
     /// # Errors
     /// When the database refuses.
@@ -543,6 +550,18 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Rows that refer to one of these values, in any order, each with its document.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>>;
+
+    /// Deleted documents that are kept, as they are asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>>;
 
     /// Runs a read-only statement; at most `most` rows.
     ///

@@ -149,6 +149,11 @@ impl<'p> Preparer<'p> {
         item
     }
 
+    /// A text as it is stored: the dictionary it is compressed with, and the bytes.
+    pub(crate) fn packed(&mut self, collection: &str, text: &[u8]) -> Result<(i64, Vec<u8>)> {
+        self.packer.pack(collection, text)
+    }
+
     /// An object that is recorded without documents.
     pub(crate) fn bare(
         &self,

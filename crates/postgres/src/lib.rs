@@ -23,6 +23,7 @@ mod numeric;
 mod query;
 mod reader;
 mod records;
+mod referrers;
 mod refuse;
 mod rules;
 mod runtime;
@@ -33,6 +34,7 @@ mod target;
 mod tls;
 mod transact;
 mod transaction;
+mod trash;
 
 pub use address::PostgresOptions;
 pub use reader::PostgresReader;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Result, Retry, Status,
-    StoredDocument, StoredObject,
+    Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Referred, Referrer, Result, Retry,
+    Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
@@ -24,7 +24,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, change_log, create, marks, query, scan, stored};
+use crate::{ask, change_log, create, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -415,6 +415,20 @@ impl Reader for PostgresReader {
             let found = stored::root_of(&connection.client, &plan, table, &identity).await?;
             Ok::<_, Error>(found.map(|(root, key)| (plan.tables[root].name.clone(), key_text(&key))))
         })
+    }
+
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        let plan = self.plan.of(plan);
+        let Referred { table, column, values, most } = *referred;
+        let values = values.to_vec();
+        self.run(|connection| async move {
+            referrers::referrers(&connection.client, &plan, (table, column), (&values, most)).await
+        })
+    }
+
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        let (sql, values) = trash::statement(wanted);
+        Ok(self.rows("read repot_trash", sql, values)?.iter().map(trash::trashed).collect())
     }
 
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {

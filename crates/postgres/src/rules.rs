@@ -18,6 +18,7 @@ impl Writer {
     pub(crate) async fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         self.settle_search(plan).await?;
         self.ready().await?;
+        self.make_trash().await?;
         let rows = self
             .client()
             .query_typed(

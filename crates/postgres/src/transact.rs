@@ -312,6 +312,7 @@ impl Writer {
             let error = Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe);
             return Ok(Step::Again(error));
         }
+        self.apply_trash(batch).await?;
         Ok(match self.made_meanwhile(batch, paths).await? {
             None => Step::Done(report),
             Some(path) => {

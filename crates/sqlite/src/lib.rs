@@ -17,6 +17,7 @@ mod query;
 mod reader;
 mod records;
 mod references;
+mod referrers;
 mod rows;
 mod rules;
 mod schema;
@@ -25,6 +26,7 @@ mod statements;
 mod target;
 mod time_text;
 mod transact;
+mod trash;
 mod work;
 
 pub use connect::SqliteOptions;

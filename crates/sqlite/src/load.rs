@@ -17,6 +17,7 @@ use crate::rows::Access;
 use crate::rules;
 use crate::schema::set_meta;
 use crate::search;
+use crate::trash;
 use crate::work::Work;
 
 /// Why the fast way ended.
@@ -99,6 +100,7 @@ pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }
+    trash::apply(work.connection(), batch)?;
     marks::meet(work.connection(), batch)?;
     rules::leave(work.connection())?;
     work.keep()

@@ -22,7 +22,7 @@ pub(crate) struct Access<'a> {
 
 impl Access<'_> {
     /// Whole rows that `sql` selects for these parameters (encoded cells).
-    fn select(&self, table: usize, sql: &str, parameters: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub(crate) fn select(&self, table: usize, sql: &str, parameters: &[u8]) -> Result<Vec<Vec<u8>>> {
         let shape = &self.plan.tables[table];
         let run = || -> rusqlite::Result<Vec<Vec<u8>>> {
             let mut statement = self.connection.prepare_cached(sql)?;

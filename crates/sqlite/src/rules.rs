@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::error::failed;
 use crate::marks::TABLES;
 use crate::schema::{FORMAT, begin, loading, meta, set_meta};
+use crate::trash;
 
 /// Makes the tables that the triggers need.
 pub(crate) fn make_tables(connection: &Connection) -> Result<()> {
@@ -39,6 +40,7 @@ fn say(connection: &Connection, busy: i64) -> Result<()> {
 pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     let what = "make our triggers";
     crate::search::settle(connection, plan)?;
+    trash::make(connection)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
         let pattern = TRIGGER_PREFIX.replace('_', "\\_") + "%";
         connection

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
     Capabilities, Cursor, Document, DocumentKey, ETag, Layout, Page, Precondition, Receipt, Scope, Store,
-    StoreExt as _, UnitOfWork, Write, Written,
+    StoreExt as _, Trash, UnitOfWork, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -319,6 +319,10 @@ impl Store for Reconcile {
     fn capabilities(&self) -> Capabilities {
         // it is read from the store itself
         Capabilities { change_log: false, ..self.store.capabilities() }
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.store.trash()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -211,6 +211,8 @@ impl Store for BucketStore {
             queries: false,
             found_by_key: false,
             change_log: false,
+            references: false,
+            soft_delete: false,
         }
     }
 

@@ -11,6 +11,7 @@ use super::change::Change;
 use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
+use super::trash::Trash;
 use crate::error::{Error, Kind, Result};
 
 /// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
@@ -34,6 +35,12 @@ pub struct Capabilities {
     pub found_by_key: bool,
     /// Keeps a log of what changed ([`super::ChangeFeed`]).
     pub change_log: bool,
+    /// What refers to a document that goes follows the model: it is deleted too (`cascade`), refers to nothing from then on
+    /// (`set null`), or holds the document back ([`Kind::Conflict`], code `R0417`). Without, references are only texts.
+    pub references: bool,
+    /// What is deleted from collections with `soft_delete` can be had back ([`super::Trash`]). Without, each delete is
+    /// final.
+    pub soft_delete: bool,
 }
 
 /// Something that holds documents.
@@ -60,6 +67,11 @@ pub struct Capabilities {
 pub trait Store: Debug + Display + Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Where what is deleted can be had back; `None` without [`Capabilities::soft_delete`].
+    fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
 
     /// The collections it holds, in the order of the model.
     fn collections(&self) -> Vec<String>;

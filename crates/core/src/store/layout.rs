@@ -117,6 +117,18 @@ impl Layout {
         Ok(self.plan.lists(root))
     }
 
+    /// The field that tells the tenants of a collection apart.
+    #[must_use]
+    pub fn tenant_field(&self, collection: &str) -> Option<&str> {
+        self.model.collection(collection)?.tenant.as_deref()
+    }
+
+    /// How long what is deleted from a collection can be had back, seconds; `None`: not at all.
+    #[must_use]
+    pub fn soft_delete(&self, collection: &str) -> Option<u64> {
+        self.model.collection(collection)?.soft_delete.as_ref().map(|life| life.value)
+    }
+
     /// Whether the model says what is at this path.
     #[must_use]
     pub fn is_claimed(&self, path: &str) -> bool {

@@ -12,6 +12,7 @@ mod memory;
 mod objects;
 mod query;
 mod rules;
+mod trash;
 mod whereabouts;
 
 pub use bucket::{BucketStore, Journal, Recovery};
@@ -30,4 +31,5 @@ pub use query::{
 };
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
+pub use trash::{Deleted, DeletedPage, Trash};
 pub use whereabouts::Whereabouts;

@@ -1,10 +1,13 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
 use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
-use repot_core::{DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Result, Status, StoredObject};
+use repot_core::{
+    DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer, Result, Status, StoredObject,
+    TrashWanted, Trashed,
+};
 use repot_json::Limits;
-use repot_model::plan::{Place, Plan, Splitter, key_cells, key_text};
-use repot_model::row::{Cells, RowBuffer};
+use repot_model::plan::{LaidOver, Place, Plan, Splitter, key_cells, key_text};
+use repot_model::row::{Cell, Cells, RowBuffer};
 
 use super::located::look_up;
 use crate::prepare::{etag, sha256};
@@ -336,10 +339,64 @@ impl<'p, 'r> Desk<'p, 'r> {
         laid.ok().filter(|laid| laid.notes.is_empty() && !laid.deleted).map(|laid| laid.bytes)
     }
 
+    /// Rows that refer to one of these values.
+    pub(super) fn referrers(&mut self, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        self.reader.referrers(self.plan, referred)
+    }
+
+    /// Deleted documents that are kept.
+    pub(super) fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        self.reader.trash(wanted)
+    }
+
+    /// The text of a deleted document.
+    pub(super) fn unpack(&mut self, kept: &Trashed) -> Result<Vec<u8>> {
+        self.know(kept.dictionary)?;
+        let size = usize::try_from(kept.size).unwrap_or_default();
+        self.unpacker.unpack(kept.dictionary, &kept.text, size)
+    }
+
+    /// The path of the object that holds the document with this key text.
+    pub(super) fn path_of(&mut self, collection: &str, key: &str) -> Result<Option<String>> {
+        Ok(self.reader.find_document(collection, key)?.map(|object| object.record.path))
+    }
+
+    /// The cell of the root row's column, for a text at this path.
+    pub(super) fn root_cell(&mut self, path: &str, bytes: &[u8], column: &str) -> Option<Vec<u8>> {
+        let (_, rows) = self.again.split(path, bytes);
+        let (table, row) = rows.iter().next()?;
+        let at = self.plan.tables[table].columns.iter().position(|own| own.name == column)?;
+        let cell = Cells::new(row).nth(at).filter(|cell| *cell != Cell::Null)?;
+        let mut encoded = Vec::new();
+        cell.encode(&mut encoded);
+        Some(encoded)
+    }
+
+    /// The text at this path with other rows than it has.
+    pub(super) fn with_rows(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        edit: &dyn Fn(&RowBuffer) -> RowBuffer,
+    ) -> Result<LaidOver> {
+        let rows = edit(self.again.split(path, bytes).1);
+        let Route::Documents { places, values } = self.routes.find(path) else {
+            return Err(Error::new(Kind::Internal, "R0901", format!("{path} is of no collection")));
+        };
+        let places: Vec<Place<'_>> =
+            places.iter().map(|&(root, template)| Place { root, template, values: &values }).collect();
+        Splitter::new(self.plan, self.limits)
+            .lay_over(&places, path, bytes, &[Some(rows)])
+            .map_err(|misfit| Error::new(Kind::Corrupt, misfit.code, format!("{path}: {}", misfit.reason)))
+    }
+
     /// Reads dictionaries that were made since.
     fn learn(&mut self, whole: &Whole) -> Result<()> {
-        let known = |id: i64| id == 0 || self.dictionaries.contains(&id);
-        if whole.documents.iter().all(|document| known(document.record.dictionary)) {
+        whole.documents.iter().try_for_each(|document| self.know(document.record.dictionary))
+    }
+
+    fn know(&mut self, dictionary: i64) -> Result<()> {
+        if dictionary == 0 || self.dictionaries.contains(&dictionary) {
             return Ok(());
         }
         let stored = self.reader.dictionaries()?;

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use repot_core::store::{DocumentKey, Layout, Scope, UnitOfWork, Whereabouts};
+use repot_core::store::{DocumentKey, Layout, Scope, Whereabouts};
 use repot_core::{Error, Kind, Reader, Result, Retry};
+
+use super::jobs::Job;
 
 /// Times that units of work are tried whose documents others move meanwhile.
 pub(super) const TRIES_MAX: usize = 50;
@@ -15,11 +17,13 @@ pub(super) struct Located(BTreeMap<DocumentKey, Option<String>>);
 
 impl Located {
     /// The keys of these units whose paths must be looked up; not yet looked up.
-    pub(super) fn of(layout: &Layout, works: &[&UnitOfWork]) -> Result<Self> {
+    pub(super) fn of(layout: &Layout, works: &[&Job]) -> Result<Self> {
         let mut keys = BTreeMap::new();
-        for write in works.iter().flat_map(|work| &work.writes) {
-            if layout.whereabouts(write.key())?.elsewhere {
-                keys.insert(write.key().clone(), None);
+        for work in works.iter().filter(|work| matches!(work, Job::Unit(_))) {
+            for key in work.keys() {
+                if layout.whereabouts(key)?.elsewhere {
+                    keys.insert(key.clone(), None);
+                }
             }
         }
         Ok(Self(keys))
@@ -48,11 +52,11 @@ impl Located {
     }
 
     /// The paths of all documents of the units; `None` when several units write one, named in two ways.
-    pub(super) fn paths(&self, layout: &Layout, works: &[&UnitOfWork]) -> Result<Option<Vec<String>>> {
+    pub(super) fn paths(&self, layout: &Layout, works: &[&Job]) -> Result<Option<Vec<String>>> {
         let mut seen = HashSet::new();
-        for write in works.iter().flat_map(|work| &work.writes) {
-            let mut paths = layout.whereabouts(write.key())?.paths;
-            paths.extend(self.0.get(write.key()).cloned().flatten());
+        let places = works.iter().map(|work| work.paths(layout)).collect::<Result<Vec<_>>>()?;
+        for (key, mut paths) in places.into_iter().flatten() {
+            paths.extend(self.0.get(key).cloned().flatten());
             // no database holds one in a text
             paths.retain(|path| !path.contains('\0'));
             if paths.into_iter().all(|path| seen.insert(path)) {
@@ -61,7 +65,7 @@ impl Located {
             if works.len() > 1 {
                 return Ok(None);
             }
-            let message = format!("{} is written twice in one unit of work", write.key());
+            let message = format!("{key} is written twice in one unit of work");
             return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
         }
         Ok(Some(seen.into_iter().collect()))
@@ -83,7 +87,9 @@ pub(super) fn look_up(layout: &Layout, reader: &mut dyn Reader, key: &DocumentKe
 
 /// The error of units of work whose documents others move all the time.
 pub(super) fn too_often() -> Error {
-    let message = format!("others moved the same documents {TRIES_MAX} times meanwhile");
+    let message = format!(
+        "others moved the same documents, or came to refer to what goes, {TRIES_MAX} times meanwhile"
+    );
     Error::new(Kind::Unavailable, "R0411", message)
         .retry(Retry::Safe)
         .hint("Send it again; if that goes on, let fewer write the same documents at once.")

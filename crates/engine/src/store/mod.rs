@@ -3,11 +3,14 @@
 
 mod changes;
 mod desk;
+mod following;
+mod jobs;
 mod located;
 mod query;
 mod queue;
 mod row_store;
 mod settle;
+mod trash;
 mod writing;
 
 pub use row_store::{LEADS, RowStore, RowStoreOptions};

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use repot_core::store::{DocumentKey, Layout, Receipt, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, Layout, Receipt};
 use repot_core::{Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::Tools;
+use super::jobs::Job;
 use super::row_store::RowStoreOptions;
 use super::writing::{Pen, Scribe, same};
 use crate::prepare::Preparer;
@@ -27,8 +28,8 @@ pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
 
 /// What a writing thread is asked for.
 pub(super) enum Task {
-    /// A unit of work.
-    Unit(UnitOfWork),
+    /// Something to do in one transaction, alone or with others.
+    Work(Job),
     /// To settle these documents, each by collection and key; the receipt is empty.
     Settle(Vec<(String, String)>),
     /// To give committed changes their positions in the log; the receipt is empty.
@@ -66,15 +67,15 @@ impl Queue {
         let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
         for unit in std::mem::take(&mut self.waiting) {
-            let Task::Unit(work) = &unit.0 else {
+            let Task::Work(work) = &unit.0 else {
                 chosen.push(unit);
                 continue;
             };
-            let keys: Vec<&DocumentKey> = work.writes.iter().map(Write::key).collect();
+            let keys = work.keys();
             let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
             seen.extend(keys.into_iter().cloned());
             if free {
-                bytes += size(work);
+                bytes += work.size_bytes();
                 chosen.push(unit);
             } else {
                 self.waiting.push_back(unit);
@@ -82,11 +83,6 @@ impl Queue {
         }
         Some(chosen)
     }
-}
-
-fn size(work: &UnitOfWork) -> usize {
-    let size = |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
-    work.writes.iter().map(size).sum()
 }
 
 /// Writes until nobody can ask for it any more.
@@ -119,7 +115,7 @@ pub(super) fn write(
         let (mut works, mut answers) = (Vec::new(), Vec::new());
         for (task, answer) in taken {
             let done = match (task, &mut scribe) {
-                (Task::Unit(work), _) => {
+                (Task::Work(work), _) => {
                     works.push(work);
                     answers.push(answer);
                     continue;
@@ -135,7 +131,7 @@ pub(super) fn write(
         if works.is_empty() {
             continue;
         }
-        let works: Vec<&UnitOfWork> = works.iter().collect();
+        let works: Vec<&Job> = works.iter().collect();
         let done = match &mut scribe {
             Ok(scribe) => scribe.apply(&works),
             Err(error) => works.iter().map(|_| Err(same(error))).collect(),
@@ -155,19 +151,22 @@ mod tests {
     use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
-    use super::{Queue, Task, Writing};
+    use super::{Job, Queue, Task, Writing};
 
     fn unit(keys: &str) -> Writing {
         let delete = |key: char| Write::Delete {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (Task::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() }), oneshot::channel().0)
+        (
+            Task::Work(Job::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() })),
+            oneshot::channel().0,
+        )
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| match &unit.0 {
-            Task::Unit(work) => work.writes.iter().map(|write| write.key().text()).collect(),
+            Task::Work(work) => work.keys().iter().map(|key| key.text()).collect(),
             Task::Settle(_) | Task::IndexWords | Task::NumberChanges | Task::PruneChanges => String::new(),
         };
         taken.into_iter().flatten().map(name).collect()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store,
+    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store, Trash,
     UnitOfWork, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::changes::Pruning;
 use super::desk::{Desk, Tools};
+use super::jobs::Job;
 use super::queue::{Queue, TOGETHER, Task, Writing, write};
 use super::settle::SETTLED_AT_ONCE;
 use super::writing::SETTLED_MOST;
@@ -225,6 +226,11 @@ impl RowStore {
         }
     }
 
+    /// Has it done on a writing thread.
+    pub(super) async fn submit(&self, job: Job) -> Result<Receipt> {
+        self.write(Task::Work(job)).await
+    }
+
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -236,6 +242,10 @@ impl RowStore {
     /// Brings the full text indexes up to date with some of what plain SQL changed.
     pub(super) async fn index_words(&self) -> Result<()> {
         self.write(Task::IndexWords).await.map(drop)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.options.clock.now_ms()
     }
 
     fn check(&self, work: &UnitOfWork) -> Result<()> {
@@ -391,7 +401,13 @@ impl Store for RowStore {
             queries: true,
             found_by_key: true,
             change_log: true,
+            references: true,
+            soft_delete: true,
         }
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
     }
 
     fn collections(&self) -> Vec<String> {
@@ -412,7 +428,7 @@ impl Store for RowStore {
             return Ok(Receipt::default());
         }
         let writes = work.writes.len();
-        let done = self.write(Task::Unit(work)).await;
+        let done = self.submit(Job::Unit(work)).await;
         if self.pruning.wrote(writes) {
             self.prune();
         }

@@ -1,7 +1,7 @@
 //! A thread that writes documents: each unit of work is one transaction that reads what is there, checks it, and
 //! writes; on databases that one writer has to itself, several units share one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,12 +10,16 @@ use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
 };
-use repot_core::{Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target};
+use repot_core::{
+    Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target, Trashed,
+};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
 use super::changes::STEPS_MOST;
 use super::desk::{Desk, Found, Sought, Tools};
+use super::following::follow;
+use super::jobs::Job;
 use super::located::{Located, TRIES_MAX, too_often};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
@@ -46,15 +50,52 @@ pub(super) struct Pen<'p> {
     pub preparer: Preparer<'p>,
 }
 
-/// What became of the units of one transaction: the receipt and what is to be written, or why not.
-type Decided = Vec<Result<(Receipt, Draft)>>;
+/// What became of the units of one transaction, or why nothing did.
+type Decided = Vec<Result<Unit>>;
 
-/// What a unit of work is to write.
+/// What a unit of work comes to.
 #[derive(Default)]
-struct Draft {
-    items: Vec<Item>,
+pub(super) struct Unit {
+    pub receipt: Receipt,
+    /// What is to be written.
+    pub items: Vec<Item>,
     /// The marks of its documents.
-    marks: Vec<Mark>,
+    pub marks: Vec<Mark>,
+    /// Paths of further documents that it writes.
+    further: Vec<String>,
+    /// Deleted documents to keep, by what took them.
+    trash: Vec<Vec<Trashed>>,
+    /// Kept ones that go or come back.
+    pub untrash: Vec<i64>,
+}
+
+/// What units of one transaction come to together.
+#[derive(Default)]
+struct Together {
+    /// Paths that are written, and those of them that are not locked.
+    written: BTreeSet<String>,
+    further: Vec<String>,
+    /// Two units come to write one document.
+    clash: bool,
+}
+
+impl Together {
+    fn of(decided: &mut Decided, locks: &[String]) -> (Batch, Self) {
+        let mut batch = Batch { all_or_nothing: true, ..Batch::default() };
+        let mut all = Self::default();
+        for unit in decided.iter_mut().flatten() {
+            batch.items.append(&mut unit.items);
+            batch.marks.append(&mut unit.marks);
+            batch.trash.append(&mut unit.trash);
+            batch.untrash.append(&mut unit.untrash);
+            all.further.append(&mut unit.further);
+        }
+        all.further.retain(|path| !locks.contains(path));
+        for item in &batch.items {
+            all.clash |= !all.written.insert(item.object.path.clone());
+        }
+        (batch, all)
+    }
 }
 
 /// How often units wait for rows of plain SQL to become documents.
@@ -69,12 +110,14 @@ enum Attempt {
     Moved,
     /// Plain SQL made these documents, which must be settled first; nothing was written.
     Unsettled(Vec<(String, String)>),
+    /// It has to be made again: with locks on these too, or because somebody came to refer to what goes.
+    Again(Vec<String>),
 }
 
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
     /// whole or not at all, as if it were alone.
-    pub(super) fn apply(&mut self, works: &[&UnitOfWork]) -> Vec<Result<Receipt>> {
+    pub(super) fn apply(&mut self, works: &[&Job]) -> Vec<Result<Receipt>> {
         match self.together(works) {
             Ok(Some(receipts)) => receipts,
             // somebody is refused: who, is found one by one
@@ -83,15 +126,16 @@ impl<'p> Scribe<'p> {
         }
     }
 
-    fn alone(&mut self, work: &UnitOfWork) -> Result<Receipt> {
+    fn alone(&mut self, work: &Job) -> Result<Receipt> {
         let receipts = self.together(&[work])?.unwrap_or_default();
         receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
     }
 
     /// In one transaction; `None` when each unit must have its own: the database refuses a document, or two units write
     /// the same one.
-    fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
+    fn together(&mut self, works: &[&Job]) -> Result<Option<Vec<Result<Receipt>>>> {
         let mut settled = 0;
+        let (mut tried, mut further) = (BTreeSet::new(), Vec::<String>::new());
         for _ in 0..TRIES_MAX {
             self.store_dictionaries()?;
             let mut located = Located::of(self.layout, works)?;
@@ -102,14 +146,18 @@ impl<'p> Scribe<'p> {
                     Ok(None)
                 })?;
             }
-            let Some(locks) = located.paths(self.layout, works)? else { return Ok(None) };
-            match self.attempt(works, &located, &locks)? {
+            let Some(mut locks) = located.paths(self.layout, works)? else { return Ok(None) };
+            further.retain(|path| !locks.contains(path));
+            locks.extend(further.iter().cloned());
+            match self.attempt(works, (&located, &tried), &locks)? {
                 Attempt::Done(receipts) => return Ok(Some(receipts)),
                 Attempt::Apart => return Ok(None),
                 Attempt::Moved => {}
+                Attempt::Again(more) => further = [locks, more].concat(),
                 Attempt::Unsettled(keys) if settled < SETTLED_MOST => {
                     settled += 1;
                     self.settle(&keys)?;
+                    tried.extend(keys);
                 }
                 Attempt::Unsettled(_) => {
                     let message = format!("plain SQL made a document {SETTLED_MOST} times meanwhile");
@@ -122,9 +170,14 @@ impl<'p> Scribe<'p> {
         Err(too_often())
     }
 
-    fn attempt(&mut self, works: &[&UnitOfWork], located: &Located, locks: &[String]) -> Result<Attempt> {
+    fn attempt(
+        &mut self,
+        works: &[&Job],
+        (located, tried): (&Located, &BTreeSet<(String, String)>),
+        locks: &[String],
+    ) -> Result<Attempt> {
         let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
-        let mut unsettled = Vec::new();
+        let (mut unsettled, mut all) = (Vec::new(), Together::default());
         let decider = Decider {
             plan: self.plan,
             routes: self.routes,
@@ -132,6 +185,7 @@ impl<'p> Scribe<'p> {
             limits: self.limits,
             now_ms: self.clock.now_ms(),
             document_bytes_max: self.document_bytes_max,
+            tried,
         };
         let (pen, leads) = (&mut self.pen, self.leads);
         let mut led = leads;
@@ -141,25 +195,15 @@ impl<'p> Scribe<'p> {
                 return Ok(None);
             }
             (decided, unsettled) = decider.decide(pen, reader, works)?;
-            let mut draft = Draft::default();
-            for unit in decided.iter_mut().flatten() {
-                draft.items.append(&mut unit.1.items);
-                draft.marks.append(&mut unit.1.marks);
-            }
-            if draft.items.is_empty() || !unsettled.is_empty() {
+            let batch;
+            (batch, all) = Together::of(&mut decided, locks);
+            let nothing = batch.items.is_empty() && batch.untrash.is_empty();
+            if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);
             }
             let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
-            let Draft { items, marks } = draft;
-            Ok(Some(Batch {
-                items,
-                meta,
-                marks,
-                all_or_nothing: true,
-                at_ms: Some(decider.now_ms),
-                ..Batch::default()
-            }))
+            Ok(Some(Batch { meta, at_ms: Some(decider.now_ms), ..batch }))
         })?;
         if moved {
             return Ok(Attempt::Moved);
@@ -167,12 +211,22 @@ impl<'p> Scribe<'p> {
         if !unsettled.is_empty() {
             return Ok(Attempt::Unsettled(unsettled));
         }
+        if all.clash {
+            return Ok(Attempt::Apart);
+        }
+        if !all.further.is_empty() {
+            return Ok(Attempt::Again(all.further));
+        }
         let done: Vec<Result<Receipt>> =
-            decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
+            decided.into_iter().map(|unit| unit.map(|unit| unit.receipt)).collect();
         Ok(match (report.refused.first(), works) {
             (None, _) => {
                 self.leads = led;
                 Attempt::Done(done)
+            }
+            // it came to refer to what goes after we looked
+            (Some(refusal), [_]) if refusal.code == "R0305" && !all.written.contains(&refusal.path) => {
+                Attempt::Again(Vec::new())
             }
             (Some(refusal), [work]) => Attempt::Done(vec![Err(self.refused(work, refusal))]),
             (Some(_), _) => Attempt::Apart,
@@ -206,11 +260,11 @@ impl<'p> Scribe<'p> {
         Ok(())
     }
 
-    fn refused(&self, work: &UnitOfWork, refusal: &Refusal) -> Error {
-        let keys = BTreeMap::from_iter(work.writes.iter().flat_map(|write| {
-            let paths = self.layout.whereabouts(write.key()).map(|found| found.paths).unwrap_or_default();
-            paths.into_iter().map(move |path| (path, write.key()))
-        }));
+    fn refused(&self, work: &Job, refusal: &Refusal) -> Error {
+        let places = work.paths(self.layout).unwrap_or_default().into_iter();
+        let keys = BTreeMap::from_iter(
+            places.flat_map(|(key, paths)| paths.into_iter().map(move |path| (path, key))),
+        );
         let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
         refused(&name, refusal)
     }
@@ -233,13 +287,15 @@ pub(super) fn lead(
 }
 
 /// What decides on writes, besides the state of the database.
-struct Decider<'a, 'p> {
-    plan: &'p Plan,
+pub(super) struct Decider<'a, 'p> {
+    pub plan: &'p Plan,
     routes: &'p Routes<'p>,
-    layout: &'a Layout,
+    pub layout: &'a Layout,
     limits: Limits,
-    now_ms: i64,
-    document_bytes_max: u64,
+    pub now_ms: i64,
+    pub document_bytes_max: u64,
+    /// Documents that were settled for these units: what is not there by now never is.
+    tried: &'a BTreeSet<(String, String)>,
 }
 
 impl<'p> Decider<'_, 'p> {
@@ -247,7 +303,7 @@ impl<'p> Decider<'_, 'p> {
         &self,
         pen: &mut Pen<'p>,
         reader: &mut dyn Reader,
-        works: &[&UnitOfWork],
+        works: &[&Job],
     ) -> Result<(Decided, Vec<(String, String)>)> {
         let tools = match pen.tools.take() {
             Some(tools) => tools,
@@ -256,7 +312,14 @@ impl<'p> Decider<'_, 'p> {
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
         let unsettled = Vec::new();
         let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, unsettled };
-        let decided = works.iter().map(|work| hand.unit(work)).collect();
+        let decided = works
+            .iter()
+            .map(|work| match work {
+                Job::Unit(work) => hand.unit(work),
+                Job::Restore(restored) => hand.restore(restored),
+                Job::Purge { now_ms, most } => hand.purge(*now_ms, *most),
+            })
+            .collect();
         let unsettled = hand.unsettled;
         pen.tools = Some(desk.leave());
         Ok((decided, unsettled))
@@ -264,19 +327,19 @@ impl<'p> Decider<'_, 'p> {
 }
 
 /// Decides on writes in one state of the database.
-struct Hand<'h, 'p, 'r> {
-    decider: &'h Decider<'h, 'p>,
-    desk: &'h mut Desk<'p, 'r>,
-    preparer: &'h mut Preparer<'p>,
+pub(super) struct Hand<'h, 'p, 'r> {
+    pub decider: &'h Decider<'h, 'p>,
+    pub desk: &'h mut Desk<'p, 'r>,
+    pub preparer: &'h mut Preparer<'p>,
     /// Documents that are to be settled first: collection and key.
     unsettled: Vec<(String, String)>,
 }
 
 impl Hand<'_, '_, '_> {
-    fn unit(&mut self, work: &UnitOfWork) -> Result<(Receipt, Draft)> {
-        let mut receipt = Receipt::default();
-        let mut draft = Draft::default();
-        for write in &work.writes {
+    fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
+        let mut unit = Unit::default();
+        let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
+        for (at, write) in work.writes.iter().enumerate() {
             let key = write.key();
             let (found, stamp) = match self.desk.find(self.decider.layout, key)? {
                 Sought::There(found) => {
@@ -290,15 +353,35 @@ impl Hand<'_, '_, '_> {
                 }
             };
             let moved = found.as_ref().is_some_and(|found| found.moved);
-            let (written, item) = self.write(write, found)?;
-            receipt.written.push(written);
+            let (written, item) = self.write(write, found, &mut |one| drop(trash.insert(at, vec![one])))?;
+            unit.receipt.written.push(written);
             if item.is_some() && !moved {
-                let (collection, key) = (key.collection().to_owned(), key.text().to_owned());
-                draft.marks.push(Mark { collection, key, stamp });
+                unit.marks.push(mark(key, stamp));
             }
-            draft.items.extend(item);
+            items.extend(item.map(|item| (at, item)));
         }
-        Ok((receipt, draft))
+        let followers = follow(self, &work.writes, &items)?;
+        unit.items = items.into_iter().map(|(_, item)| item).collect();
+        for follower in followers {
+            if let Some(one) = self.discard(&follower, &work.writes)? {
+                trash.entry(follower.origin).or_default().push(one);
+            }
+            unit.marks.push(mark(&follower.key, follower.stamp));
+            unit.further.push(follower.item.object.path.clone());
+            unit.items.push(follower.item);
+        }
+        unit.trash = trash.into_values().collect();
+        Ok(unit)
+    }
+
+    /// Has the document settled before anything is written; `false` when that was tried before.
+    pub(super) fn settle_first(&mut self, collection: &str, key: &str) -> bool {
+        let document = (collection.to_owned(), key.to_owned());
+        let fresh = !self.decider.tried.contains(&document);
+        if fresh {
+            self.unsettled.push(document);
+        }
+        fresh
     }
 
     /// The text to store, by the rules of the model.
@@ -314,7 +397,12 @@ impl Hand<'_, '_, '_> {
         })
     }
 
-    fn write(&mut self, write: &Write, found: Option<Found>) -> Result<(Written, Option<Item>)> {
+    fn write(
+        &mut self,
+        write: &Write,
+        found: Option<Found>,
+        keep: &mut dyn FnMut(Trashed),
+    ) -> Result<(Written, Option<Item>)> {
         let layout = self.decider.layout;
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
         match write {
@@ -353,6 +441,9 @@ impl Hand<'_, '_, '_> {
                 when.check(key, current)?;
                 match found {
                     Some(found) => {
+                        if let Some(one) = self.trashed(key, &found)? {
+                            keep(one);
+                        }
                         let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
                         Ok((written, Some(self.preparer.removal(&before(found)))))
                     }
@@ -399,6 +490,11 @@ fn edited(key: &DocumentKey, edit: &Edit, text: Option<&[u8]>) -> Result<Option<
         Err(Error::new(Kind::Internal, "R0901", format!("the update of {key} panicked"))
             .hint("Mend the function given to `update`; nothing was changed."))
     })
+}
+
+/// The mark of a document, as it was found.
+pub(super) fn mark(key: &DocumentKey, stamp: i64) -> Mark {
+    Mark { collection: key.collection().to_owned(), key: key.text().to_owned(), stamp }
 }
 
 fn lost(what: &str) -> Error {

@@ -83,7 +83,7 @@ impl Database {
         Arc::new(self.try_open_as(model).unwrap())
     }
 
-    fn try_open_as(&self, model: OwnModel<'_>) -> repot_core::Result<RowStore> {
+    pub(crate) fn try_open_as(&self, model: OwnModel<'_>) -> repot_core::Result<RowStore> {
         RowStore::open(self.target(), model, Self::options())
     }
 
@@ -390,7 +390,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log |\n| --- | ---: | --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log | follows references | soft delete |\n| --- | ---: | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -402,16 +402,20 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             queries,
             found_by_key,
             change_log,
+            references,
+            soft_delete,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
             yes(keys_per_tenant),
             yes(queries),
             yes(found_by_key),
-            yes(change_log)
+            yes(change_log),
+            yes(references),
+            yes(soft_delete)
         );
         table.push_str(&line);
     }
