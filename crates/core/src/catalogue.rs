@@ -345,6 +345,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Check the key and the tenant; the list of deleted documents shows what can be had back, and until when.",
     ),
     entry(
+        "R0426",
+        "A document cannot stand in its file",
+        "It stands with others in one file, and its text would not be read back as it is (a line break in JSON Lines, white space around it), or the file is not what the model says.",
+        "Write the document without line breaks and without white space around it; or mend the file.",
+    ),
+    entry(
+        "R0427",
+        "The documents of this collection cannot be told apart in their file",
+        "They stand several in one file and are named by nothing but their place in it, which changes when others come or go: keys made by Repot, positions as keys, or no keys; or their tenant is no part of the file's place.",
+        "Give the collection a key that stands in the documents, or is the key of the map; give each document a file of its own; or query the rows.",
+    ),
+    entry(
         "R0604",
         "The change log does not reach back that far",
         "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",

@@ -23,7 +23,7 @@ pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Answer, Batch, Decide, DocumentRecord, FoundObject, Health, Item, LoadReport, Loading, LockHolder, Mark,
+    Answer, Batch, Decide, DocumentRecord, FoundObject, ListedDocument, Rank, Health, Item, LoadReport, Loading, LockHolder, Mark,
     ObjectRecord, Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument,
     StoredObject, Target, Violation,
 };

@@ -129,6 +129,9 @@ pub struct Item {
     pub removes: bool,
     /// The object's bytes are the pieces put before; they stay.
     pub keeps_pieces: bool,
+    /// Only the documents at these ordinals are replaced: `documents` has those of them that are there afterwards, the others
+    /// of the object stay, and so does its frame where the record has none. `None`: `documents` is all of them.
+    pub touched: Option<Vec<u32>>,
 }
 
 /// Objects applied in one transaction.
@@ -179,6 +182,30 @@ pub struct FoundObject {
     pub document: Option<StoredDocument>,
     /// Stamp of the document's mark; 0: its rows are those of its text.
     pub stamp: i64,
+}
+
+/// A document in a listing of those that share files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDocument {
+    /// Path of its object.
+    pub path: String,
+    /// Its key as text.
+    pub key: String,
+    /// Size of its text in bytes.
+    pub size: u64,
+    /// Stamp of its mark; 0: its rows are those of its text.
+    pub stamp: i64,
+}
+
+/// Where a document stands among those of its object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rank {
+    /// Documents of the object before it.
+    pub before: u64,
+    /// Those of them that are of its collection.
+    pub own: u64,
+    /// The highest ordinal of the object; `None`: it holds no documents.
+    pub last: Option<u32>,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -480,6 +507,25 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn stored(&mut self, path: &str) -> Result<Option<FoundObject>>;
+
+    /// The object that holds the document with this collection and key, that document, and its mark, by one statement; the
+    /// object is without its frame. As [`Reader::stored`] otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>>;
+
+    /// How many documents of this object, and of them of the collection, have a lower ordinal; and its highest one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn rank(&mut self, object: i64, collection: &str, ordinal: u32) -> Result<Rank>;
+
+    /// At most `most` documents of a collection that have a key, in order of the key, after this one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn listed(&mut self, collection: &str, after: Option<&str>, most: usize) -> Result<Vec<ListedDocument>>;
 
     /// Whether there is a document in the object with this path, without reading its text: the stamp of its mark.
     ///

@@ -101,7 +101,7 @@ impl Export<'_> {
         };
         let swept = sweep.run(target, true, &mut |_| Ok(()), &|whole, assembled| {
             let record = &whole.object.record;
-            if crate::prepare::sha256(&assembled.bytes) != record.sha256 {
+            if !crate::stored::is_as_recorded(whole, assembled) {
                 return Ok(());
             }
             written.put(&record.path, record.size, sink.write(&record.path, &assembled.bytes))

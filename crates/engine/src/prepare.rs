@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use repot_core::{DocumentRecord, Item, Object, ObjectRecord, Result, RowChanges, Status};
 use repot_json::Limits;
-use repot_model::plan::{Place, Plan, SplitDocument, Splitter};
+use repot_model::plan::{Place, Plan, SplitDocument, Splitter, Standing};
 use repot_model::row::{Cells, RowBuffer};
 use sha2::{Digest as _, Sha256};
 
@@ -126,6 +126,7 @@ impl<'p> Preparer<'p> {
             replaces: before.is_some(),
             removes: false,
             keeps_pieces: false,
+            touched: None,
         };
         self.found = found;
         if let Some(before) = before {
@@ -144,9 +145,58 @@ impl<'p> Preparer<'p> {
             replaces: false,
             removes: true,
             keeps_pieces: false,
+            touched: None,
         };
         self.difference(&mut item, before);
         item
+    }
+
+    /// Brings one document of an object with others into its item: from the rows that are there to its new record and text;
+    /// `None`: it goes.
+    pub(crate) fn among(
+        &mut self,
+        item: &mut Item,
+        old: &RowBuffer,
+        new: Option<(DocumentRecord, &RowBuffer)>,
+    ) {
+        let mut former: Former<'_> = HashMap::new();
+        for (order, (table, cells)) in old.iter().enumerate() {
+            former.insert((table, identity(self.plan, table, cells)), (order, cells));
+        }
+        if let Some((mut record, rows)) = new {
+            let start = item.rows.len();
+            for (table, cells) in rows.iter() {
+                let target = match former.remove(&(table, identity(self.plan, table, cells))) {
+                    Some((_, same)) if same == cells => continue,
+                    Some(_) => &mut item.changes.updates,
+                    None => &mut item.rows,
+                };
+                target.raw(cells);
+                target.end_row(table);
+            }
+            record.rows = start..item.rows.len();
+            item.documents.push(record);
+        }
+        take_out(item, former);
+    }
+
+    /// The document that stands so in the file at `path`, and its rows.
+    pub(crate) fn split_one(
+        &mut self,
+        path: &str,
+        (root, standing): (usize, Standing),
+        text: &[u8],
+    ) -> (Option<SplitDocument>, RowBuffer) {
+        let (mut rows, mut found) = (RowBuffer::new(), Vec::new());
+        if let Route::Documents { places, values } = self.routes.find(path) {
+            let own = places.iter().filter(|(own, _)| *own == root);
+            let places: Vec<Place<'_>> =
+                own.map(|&(root, template)| Place { root, template, values: &values }).collect();
+            self.splitter.stand(Some(standing));
+            self.splitter.split(&places, path, text, &mut rows, &mut found);
+            self.splitter.stand(None);
+        }
+        (found.pop(), rows)
     }
 
     /// A text as it is stored: the dictionary it is compressed with, and the bytes.
@@ -180,6 +230,7 @@ impl<'p> Preparer<'p> {
             replaces,
             removes: false,
             keeps_pieces: false,
+            touched: None,
         }
     }
 
@@ -258,14 +309,19 @@ impl<'p> Preparer<'p> {
             }
             document.rows = start..inserts.len();
         }
-        let mut gone: Vec<_> = old.into_iter().map(|((table, key), (at, _))| (at, table, key)).collect();
-        gone.sort_by_key(|(at, _, _)| std::cmp::Reverse(*at));
-        for (_, table, key) in gone {
-            item.changes.deletes.raw(&key);
-            item.changes.deletes.end_row(table);
-        }
+        take_out(item, old);
         item.rows = inserts;
         self.found = found;
+    }
+}
+
+/// Has these rows deleted, the last first: what they hold goes before them.
+fn take_out(item: &mut Item, former: Former<'_>) {
+    let mut gone: Vec<_> = former.into_iter().map(|((table, key), (at, _))| (at, table, key)).collect();
+    gone.sort_by_key(|(at, _, _)| std::cmp::Reverse(*at));
+    for (_, table, key) in gone {
+        item.changes.deletes.raw(&key);
+        item.changes.deletes.end_row(table);
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use repot_core::{Error, Kind, Reader, Result, StoredDocument, StoredObject};
 
 use crate::frame;
+use crate::prepare::{etag, sha256};
 use crate::text::Unpacker;
 
 /// A stored object with its documents, as read.
@@ -40,6 +41,20 @@ pub(crate) fn each_whole(
         each(Whole { object, documents })?;
     }
     Ok(())
+}
+
+/// Whether an object is what was recorded of it: by its hash, or, where single documents of it were written since, by
+/// those of its frame and of each document.
+pub(crate) fn is_as_recorded(whole: &Whole, assembled: &Assembled) -> bool {
+    let record = &whole.object.record;
+    if !frame::is_by_parts(&record.sha256) {
+        return sha256(&assembled.bytes) == record.sha256;
+    }
+    let text = |span: &std::ops::Range<usize>| assembled.bytes.get(span.clone()).unwrap_or_default();
+    let mut documents = whole.documents.iter().zip(&assembled.spans);
+    frame::hash_by_parts(record.frame.as_deref()) == record.sha256
+        && assembled.bytes.len() as u64 == record.size
+        && documents.all(|(document, span)| etag(&sha256(text(span))) == document.record.etag)
 }
 
 /// Puts an object's bytes together. Objects kept as pieces are not put together here.

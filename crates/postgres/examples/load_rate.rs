@@ -113,6 +113,7 @@ fn item(number: i64) -> Item {
         replaces: false,
         removes: false,
         keeps_pieces: false,
+        touched: None,
     }
 }
 

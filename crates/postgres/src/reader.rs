@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Referred, Referrer, Result, Retry,
+    Answer, Error, FoundObject, ListedDocument, Kind, Mark, Piece, QueryResult, Rank, Reader, Referred, Referrer, Result, Retry,
     Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, key_text};
@@ -312,6 +312,56 @@ impl Reader for PostgresReader {
             within.check(&found.object)?;
         }
         Ok(found)
+    }
+
+    fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>> {
+        let sql = stored::found_by_key_sql();
+        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        let rows = self.rows("read a document", sql, parameters)?;
+        let found = rows.first().map(stored::found).transpose()?;
+        if let (Some(within), Some(found)) = (&self.within, &found) {
+            within.check(&found.object)?;
+        }
+        Ok(found)
+    }
+
+    fn rank(&mut self, object: i64, collection: &str, ordinal: u32) -> Result<Rank> {
+        let sql = "select count(*), count(*) filter (where collection = $2), (select max(ordinal) from repot_documents where object = $1) \
+                   from repot_documents where object = $1 and ordinal < $3";
+        let parameters = vec![
+            one(object, Type::INT8),
+            one(collection.to_owned(), Type::TEXT),
+            one(i64::from(ordinal), Type::INT8),
+        ];
+        let rows = self.rows("count the documents of an object", sql.to_owned(), parameters)?;
+        let count = |row: &Row, at| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
+        Ok(rows.first().map_or_else(Rank::default, |row| Rank {
+            before: count(row, 0),
+            own: count(row, 1),
+            last: row.get::<_, Option<i64>>(2).and_then(|last| u32::try_from(last).ok()),
+        }))
+    }
+
+    fn listed(&mut self, collection: &str, after: Option<&str>, most: usize) -> Result<Vec<ListedDocument>> {
+        let sql = format!(
+            "select o.path, d.key, d.size, {} from repot_documents d join repot_objects o on o.id = d.object \
+             where d.collection = $1 and d.key >= $2 and ($3 or d.key > $2) order by d.key limit $4",
+            marks::stamp_sql("d.collection", "d.key")
+        );
+        let parameters = vec![
+            one(collection.to_owned(), Type::TEXT),
+            one(after.unwrap_or_default().to_owned(), Type::TEXT),
+            one(after.is_none(), Type::BOOL),
+            one(limit(most), Type::INT8),
+        ];
+        let rows = self.rows("list documents", sql, parameters)?;
+        let listed = |row: &Row| ListedDocument {
+            path: row.get(0),
+            key: row.get(1),
+            size: u64::try_from(row.get::<_, i64>(2)).unwrap_or(0),
+            stamp: row.get(3),
+        };
+        Ok(rows.iter().map(listed).collect())
     }
 
     fn exists(&mut self, path: &str) -> Result<Option<i64>> {

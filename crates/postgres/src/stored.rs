@@ -90,7 +90,21 @@ pub(crate) fn found_sql() -> String {
     )
 }
 
-/// Reads what [`found_sql`] selects.
+/// The object of a document by its key, that document and the stamp of its mark; no frame.
+pub(crate) fn found_by_key_sql() -> String {
+    let named = |columns: &str, table: &str| {
+        columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "select {}, null::bytea, {}, {} from repot_documents d join repot_objects o on o.id = d.object \
+         where d.collection = $1 and d.key = $2 order by d.code is not null, d.object limit 1",
+        named(OBJECT, "o"),
+        named(DOCUMENT, "d"),
+        crate::marks::stamp_sql("d.collection", "d.key"),
+    )
+}
+
+/// Reads what [`found_sql`] or [`found_by_key_sql`] selects.
 pub(crate) fn found(row: &Row) -> Result<FoundObject> {
     const DOCUMENT_AT: usize = 11;
     let there: Option<i64> = row.try_get(DOCUMENT_AT).map_err(damaged("repot_documents"))?;

@@ -362,16 +362,47 @@ impl Writer {
         &self,
         items: impl Iterator<Item = &Item>,
     ) -> Result<Vec<FormerDocument>, Failure> {
+        let (parts, items): (Vec<&Item>, Vec<&Item>) = items.partition(|item| item.touched.is_some());
+        let mut dropped = self.drop_touched(&parts).await?;
         let paths: HashMap<i64, &str> = items
+            .into_iter()
             .filter_map(|item| Some((*self.locked.get(&item.object.path)?, item.object.path.as_str())))
             .collect();
         if paths.is_empty() {
-            return Ok(Vec::new());
+            return Ok(dropped);
         }
         let numbers: Vec<i64> = paths.keys().copied().collect();
         let sql = "delete from repot_documents where object = any($1) returning object, ordinal, collection, key, etag";
         let gone = self.client().query_typed(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
         let gone = gone.map_err(Failure::server("remove records of documents"))?;
+        let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
+        dropped.extend(gone.iter().filter_map(|row| Some(former(path(row)?, row))));
+        Ok(dropped)
+    }
+
+    /// Drops the records of single documents of objects that hold others too; gives what they were.
+    async fn drop_touched(&self, items: &[&Item]) -> Result<Vec<FormerDocument>, Failure> {
+        let (mut objects, mut ordinals) = (Vec::<i64>::new(), Vec::<i64>::new());
+        let mut paths: HashMap<i64, &str> = HashMap::new();
+        for item in items {
+            let Some(&number) = self.locked.get(&item.object.path) else { continue };
+            paths.insert(number, &item.object.path);
+            for ordinal in item.touched.iter().flatten() {
+                objects.push(number);
+                ordinals.push(i64::from(*ordinal));
+            }
+        }
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = "delete from repot_documents d using unnest($1, $2) as t(object, ordinal) \
+                   where d.object = t.object and d.ordinal = t.ordinal \
+                   returning d.object, d.ordinal, d.collection, d.key, d.etag";
+        let gone = self
+            .client()
+            .query_typed(sql, &[(&objects, Type::INT8_ARRAY), (&ordinals, Type::INT8_ARRAY)])
+            .await
+            .map_err(Failure::server("remove records of documents"))?;
         let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
         Ok(gone.iter().filter_map(|row| Some(former(path(row)?, row))).collect())
     }
@@ -385,11 +416,12 @@ impl Writer {
         refused: &Refused,
     ) -> Result<(), Failure> {
         let sql = "update repot_objects set size = $2, modified_ns = $3, etag = $4, sha256 = $5, collection = $6, \
-                   status = $7, code = $8, reason = $9, frame = $10 where id = $1";
+                   status = $7, code = $8, reason = $9, frame = case when $11 then frame else $10 end where id = $1";
         let client = self.client();
         let running = there.iter().map(|&(at, id)| async move {
             let item = &batch.items[at];
             let object = &item.object;
+            let keeps_frame = item.touched.is_some() && object.frame.is_none();
             let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
             let status = if only.is_some() { Status::SetAside } else { object.status } as i16;
             let own = object.reason.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
@@ -411,6 +443,7 @@ impl Writer {
                         (&reason.map(|(code, _)| code), Type::TEXT),
                         (&text, Type::TEXT),
                         (&object.frame, Type::BYTEA),
+                        (&keeps_frame, Type::BOOL),
                     ],
                 )
                 .await

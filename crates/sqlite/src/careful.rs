@@ -88,7 +88,7 @@ fn take_out<'b>(
 ) -> Result<()> {
     let mut old = RowBuffer::new();
     if item.replaces {
-        stored_rows(access, &item.object.path, &mut old)?;
+        stored_rows(access, (&item.object.path, item.touched.as_deref()), &mut old)?;
     }
     let mut kept =
         if item.removes { HashMap::new() } else { kept(access.plan, (at, item), overwritten, &old) };
@@ -121,14 +121,21 @@ fn take_out<'b>(
     Ok(())
 }
 
-/// All rows of the documents that this object has now.
-fn stored_rows(access: Access<'_>, path: &str, out: &mut RowBuffer) -> Result<()> {
-    let sql = "select d.collection, d.key from repot_documents as d join repot_objects as o on o.id = d.object where o.path = ?1 and d.key is not null order by d.ordinal";
-    let read = || -> rusqlite::Result<Vec<(String, String)>> {
+/// All rows of the documents that this object has now, or of those at these ordinals.
+fn stored_rows(
+    access: Access<'_>,
+    (path, touched): (&str, Option<&[u32]>),
+    out: &mut RowBuffer,
+) -> Result<()> {
+    let sql = "select d.collection, d.key, d.ordinal from repot_documents as d join repot_objects as o on o.id = d.object where o.path = ?1 and d.key is not null order by d.ordinal";
+    let read = || -> rusqlite::Result<Vec<(String, String, u32)>> {
         let mut statement = access.connection.prepare_cached(sql)?;
-        statement.query_map([path], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        statement.query_map([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
     };
-    for (collection, key) in read().map_err(failed("read the documents of an object"))? {
+    for (collection, key, ordinal) in read().map_err(failed("read the documents of an object"))? {
+        if touched.is_some_and(|touched| !touched.contains(&ordinal)) {
+            continue;
+        }
         if let Some(root) = access.plan.table(&collection)
             && let Some(key) = key_cells(access.plan, root, &key)
         {

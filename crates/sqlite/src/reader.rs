@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, FoundObject, Mark, Piece, QueryResult, Reader, Referred, Referrer, Result, Status,
+    Answer, FoundObject, ListedDocument, Mark, Piece, QueryResult, Rank, Reader, Referred, Referrer, Result, Status,
     StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::Plan;
@@ -180,6 +180,46 @@ impl Reader for SqliteReader {
             .and_then(|mut statement| statement.query_row([path], records::found).optional())
             .map_err(failed("read a document"))?
             .transpose()
+    }
+
+    fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>> {
+        self.begin()?
+            .prepare_cached(&records::found_by_key_sql())
+            .and_then(|mut statement| statement.query_row((collection, key), records::found).optional())
+            .map_err(failed("read a document"))?
+            .transpose()
+    }
+
+    fn rank(&mut self, object: i64, collection: &str, ordinal: u32) -> Result<Rank> {
+        let sql = "select count(*), coalesce(sum(collection = ?2), 0), (select max(ordinal) from repot_documents where object = ?1) from repot_documents where object = ?1 and ordinal < ?3";
+        self.begin()?
+            .prepare_cached(sql)
+            .and_then(|mut statement| {
+                statement.query_row((object, collection, ordinal), |row| {
+                    let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+                    Ok(Rank { before: count(0)?, own: count(1)?, last: row.get(2)? })
+                })
+            })
+            .map_err(failed("count the documents of an object"))
+    }
+
+    fn listed(&mut self, collection: &str, after: Option<&str>, most: usize) -> Result<Vec<ListedDocument>> {
+        let sql = format!(
+            "select o.path, d.key, d.size, {} from repot_documents as d join repot_objects as o on o.id = d.object \
+             where d.collection = ?1 and d.key >= ?2 and (?3 or d.key > ?2) order by d.key limit ?4",
+            marks::stamp_sql("d.collection", "d.key")
+        );
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let read = |connection: &Connection| -> rusqlite::Result<Vec<ListedDocument>> {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let values = (collection, after.unwrap_or_default(), after.is_none(), most);
+            let found = statement.query_map(values, |row| {
+                let (path, key) = (row.get(0)?, row.get(1)?);
+                Ok(ListedDocument { path, key, size: row.get::<_, i64>(2)?.unsigned_abs(), stamp: row.get(3)? })
+            })?;
+            found.collect()
+        };
+        read(self.begin()?).map_err(failed("list documents"))
     }
 
     fn exists(&mut self, path: &str) -> Result<Option<i64>> {

@@ -65,7 +65,15 @@ pub(crate) fn found_sql() -> String {
     )
 }
 
-/// Reads what [`found_sql`] selects.
+/// The object of a document by its key, that document and the stamp of its mark; no frame.
+pub(crate) fn found_by_key_sql() -> String {
+    format!(
+        "{OBJECT}, null, {DOCUMENT_COLUMNS}, {} from repot_documents as d join repot_objects as o on o.id = d.object where d.collection = ?1 and d.key = ?2 order by d.code is not null, d.object limit 1",
+        marks::stamp_sql("d.collection", "d.key")
+    )
+}
+
+/// Reads what [`found_sql`] or [`found_by_key_sql`] selects.
 pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<FoundObject>> {
     const DOCUMENT_AT: usize = 11;
     let object = match object(row)? {
@@ -124,6 +132,7 @@ pub(crate) struct Records<'c> {
     update_object: CachedStatement<'c>,
     insert_document: CachedStatement<'c>,
     drop_documents: CachedStatement<'c>,
+    drop_document: CachedStatement<'c>,
     drop_pieces: CachedStatement<'c>,
     find: CachedStatement<'c>,
     drop_object: CachedStatement<'c>,
@@ -147,13 +156,16 @@ impl<'c> Records<'c> {
                 "insert into repot_objects (path, size, modified_ns, etag, sha256, collection, status, code, reason, frame, id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             update_object: prepare(
-                "update repot_objects set size = ?2, modified_ns = ?3, etag = ?4, sha256 = ?5, collection = ?6, status = ?7, code = ?8, reason = ?9, frame = ?10 where path = ?1 and id = ?11",
+                "update repot_objects set size = ?2, modified_ns = ?3, etag = ?4, sha256 = ?5, collection = ?6, status = ?7, code = ?8, reason = ?9, frame = case when ?12 then frame else ?10 end where path = ?1 and id = ?11",
             )?,
             insert_document: prepare(
                 "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, code, reason, text) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             drop_documents: prepare(
                 "delete from repot_documents where object = ?1 returning ordinal, collection, key, etag",
+            )?,
+            drop_document: prepare(
+                "delete from repot_documents where object = ?1 and ordinal = ?2 returning ordinal, collection, key, etag",
             )?,
             drop_pieces: prepare("delete from repot_pieces where path = ?1")?,
             find: prepare("select id from repot_objects where path = ?1")?,
@@ -177,19 +189,25 @@ impl<'c> Records<'c> {
             None
         };
         if let Some(id) = old {
-            let path = &record.path;
-            let former = self.drop_documents.query_map([id], |row| {
-                let path = path.clone();
-                Ok(FormerDocument {
-                    path,
-                    ordinal: row.get(0)?,
-                    collection: row.get(1)?,
-                    key: row.get(2)?,
-                    etag: row.get(3)?,
-                })
-            });
-            let former = former.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
-            self.former.extend(former.map_err(failed(what))?);
+            let former = |row: &Row<'_>| {
+                let path = record.path.clone();
+                let (ordinal, collection) = (row.get(0)?, row.get(1)?);
+                Ok(FormerDocument { path, ordinal, collection, key: row.get(2)?, etag: row.get(3)? })
+            };
+            match item.touched.as_ref().filter(|_| !item.removes) {
+                None => {
+                    let gone = self.drop_documents.query_map([id], former);
+                    let gone = gone.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
+                    self.former.extend(gone.map_err(failed(what))?);
+                }
+                Some(touched) => {
+                    for ordinal in touched {
+                        let gone = self.drop_document.query_map((id, ordinal), former);
+                        let gone = gone.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
+                        self.former.extend(gone.map_err(failed(what))?);
+                    }
+                }
+            }
         }
         if item.removes {
             if let Some(id) = old {
@@ -206,21 +224,27 @@ impl<'c> Records<'c> {
         let reason = reason.or(record.reason.as_ref().map(|(code, reason)| (code.as_str(), reason.as_str())));
         let id = old.unwrap_or(self.next_id);
         self.next_id = self.next_id.max(id + 1);
-        let values = (
-            &record.path,
+        let values = rusqlite::params![
+            record.path,
             signed(record.size)?,
             record.modified_ns,
-            &record.etag,
-            &record.sha256,
-            &record.collection,
+            record.etag,
+            record.sha256,
+            record.collection,
             status as i16,
             reason.map(|reason| reason.0),
             reason.map(|reason| reason.1),
-            &record.frame,
+            record.frame,
             id,
-        );
-        let write = if old.is_some() { &mut self.update_object } else { &mut self.insert_object };
-        write.execute(values).map_err(failed(what))?;
+        ];
+        let keeps_frame = item.touched.is_some() && record.frame.is_none();
+        if old.is_some() {
+            let mut all = values.to_vec();
+            all.push(&keeps_frame);
+            self.update_object.execute(all.as_slice()).map_err(failed(what))?;
+        } else {
+            self.insert_object.execute(values).map_err(failed(what))?;
+        }
         for document in &item.documents {
             let aside =
                 if refused.is_empty() { None } else { refused.get(&(record.path.clone(), document.ordinal)) };

@@ -5,6 +5,7 @@ mod record;
 mod shelf;
 mod together;
 mod unit;
+mod within;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use journal::UNIT_WRITES_MAX;
 use shelf::Shelf;
 use together::Queues;
+use within::Turns;
 
 pub use journal::{Journal, Recovery};
 
@@ -32,14 +34,15 @@ const LISTED_AT_ONCE: usize = 1_000;
 /// Times that a change is made anew because another process wrote meanwhile.
 const TRIES_MAX: usize = 1_000;
 
-/// Documents, each in an object of its own, at the path that the model gives it.
+/// Documents, each in an object of its own, or several in one, at the path that the model gives it.
 ///
-/// One document is atomic; a unit of work over several is refused, or done with a [`Journal`]. The `ETag` of a document
-/// is that of its object.
+/// One object is atomic; a unit of work over several is refused, or done with a [`Journal`]. The `ETag` of a document
+/// is that of its object; of one that stands with others in an object, that of its own text.
 #[derive(Debug)]
 pub struct BucketStore {
     shelf: Arc<Shelf>,
     queues: Queues,
+    turns: Turns,
     journal: Option<Journal>,
 }
 
@@ -56,6 +59,7 @@ impl BucketStore {
         Self {
             shelf: Arc::new(Shelf { objects, layout, document_bytes_max, clock: Arc::new(SystemClock) }),
             queues: Queues::default(),
+            turns: Turns::default(),
             journal: None,
         }
     }
@@ -221,12 +225,18 @@ impl Store for BucketStore {
     }
 
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
+        if let Some((path, within)) = within::find(&self.shelf, key)? {
+            return self.shelf.get_within(key, (&path, &within)).await;
+        }
         let Some(path) = self.shelf.locate(key).await? else { return Ok(None) };
         let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         Ok(found.map(|object| Document { key: key.clone(), etag: object.etag, body: object.bytes }))
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {
+        if let Some((path, within)) = within::find(&self.shelf, key)? {
+            return Ok(self.shelf.get_within(key, (&path, &within)).await?.is_some());
+        }
         match self.shelf.locate(key).await? {
             Some(path) => Ok(self.shelf.objects.head(&path).await?.is_some()),
             None => Ok(false),
@@ -240,6 +250,10 @@ impl Store for BucketStore {
         }
         if let Some(journal) = &self.journal {
             return unit::run(&self.shelf, journal, &work).await;
+        }
+        if let Some((path, writes)) = within::of_one_file(&self.shelf, &work.writes)? {
+            let written = self.shelf.write_within(&self.turns, &path, &writes).await?;
+            return Ok(Receipt { written });
         }
         unit::refuse_several(&self.shelf, &work)?;
         for write in work.writes {
@@ -255,6 +269,9 @@ impl Store for BucketStore {
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
         self.shelf.layout.check_scope(scope)?;
+        if self.shelf.layout.is_shared(&scope.collection) {
+            return self.shelf.list_within(scope, after, most).await;
+        }
         let prefix = self.shelf.layout.prefix(scope)?;
         let mut after = after.map(|cursor| cursor.as_str().to_owned());
         let mut items = Vec::new();

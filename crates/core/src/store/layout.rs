@@ -56,19 +56,21 @@ impl Layout {
         let at = at.ok_or_else(missing)?;
         let root = self.plan.roots.iter().position(|root| root.collection == at).ok_or_else(missing)?;
         let found = &self.plan.roots[root];
-        let why = if found.table.is_none() {
-            "stay in their files (move = false)"
-        } else if found.is_container() {
-            "stand several in one file"
-        } else {
-            return Ok((root, &self.model.collections[at]));
-        };
-        Err(Error::new(
-            Kind::Unsupported,
-            "R0405",
-            format!("documents of {name} {why}; this version cannot read and write them one by one here"),
-        )
-        .hint("Copy the source into a database to query them."))
+        let collection = &self.model.collections[at];
+        if found.table.is_none() {
+            let message = format!("documents of {name} stay in their files (move = false)");
+            return Err(Error::new(Kind::Unsupported, "R0405", message)
+                .hint("Read the files themselves, or let the model move them."));
+        }
+        if found.is_container()
+            && let Some(why) = self.unreachable(root, collection)
+        {
+            let message = format!("documents of {name} stand several in one file, and {why}");
+            return Err(Error::new(Kind::Unsupported, "R0427", message).hint(
+                "Give the collection a key that stands in the documents; or query its rows in a database.",
+            ));
+        }
+        Ok((root, collection))
     }
 
     /// Checks that a scope names a tenant exactly where the collection has one.
@@ -105,7 +107,22 @@ impl Layout {
 
     pub(super) fn leads_to(&self, path: &str, root: usize) -> bool {
         let wanted = self.plan.roots[root].collection;
-        self.router.route(path).is_some_and(|route| route.collections == [wanted])
+        let shared = self.plan.roots[root].is_container();
+        self.router.route(path).is_some_and(|route| {
+            route.collections == [wanted] || (shared && route.collections.contains(&wanted))
+        })
+    }
+
+    /// The template of the collection that a path is of, and the values of its captures.
+    pub(super) fn captures<'p>(
+        &self,
+        collection: &'p Collection,
+        path: &'p str,
+    ) -> Option<(&'p Template, Vec<&'p str>)> {
+        let route = self.router.route(path)?;
+        let own = self.model.collections.iter().position(|other| other.name == collection.name)?;
+        let at = route.collections.iter().position(|&other| other == own)?;
+        Some((templates(collection).get(*route.templates.get(at)?)?, route.values))
     }
 
     /// The lists of rows in the documents of a collection, for merging.
@@ -149,6 +166,9 @@ impl Layout {
         let &[at] = route.collections else { return None };
         let name = &self.model.collections.get(at)?.name;
         let (root, collection) = self.collection(name).ok()?;
+        if self.plan.roots[root].is_container() {
+            return None;
+        }
         let template = templates(collection).get(*route.templates.first()?)?;
         let value = |name: &str| {
             let at = template.captures().iter().position(|capture| capture.name == name)?;

@@ -14,6 +14,7 @@ mod query;
 mod rules;
 mod trash;
 mod whereabouts;
+mod within;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
@@ -33,3 +34,4 @@ pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
 pub use trash::{Deleted, DeletedPage, Trash};
 pub use whereabouts::Whereabouts;
+pub use within::{Within, stuck, text_etag};

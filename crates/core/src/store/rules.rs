@@ -86,6 +86,7 @@ impl Layout {
     /// `R0403`, `R0404` with all that is wrong, or `R0213`; else as [`Layout::paths`].
     pub fn check_put(&self, key: &DocumentKey, body: &[u8], bytes_max: u64) -> Result<String> {
         let path = self.check_size(key, body.len(), bytes_max)?;
+        self.fits_inside(key, body)?;
         self.split(key, &path, |splitter, place| splitter.examine(place, &path, body))
             .and_then(|own| self.same_key(key, &own))?;
         Ok(path)
@@ -100,11 +101,13 @@ impl Layout {
     pub fn revise(&self, proposal: Proposal<'_>) -> Result<Bytes> {
         let Proposal { key, path, body, before, document_bytes_max, now_ms } = proposal;
         Self::check_length(key, body.len(), document_bytes_max)?;
+        self.fits_inside(key, body)?;
         let revision = Revision { after: body, before, now_us: now_ms.saturating_mul(1_000) };
         let revised = self.split(key, path, |splitter, place| splitter.revise(place, path, revision))?;
         self.same_key(key, &revised.key)?;
         let Some(text) = revised.text else { return Ok(body.clone()) };
         Self::check_length(key, text.len(), document_bytes_max)?;
+        self.fits_inside(key, &text)?;
         Ok(text.into())
     }
 
@@ -115,15 +118,22 @@ impl Layout {
         work: impl FnOnce(&mut Splitter<'_>, &Place<'_>) -> Result<T, Vec<Problem>>,
     ) -> Result<T> {
         let (root, _) = self.collection(key.collection())?;
-        let route = self.router.route(path).filter(|route| !route.templates.is_empty());
-        let Some(route) = route else { return Err(self.cannot_hold(key)) };
-        let place = Place { root, template: route.templates[0], values: &route.values };
-        work(&mut Splitter::new(&self.plan, self.limits()), &place).map_err(|problems| unfit(key, problems))
+        let own = self.plan.roots[root].collection;
+        let Some(route) = self.router.route(path) else { return Err(self.cannot_hold(key)) };
+        let found = route.collections.iter().position(|&other| other == own);
+        let Some(&template) = found.and_then(|at| route.templates.get(at)) else {
+            return Err(self.cannot_hold(key));
+        };
+        let place = Place { root, template, values: &route.values };
+        let mut splitter = Splitter::new(&self.plan, self.limits());
+        splitter.stand(self.within(key)?.map(|within| within.standing(0)));
+        work(&mut splitter, &place).map_err(|problems| unfit(key, problems))
     }
 
     fn same_key(&self, key: &DocumentKey, own: &str) -> Result<()> {
         // a place says which fields the text may have: that was compared when it was split
-        if key.id().is_none_or(|id| id == own) {
+        let id = self.within(key)?.map(|within| within.id);
+        if id.as_deref().or(key.id()).is_none_or(|id| id == own) {
             return Ok(());
         }
         let message = format!("its key is {own}");

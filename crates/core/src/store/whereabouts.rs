@@ -59,6 +59,7 @@ impl Layout {
     fn by_id(&self, key: &DocumentKey, root: usize, collection: &Collection) -> Whereabouts {
         let names = self.key_names(root);
         let made = self.plan.makes_key(root);
+        let shared = self.plan.roots[root].is_container();
         let parts = key.parts();
         let mut found = Whereabouts { paths: Vec::new(), elsewhere: false };
         if parts.len() != names.len() {
@@ -72,7 +73,7 @@ impl Layout {
             };
             let values: Option<Vec<&str>> = template.captures().iter().map(value).collect();
             match values {
-                Some(values) if made || names.iter().all(|name| has(template, name)) => {
+                Some(values) if made || shared || names.iter().all(|name| has(template, name)) => {
                     found.paths.extend(template.render(&values));
                 }
                 _ => found.elsewhere = true,
@@ -95,13 +96,18 @@ impl Layout {
             return Err(Error::new(Kind::Invalid, "R0406", format!("{key} is the place of another tenant"))
                 .hint("Leave the tenant out of the place, or name the same one."));
         }
-        for template in templates(collection) {
+        let (root, _) = self.collection(key.collection())?;
+        let shared = self.plan.roots[root].is_container();
+        let names = if shared { self.key_names(root) } else { Vec::new() };
+        let own = |name: &str| collection.tenant.as_deref() == Some(name) && key.tenant().is_some();
+        let named = names.iter().all(|name| own(name) || given(name).is_some());
+        for template in templates(collection).iter().filter(|_| named) {
             let value = |capture: &Capture| {
                 given(&capture.name).or_else(|| key.tenant().filter(|_| leads(collection, capture)))
             };
             let values: Option<Vec<&str>> = template.captures().iter().map(value).collect();
             if let Some(values) = values
-                && place.iter().all(|(name, _)| has(template, name))
+                && place.iter().all(|(name, _)| has(template, name) || names.contains(&name.as_str()))
             {
                 let paths = template.render(&values).into_iter().collect();
                 return Ok(Whereabouts { paths, elsewhere: false });
@@ -127,22 +133,31 @@ impl Layout {
 
     /// The fields of the collection's places, for people.
     fn place_names(&self, key: &DocumentKey) -> Result<String> {
-        let (_, collection) = self.collection(key.collection())?;
+        let (root, collection) = self.collection(key.collection())?;
+        let inside = if self.plan.roots[root].is_container() { self.key_names(root) } else { Vec::new() };
         let names = |template: &Template| {
             let free = template.captures().iter().filter(|capture| !leads(collection, capture));
-            let names: Vec<&str> = free.map(|capture| capture.name.as_str()).collect();
+            let mut names: Vec<&str> = free.map(|capture| capture.name.as_str()).collect();
+            for name in &inside {
+                if !names.contains(name) && collection.tenant.as_deref() != Some(*name) {
+                    names.push(name);
+                }
+            }
             if names.is_empty() { "nothing but the tenant".to_owned() } else { names.join(", ") }
         };
         Ok(templates(collection).iter().map(names).collect::<Vec<_>>().join("; or "))
     }
 
-    /// What names the document at a path of this scope on every store: its key where the path follows from it, else
-    /// its place. `None` when the path is of no document of the scope.
+    /// What names the only document at a path of this scope on every store: its key where the path follows from it, else
+    /// its place. `None` when the path is of no document of the scope, or of several.
     ///
     /// # Errors
     /// As [`Layout::check_scope`].
     pub fn identify(&self, scope: &Scope, path: &str) -> Result<Option<DocumentKey>> {
         let (root, collection) = self.collection(&scope.collection)?;
+        if self.plan.roots[root].is_container() {
+            return Ok(None);
+        }
         let Some(route) = self.router.route(path) else { return Ok(None) };
         if route.collections != [self.plan.roots[root].collection] {
             return Ok(None);
@@ -175,11 +190,12 @@ impl Layout {
     }
 
     /// The path follows from the key, for all documents of the collection.
-    fn is_found_by_id(&self, root: usize, collection: &Collection) -> bool {
+    pub(super) fn is_found_by_id(&self, root: usize, collection: &Collection) -> bool {
         let names = self.key_names(root);
         let known = |capture: &Capture| names.contains(&capture.name.as_str()) || leads(collection, capture);
         templates(collection).iter().all(|template| {
-            template.captures().iter().all(known) && names.iter().all(|name| has(template, name))
+            let shared = self.plan.roots[root].is_container();
+            template.captures().iter().all(known) && (shared || names.iter().all(|name| has(template, name)))
         })
     }
 
@@ -191,6 +207,9 @@ impl Layout {
     pub fn id_of(&self, key: &DocumentKey) -> Result<Option<String>> {
         if let Some(id) = key.id() {
             return Ok(Some(id.to_owned()));
+        }
+        if let Some(within) = self.within(key)? {
+            return Ok(Some(within.id));
         }
         let (root, collection) = self.collection(key.collection())?;
         let Some(path) = self.whereabouts(key)?.paths.into_iter().next() else { return Ok(None) };

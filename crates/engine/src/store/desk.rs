@@ -6,7 +6,7 @@ use repot_core::{
     TrashWanted, Trashed,
 };
 use repot_json::Limits;
-use repot_model::plan::{LaidOver, Place, Plan, Splitter, key_cells, key_text};
+use repot_model::plan::{LaidOver, Place, Plan, Splitter, Standing, key_cells, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
 use super::located::look_up;
@@ -127,6 +127,9 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// The document with this key.
     pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
+        if let Some(within) = layout.within(key)? {
+            return self.find_within(layout, key, &within);
+        }
         let mut gone = None;
         let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
         if elsewhere {
@@ -146,6 +149,9 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// Whether there is a document with this key; its text is not read. `None`: not settled.
     pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<bool>> {
+        if layout.is_shared(key.collection()) {
+            return Ok(self.document(layout, key)?.map(|found| found.is_some()));
+        }
         let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
         if elsewhere {
             paths.extend(look_up(layout, self.reader, key)?);
@@ -173,7 +179,7 @@ impl<'p, 'r> Desk<'p, 'r> {
     }
 
     /// No object is where the document would be: is there a row that plain SQL made?
-    fn unsettled(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
+    pub(super) fn unsettled(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
         if key.text().contains('\0') || key.place().is_some() {
             return Ok(Sought::Nothing(0));
         }
@@ -262,10 +268,23 @@ impl<'p, 'r> Desk<'p, 'r> {
             // several documents in one file are not read one by one
             return Ok(None);
         }
-        self.lay(Whole { object, documents: document.into_iter().collect() }, stamp).map(Some)
+        self.lay(Whole { object, documents: document.into_iter().collect() }, stamp, None).map(Some)
     }
 
-    fn lay(&mut self, whole: Whole, stamp: i64) -> Result<Found> {
+    /// The document of this object as it is now; with `standing` it stands so with others in it.
+    pub(super) fn lay(
+        &mut self,
+        whole: Whole,
+        stamp: i64,
+        standing: Option<(usize, Standing)>,
+    ) -> Result<Found> {
+        self.again.stand(standing.clone());
+        let found = self.laid(whole, stamp, standing);
+        self.again.stand(None);
+        found
+    }
+
+    fn laid(&mut self, whole: Whole, stamp: i64, standing: Option<(usize, Standing)>) -> Result<Found> {
         self.learn(&whole)?;
         let assembled = assemble(&whole, &mut self.unpacker)?;
         let (rows, notes) = (None, Vec::new());
@@ -286,14 +305,20 @@ impl<'p, 'r> Desk<'p, 'r> {
             return Ok(found);
         }
         let Route::Documents { places, values } = self.routes.find(path) else { return Ok(found) };
-        let places: Vec<Place<'_>> =
-            places.iter().map(|&(root, template)| Place { root, template, values: &values }).collect();
+        let only = standing.as_ref().map(|(root, _)| *root);
+        let places: Vec<Place<'_>> = places
+            .iter()
+            .filter(|(root, _)| only.is_none_or(|only| only == *root))
+            .map(|&(root, template)| Place { root, template, values: &values })
+            .collect();
         if places.first().is_some_and(|place| self.is_elsewhere(place, &expected, &actual)) {
             found.moved = true;
             found.rows = Some(RowBuffer::new());
             return Ok(found);
         }
-        let laid = Splitter::new(self.plan, self.limits)
+        let mut splitter = Splitter::new(self.plan, self.limits);
+        splitter.stand(standing.map(|(_, standing)| standing));
+        let laid = splitter
             .lay_over(&places, path, &found.assembled.bytes, &[Some(actual.clone())])
             .map_err(|misfit| Error::new(Kind::Corrupt, misfit.code, format!("{path}: {}", misfit.reason)))?;
         found.rows = Some(actual);

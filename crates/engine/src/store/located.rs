@@ -54,12 +54,25 @@ impl Located {
     /// The paths of all documents of the units; `None` when several units write one, named in two ways.
     pub(super) fn paths(&self, layout: &Layout, works: &[&Job]) -> Result<Option<Vec<String>>> {
         let mut seen = HashSet::new();
+        // files with several documents: which unit writes there, and which documents
+        let mut shared: BTreeMap<String, usize> = BTreeMap::new();
+        let mut inside = HashSet::new();
         let places = works.iter().map(|work| work.paths(layout)).collect::<Result<Vec<_>>>()?;
-        for (key, mut paths) in places.into_iter().flatten() {
+        let numbered =
+            places.into_iter().enumerate().flat_map(|(unit, all)| all.into_iter().map(move |one| (unit, one)));
+        for (unit, (key, mut paths)) in numbered {
             paths.extend(self.0.get(key).cloned().flatten());
             // no database holds one in a text
             paths.retain(|path| !path.contains('\0'));
-            if paths.into_iter().all(|path| seen.insert(path)) {
+            if let Some(within) = layout.within(key)? {
+                let mut others = paths.iter().map(|path| *shared.entry(path.clone()).or_insert(unit));
+                if others.any(|other| other != unit) {
+                    return Ok(None);
+                }
+                if paths.into_iter().all(|path| inside.insert((path, within.root, within.id.clone()))) {
+                    continue;
+                }
+            } else if paths.into_iter().all(|path| seen.insert(path)) {
                 continue;
             }
             if works.len() > 1 {
@@ -68,7 +81,7 @@ impl Located {
             let message = format!("{key} is written twice in one unit of work");
             return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
         }
-        Ok(Some(seen.into_iter().collect()))
+        Ok(Some(seen.into_iter().chain(shared.into_keys()).collect()))
     }
 }
 
@@ -81,7 +94,7 @@ pub(super) fn look_up(layout: &Layout, reader: &mut dyn Reader, key: &DocumentKe
     let path = object.record.path;
     // one that the key leads to is found there; and the index knows nothing of tenants
     let Whereabouts { paths, .. } = layout.whereabouts(key)?;
-    let own = layout.identify(&scope, &path)?.is_some() && !paths.contains(&path);
+    let own = layout.belongs(&scope, &path)? && !paths.contains(&path);
     Ok(own.then_some(path))
 }
 

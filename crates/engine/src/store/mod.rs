@@ -11,6 +11,7 @@ mod queue;
 mod row_store;
 mod settle;
 mod trash;
+mod within;
 mod writing;
 
 pub use row_store::{LEADS, RowStore, RowStoreOptions};

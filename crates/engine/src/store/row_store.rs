@@ -441,6 +441,10 @@ impl Store for RowStore {
             // what came later need not be in this listing
             self.settle_new(&scope.collection).await?;
         }
+        if self.layout.is_shared(&scope.collection) {
+            let (scope, after) = (scope.clone(), after.map(|cursor| cursor.as_str().to_owned()));
+            return self.read(move |desk, layout| list_within(desk, layout, &scope, after, most)).await;
+        }
         let prefix = self.layout.prefix(scope)?;
         let (scope, after) = (scope.clone(), after.map(|cursor| cursor.as_str().to_owned()));
         self.read(move |desk, layout| list(desk, layout, (&scope, &prefix), after, most)).await
@@ -484,6 +488,32 @@ fn list(
                 items.extend(meta(layout, scope, &found)?);
             }
             after = Some(path);
+        }
+        if ends {
+            return Ok(Page { items, next: None });
+        }
+    }
+}
+
+/// Documents that share files, by key.
+fn list_within(
+    desk: &mut Desk<'_, '_>,
+    layout: &Layout,
+    scope: &Scope,
+    mut after: Option<String>,
+    most: usize,
+) -> Result<Page> {
+    let mut items = Vec::new();
+    loop {
+        let listed = desk.reader().listed(&scope.collection, after.as_deref(), LISTED_AT_ONCE)?;
+        let ends = listed.len() < LISTED_AT_ONCE;
+        for document in listed {
+            if items.len() >= most {
+                return Ok(Page { items, next: Some(Cursor::new(after.unwrap_or_default())) });
+            }
+            let key = document.key.clone();
+            items.extend(desk.listed_within(layout, scope, document)?);
+            after = Some(key);
         }
         if ends {
             return Ok(Page { items, next: None });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
+    DocumentKey, ETag, Edit, Layout, Proposal, Receipt, UnitOfWork, Whereabouts, Within, Write, Written,
 };
 use repot_core::{
     Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target, Trashed,
@@ -22,6 +22,7 @@ use super::following::follow;
 use super::jobs::Job;
 use super::located::{Located, TRIES_MAX, too_often};
 use super::row_store::LEADS;
+use super::within::{Files, Inside};
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
 use crate::route::Routes;
@@ -326,6 +327,16 @@ impl<'p> Decider<'_, 'p> {
     }
 }
 
+/// What a write makes of its document.
+pub(super) enum Outcome {
+    /// It stays as it is.
+    Same(Written),
+    /// It is this text.
+    Put(Bytes),
+    /// It goes.
+    Gone,
+}
+
 /// Decides on writes in one state of the database.
 pub(super) struct Hand<'h, 'p, 'r> {
     pub decider: &'h Decider<'h, 'p>,
@@ -339,6 +350,7 @@ impl Hand<'_, '_, '_> {
     fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
         let mut unit = Unit::default();
         let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
+        let mut files = Files::default();
         for (at, write) in work.writes.iter().enumerate() {
             let key = write.key();
             let (found, stamp) = match self.desk.find(self.decider.layout, key)? {
@@ -353,12 +365,30 @@ impl Hand<'_, '_, '_> {
                 }
             };
             let moved = found.as_ref().is_some_and(|found| found.moved);
-            let (written, item) = self.write(write, found, &mut |one| drop(trash.insert(at, vec![one])))?;
+            let outcome = self.outcome(write, found.as_ref())?;
+            if let Some(one) = self.discarded(key, &outcome, found.as_ref())? {
+                trash.insert(at, vec![one]);
+            }
+            if let Some(within) = self.decider.layout.within(key)? {
+                let id = within.id.clone();
+                let written = self.share((at, key), (within, found), outcome, &mut files)?;
+                if !matches!(written, (_, false)) {
+                    unit.marks.push(Mark { collection: key.collection().to_owned(), key: id, stamp });
+                }
+                unit.receipt.written.push(written.0);
+                continue;
+            }
+            let (written, item) = self.write(key, found, outcome)?;
             unit.receipt.written.push(written);
             if item.is_some() && !moved {
                 unit.marks.push(mark(key, stamp));
             }
             items.extend(item.map(|item| (at, item)));
+        }
+        if self.unsettled.is_empty() {
+            let (shared, marks) = files.finish(self)?;
+            items.extend(shared);
+            unit.marks.extend(marks);
         }
         let followers = follow(self, &work.writes, &items)?;
         unit.items = items.into_iter().map(|(_, item)| item).collect();
@@ -397,60 +427,88 @@ impl Hand<'_, '_, '_> {
         })
     }
 
-    fn write(
-        &mut self,
-        write: &Write,
-        found: Option<Found>,
-        keep: &mut dyn FnMut(Trashed),
-    ) -> Result<(Written, Option<Item>)> {
+    /// What becomes of the document.
+    fn outcome(&self, write: &Write, found: Option<&Found>) -> Result<Outcome> {
         let layout = self.decider.layout;
-        let current = found.as_ref().and_then(|found| found.etag.as_ref());
-        match write {
-            Write::Put { key, body, when } => {
-                when.check(key, current)?;
+        let there = found.filter(|found| found.etag.is_some());
+        let current = there.and_then(|found| found.etag.as_ref());
+        let (key, when) = (write.key(), write.when());
+        when.check(key, current)?;
+        let body = match write {
+            Write::Put { body, .. } => {
                 if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
-                    let body = self.revise(key, body, found.as_ref())?;
-                    return self.put(key, &body, found);
+                    self.revise(key, body, found)?
+                } else {
+                    body.clone()
                 }
-                self.put(key, body, found)
             }
-            Write::Patch { key, change, when } => {
-                when.check(key, current)?;
-                let there = found.as_ref().filter(|found| found.etag.is_some());
+            Write::Patch { change, .. } => {
                 let there = there.ok_or_else(|| {
                     Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
                         .hint("Check the key; `list` shows what is there.")
                 })?;
                 let body = change.apply(&there.assembled.bytes, layout.limits())?;
-                let body = self.revise(key, &body.into(), found.as_ref())?;
-                self.put(key, &body, found)
+                self.revise(key, &body.into(), found)?
             }
-            Write::Update { key, edit, when } => {
-                when.check(key, current)?;
-                let there = found.as_ref().filter(|found| found.etag.is_some());
+            Write::Update { edit, .. } => {
                 let text = there.map(|found| found.assembled.bytes.as_slice());
                 let body = edited(key, edit, text)?.filter(|body| text != Some(body.as_ref()));
                 let Some(body) = body else {
-                    let written = current.map_or(Written::Missing, |etag| Written::Put(etag.clone()));
-                    return Ok((written, None));
+                    return Ok(Outcome::Same(current.map_or(Written::Missing, |etag| Written::Put(etag.clone()))));
                 };
-                let body = self.revise(key, &body, found.as_ref())?;
-                self.put(key, &body, found)
+                self.revise(key, &body, found)?
             }
-            Write::Delete { key, when } => {
-                when.check(key, current)?;
-                match found {
-                    Some(found) => {
-                        if let Some(one) = self.trashed(key, &found)? {
-                            keep(one);
-                        }
-                        let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
-                        Ok((written, Some(self.preparer.removal(&before(found)))))
-                    }
-                    None if *when == Precondition::Any => Ok((Written::Missing, None)),
-                    None => Err(when.failed(key, None)),
-                }
+            Write::Delete { .. } if found.is_some() => return Ok(Outcome::Gone),
+            Write::Delete { .. } => return Ok(Outcome::Same(Written::Missing)),
+        };
+        Ok(Outcome::Put(body))
+    }
+
+    /// What is kept of a document that goes.
+    fn discarded(
+        &mut self,
+        key: &DocumentKey,
+        outcome: &Outcome,
+        found: Option<&Found>,
+    ) -> Result<Option<Trashed>> {
+        match (outcome, found) {
+            (Outcome::Gone, Some(found)) => self.trashed(key, found),
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes a document that stands with others in one file; gives whether anything is written.
+    fn share(
+        &mut self,
+        (origin, key): (usize, &DocumentKey),
+        (within, found): (Within, Option<Found>),
+        outcome: Outcome,
+        files: &mut Files,
+    ) -> Result<(Written, bool)> {
+        let text = match outcome {
+            Outcome::Same(written) => return Ok((written, false)),
+            Outcome::Put(text) => Some(text),
+            Outcome::Gone => None,
+        };
+        let path = self.path(key, found.as_ref())?;
+        let written = files.write(self, Inside { origin, key, within, found, path }, text)?;
+        Ok((written, true))
+    }
+
+    fn write(
+        &mut self,
+        key: &DocumentKey,
+        found: Option<Found>,
+        outcome: Outcome,
+    ) -> Result<(Written, Option<Item>)> {
+        match (outcome, found) {
+            (Outcome::Same(written), _) => Ok((written, None)),
+            (Outcome::Put(body), found) => self.put(key, &body, found),
+            (Outcome::Gone, Some(found)) => {
+                let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
+                Ok((written, Some(self.preparer.removal(&before(found)))))
             }
+            (Outcome::Gone, None) => Ok((Written::Missing, None)),
         }
     }
 

@@ -5,15 +5,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use repot_core::{Error, Kind, Reader, Result, Status, StoredObject, Target};
-use repot_model::plan::{Place, Plan, SplitDocument, Splitter};
+use repot_model::plan::{Place, Plan, SplitDocument, Splitter, Standing};
 use repot_model::row::RowBuffer;
 
 use super::Difference;
 use super::sums::{Bucket, Sums};
 use crate::options::{Options, Progress, Tally};
-use crate::prepare::sha256;
 use crate::route::{Route, Routes};
-use crate::stored::{Assembled, Whole, assemble, each_whole};
+use crate::stored::{Assembled, Whole, assemble, each_whole, is_as_recorded};
 use crate::text::Unpacker;
 
 const PAGE: usize = 1_024;
@@ -226,7 +225,7 @@ impl Sweep<'_> {
             }
             Err(error) => return Err(error),
         };
-        if sha256(&assembled.bytes) == record.sha256 {
+        if is_as_recorded(whole, &assembled) {
             part.same += 1;
         } else {
             differs("the stored text is not the text that was read from the source".to_owned());
@@ -280,11 +279,19 @@ pub(crate) struct Again<'p> {
     splitter: Splitter<'p>,
     rows: RowBuffer,
     found: Vec<SplitDocument>,
+    only: Option<usize>,
 }
 
 impl<'p> Again<'p> {
     pub(crate) fn new(plan: &'p Plan, routes: &'p Routes<'p>, limits: repot_json::Limits) -> Self {
-        Self { routes, splitter: Splitter::new(plan, limits), rows: RowBuffer::new(), found: Vec::new() }
+        let (splitter, rows) = (Splitter::new(plan, limits), RowBuffer::new());
+        Self { routes, splitter, rows, found: Vec::new(), only: None }
+    }
+
+    /// From now on texts are single documents of this root, which stand so in their file; `None`: whole files.
+    pub(crate) fn stand(&mut self, standing: Option<(usize, Standing)>) {
+        self.only = standing.as_ref().map(|(root, _)| *root);
+        self.splitter.stand(standing.map(|(_, standing)| standing));
     }
 
     /// The documents of an object and their rows.
@@ -292,8 +299,11 @@ impl<'p> Again<'p> {
         self.rows.clear();
         self.found.clear();
         if let Route::Documents { places, values } = self.routes.find(path) {
-            let places: Vec<Place<'_>> =
-                places.iter().map(|&(root, template)| Place { root, template, values: &values }).collect();
+            let places: Vec<Place<'_>> = places
+                .iter()
+                .filter(|(root, _)| self.only.is_none_or(|only| only == *root))
+                .map(|&(root, template)| Place { root, template, values: &values })
+                .collect();
             self.splitter.split(&places, path, bytes, &mut self.rows, &mut self.found);
         }
         (&self.found, &self.rows)

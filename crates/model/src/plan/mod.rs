@@ -1,6 +1,7 @@
 //! The compiled model: tables and columns, where each column's value stands in a document, and the two
 //! directions between documents and rows. Compiled once; nothing looks a name up per row.
 
+mod among;
 mod compile;
 mod convert;
 mod key;
@@ -18,6 +19,7 @@ mod walker;
 
 use crate::language::Format;
 
+pub use among::{Gaps, Standing, Stuck};
 pub(crate) use convert::decimal;
 pub use convert::json as cell_json;
 pub use key::{key_cell, key_cells, key_text, uuid_text};

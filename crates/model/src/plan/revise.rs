@@ -9,7 +9,7 @@ use repot_json::{Kind, Tree, Value};
 use super::lay_over::now_like;
 use super::problem::{Problem, line_and_column};
 use super::rules::{Filler, TableRules};
-use super::split::{Misfit, Place, Splitter, syntax};
+use super::split::{KeyTree, Misfit, Place, Splitter, syntax};
 use super::time::{date_text, time_text};
 use super::walker::{Element, Walker};
 use super::{ColumnKind, Plan, key_text};
@@ -117,16 +117,21 @@ impl Splitter<'_> {
             look.root = tree.root(bytes);
         }
         self.counters.fill(0);
+        let standing = self.standing.clone();
+        let keys = standing.as_ref().map(KeyTree::new);
         let mut walker = Walker {
             plan: self.plan,
             rows: &mut look.rows,
             counters: &mut self.counters,
             path,
-            ordinal: 0,
+            ordinal: standing.as_ref().map_or(0, |standing| standing.ordinal),
             trace: Some(&mut look.nodes),
             problems: Some(&mut *problems),
         };
-        let element = look.root.map(Element::of);
+        let element = look.root.map(|value| match (&keys, &standing) {
+            (Some(keys), Some(standing)) => keys.element(value, root, standing),
+            _ => Element::of(value),
+        });
         match walker.root(root, table, place, bytes, element.as_ref()) {
             Ok(key) => look.key = Some(key),
             Err(misfit) => problems.push(Problem::of(misfit, look.root, &[])),

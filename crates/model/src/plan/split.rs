@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use repot_json::{Fault, Kind, Limits, SyntaxError, Tree, Value};
 
-use super::Plan;
+use super::among::Standing;
+use super::{Plan, Root};
 use super::problem::line_and_column;
 use super::program::Op;
 use super::walker::{Element, Walker, walk};
@@ -56,13 +57,21 @@ pub struct Splitter<'p> {
     pub(super) counters: Vec<u64>,
     /// For each row, the node index of its element; filled when tracing.
     pub(crate) trace: Option<Vec<u32>>,
+    /// Texts are single documents, which stand so in a file with others.
+    pub(super) standing: Option<Standing>,
 }
 
 impl<'p> Splitter<'p> {
     /// A splitter for this plan.
     #[must_use]
     pub fn new(plan: &'p Plan, limits: Limits) -> Self {
-        Self { plan, limits, tree: Tree::default(), counters: vec![0; plan.tables.len()], trace: None }
+        Self { plan, limits, tree: Tree::default(), counters: vec![0; plan.tables.len()], trace: None, standing: None }
+    }
+
+    /// From now on every text is one document alone, which stands so in a file with others; `None`: texts are whole
+    /// files.
+    pub fn stand(&mut self, standing: Option<Standing>) {
+        self.standing = standing;
     }
 
     /// Splits a file. `places`: all collections whose documents it holds (one, but for files with several
@@ -85,7 +94,10 @@ impl<'p> Splitter<'p> {
             rows: rows.len()..rows.len(),
             misfit: Some(misfit),
         };
-        if root.format == Format::JsonLines {
+        if let Some(standing) = self.standing.take() {
+            found.push(self.alone(first, path, (bytes, &standing), rows));
+            self.standing = Some(standing);
+        } else if root.format == Format::JsonLines {
             self.lines(first, path, bytes, rows, found);
         } else if matches!(root.body, Some((_, Body::Text | Body::Bytes))) {
             let document =
@@ -108,6 +120,35 @@ impl<'p> Splitter<'p> {
             }
             self.tree = tree;
         }
+    }
+
+    /// A document of a file with others, by itself.
+    fn alone(
+        &mut self,
+        place: &Place<'_>,
+        path: &str,
+        (bytes, standing): (&[u8], &Standing),
+        rows: &mut RowBuffer,
+    ) -> SplitDocument {
+        let mut tree = std::mem::take(&mut self.tree);
+        let whole = Whole { bytes, span: 0..bytes.len(), ordinal: standing.ordinal };
+        let keys = KeyTree::new(standing);
+        let document = match tree.scan(bytes, self.limits) {
+            Ok(()) => {
+                let value = tree.root(bytes).expect("the scan succeeded");
+                let element = keys.element(value, &self.plan.roots[place.root], standing);
+                self.document(place, path, whole, Some(&element), rows)
+            }
+            Err(error) => SplitDocument {
+                span: whole.span,
+                root: place.root,
+                key: None,
+                rows: rows.len()..rows.len(),
+                misfit: Some(syntax(bytes, error)),
+            },
+        };
+        self.tree = tree;
+        document
     }
 
     fn lines(
@@ -251,6 +292,29 @@ impl<'p> Splitter<'p> {
                 }
             }
         }
+    }
+}
+
+/// The keys of maps on the way to a document, as the JSON strings they are in the file.
+pub(super) struct KeyTree {
+    text: String,
+    tree: Option<Tree>,
+}
+
+impl KeyTree {
+    pub(super) fn new(standing: &Standing) -> Self {
+        let keys: Vec<String> = standing.keys.iter().map(|key| repot_json::edit::quote(key)).collect();
+        let text = format!("[{}]", keys.join(","));
+        let tree = Tree::parse(text.as_bytes(), Limits::default()).ok();
+        Self { text, tree }
+    }
+
+    /// The document as an element of its file.
+    pub(super) fn element<'t>(&'t self, value: Value<'t>, root: &Root, standing: &Standing) -> Element<'t> {
+        let keys = self.tree.as_ref().and_then(|tree| tree.root(self.text.as_bytes()));
+        let keys = root.entries().zip(keys.into_iter().flat_map(Value::elements)).collect();
+        let counted = root.is_lines() || matches!(root.inside.as_deref().and_then(<[Op]>::last), Some(Op::Each));
+        Element { value, position: counted.then_some(standing.position), keys }
     }
 }
 

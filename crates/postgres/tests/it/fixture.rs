@@ -322,5 +322,6 @@ pub(crate) fn item(path: &str, documents: &[Rows<'_>]) -> Item {
         replaces: false,
         removes: false,
         keeps_pieces: false,
+        touched: None,
     }
 }

@@ -223,6 +223,7 @@ pub(crate) fn bare(path: &str, collection: &str) -> Item {
         replaces: false,
         removes: false,
         keeps_pieces: false,
+        touched: None,
     }
 }
 

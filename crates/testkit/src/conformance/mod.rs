@@ -6,6 +6,7 @@
 
 mod changes;
 mod concurrency;
+mod containers;
 mod keys;
 mod listing;
 mod lossless;
@@ -22,6 +23,7 @@ mod units;
 
 pub use changes::*;
 pub use concurrency::*;
+pub use containers::*;
 pub use keys::*;
 pub use listing::*;
 pub use lossless::*;
@@ -71,12 +73,20 @@ macro_rules! conformance {
                 what_breaks_the_model_is_refused
                 another_key_in_the_body_is_refused
                 too_large_is_refused_before_anything_happens
-                several_documents_in_a_file_are_refused_plainly
+                documents_without_a_key_of_their_own_are_refused_plainly
                 a_document_is_reached_by_its_place
                 a_place_that_there_is_not_is_refused
                 a_key_that_is_no_place_is_found_or_refused
                 places_of_a_tenant_are_its_own
                 one_document_with_two_names_loses_nothing
+                documents_of_a_shared_file_are_read_and_written
+                writers_of_a_shared_file_do_not_conflict
+                a_unit_of_work_in_a_shared_file_is_all_or_nothing
+                what_cannot_stand_in_a_shared_file_is_refused
+                a_shared_file_is_of_its_tenant
+                pages_of_shared_files_hold_everything_once
+                a_shared_file_that_was_emptied_is_filled_again
+                many_writers_of_a_shared_file_lose_nothing
                 only_the_changes_of_the_state_machine_pass
                 states_hold_among_many_writers
                 rows_inside_documents_have_states_too

@@ -59,7 +59,51 @@ body = "body"
 file = "events/{day}.jsonl"
 
 [events.fields]
-id  = "text key"
+id    = "text key"
+day   = "text"
+count = "int?"
+
+[cards]
+file = "boards/{board_id}.json"
+in   = "cards[]"
+
+[cards.fields]
+board_id = "text key"
+id       = "text key"
+order    = "position"
+title    = "text(20)?"
+count    = "int?"
+
+[settings]
+file = "settings.json"
+in   = "settings{name}"
+
+[settings.fields]
+name  = "text key"
+count = "int?"
+
+[setting_tags]
+in = "settings.tags[]"
+
+[setting_tags.fields]
+id      = "int key auto"
+setting = "-> settings cascade auto"
+tag     = "text from ."
+
+[entries]
+file   = "journals/{user_id}.jsonl"
+tenant = "user_id"
+
+[entries.fields]
+id      = "text key"
+user_id = "text"
+count   = "int?"
+
+[points]
+file = "points/{day}.jsonl"
+
+[points.fields]
+id  = "int key auto"
 day = "text"
 
 [sessions]

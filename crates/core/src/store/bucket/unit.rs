@@ -1,7 +1,7 @@
 //! From a unit of work to the steps that do it: preconditions are checked and changes made on the documents as they
 //! are. Nothing is written here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
@@ -9,10 +9,12 @@ use super::absent;
 use super::journal::{Done, Journal, UNIT_BYTES_MAX, UNIT_WRITES_MAX};
 use super::record::Step;
 use super::shelf::Shelf;
+use super::within;
 use crate::error::{Error, Kind, Result};
 use crate::store::document::{Receipt, UnitOfWork, Write, Written};
 use crate::store::key::DocumentKey;
 use crate::store::objects::ObjectBody;
+use crate::store::within::Within;
 
 /// Does a unit of work with the journal.
 pub(super) async fn run(shelf: &Shelf, journal: &Journal, work: &UnitOfWork) -> Result<Receipt> {
@@ -20,7 +22,9 @@ pub(super) async fn run(shelf: &Shelf, journal: &Journal, work: &UnitOfWork) -> 
     journal.demand_conditions(&*shelf.objects)?;
     let mut written = vec![Written::Missing; work.writes.len()];
     for (write, done) in journal.run(shelf, work).await? {
-        written[write] = match done {
+        // several documents in one file are one step, and of each its own write is told
+        let Some(slot) = written.get_mut(write) else { continue };
+        *slot = match done {
             Done::Put(etag) => Written::Put(etag),
             Done::Deleted => Written::Deleted,
         };
@@ -35,9 +39,15 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
         return Err(Error::new(Kind::Unsupported, "R0405", message).hint("Write in several units of work."));
     }
     let (mut keys, mut paths) = (HashSet::new(), HashSet::new());
+    let mut shared: BTreeMap<String, Vec<(Within, &Write)>> = BTreeMap::new();
     for write in &work.writes {
         if !keys.insert(write.key()) {
             return Err(twice(write.key()));
+        }
+        if let Some((path, within)) = within::find(shelf, write.key())? {
+            within::check(shelf, write)?;
+            shared.entry(path).or_default().push((within, write));
+            continue;
         }
         if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
             when.check_present()?;
@@ -57,17 +67,17 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
         }
         shelf.layout.check_precondition(write.key(), write.when())?;
     }
-    Ok(())
+    shared.values().try_for_each(|writes| within::refuse_twice(writes))
 }
 
-fn twice(key: &DocumentKey) -> Error {
+pub(super) fn twice(key: &DocumentKey) -> Error {
     Error::new(Kind::Invalid, "R0405", format!("{key} is written twice in one unit of work"))
         .hint("Join the two writes.")
 }
 
 /// What a unit of work is, with the documents as they are.
 pub(super) struct Decided {
-    /// Of each step the number of its write.
+    /// Of each step the number of its write; that after the last, of one that is several.
     pub(super) writes: Vec<usize>,
     /// In the order in which they are done.
     pub(super) steps: Vec<Step>,
@@ -77,8 +87,11 @@ pub(super) struct Decided {
 
 /// Decides on each write; nothing is written.
 pub(super) async fn decide(shelf: &Shelf, work: &UnitOfWork) -> Result<Decided> {
-    let (mut steps, mut same) = (Vec::new(), Vec::new());
+    let (mut steps, mut same) = files(shelf, work).await?;
     for (number, write) in work.writes.iter().enumerate() {
+        if shelf.layout.is_shared(write.key().collection()) {
+            continue;
+        }
         let step = match write {
             Write::Put { key, body, when } => {
                 let path = place(shelf, key).await?;
@@ -132,6 +145,35 @@ pub(super) async fn decide(shelf: &Shelf, work: &UnitOfWork) -> Result<Decided> 
     steps.sort_by_key(|(_, step)| (step.before.is_some(), step.after.is_none()));
     let (writes, steps) = steps.into_iter().unzip();
     Ok(Decided { writes, steps, same })
+}
+
+/// What becomes of files that hold several documents: a step for each file, and what is told of each write.
+async fn files(shelf: &Shelf, work: &UnitOfWork) -> Result<(Vec<(usize, Step)>, Vec<(usize, Done)>)> {
+    let mut files: BTreeMap<String, Vec<(usize, Within, &Write)>> = BTreeMap::new();
+    for (number, write) in work.writes.iter().enumerate() {
+        if let Some((path, within)) = within::find(shelf, write.key())? {
+            files.entry(path).or_default().push((number, within, write));
+        }
+    }
+    let (mut steps, mut told) = (Vec::new(), Vec::new());
+    for (path, writes) in files {
+        let found = if path.is_empty() { None } else { there(shelf, &path).await? };
+        let named: Vec<(&Within, &Write)> = writes.iter().map(|(_, within, write)| (within, *write)).collect();
+        let edited = within::edit(shelf, &path, found.as_ref().map(|object| &object.bytes), &named)?;
+        for ((number, _, _), written) in writes.iter().zip(&edited.written) {
+            let done = match written {
+                Written::Put(etag) => Done::Put(etag.clone()),
+                Written::Deleted => Done::Deleted,
+                Written::Missing => continue,
+            };
+            told.push((*number, done));
+        }
+        if edited.bytes.is_some() {
+            let before = found.map(|object| object.etag);
+            steps.push((work.writes.len(), Step { path, before, after: edited.bytes }));
+        }
+    }
+    Ok((steps, told))
 }
 
 /// Where the document is, or a new one comes.

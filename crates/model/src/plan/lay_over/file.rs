@@ -157,7 +157,8 @@ impl Splitter<'_> {
     ) -> Draft {
         let count = original.found.len();
         let mut draft = Draft {
-            container: places.first().is_some_and(|place| self.plan.roots[place.root].is_container()),
+            container: self.standing.is_none()
+                && places.first().is_some_and(|place| self.plan.roots[place.root].is_container()),
             bytes: original.bytes.to_vec(),
             outcomes: std::iter::repeat_with(Outcome::default).take(count).collect(),
         };
@@ -167,7 +168,7 @@ impl Splitter<'_> {
         };
         let Some(first) = places.first() else { return draft };
         let root = &self.plan.roots[first.root];
-        if root.format == Format::JsonLines {
+        if root.format == Format::JsonLines && self.standing.is_none() {
             self.lay_lines(places, original, &wanted, &mut draft);
         } else if let Some((column, body @ (Body::Text | Body::Bytes))) = root.body {
             if let (Some(rows), Some(outcome)) = (wanted(0), draft.outcomes.first_mut()) {
@@ -191,7 +192,7 @@ impl Splitter<'_> {
             for at in 0..count {
                 let Some(rows) = wanted(at) else { continue };
                 let outcome = self.lay_document(places, (original, at), text, rows, &mut patch);
-                if outcome.deleted && root.inside.is_some() {
+                if outcome.deleted && draft.container {
                     let row = original.found[at].rows.start;
                     remove_element(text, original.nodes[row], &mut patch);
                 }
