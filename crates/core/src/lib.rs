@@ -23,8 +23,8 @@ pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Answer, Batch, Decide, DocumentRecord, FoundObject, ListedDocument, Rank, Health, Item, LoadReport, Loading, LockHolder, Mark,
-    ObjectRecord, Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument,
-    StoredObject, Target, Violation,
+    Answer, Batch, Decide, DocumentRecord, FoundObject, Health, Item, ListedDocument, LoadReport, Loading,
+    LockHolder, Mark, ObjectRecord, Piece, QueryResult, Rank, Reader, Refusal, RowChanges, State, Status,
+    StoredDocument, StoredObject, Target, Violation,
 };
 pub use trashed::{TrashWanted, Trashed};

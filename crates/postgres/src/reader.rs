@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, ListedDocument, Kind, Mark, Piece, QueryResult, Rank, Reader, Referred, Referrer, Result, Retry,
-    Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, Error, FoundObject, Kind, ListedDocument, Mark, Piece, QueryResult, Rank, Reader, Referred,
+    Referrer, Result, Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;

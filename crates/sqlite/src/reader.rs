@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, FoundObject, ListedDocument, Mark, Piece, QueryResult, Rank, Reader, Referred, Referrer, Result, Status,
-    StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, FoundObject, ListedDocument, Mark, Piece, QueryResult, Rank, Reader, Referred, Referrer, Result,
+    Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
@@ -215,7 +215,12 @@ impl Reader for SqliteReader {
             let values = (collection, after.unwrap_or_default(), after.is_none(), most);
             let found = statement.query_map(values, |row| {
                 let (path, key) = (row.get(0)?, row.get(1)?);
-                Ok(ListedDocument { path, key, size: row.get::<_, i64>(2)?.unsigned_abs(), stamp: row.get(3)? })
+                Ok(ListedDocument {
+                    path,
+                    key,
+                    size: row.get::<_, i64>(2)?.unsigned_abs(),
+                    stamp: row.get(3)?,
+                })
             })?;
             found.collect()
         };

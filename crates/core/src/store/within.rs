@@ -114,8 +114,7 @@ impl Layout {
             let parts = named.parts();
             let tenant = collection.tenant.as_deref();
             let captured = template.captures().iter().map(|capture| capture.name.as_str()).zip(values);
-            let mut place: Vec<(&str, &str)> =
-                captured.filter(|(name, _)| tenant != Some(*name)).collect();
+            let mut place: Vec<(&str, &str)> = captured.filter(|(name, _)| tenant != Some(*name)).collect();
             for (name, part) in self.key_names(root).into_iter().zip(&parts) {
                 if tenant != Some(name) && !place.iter().any(|(known, _)| *known == name) {
                     place.push((name, part));

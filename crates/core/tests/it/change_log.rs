@@ -38,7 +38,16 @@ fn item(path: &str, documents: Vec<DocumentRecord>) -> Item {
         frame: None,
     };
     let (rows, changes) = (RowBuffer::new(), RowChanges::default());
-    Item { object, documents, rows, changes, replaces: true, removes: false, keeps_pieces: false, touched: None }
+    Item {
+        object,
+        documents,
+        rows,
+        changes,
+        replaces: true,
+        removes: false,
+        keeps_pieces: false,
+        touched: None,
+    }
 }
 
 fn former(path: &str, ordinal: u32, key: Option<&str>, etag: &str) -> FormerDocument {

@@ -58,8 +58,10 @@ impl Located {
         let mut shared: BTreeMap<String, usize> = BTreeMap::new();
         let mut inside = HashSet::new();
         let places = works.iter().map(|work| work.paths(layout)).collect::<Result<Vec<_>>>()?;
-        let numbered =
-            places.into_iter().enumerate().flat_map(|(unit, all)| all.into_iter().map(move |one| (unit, one)));
+        let numbered = places
+            .into_iter()
+            .enumerate()
+            .flat_map(|(unit, all)| all.into_iter().map(move |one| (unit, one)));
         for (unit, (key, mut paths)) in numbered {
             paths.extend(self.0.get(key).cloned().flatten());
             // no database holds one in a text

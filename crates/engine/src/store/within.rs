@@ -46,7 +46,8 @@ impl Desk<'_, '_> {
             }
         }
         let path = &found.object.record.path;
-        let scope = Scope { collection: key.collection().to_owned(), tenant: key.tenant().map(str::to_owned) };
+        let scope =
+            Scope { collection: key.collection().to_owned(), tenant: key.tenant().map(str::to_owned) };
         if !(paths.contains(path) || (elsewhere && layout.belongs(&scope, path)?)) {
             return Ok(Sought::Nothing(0));
         }

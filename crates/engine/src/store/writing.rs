@@ -454,7 +454,9 @@ impl Hand<'_, '_, '_> {
                 let text = there.map(|found| found.assembled.bytes.as_slice());
                 let body = edited(key, edit, text)?.filter(|body| text != Some(body.as_ref()));
                 let Some(body) = body else {
-                    return Ok(Outcome::Same(current.map_or(Written::Missing, |etag| Written::Put(etag.clone()))));
+                    return Ok(Outcome::Same(
+                        current.map_or(Written::Missing, |etag| Written::Put(etag.clone())),
+                    ));
                 };
                 self.revise(key, &body, found)?
             }

@@ -208,7 +208,9 @@ fn apart(bytes: &[u8], found: &[Value<'_>]) -> Gaps {
 
 /// Makes room for one more document where these steps lead.
 fn room(ops: &[Op], keys: &[String], here: Value<'_>, editor: &mut Editor<'_>) -> Result<(), Stuck> {
-    let Some((op, rest)) = ops.split_first() else { return Err("something else stands at its place in the file") };
+    let Some((op, rest)) = ops.split_first() else {
+        return Err("something else stands at its place in the file");
+    };
     let (name, later) = match op {
         Op::Each if here.kind() == Kind::Array => {
             editor.insert_element(here.index(), here.elements().count(), NEW);

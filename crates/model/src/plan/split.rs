@@ -6,10 +6,10 @@ use std::ops::Range;
 use repot_json::{Fault, Kind, Limits, SyntaxError, Tree, Value};
 
 use super::among::Standing;
-use super::{Plan, Root};
 use super::problem::line_and_column;
 use super::program::Op;
 use super::walker::{Element, Walker, walk};
+use super::{Plan, Root};
 use crate::language::{Body, Format};
 use crate::row::RowBuffer;
 
@@ -65,7 +65,14 @@ impl<'p> Splitter<'p> {
     /// A splitter for this plan.
     #[must_use]
     pub fn new(plan: &'p Plan, limits: Limits) -> Self {
-        Self { plan, limits, tree: Tree::default(), counters: vec![0; plan.tables.len()], trace: None, standing: None }
+        Self {
+            plan,
+            limits,
+            tree: Tree::default(),
+            counters: vec![0; plan.tables.len()],
+            trace: None,
+            standing: None,
+        }
     }
 
     /// From now on every text is one document alone, which stands so in a file with others; `None`: texts are whole
@@ -313,7 +320,8 @@ impl KeyTree {
     pub(super) fn element<'t>(&'t self, value: Value<'t>, root: &Root, standing: &Standing) -> Element<'t> {
         let keys = self.tree.as_ref().and_then(|tree| tree.root(self.text.as_bytes()));
         let keys = root.entries().zip(keys.into_iter().flat_map(Value::elements)).collect();
-        let counted = root.is_lines() || matches!(root.inside.as_deref().and_then(<[Op]>::last), Some(Op::Each));
+        let counted =
+            root.is_lines() || matches!(root.inside.as_deref().and_then(<[Op]>::last), Some(Op::Each));
         Element { value, position: counted.then_some(standing.position), keys }
     }
 }

@@ -62,7 +62,11 @@ pub async fn documents_of_a_shared_file_are_read_and_written(subject: Subject) {
     let store = subject.store;
     for (key, neighbour) in pairs() {
         assert!(store.collections().contains(&key.collection().to_owned()));
-        assert_eq!((store.get(&key).await.unwrap(), store.exists(&key).await.unwrap()), (None, false), "{key}");
+        assert_eq!(
+            (store.get(&key).await.unwrap(), store.exists(&key).await.unwrap()),
+            (None, false),
+            "{key}"
+        );
         assert_eq!(store.require(&key).await.unwrap_err().code(), "R0402", "{key}");
         assert!(!store.delete(&key, Precondition::Any).await.unwrap(), "{key}");
         let other = store.create(&neighbour, text(&neighbour, 0)).await.unwrap();
@@ -271,7 +275,12 @@ pub async fn many_writers_of_a_shared_file_lose_nothing(subject: Subject) {
                     store.create(&key, text(&key, 0)).await.unwrap();
                     store.change(&key, counted(writer * 10 + at), Precondition::Any).await.unwrap();
                     if at % 2 == 1 {
-                        assert!(store.delete(&make(&format!("{writer}-{}", at - 1)), Precondition::Any).await.unwrap());
+                        assert!(
+                            store
+                                .delete(&make(&format!("{writer}-{}", at - 1)), Precondition::Any)
+                                .await
+                                .unwrap()
+                        );
                     }
                 }
             })

@@ -44,13 +44,13 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
         if !keys.insert(write.key()) {
             return Err(twice(write.key()));
         }
+        if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
+            when.check_present()?;
+        }
         if let Some((path, within)) = within::find(shelf, write.key())? {
             within::check(shelf, write)?;
             shared.entry(path).or_default().push((within, write));
             continue;
-        }
-        if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
-            when.check_present()?;
         }
         match write {
             Write::Put { key, body, .. } if shelf.layout.has_rules(key)? => {
@@ -158,7 +158,8 @@ async fn files(shelf: &Shelf, work: &UnitOfWork) -> Result<(Vec<(usize, Step)>, 
     let (mut steps, mut told) = (Vec::new(), Vec::new());
     for (path, writes) in files {
         let found = if path.is_empty() { None } else { there(shelf, &path).await? };
-        let named: Vec<(&Within, &Write)> = writes.iter().map(|(_, within, write)| (within, *write)).collect();
+        let named: Vec<(&Within, &Write)> =
+            writes.iter().map(|(_, within, write)| (within, *write)).collect();
         let edited = within::edit(shelf, &path, found.as_ref().map(|object| &object.bytes), &named)?;
         for ((number, _, _), written) in writes.iter().zip(&edited.written) {
             let done = match written {

@@ -83,11 +83,7 @@ impl File {
         for document in found {
             gaps.push(bytes.get(at..document.span.start).unwrap_or_default().to_vec());
             at = document.span.end;
-            documents.push(Held {
-                root: document.root,
-                key: document.key,
-                text: bytes.slice(document.span),
-            });
+            documents.push(Held { root: document.root, key: document.key, text: bytes.slice(document.span) });
         }
         gaps.push(bytes.get(at..).unwrap_or_default().to_vec());
         Ok(Self { gaps, documents, exists: true })
@@ -113,8 +109,7 @@ impl File {
         }
         let gaps: Vec<Cow<'_, [u8]>> = self.gaps.iter().map(|gap| Cow::Borrowed(gap.as_slice())).collect();
         let roots = layout.roots_at(path);
-        let entered =
-            layout.plan.enter((within.root, &roots), &gaps, &within.keys, layout.limits());
+        let entered = layout.plan.enter((within.root, &roots), &gaps, &within.keys, layout.limits());
         let (number, gaps) = entered.map_err(|why| stuck(path, why))?;
         self.gaps = gaps;
         self.documents.insert(number, held);
@@ -132,7 +127,8 @@ impl File {
     fn bytes(&self) -> Bytes {
         let mut out = Vec::new();
         let mut gaps = self.gaps.iter();
-        for (gap, held) in gaps.by_ref().zip(&self.documents) {
+        // in this order, or the last gap would be lost
+        for (held, gap) in self.documents.iter().zip(gaps.by_ref()) {
             out.extend_from_slice(gap);
             out.extend_from_slice(&held.text);
         }
@@ -153,7 +149,13 @@ fn split(layout: &Layout, path: &str, bytes: &[u8]) -> Vec<SplitDocument> {
         .filter_map(|(at, &template)| Some(Place { root: root(at)?, template, values: &route.values }))
         .filter(|place| layout.plan.roots[place.root].table.is_some())
         .collect();
-    Splitter::new(&layout.plan, layout.limits()).split(&places, path, bytes, &mut RowBuffer::new(), &mut found);
+    Splitter::new(&layout.plan, layout.limits()).split(
+        &places,
+        path,
+        bytes,
+        &mut RowBuffer::new(),
+        &mut found,
+    );
     found
 }
 
@@ -182,8 +184,7 @@ pub(super) fn edit(
     if let (Some(bytes), Some((_, write))) = (&bytes, writes.first())
         && bytes.len() as u64 > shelf.document_bytes_max
     {
-        let message =
-            format!("{path}, where {} stands, would have {} bytes", write.key(), bytes.len());
+        let message = format!("{path}, where {} stands, would have {} bytes", write.key(), bytes.len());
         return Err(Error::new(Kind::Unsupported, "R0213", message)
             .hint("Raise the bound with --document-max, or spread the documents over more files."));
     }
@@ -225,6 +226,9 @@ pub(super) fn of_one_file<'w>(
 ) -> Result<Option<(String, Vec<(Within, &'w Write)>)>> {
     let mut all: Option<(String, Vec<(Within, &Write)>)> = None;
     for write in writes {
+        if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
+            when.check_present()?;
+        }
         let Some((path, within)) = find(shelf, write.key())? else { return Ok(None) };
         match &mut all {
             None => all = Some((path, vec![(within, write)])),
