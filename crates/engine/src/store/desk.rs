@@ -364,6 +364,12 @@ impl<'p, 'r> Desk<'p, 'r> {
         laid.ok().filter(|laid| laid.notes.is_empty() && !laid.deleted).map(|laid| laid.bytes)
     }
 
+    /// An object's bytes put together.
+    pub(super) fn assemble(&mut self, whole: &Whole) -> Result<Assembled> {
+        self.learn(whole)?;
+        assemble(whole, &mut self.unpacker)
+    }
+
     /// Rows that refer to one of these values.
     pub(super) fn referrers(&mut self, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         self.reader.referrers(self.plan, referred)

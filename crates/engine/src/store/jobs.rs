@@ -4,6 +4,8 @@ use bytes::Bytes;
 use repot_core::Result;
 use repot_core::store::{DocumentKey, Layout, UnitOfWork, Write};
 
+use super::tend::Tend;
+
 /// Something to do in one transaction, whole or not at all.
 #[derive(Debug)]
 pub(super) enum Job {
@@ -11,6 +13,8 @@ pub(super) enum Job {
     Unit(UnitOfWork),
     /// Deleted documents that come back.
     Restore(Vec<Restored>),
+    /// A file with several documents is put in order.
+    Tend(Tend),
     /// Deleted documents whose time is over go for good.
     Purge {
         /// Milliseconds since 1970.
@@ -37,6 +41,7 @@ impl Job {
         match self {
             Self::Unit(work) => work.writes.iter().map(Write::key).collect(),
             Self::Restore(restored) => restored.iter().map(|one| &one.key).collect(),
+            Self::Tend(tend) => vec![&tend.key],
             Self::Purge { .. } => Vec::new(),
         }
     }
@@ -45,6 +50,9 @@ impl Job {
     pub(super) fn paths(&self, layout: &Layout) -> Result<Vec<(&DocumentKey, Vec<String>)>> {
         if let Self::Restore(restored) = self {
             return Ok(restored.iter().map(|one| (&one.key, vec![one.path.clone()])).collect());
+        }
+        if let Self::Tend(tend) = self {
+            return Ok(vec![(&tend.key, vec![tend.path.clone()])]);
         }
         self.keys().into_iter().map(|key| Ok((key, layout.whereabouts(key)?.paths))).collect()
     }
@@ -58,6 +66,7 @@ impl Job {
                 work.writes.iter().map(size).sum()
             }
             Self::Restore(restored) => restored.iter().map(|one| one.body.len()).sum(),
+            Self::Tend(_) => 0,
             Self::Purge { most, .. } => *most,
         }
     }

@@ -66,7 +66,9 @@ impl Located {
             paths.extend(self.0.get(key).cloned().flatten());
             // no database holds one in a text
             paths.retain(|path| !path.contains('\0'));
-            if let Some(within) = layout.within(key)? {
+            let tends = matches!(works.get(unit), Some(Job::Tend(_)));
+            let within = if tends { None } else { layout.within(key)? };
+            if let Some(within) = within {
                 let mut others = paths.iter().map(|path| *shared.entry(path.clone()).or_insert(unit));
                 if others.any(|other| other != unit) {
                     return Ok(None);

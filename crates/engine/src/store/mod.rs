@@ -10,6 +10,7 @@ mod query;
 mod queue;
 mod row_store;
 mod settle;
+mod tend;
 mod trash;
 mod within;
 mod writing;

@@ -65,7 +65,7 @@ pub fn settle(
             marks = reader.marks((&after.0, &after.1), None, SETTLED_AT_ONCE)?;
             Ok(None)
         })?;
-        let Some(last) = marks.last() else { return Ok(true) };
+        let Some(last) = marks.last() else { return scribe.seal().map(|()| true) };
         after = (last.collection.clone(), last.key.clone());
         let keys: Vec<_> = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
         scribe.settle(&keys)?;
@@ -82,6 +82,11 @@ impl<'p> Scribe<'p> {
     /// Settles these documents, each by collection and key. What cannot be said by a document of the model stays as it is:
     /// rows, text and mark.
     pub(super) fn settle(&mut self, keys: &[(String, String)]) -> Result<()> {
+        let (shared, keys): (Vec<_>, Vec<_>) =
+            keys.iter().cloned().partition(|(collection, _)| self.layout.is_shared(collection));
+        for (collection, key) in &shared {
+            self.settle_within(collection, key)?;
+        }
         for keys in keys.chunks(SETTLED_AT_ONCE) {
             if !self.settled(keys)? && keys.len() > 1 {
                 for key in keys {

@@ -2,14 +2,16 @@
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Cursor, Deleted, DeletedPage, DocumentKey, ETag, Precondition, Scope, Trash, Write, Written,
+    Cursor, Deleted, DeletedPage, DocumentKey, ETag, Layout, Precondition, Scope, Trash, Within, Write,
+    Written,
 };
 use repot_core::{Error, Kind, Object, Result, TrashWanted, Trashed};
 
-use super::desk::{Desk, Found};
+use super::desk::{Desk, Found, Sought};
 use super::following::Follower;
 use super::jobs::{Job, Restored};
 use super::row_store::RowStore;
+use super::within::{Files, Inside};
 use super::writing::{Hand, Unit, before, mark};
 
 /// Deleted documents that go for good in one transaction.
@@ -44,7 +46,7 @@ impl Hand<'_, '_, '_> {
             unit: 0,
             collection: key.collection().to_owned(),
             tenant: key.tenant().map(str::to_owned),
-            key: key.text().to_owned(),
+            key: by_id(self.decider.layout, key)?.text().to_owned(),
             path: path.to_owned(),
             dictionary,
             size: text.len() as u64,
@@ -56,7 +58,7 @@ impl Hand<'_, '_, '_> {
 
     /// Puts deleted documents back, as they were.
     pub(super) fn restore(&mut self, restored: &[Restored]) -> Result<Unit> {
-        let mut unit = Unit::default();
+        let (mut unit, mut files) = (Unit::default(), Files::default());
         let there = match restored.first() {
             Some(first) => self.desk.trash(&TrashWanted::Unit(first.unit))?,
             None => Vec::new(),
@@ -64,6 +66,10 @@ impl Hand<'_, '_, '_> {
         for one in restored {
             if !there.iter().any(|kept| kept.id == one.id) {
                 return Err(nothing_kept(&one.key));
+            }
+            if let Some(within) = self.decider.layout.within(&one.key)? {
+                self.restore_within(one, within, (&mut files, &mut unit))?;
+                continue;
             }
             let found = self.desk.at(&one.path)?;
             let (collection, text) = (one.key.collection(), one.key.text());
@@ -87,7 +93,39 @@ impl Hand<'_, '_, '_> {
             unit.marks.push(mark(&one.key, stamp));
             unit.untrash.push(one.id);
         }
+        let (items, marks) = files.finish(self)?;
+        unit.items.extend(items.into_iter().map(|(_, item)| item));
+        unit.marks.extend(marks);
         Ok(unit)
+    }
+
+    /// Puts a document back among the others in its file.
+    fn restore_within(
+        &mut self,
+        one: &Restored,
+        within: Within,
+        (files, unit): (&mut Files, &mut Unit),
+    ) -> Result<()> {
+        let (collection, id) = (one.key.collection(), within.id.clone());
+        let (found, stamp) = match self.desk.find_within(self.decider.layout, &one.key, &within)? {
+            Sought::There(found) => {
+                let stamp = found.stamp;
+                (Some(*found), stamp)
+            }
+            Sought::Nothing(stamp) => (None, stamp),
+            Sought::Unsettled => {
+                self.settle_first(collection, &id);
+                return Ok(());
+            }
+        };
+        let current = found.as_ref().and_then(|found| found.etag.as_ref());
+        Precondition::Absent.check(&one.key, current)?;
+        let path = found.as_ref().map_or(one.path.clone(), |found| found.whole.object.record.path.clone());
+        let inside = Inside { origin: 0, key: &one.key, within, found, old: None, path };
+        unit.receipt.written.push(files.write(self, inside, Some(one.body.clone()))?);
+        unit.marks.push(repot_core::Mark { collection: collection.to_owned(), key: id, stamp });
+        unit.untrash.push(one.id);
+        Ok(())
     }
 
     /// Removes deleted documents for good.
@@ -153,13 +191,13 @@ impl Trash for RowStore {
 
     async fn deleted_at(&self, key: &DocumentKey) -> Result<Option<Deleted>> {
         self.layout().whereabouts(key)?;
-        let (key, now_ms) = (key.clone(), self.now_ms());
+        let (key, now_ms) = (by_id(self.layout(), key)?, self.now_ms());
         self.read(move |desk, _| Ok(desk.trash(&last(&key, now_ms))?.first().map(deleted))).await
     }
 
     async fn restore(&self, key: &DocumentKey) -> Result<Vec<DocumentKey>> {
         self.layout().whereabouts(key)?;
-        let (wanted, now_ms) = (key.clone(), self.now_ms());
+        let (wanted, now_ms) = (by_id(self.layout(), key)?, self.now_ms());
         let restored = self.read(move |desk, _| together(desk, &last(&wanted, now_ms))).await?;
         if restored.is_empty() {
             return Err(nothing_kept(key));
@@ -181,6 +219,16 @@ impl Trash for RowStore {
         }
         Ok(purged)
     }
+}
+
+/// The name under which a document that stands with others is kept: its place names the file too, which its key need not.
+fn by_id(layout: &Layout, key: &DocumentKey) -> Result<DocumentKey> {
+    let Some(within) = layout.within(key)? else { return Ok(key.clone()) };
+    let named = DocumentKey::of_text(key.collection(), &within.id);
+    Ok(match key.tenant() {
+        Some(tenant) => named.in_tenant(tenant),
+        None => named,
+    })
 }
 
 fn last(key: &DocumentKey, now_ms: i64) -> TrashWanted<'_> {

@@ -147,6 +147,8 @@ pub(super) struct Inside<'a> {
     pub key: &'a DocumentKey,
     pub within: Within,
     pub found: Option<Found>,
+    /// Rows that are there without a document.
+    pub old: Option<RowBuffer>,
     /// Where a new one goes.
     pub path: String,
 }
@@ -159,7 +161,7 @@ impl Files {
         inside: Inside<'_>,
         text: Option<Bytes>,
     ) -> Result<Written> {
-        let Inside { origin, key, within, found, path } = inside;
+        let Inside { origin, key, within, found, old, path } = inside;
         let written = match &text {
             Some(text) => Written::Put(ETag::new(&etag(&sha256(text)))),
             None => match &found {
@@ -171,7 +173,7 @@ impl Files {
         let file = self.open(hand, (&path, &collection, origin), found.as_ref())?;
         match (found, text) {
             (Some(found), text) => file.replace(hand, (within, collection), found, text)?,
-            (None, Some(text)) => file.insert(hand, (within, collection), text)?,
+            (None, Some(text)) => file.insert(hand, (within, collection), text, old.unwrap_or_default())?,
             (None, None) => {}
         }
         let bytes_max = hand.decider.document_bytes_max;
@@ -350,6 +352,7 @@ impl OpenFile {
         hand: &mut Hand<'_, '_, '_>,
         (within, collection): (Within, String),
         text: Bytes,
+        old: RowBuffer,
     ) -> Result<()> {
         let plan = hand.decider.plan;
         let ordinal = self.last.map_or(0, |last| last + 1);
@@ -377,7 +380,7 @@ impl OpenFile {
         }
         self.resize(0, text.len());
         self.last = Some(ordinal);
-        let (old, text) = (RowBuffer::new(), Some(text));
+        let text = Some(text);
         self.edits.insert(ordinal, Edit { within, collection, old, was: None, text });
         Ok(())
     }

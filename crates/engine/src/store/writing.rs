@@ -127,7 +127,7 @@ impl<'p> Scribe<'p> {
         }
     }
 
-    fn alone(&mut self, work: &Job) -> Result<Receipt> {
+    pub(super) fn alone(&mut self, work: &Job) -> Result<Receipt> {
         let receipts = self.together(&[work])?.unwrap_or_default();
         receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
     }
@@ -198,13 +198,16 @@ impl<'p> Scribe<'p> {
             (decided, unsettled) = decider.decide(pen, reader, works)?;
             let batch;
             (batch, all) = Together::of(&mut decided, locks);
+            // what settles a document was logged when plain SQL did it
+            let tends = matches!(works, [Job::Tend(_)]);
             let nothing = batch.items.is_empty() && batch.untrash.is_empty();
+            let nothing = nothing && !(tends && !batch.marks.is_empty());
             if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);
             }
             let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
-            Ok(Some(Batch { meta, at_ms: Some(decider.now_ms), ..batch }))
+            Ok(Some(Batch { meta, at_ms: (!tends).then_some(decider.now_ms), ..batch }))
         })?;
         if moved {
             return Ok(Attempt::Moved);
@@ -318,6 +321,7 @@ impl<'p> Decider<'_, 'p> {
             .map(|work| match work {
                 Job::Unit(work) => hand.unit(work),
                 Job::Restore(restored) => hand.restore(restored),
+                Job::Tend(tend) => hand.tend(tend),
                 Job::Purge { now_ms, most } => hand.purge(*now_ms, *most),
             })
             .collect();
@@ -493,7 +497,7 @@ impl Hand<'_, '_, '_> {
             Outcome::Gone => None,
         };
         let path = self.path(key, found.as_ref())?;
-        let written = files.write(self, Inside { origin, key, within, found, path }, text)?;
+        let written = files.write(self, Inside { origin, key, within, found, old: None, path }, text)?;
         Ok((written, true))
     }
 
