@@ -4,6 +4,7 @@
 
 mod busy;
 mod changes;
+mod containers;
 mod documents;
 mod look;
 mod marks;

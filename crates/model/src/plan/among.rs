@@ -74,10 +74,14 @@ impl Plan {
     /// Whether rows of this root say where in its file a document stands, so that they change when one before it goes.
     #[must_use]
     pub fn counts_inside(&self, root: usize) -> bool {
-        let table = self.roots[root].table;
-        table.is_some_and(|table| {
-            self.tables[table].position.is_some() || self.programs.iter().any(|own| own.auto_key.is_some())
-        })
+        let Some(top) = self.roots[root].table else { return false };
+        // parents stand before their children
+        let mut held = vec![false; self.tables.len()];
+        for (table, shape) in self.tables.iter().enumerate() {
+            held[table] = table == top || shape.parents.iter().any(|parent| held[parent.table]);
+        }
+        let made = |table: usize| held[table] && self.programs[table].auto_key.is_some();
+        self.tables[top].position.is_some() || (0..held.len()).any(made)
     }
 
     /// What stands around the only document of a new file.
