@@ -151,9 +151,11 @@ impl<T: Entity> Collection<T> {
         self.text_at(self.key(value.id()), value)
     }
 
-    fn text_at(&self, key: DocumentKey, value: &T) -> Result<(DocumentKey, Vec<u8>)> {
+    pub(crate) fn text_at(&self, key: DocumentKey, value: &T) -> Result<(DocumentKey, Vec<u8>)> {
         let body = match self.inside.new_text {
             NewText::Compact => write(&key, value)?,
+            // a line of a file has no line breaks
+            NewText::Indented if self.inside.layout.is_lines(T::COLLECTION) => write(&key, value)?,
             NewText::Indented => serde_json::to_vec_pretty(value).map_err(|error| {
                 Cause::new(Kind::Invalid, "R0404", format!("the value for {key} has no JSON text: {error}"))
                     .hint("Give it a value that JSON can say.")

@@ -37,6 +37,22 @@ impl Unit {
         Ok(self)
     }
 
+    /// The document with this id is this value from now on, whatever is there: for documents whose value does not say
+    /// where they are.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when the value has no JSON text.
+    pub fn put_at<T: Entity>(
+        &mut self,
+        within: &Collection<T>,
+        id: impl Into<Id>,
+        value: &T,
+    ) -> Result<&mut Self> {
+        let (key, body) = within.text_at(within.key(id), value)?;
+        self.work.writes.push(Write::Put { key, body: body.into(), when: Precondition::Any });
+        Ok(self)
+    }
+
     /// What was changed in a value that was read. Where nothing was, the document must still be as it was read.
     ///
     /// # Errors

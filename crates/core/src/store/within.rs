@@ -49,6 +49,12 @@ impl Layout {
         self.collection(collection).is_ok_and(|(root, _)| self.plan.roots[root].is_container())
     }
 
+    /// Whether the documents of this collection are lines.
+    #[must_use]
+    pub fn is_lines(&self, collection: &str) -> bool {
+        self.collection(collection).is_ok_and(|(root, _)| self.plan.roots[root].is_lines())
+    }
+
     /// What tells a document apart from the others in its file; `None` where each has a file of its own.
     ///
     /// # Errors

@@ -5,7 +5,9 @@
 
 pub(crate) mod repositories;
 
-use repositories::{Batch, BatchRepository, File, FileRepository, Job, JobRepository, SessionRepository};
+use repositories::{
+    Batch, BatchRepository, BatchRequest, File, FileRepository, Job, JobRepository, SessionRepository,
+};
 use repot::{Config, Filters, Repot};
 
 const SENDER: &str = "example-sender";
@@ -16,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(runtime.block_on(run(Config::from_env(model)?))?)
 }
 
-/// What the program does; leaves nothing behind.
+/// What the program does; leaves nothing behind, but for a file of requests that is empty.
 pub(crate) async fn run(config: Config) -> Result<(), repot::Error> {
     let repot = Repot::open(config).await?;
     println!("Using {repot}");
@@ -69,6 +71,12 @@ async fn do_jobs(repot: &Repot) -> Result<(), repot::Error> {
 async fn send_batch(repot: &Repot) -> Result<(), repot::Error> {
     let batches = BatchRepository::new(repot);
     batches.create_batch(SENDER, "example-batch", Batch::pending()).await?;
+    let requests = [BatchRequest::new("r1", "Hello"), BatchRequest::new("r2", "world")];
+    batches.save_batch_requests(SENDER, "example-batch", &requests).await?;
+    if let Some(request) = batches.get_batch_request(SENDER, "example-batch", "r2").await? {
+        println!("asked: {}", request.body);
+    }
+    println!("{} requests", batches.list_batch_requests(SENDER, "example-batch").await?.len());
     batches.update_batch_status(SENDER, "example-batch", "submitted").await?;
     batches.update_batch_progress(SENDER, "example-batch", 3).await?;
     if let Some(batch) = batches.get_batch(SENDER, "example-batch").await? {

@@ -60,6 +60,35 @@ impl Batch {
     }
 }
 
+/// A request of a batch: a line of the batch's `input.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BatchRequest {
+    pub(crate) custom_id: String,
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) body: serde_json::Value,
+}
+
+impl BatchRequest {
+    pub(crate) fn new(custom_id: &str, text: &str) -> Self {
+        Self {
+            custom_id: custom_id.to_owned(),
+            method: "POST".to_owned(),
+            url: "/v1/chat/completions".to_owned(),
+            body: serde_json::json!({"messages": [{"role": "user", "content": text}]}),
+        }
+    }
+}
+
+impl Entity for BatchRequest {
+    const COLLECTION: &'static str = "batch_requests";
+    type Reach = Shared;
+
+    fn id(&self) -> Id {
+        Id::outside()
+    }
+}
+
 impl Entity for Session {
     const COLLECTION: &'static str = "sessions";
     type Reach = Shared;
@@ -85,6 +114,11 @@ fn session(sender_id: &str) -> Id {
 
 fn batch(sender_id: &str, batch_id: &str) -> Id {
     Id::at([("sender_id", sender_id), ("batch_id", batch_id)])
+}
+
+/// A line of the batch's file.
+fn request(sender_id: &str, batch_id: &str, custom_id: &str) -> Id {
+    Id::at([("sender_id", sender_id), ("batch_id", batch_id), ("custom_id", custom_id)])
 }
 
 /// Sessions.
@@ -250,12 +284,59 @@ impl JobRepository {
     }
 }
 
-/// Batches.
-pub(crate) struct BatchRepository(Collection<Batch>);
+/// Batches, and their requests.
+pub(crate) struct BatchRepository(Collection<Batch>, Collection<BatchRequest>, Repot);
 
 impl BatchRepository {
     pub(crate) fn new(repot: &Repot) -> Self {
-        Self(repot.collection())
+        Self(repot.collection(), repot.collection(), repot.clone())
+    }
+
+    /// All of them or none: they are lines of one file, or rows written in one transaction.
+    pub(crate) async fn save_batch_requests(
+        &self,
+        sender_id: &str,
+        batch_id: &str,
+        requests: &[BatchRequest],
+    ) -> Result<()> {
+        let mut unit = self.2.unit();
+        for one in requests {
+            unit.put_at(&self.1, request(sender_id, batch_id, &one.custom_id), one)?;
+        }
+        unit.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn get_batch_request(
+        &self,
+        sender_id: &str,
+        batch_id: &str,
+        custom_id: &str,
+    ) -> Result<Option<BatchRequest>> {
+        let found = self.1.get(request(sender_id, batch_id, custom_id)).await?;
+        Ok(found.map(repot::Stored::into_inner))
+    }
+
+    /// Their names.
+    pub(crate) async fn list_batch_requests(&self, sender_id: &str, batch_id: &str) -> Result<Vec<String>> {
+        let (store, mut found, mut after) = (self.2.store(), Vec::new(), None);
+        loop {
+            let page =
+                store.list(&repot::Scope::of("batch_requests"), after.as_ref(), LISTED_AT_ONCE).await?;
+            for item in page.items {
+                let field = |name: &str| {
+                    let place = item.key.place().unwrap_or_default();
+                    place.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+                };
+                if field("sender_id") == Some(sender_id) && field("batch_id") == Some(batch_id) {
+                    found.extend(field("custom_id").map(str::to_owned));
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
     }
 
     pub(crate) async fn create_batch(&self, sender_id: &str, batch_id: &str, new: Batch) -> Result<()> {
@@ -299,7 +380,13 @@ impl BatchRepository {
         Ok(())
     }
 
+    /// Its requests go first, since they refer to it.
     pub(crate) async fn delete_batch(&self, sender_id: &str, batch_id: &str) -> Result<bool> {
+        let mut unit = self.2.unit();
+        for custom_id in self.list_batch_requests(sender_id, batch_id).await? {
+            unit.delete(&self.1, request(sender_id, batch_id, &custom_id));
+        }
+        unit.commit().await?;
         self.0.delete(batch(sender_id, batch_id)).await
     }
 }

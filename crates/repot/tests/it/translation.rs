@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stores::{all, directory, model, wait};
 use crate::translation_example::repositories::{
-    Batch, BatchRepository, File, FileRepository, Job, JobRepository, SessionRepository,
+    Batch, BatchRepository, BatchRequest, File, FileRepository, Job, JobRepository, SessionRepository,
 };
 use crate::translation_example::run;
 
@@ -66,6 +66,15 @@ fn four_repositories() {
             let batch = batches.get_batch("s1", "b1").await.unwrap().unwrap();
             assert_eq!((batch.status.as_str(), batch.requests), ("completed", 7), "{name}");
             assert_eq!(batches.get_batch("s2", "b1").await.unwrap(), None, "{name}");
+            let requests: Vec<_> = (0..3).map(|at| BatchRequest::new(&format!("r{at}"), "hi")).collect();
+            batches.save_batch_requests("s1", "b1", &requests).await.unwrap();
+            let again = BatchRequest::new("r1", "hello");
+            batches.save_batch_requests("s1", "b1", std::slice::from_ref(&again)).await.unwrap();
+            assert_eq!(batches.get_batch_request("s1", "b1", "r1").await.unwrap(), Some(again), "{name}");
+            assert_eq!(batches.get_batch_request("s1", "b2", "r1").await.unwrap(), None, "{name}");
+            let mut listed = batches.list_batch_requests("s1", "b1").await.unwrap();
+            listed.sort();
+            assert_eq!(listed, ["r0", "r1", "r2"], "{name}");
             assert!(batches.delete_batch("s1", "b1").await.unwrap(), "{name}");
             assert!(sessions.delete_session("s1").await.unwrap(), "{name}");
             assert!(!sessions.delete_session("s1").await.unwrap(), "{name}");
