@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod change_log;
+mod containers;
+
 mod gate;
 mod journal;
 mod memory;
