@@ -7,6 +7,7 @@ pub mod change_log;
 mod clock;
 pub mod combinator;
 mod error;
+mod found;
 mod pacing;
 pub mod path_text;
 mod referrers;
@@ -18,13 +19,14 @@ mod trashed;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
+pub use found::{FoundObject, ListedDocument, Mark, Rank};
 pub use pacing::Pacing;
 pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Answer, Batch, Decide, DocumentRecord, FoundObject, Health, Item, ListedDocument, LoadReport, Loading,
-    LockHolder, Mark, ObjectRecord, Piece, QueryResult, Rank, Reader, Refusal, RowChanges, State, Status,
-    StoredDocument, StoredObject, Target, Violation,
+    Answer, Batch, Decide, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord,
+    Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target,
+    Violation,
 };
 pub use trashed::{TrashWanted, Trashed};

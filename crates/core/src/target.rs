@@ -14,6 +14,7 @@ use repot_model::sql::query::{Speech, Statement};
 
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
+use crate::found::{FoundObject, ListedDocument, Mark, Rank};
 use crate::referrers::{Referred, Referrer};
 use crate::trashed::{TrashWanted, Trashed};
 
@@ -160,52 +161,6 @@ pub struct Batch {
     pub trash: Vec<Vec<Trashed>>,
     /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
     pub untrash: Vec<i64>,
-}
-
-/// What plain SQL did to the rows of a document since its text was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// Collection of the document.
-    pub collection: String,
-    /// The document's key as text; `*`: any document of the collection.
-    pub key: String,
-    /// Grows with each change; 0: there is no mark.
-    pub stamp: i64,
-}
-
-/// An object as [`Reader::stored`] finds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundObject {
-    /// The object, with its frame.
-    pub object: StoredObject,
-    /// Its first document.
-    pub document: Option<StoredDocument>,
-    /// Stamp of the document's mark; 0: its rows are those of its text.
-    pub stamp: i64,
-}
-
-/// A document in a listing of those that share files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedDocument {
-    /// Path of its object.
-    pub path: String,
-    /// Its key as text.
-    pub key: String,
-    /// Size of its text in bytes.
-    pub size: u64,
-    /// Stamp of its mark; 0: its rows are those of its text.
-    pub stamp: i64,
-}
-
-/// Where a document stands among those of its object.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rank {
-    /// Documents of the object before it.
-    pub before: u64,
-    /// Those of them that are of its collection.
-    pub own: u64,
-    /// The highest ordinal of the object; `None`: it holds no documents.
-    pub last: Option<u32>,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod changing;
+mod containers;
 mod documents;
 mod export;
 mod journal;

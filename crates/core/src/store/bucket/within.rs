@@ -219,12 +219,12 @@ fn one(shelf: &Shelf, path: &str, file: &mut File, within: &Within, write: &Writ
     Ok(Written::Put(etag))
 }
 
+/// The path of a file, and writes of documents in it.
+pub(super) type OneFile<'w> = (String, Vec<(Within, &'w Write)>);
+
 /// Writes that all go into one file; `None` when they do not. `R0405` when a document is written twice.
-pub(super) fn of_one_file<'w>(
-    shelf: &Shelf,
-    writes: &'w [Write],
-) -> Result<Option<(String, Vec<(Within, &'w Write)>)>> {
-    let mut all: Option<(String, Vec<(Within, &Write)>)> = None;
+pub(super) fn of_one_file<'w>(shelf: &Shelf, writes: &'w [Write]) -> Result<Option<OneFile<'w>>> {
+    let mut all: Option<OneFile<'_>> = None;
     for write in writes {
         if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
             when.check_present()?;
