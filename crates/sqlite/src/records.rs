@@ -189,25 +189,7 @@ impl<'c> Records<'c> {
             None
         };
         if let Some(id) = old {
-            let former = |row: &Row<'_>| {
-                let path = record.path.clone();
-                let (ordinal, collection) = (row.get(0)?, row.get(1)?);
-                Ok(FormerDocument { path, ordinal, collection, key: row.get(2)?, etag: row.get(3)? })
-            };
-            match item.touched.as_ref().filter(|_| !item.removes) {
-                None => {
-                    let gone = self.drop_documents.query_map([id], former);
-                    let gone = gone.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
-                    self.former.extend(gone.map_err(failed(what))?);
-                }
-                Some(touched) => {
-                    for ordinal in touched {
-                        let gone = self.drop_document.query_map((id, ordinal), former);
-                        let gone = gone.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
-                        self.former.extend(gone.map_err(failed(what))?);
-                    }
-                }
-            }
+            self.drop_former(item, id)?;
         }
         if item.removes {
             if let Some(id) = old {
@@ -250,6 +232,34 @@ impl<'c> Records<'c> {
                 if refused.is_empty() { None } else { refused.get(&(record.path.clone(), document.ordinal)) };
             self.document(id, document, aside)?;
         }
+        Ok(())
+    }
+
+    /// Removes the records of the documents that an item replaces, and keeps what they were.
+    fn drop_former(&mut self, item: &Item, id: i64) -> Result<()> {
+        let former = |row: &Row<'_>| {
+            let path = item.object.path.clone();
+            let (ordinal, collection) = (row.get(0)?, row.get(1)?);
+            Ok(FormerDocument { path, ordinal, collection, key: row.get(2)?, etag: row.get(3)? })
+        };
+        let mut run = |former_documents: &mut Vec<FormerDocument>| -> rusqlite::Result<()> {
+            match item.touched.as_ref().filter(|_| !item.removes) {
+                None => {
+                    let gone = self.drop_documents.query_map([id], former)?;
+                    former_documents.extend(gone.collect::<rusqlite::Result<Vec<_>>>()?);
+                }
+                Some(touched) => {
+                    for ordinal in touched {
+                        let gone = self.drop_document.query_map((id, ordinal), former)?;
+                        former_documents.extend(gone.collect::<rusqlite::Result<Vec<_>>>()?);
+                    }
+                }
+            }
+            Ok(())
+        };
+        let mut gone = Vec::new();
+        run(&mut gone).map_err(failed("record an object"))?;
+        self.former.append(&mut gone);
         Ok(())
     }
 

@@ -29,13 +29,17 @@ fn path(key: &DocumentKey) -> String {
     layout().whereabouts(key).unwrap().paths.remove(0)
 }
 
+fn shared<O: Objects>(objects: &Arc<O>) -> Arc<dyn Objects> {
+    Arc::<O>::clone(objects) as Arc<dyn Objects>
+}
+
 /// The file after a document was put (`Some`) or deleted.
 async fn after(before: Option<&str>, key: &DocumentKey, body: Option<&str>) -> Result<String> {
     let objects = Arc::new(MemoryObjects::new());
     if let Some(before) = before {
         objects.put(&path(key), before.to_owned().into(), &Precondition::Absent).await?;
     }
-    let store = BucketStore::new(objects.clone(), layout(), DOCUMENT_BYTES_MAX);
+    let store = BucketStore::new(shared(&objects), layout(), DOCUMENT_BYTES_MAX);
     match body {
         Some(body) => drop(store.put(key, body.to_owned()).await?),
         None => assert!(store.delete(key, Precondition::Any).await?),
@@ -193,7 +197,7 @@ impl Objects for Interleaved {
 fn interleaved(times: usize) -> (Arc<Interleaved>, BucketStore) {
     let lines = Mutex::default();
     let objects = Arc::new(Interleaved { inner: MemoryObjects::new(), left: AtomicUsize::new(times), lines });
-    let store = BucketStore::new(objects.clone(), layout(), DOCUMENT_BYTES_MAX);
+    let store = BucketStore::new(shared(&objects), layout(), DOCUMENT_BYTES_MAX);
     (objects, store)
 }
 

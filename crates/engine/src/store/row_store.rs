@@ -60,8 +60,8 @@ pub struct RowStoreOptions {
 
 /// Documents in a database.
 ///
-/// Several processes may write at once, but none while a copy is at work. Documents that stand several in one file are
-/// refused.
+/// Several processes may write at once, but none while a copy is at work. A document that stands with others in one file is
+/// written without them.
 pub struct RowStore {
     shown: String,
     layout: Arc<Layout>,

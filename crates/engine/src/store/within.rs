@@ -137,6 +137,9 @@ struct OpenFile {
     all: Option<Vec<StoredDocument>>,
 }
 
+/// What is to be written, each with the number of the write that led to it; and the marks of documents that it brings along.
+pub(super) type Finished = (Vec<(usize, Item)>, Vec<Mark>);
+
 /// Files with several documents that one unit of work changes.
 #[derive(Default)]
 pub(super) struct Files(BTreeMap<String, OpenFile>);
@@ -206,7 +209,7 @@ impl Files {
     }
 
     /// What is to be written, each with the number of the write that led to it; and the marks of further documents.
-    pub(super) fn finish(self, hand: &mut Hand<'_, '_, '_>) -> Result<(Vec<(usize, Item)>, Vec<Mark>)> {
+    pub(super) fn finish(self, hand: &mut Hand<'_, '_, '_>) -> Result<Finished> {
         let (mut items, mut marks) = (Vec::new(), Vec::new());
         for file in self.0.into_values().filter(|file| !file.edits.is_empty()) {
             items.push((file.origin, file.finish(hand, &mut marks)?));

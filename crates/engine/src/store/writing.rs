@@ -201,7 +201,7 @@ impl<'p> Scribe<'p> {
             // what settles a document was logged when plain SQL did it
             let tends = matches!(works, [Job::Tend(_)]);
             let nothing = batch.items.is_empty() && batch.untrash.is_empty();
-            let nothing = nothing && !(tends && !batch.marks.is_empty());
+            let nothing = nothing && (!tends || batch.marks.is_empty());
             if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);
             }

@@ -78,7 +78,7 @@ fn body(key: &DocumentKey, count: u64) -> String {
     let id = key.text().rsplit(['/', '=']).next().unwrap_or_default();
     match key.collection() {
         "settings" => format!("{{\"count\": {count}, \"tags\": [\"a\", \"{count}\"]}}"),
-        "cards" if count % 3 == 0 => format!("{{\n  \"id\": \"{id}\",\n  \"count\": {count}\n}}"),
+        "cards" if count.is_multiple_of(3) => format!("{{\n  \"id\": \"{id}\",\n  \"count\": {count}\n}}"),
         _ => format!("{{\"id\": \"{id}\", \"count\": {count}}}"),
     }
 }
@@ -111,12 +111,13 @@ fn an_export_is_the_files_as_they_would_be() {
     for (database, seed) in Database::all().zip([0x5eed_u64, 0x5eed_0002]) {
         let source = Scripted::default();
         let objects = Arc::new(MemoryObjects::new());
+        let files: Arc<dyn repot_core::store::Objects> = Arc::<MemoryObjects>::clone(&objects);
         for (path, text) in FILES {
             source.put(path, text);
             block_on(objects.put(path, text.into(), &Precondition::Absent)).unwrap();
         }
         copy(&database, &source).unwrap();
-        let memory = BucketStore::new(objects.clone(), layout(), DOCUMENT_BYTES_MAX);
+        let memory = BucketStore::new(files, layout(), DOCUMENT_BYTES_MAX);
         let store = database.open();
         let (keys, mut state) = (keys(), seed);
         block_on(async {

@@ -61,42 +61,55 @@ fn counted(count: usize) -> Change {
 pub async fn documents_of_a_shared_file_are_read_and_written(subject: Subject) {
     let store = subject.store;
     for (key, neighbour) in pairs() {
-        assert!(store.collections().contains(&key.collection().to_owned()));
-        assert_eq!(
-            (store.get(&key).await.unwrap(), store.exists(&key).await.unwrap()),
-            (None, false),
-            "{key}"
-        );
-        assert_eq!(store.require(&key).await.unwrap_err().code(), "R0402", "{key}");
-        assert!(!store.delete(&key, Precondition::Any).await.unwrap(), "{key}");
+        is_not_there(&store, &key).await;
         let other = store.create(&neighbour, text(&neighbour, 0)).await.unwrap();
-        let etag = store.create(&key, text(&key, 1)).await.unwrap();
-        let error = store.create(&key, text(&key, 1)).await.unwrap_err();
-        assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0401"), "{key}");
-        let read = store.require(&key).await.unwrap();
-        assert_eq!((&read.key, &read.etag, &read.body[..]), (&key, &etag, text(&key, 1).as_bytes()));
-        assert_eq!(store.get_part(&key, "/count").await.unwrap().unwrap(), "1");
-        let next = store.replace(&key, text(&key, 2), &etag).await.unwrap();
-        assert_eq!(store.replace(&key, text(&key, 9), &etag).await.unwrap_err().code(), "R0401", "{key}");
-        let next = store.change(&key, counted(3), Precondition::Matches(next)).await.unwrap();
-        assert_eq!(store.require(&key).await.unwrap().body, text(&key, 3), "{key}");
-        let same = store.update(&key, |text| Ok(text.unwrap_or_default().to_vec().into())).await.unwrap();
-        assert_eq!(same, next);
-        store.put(&key, text(&key, 4)).await.unwrap();
-        assert_eq!(store.delete(&key, Precondition::Matches(next)).await.unwrap_err().code(), "R0401");
-        let mut listed = all(&store, &scope(&key), 1).await;
-        listed.sort();
-        let mut names = [key.text().to_owned(), neighbour.text().to_owned()];
-        names.sort();
-        assert_eq!(listed, names);
-        let sizes = store.list(&scope(&key), None, 10).await.unwrap().items;
-        let size = sizes.iter().find(|item| item.key == key).map(|item| item.size_bytes);
-        assert_eq!(size, Some(text(&key, 4).len() as u64), "{key}");
+        is_created_and_replaced(&store, &key).await;
+        is_changed(&store, &key).await;
+        are_listed(&store, &key, &neighbour).await;
         let read = store.require(&neighbour).await.unwrap();
         assert_eq!((read.etag, &read.body[..]), (other, text(&neighbour, 0).as_bytes()), "{key}");
         assert!(store.delete(&key, Precondition::Any).await.unwrap());
         assert!(!store.exists(&key).await.unwrap() && store.exists(&neighbour).await.unwrap(), "{key}");
     }
+}
+
+async fn is_not_there(store: &Arc<dyn Store>, key: &DocumentKey) {
+    assert!(store.collections().contains(&key.collection().to_owned()));
+    assert_eq!((store.get(key).await.unwrap(), store.exists(key).await.unwrap()), (None, false), "{key}");
+    assert_eq!(store.require(key).await.unwrap_err().code(), "R0402", "{key}");
+    assert!(!store.delete(key, Precondition::Any).await.unwrap(), "{key}");
+}
+
+async fn is_created_and_replaced(store: &Arc<dyn Store>, key: &DocumentKey) {
+    let etag = store.create(key, text(key, 1)).await.unwrap();
+    let error = store.create(key, text(key, 1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0401"), "{key}");
+    let read = store.require(key).await.unwrap();
+    assert_eq!((&read.key, &read.etag, &read.body[..]), (key, &etag, text(key, 1).as_bytes()));
+    assert_eq!(store.get_part(key, "/count").await.unwrap().unwrap(), "1");
+    store.replace(key, text(key, 2), &etag).await.unwrap();
+    assert_eq!(store.replace(key, text(key, 9), &etag).await.unwrap_err().code(), "R0401", "{key}");
+}
+
+async fn is_changed(store: &Arc<dyn Store>, key: &DocumentKey) {
+    let etag = store.require(key).await.unwrap().etag;
+    let next = store.change(key, counted(3), Precondition::Matches(etag)).await.unwrap();
+    assert_eq!(store.require(key).await.unwrap().body, text(key, 3), "{key}");
+    let same = store.update(key, |text| Ok(text.unwrap_or_default().to_vec().into())).await.unwrap();
+    assert_eq!(same, next);
+    store.put(key, text(key, 4)).await.unwrap();
+    assert_eq!(store.delete(key, Precondition::Matches(next)).await.unwrap_err().code(), "R0401");
+}
+
+async fn are_listed(store: &Arc<dyn Store>, key: &DocumentKey, neighbour: &DocumentKey) {
+    let mut listed = all(store, &scope(key), 1).await;
+    listed.sort();
+    let mut names = [key.text().to_owned(), neighbour.text().to_owned()];
+    names.sort();
+    assert_eq!(listed, names);
+    let sizes = store.list(&scope(key), None, 10).await.unwrap().items;
+    let size = sizes.iter().find(|item| item.key == *key).map(|item| item.size_bytes);
+    assert_eq!(size, Some(text(key, 4).len() as u64), "{key}");
 }
 
 /// A precondition is of the document alone, whatever becomes of the others in its file.
@@ -181,8 +194,12 @@ async fn is_named_by_its_place(store: &Arc<dyn Store>, key: &DocumentKey) {
         assert!(error.next_step().is_some_and(|hint| hint.contains("day, id")), "{error}");
         return;
     }
-    assert_eq!(store.require(&id).await.unwrap().body, text(key, 1));
-    store.change(&id, counted(2), Precondition::Any).await.unwrap();
+    is_found_by_its_key(store, key, &id).await;
+}
+
+async fn is_found_by_its_key(store: &Arc<dyn Store>, key: &DocumentKey, id: &DocumentKey) {
+    assert_eq!(store.require(id).await.unwrap().body, text(key, 1));
+    store.change(id, counted(2), Precondition::Any).await.unwrap();
     assert_eq!(store.require(key).await.unwrap().body, text(key, 2));
     assert_eq!(store.get(&event("d2", "e1")).await.unwrap(), None);
     // the key is the whole collection's
@@ -196,9 +213,9 @@ async fn is_named_by_its_place(store: &Arc<dyn Store>, key: &DocumentKey) {
         Write::Put { key: event("d2", "e1"), body: text(key, 3).into(), when: Precondition::Absent },
     ];
     store.apply(UnitOfWork { writes }).await.unwrap();
-    assert_eq!(store.require(&id).await.unwrap().body, text(key, 3));
+    assert_eq!(store.require(id).await.unwrap().body, text(key, 3));
     assert_eq!(store.get(key).await.unwrap(), None);
-    assert!(store.delete(&id, Precondition::Any).await.unwrap());
+    assert!(store.delete(id, Precondition::Any).await.unwrap());
 }
 
 /// One tenant's file is out of reach for the others.
