@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use repot_core::change_log::ChangeKind;
 use repot_core::store::{
-    BucketStore, Change, DocumentKey, MemoryObjects, Objects as _, Precondition, Scope, Store, StoreExt as _,
-    UnitOfWork, Write,
+    BucketStore, Change, ChangeFeed as _, ChangeScope, DocumentKey, MemoryObjects, Objects as _,
+    Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write,
 };
 use repot_core::{Pieces, Result, Sink};
 use repot_engine::export::Export;
@@ -305,5 +306,48 @@ fn stores_beside_each_other_lose_nothing() {
         drop(stores);
         let proof = proof(&database);
         assert!(proof.holds(), "{:?}", proof.differences);
+    }
+}
+
+const KEPT: &str = r#"
+[repot]
+source = "./data"
+
+[lines]
+file        = "lines/{user_id}.jsonl"
+tenant      = "user_id"
+soft_delete = "30d"
+
+[lines.fields]
+id      = "text key"
+user_id = "text"
+order   = "position"
+"#;
+
+/// A deleted line comes back as it was, among the others; and the log says whose documents changed.
+#[test]
+fn a_deleted_line_can_be_had_back() {
+    for database in Database::all() {
+        let model = repot_model::language::parse(KEPT, "repot.toml", &|_| None).unwrap();
+        let plan = Arc::new(repot_model::plan::Plan::compile(&model).unwrap());
+        let store = database.try_open_as((Arc::new(model), plan, KEPT)).unwrap();
+        let line = |id: &str| DocumentKey::new("lines", id).in_tenant("u1");
+        block_on(async {
+            for id in ["a", "b", "c"] {
+                store.put(&line(id), format!("{{ \"id\":\"{id}\" }}")).await.unwrap();
+            }
+            let position = store.position().await.unwrap();
+            assert!(store.delete(&line("a"), Precondition::Any).await.unwrap());
+            let trash = store.trash().unwrap();
+            assert_eq!(trash.restore(&line("a")).await.unwrap(), [line("a")]);
+            assert_eq!(trash.restore(&line("a")).await.unwrap_err().code(), "R0418");
+            assert_eq!(store.require(&line("a")).await.unwrap().body, "{ \"id\":\"a\" }");
+            let tenant = |tenant: &str| ChangeScope::Tenant(tenant.to_owned());
+            let page = store.changes(&tenant("u1"), position, 10).await.unwrap();
+            let seen: Vec<(&DocumentKey, ChangeKind)> =
+                page.entries.iter().map(|entry| (&entry.key, entry.kind)).collect();
+            assert_eq!(seen, [(&line("a"), ChangeKind::Deleted), (&line("a"), ChangeKind::Put)]);
+            assert!(store.changes(&tenant("u2"), position, 10).await.unwrap().entries.is_empty());
+        });
     }
 }
