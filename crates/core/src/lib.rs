@@ -9,6 +9,7 @@ pub mod combinator;
 mod error;
 mod pacing;
 pub mod path_text;
+mod records;
 mod referrers;
 mod sink;
 mod source;
@@ -19,12 +20,12 @@ mod trashed;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
+pub use records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Answer, Batch, Decide, DocumentRecord, FoundObject, Health, Item, LoadReport, Loading, LockHolder, Mark,
-    ObjectRecord, Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument,
-    StoredObject, Target, Violation,
+    Answer, Batch, Decide, FoundObject, Health, Item, LoadReport, Loading, LockHolder, Mark, QueryResult,
+    Reader, Refusal, RowChanges, State, StoredDocument, StoredObject, Target, Violation,
 };
 pub use trashed::{TrashWanted, Trashed};

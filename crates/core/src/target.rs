@@ -6,101 +6,16 @@
 //! nothing of ours.
 
 use std::fmt::{Debug, Display};
-use std::ops::Range;
 
-use repot_model::plan::Plan;
+use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
+use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
 use crate::trashed::{TrashWanted, Trashed};
-
-/// What became of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(i16)]
-pub enum Status {
-    /// Its documents are rows (a container may hold single documents that are set aside).
-    Moved = 0,
-    /// It is kept whole, with a reason, and has no rows.
-    SetAside = 1,
-    /// No place matches it; its bytes stay at the source.
-    Unmatched = 2,
-    /// Its collection says `move = false`; its bytes stay at the source.
-    Stays = 3,
-}
-
-impl Status {
-    /// The status that is stored as this number.
-    #[must_use]
-    pub const fn from_number(number: i64) -> Option<Self> {
-        match number {
-            0 => Some(Self::Moved),
-            1 => Some(Self::SetAside),
-            2 => Some(Self::Unmatched),
-            3 => Some(Self::Stays),
-            _ => None,
-        }
-    }
-}
-
-/// An object as recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectRecord {
-    /// Path, unique.
-    pub path: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// Modification time of the state that was read, ns.
-    pub modified_ns: i64,
-    /// ETag of the state that was read.
-    pub etag: Option<String>,
-    /// SHA-256 of the bytes read; empty when nothing was read.
-    pub sha256: Vec<u8>,
-    /// Collection (the first one for a file that holds several).
-    pub collection: Option<String>,
-    /// What became of it.
-    pub status: Status,
-    /// Code and reason when set aside, unmatched for a reason, ...
-    pub reason: Option<(String, String)>,
-    /// For an object that holds many documents: what stands around them, encoded by the engine.
-    pub frame: Option<Vec<u8>>,
-}
-
-/// A document as recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentRecord {
-    /// Place in its object, from 0.
-    pub ordinal: u32,
-    /// Collection.
-    pub collection: String,
-    /// Key as text; `None` when it is set aside.
-    pub key: Option<String>,
-    /// Opaque strong ETag of the text.
-    pub etag: String,
-    /// Raises by one with each change.
-    pub version: i64,
-    /// Dictionary the text is compressed with; 0: none.
-    pub dictionary: i64,
-    /// Size of the text before compression.
-    pub size: u64,
-    /// The compressed text.
-    pub text: Vec<u8>,
-    /// Code and reason when this document is set aside (it has no rows then).
-    pub reason: Option<(String, String)>,
-    /// Its rows among [`Item::rows`].
-    pub rows: Range<usize>,
-}
-
-/// A piece of an object too large for one document, compressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// From 0.
-    pub number: u32,
-    /// Compressed bytes.
-    pub bytes: Vec<u8>,
-}
 
 /// What changes in rows that are already there, besides the inserts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,6 +44,9 @@ pub struct Item {
     pub removes: bool,
     /// The object's bytes are the pieces put before; they stay.
     pub keeps_pieces: bool,
+    /// Only rows change: record, text and pieces stay, and this is kept beside them. The item's one document says key and
+    /// new `ETag`. An item that is refused is not tried with more care. For [`Target::transact`].
+    pub kept: Option<KeptChange>,
 }
 
 /// Objects applied in one transaction.
@@ -268,8 +186,10 @@ pub struct StoredObject {
 pub struct StoredDocument {
     /// The object it is in.
     pub object: i64,
-    /// As recorded; `rows` is empty.
+    /// As recorded, but for the `ETag` and version, which count the changes kept beside the text; `rows` is empty.
     pub record: DocumentRecord,
+    /// Changes kept beside its text, in order.
+    pub kept: Vec<Vec<u8>>,
 }
 
 /// Answer of a query: everything as text, null as `None`.
@@ -480,6 +400,24 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn stored(&mut self, path: &str) -> Result<Option<FoundObject>>;
+
+    /// The first document of the object with this path, without its text.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn outline(&mut self, path: &str) -> Result<Option<Outline>>;
+
+    /// Rows that are wanted, whole; three at most.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn held_rows(&mut self, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer>;
+
+    /// The next `most` documents after this path beside whose text changes are kept: their objects' paths.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>>;
 
     /// Whether there is a document in the object with this path, without reading its text: the stamp of its mark.
     ///

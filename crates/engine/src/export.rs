@@ -101,10 +101,14 @@ impl Export<'_> {
         };
         let swept = sweep.run(target, true, &mut |_| Ok(()), &|whole, assembled| {
             let record = &whole.object.record;
-            if crate::prepare::sha256(&assembled.bytes) != record.sha256 {
+            if !assembled.is_as_recorded(&record.sha256) {
                 return Ok(());
             }
-            written.put(&record.path, record.size, sink.write(&record.path, &assembled.bytes))
+            written.put(
+                &record.path,
+                assembled.bytes.len() as u64,
+                sink.write(&record.path, &assembled.bytes),
+            )
         })?;
         let mut reader = target.reader()?;
         let mut unpacker = Unpacker::new(&[])?;

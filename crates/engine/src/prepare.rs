@@ -126,6 +126,7 @@ impl<'p> Preparer<'p> {
             replaces: before.is_some(),
             removes: false,
             keeps_pieces: false,
+            kept: None,
         };
         self.found = found;
         if let Some(before) = before {
@@ -144,6 +145,7 @@ impl<'p> Preparer<'p> {
             replaces: false,
             removes: true,
             keeps_pieces: false,
+            kept: None,
         };
         self.difference(&mut item, before);
         item
@@ -180,6 +182,7 @@ impl<'p> Preparer<'p> {
             replaces,
             removes: false,
             keeps_pieces: false,
+            kept: None,
         }
     }
 
@@ -218,6 +221,7 @@ impl<'p> Preparer<'p> {
             text: packed,
             reason: document.misfit.as_ref().map(|misfit| (misfit.code.to_owned(), misfit.reason.clone())),
             rows: document.rows.clone(),
+            skips: document.skips,
         })
     }
 

@@ -92,6 +92,7 @@ fn item(number: i64) -> Item {
         text: vec![0x5a; 1000],
         reason: None,
         rows: 0..rows.len(),
+        skips: false,
     };
     let object = ObjectRecord {
         path: format!("conversations/{number:08}.json"),
@@ -113,6 +114,7 @@ fn item(number: i64) -> Item {
         replaces: false,
         removes: false,
         keeps_pieces: false,
+        kept: None,
     }
 }
 

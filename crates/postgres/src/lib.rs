@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod finish;
 mod indexes;
+mod kept;
 mod left;
 mod load;
 mod lock;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Referred, Referrer, Result, Retry,
-    Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, Error, FoundObject, Kind, Mark, Outline, Piece, QueryResult, Reader, Referred, Referrer, Result,
+    Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
-use repot_model::plan::{Plan, key_text};
+use repot_model::plan::{Plan, RowsWanted, key_text};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, change_log, create, marks, query, referrers, scan, stored, trash};
+use crate::{ask, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -37,6 +37,8 @@ pub struct PostgresReader {
     plan: SharedPlan,
     begun: bool,
     speech: Option<Speech>,
+    /// The database is not of a version before changes were kept beside texts.
+    keeps: Option<bool>,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -53,12 +55,12 @@ pub(crate) struct Within {
 }
 
 impl Within {
-    fn check(&self, object: &StoredObject) -> Result<()> {
-        if !self.paths.contains(&object.record.path) || self.numbers.contains(&object.id) {
+    fn check(&self, path: &str, object: i64) -> Result<()> {
+        if !self.paths.contains(path) || self.numbers.contains(&object) {
             return Ok(());
         }
         self.escaped.store(true, Ordering::Relaxed);
-        let message = format!("{} was made by another writer meanwhile", object.record.path);
+        let message = format!("{path} was made by another writer meanwhile");
         Err(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
     }
 }
@@ -87,6 +89,7 @@ impl PostgresReader {
             begun: false,
             within: None,
             speech: None,
+            keeps: None,
         })
     }
 
@@ -97,7 +100,16 @@ impl PostgresReader {
         within: Arc<Within>,
     ) -> Self {
         let plan = SharedPlan::default();
-        Self { runtime, address, connection, plan, begun: true, within: Some(within), speech: None }
+        Self {
+            runtime,
+            address,
+            connection,
+            plan,
+            begun: true,
+            within: Some(within),
+            speech: None,
+            keeps: Some(true),
+        }
     }
 
     fn reconnect(&mut self) -> Result<()> {
@@ -266,10 +278,17 @@ impl Reader for PostgresReader {
         objects: &[i64],
         each: &mut dyn FnMut(StoredDocument) -> Result<()>,
     ) -> Result<()> {
-        let sql = format!(
-            "select {} from repot_documents where object = any($1) order by object, ordinal",
-            stored::DOCUMENT
-        );
+        let keeps = match self.keeps {
+            Some(keeps) => keeps,
+            None => {
+                let sql = "select to_regclass(quote_ident(current_schema()) || '.repot_pending') is not null";
+                let rows = self.rows("look at the database", sql.to_owned(), Vec::new())?;
+                rows.first().is_some_and(|row| row.get(0))
+            }
+        };
+        self.keeps = Some(keeps);
+        let sql =
+            format!("{} where d.object = any($1) order by d.object, d.ordinal", stored::document_sql(keeps));
         let map = |row: &Row| {
             stored::document(row)
                 .map(|document| (document.record.text.len(), document))
@@ -295,7 +314,7 @@ impl Reader for PostgresReader {
         let rows = self.rows("read repot_objects", sql, vec![one(path.to_owned(), Type::TEXT)])?;
         let found = rows.first().map(stored::object).transpose()?;
         if let (Some(within), Some(object)) = (&self.within, &found) {
-            within.check(object)?;
+            within.check(path, object.id)?;
         }
         Ok(found)
     }
@@ -309,9 +328,29 @@ impl Reader for PostgresReader {
         let rows = self.rows_now("read a document", &sql, path)?;
         let found = rows.first().map(stored::found).transpose()?;
         if let (Some(within), Some(found)) = (&self.within, &found) {
-            within.check(&found.object)?;
+            within.check(path, found.object.id)?;
         }
         Ok(found)
+    }
+
+    fn outline(&mut self, path: &str) -> Result<Option<Outline>> {
+        let rows = self.rows_now("look at a document", &kept::outline_sql(), path)?;
+        let found = rows.first().map(kept::outline).transpose()?;
+        if let (Some(within), Some(found)) = (&self.within, &found) {
+            within.check(path, found.object)?;
+        }
+        Ok(found)
+    }
+
+    fn held_rows(&mut self, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer> {
+        let (plan, wanted) = (self.plan.of(plan), wanted.clone());
+        self.run(|connection| async move { kept::rows(&connection.client, &plan, &wanted).await })
+    }
+
+    fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
+        let parameters = vec![one(after.to_owned(), Type::TEXT), one(limit(most), Type::INT8)];
+        let rows = self.rows("read what is kept beside documents", kept::PAGE.to_owned(), parameters)?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     fn exists(&mut self, path: &str) -> Result<Option<i64>> {

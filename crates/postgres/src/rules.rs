@@ -7,6 +7,7 @@ use tokio_postgres::types::Type;
 
 use crate::create::{FORMAT, meta};
 use crate::error::failed;
+use crate::kept::TABLE;
 use crate::marks::TABLES;
 use crate::transaction::Writer;
 
@@ -48,7 +49,7 @@ impl Writer {
         }
         // of two that open the database at once the second finds everything done
         statements.insert(0, format!("select pg_advisory_xact_lock({MAKING}, hashtext(current_schema()))"));
-        statements.insert(1, TABLES.trim_end().trim_end_matches(';').to_owned());
+        statements.insert(1, format!("{TABLES}{TABLE}").trim_end().trim_end_matches(';').to_owned());
         if old {
             if meta(self.client(), "loading").await?.as_deref() == Some("steady") {
                 // until now nobody noticed what plain SQL did

@@ -9,6 +9,7 @@ mod connect;
 mod decode;
 mod error;
 mod finish;
+mod kept;
 mod list_text;
 mod load;
 mod lock;

@@ -41,6 +41,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
     }
     let refused = match fast(access, batch, loading) {
         Ok(refused) => refused,
+        Err(Stop::Refused) if batch.items.iter().any(|item| item.kept.is_some()) => kept_refused(batch),
         Err(Stop::Refused) => careful::load(access, batch, loading)?,
         Err(Stop::Failed(error)) => return Err(error),
     };
@@ -50,6 +51,13 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
         .collect();
     refused.sort_by(|one, other| (&one.path, one.ordinal).cmp(&(&other.path, other.ordinal)));
     Ok(LoadReport { refused })
+}
+
+/// The database refuses a batch with changes that are to be kept beside texts: whoever gave it has to read the texts.
+fn kept_refused(batch: &Batch) -> Refused {
+    let kept = batch.items.iter().filter(|item| item.kept.is_some());
+    let reason = || "the database refuses the change".to_owned();
+    kept.map(|item| ((item.object.path.clone(), 0), ("R0203", reason()))).collect()
 }
 
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {

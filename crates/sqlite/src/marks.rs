@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::error::failed;
 
-/// The tables of marks and changes, the one row that says who writes, and the view that the triggers insert into.
+/// The tables of marks, changes and what is kept beside texts (`seq` 0: nothing may be), the one row that says who writes, and the view that the triggers insert into.
 pub(crate) const TABLES: &str = "\
 create table if not exists repot_touched (
   collection text not null,
@@ -23,6 +23,14 @@ create table if not exists repot_changes (
   kind integer not null,
   at_ms integer not null
 ) strict;
+create table if not exists repot_pending (
+  object integer not null,
+  seq integer not null,
+  etag text not null,
+  change blob not null,
+  standing blob not null,
+  primary key (object, seq)
+) strict, without rowid;
 create table if not exists repot_writer (busy integer not null) strict;
 insert into repot_writer (busy) select 0 where not exists (select 1 from repot_writer);";
 

@@ -10,6 +10,7 @@ mod key;
 mod layout;
 mod memory;
 mod objects;
+mod pending;
 mod query;
 mod rules;
 mod trash;
@@ -25,6 +26,7 @@ pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+pub use pending::{Standing, Step, lay};
 pub use query::{
     Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
     Queryable, QueryableExt, SortBy,

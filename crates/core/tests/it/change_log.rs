@@ -22,6 +22,7 @@ fn document(ordinal: u32, key: Option<&str>, etag: &str) -> DocumentRecord {
         text: Vec::new(),
         reason: None,
         rows: 0..0,
+        skips: false,
     }
 }
 
@@ -38,7 +39,7 @@ fn item(path: &str, documents: Vec<DocumentRecord>) -> Item {
         frame: None,
     };
     let (rows, changes) = (RowBuffer::new(), RowChanges::default());
-    Item { object, documents, rows, changes, replaces: true, removes: false, keeps_pieces: false }
+    Item { object, documents, rows, changes, replaces: true, removes: false, keeps_pieces: false, kept: None }
 }
 
 fn former(path: &str, ordinal: u32, key: Option<&str>, etag: &str) -> FormerDocument {

@@ -65,6 +65,18 @@ impl Found {
     pub(super) fn document(&self) -> Option<&DocumentRecord> {
         self.whole.documents.first().map(|document| &document.record)
     }
+
+    /// Its `ETag`, when changes are kept beside its text.
+    pub(super) fn kept_etag(&self) -> Option<String> {
+        let document = self.whole.documents.first().filter(|document| !document.kept.is_empty())?;
+        Some(document.record.etag.clone())
+    }
+
+    /// Its mark.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let record = self.document()?;
+        Some(Mark { collection: record.collection.clone(), key: record.key.clone()?, stamp: self.stamp })
+    }
 }
 
 /// What a search for a document gives.
@@ -229,6 +241,11 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.marks(after, new, most)
     }
 
+    /// Paths after this one of objects beside whose texts changes are kept.
+    pub(super) fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
+        self.reader.kept(after, most)
+    }
+
     /// Whether something is recorded at this path.
     pub(super) fn is_taken(&mut self, path: &str) -> Result<bool> {
         Ok(self.reader.object(path)?.is_some())
@@ -302,8 +319,7 @@ impl<'p, 'r> Desk<'p, 'r> {
             let same = laid.bytes == found.assembled.bytes;
             found.etag = Some(if same { stored } else { ETag::new(&etag(&sha256(&laid.bytes))) });
             found.notes = laid.notes;
-            found.assembled =
-                Assembled { spans: std::iter::once(0..laid.bytes.len()).collect(), bytes: laid.bytes };
+            found.assembled = Assembled::alone(laid.bytes);
         }
         Ok(found)
     }

@@ -6,6 +6,7 @@ mod desk;
 mod following;
 mod jobs;
 mod located;
+mod parts;
 mod query;
 mod queue;
 mod row_store;

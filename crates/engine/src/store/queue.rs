@@ -32,6 +32,8 @@ pub(super) enum Task {
     Work(Job),
     /// To settle these documents, each by collection and key; the receipt is empty.
     Settle(Vec<(String, String)>),
+    /// To write the texts at these paths with what is kept beside them; the receipt is empty.
+    Fold(Vec<String>),
     /// To give committed changes their positions in the log; the receipt is empty.
     NumberChanges,
     /// To bring the full text indexes up to date with some of what plain SQL changed; the receipt is empty.
@@ -122,6 +124,7 @@ pub(super) fn write(
                 }
                 (_, Err(error)) => Err(same(error)),
                 (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
+                (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
                 (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
                 (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
                 (Task::PruneChanges, Ok(scribe)) => scribe.prune_changes(options.changes),
@@ -167,7 +170,9 @@ mod tests {
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| match &unit.0 {
             Task::Work(work) => work.keys().iter().map(|key| key.text()).collect(),
-            Task::Settle(_) | Task::IndexWords | Task::NumberChanges | Task::PruneChanges => String::new(),
+            Task::Settle(_) | Task::Fold(_) | Task::IndexWords | Task::NumberChanges | Task::PruneChanges => {
+                String::new()
+            }
         };
         taken.into_iter().flatten().map(name).collect()
     }

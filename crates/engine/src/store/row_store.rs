@@ -200,7 +200,7 @@ impl RowStore {
         }
     }
 
-    /// Gives every document that plain SQL changed the text that it is read with, makes documents of rows that SQL made, and
+    /// Gives every document whose parts were changed, or that plain SQL changed, the text that it is read with, makes documents of rows that SQL made, and
     /// takes out those whose row is gone. Reads are as before and after, only faster. What no document of the model can
     /// say stays as it is.
     ///
@@ -212,10 +212,22 @@ impl RowStore {
             let last = after.clone();
             let marks =
                 self.read(move |desk, _| desk.marks((&last.0, &last.1), None, SETTLED_AT_ONCE)).await?;
-            let Some(last) = marks.last() else { return Ok(()) };
+            let Some(last) = marks.last() else { return self.fold().await };
             after = (last.collection.clone(), last.key.clone());
             let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
             self.write(Task::Settle(keys)).await?;
+        }
+    }
+
+    /// Writes the texts of all documents beside which changes are kept.
+    async fn fold(&self) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let last = after.clone();
+            let paths = self.read(move |desk, _| desk.kept(&last, SETTLED_AT_ONCE)).await?;
+            let Some(last) = paths.last() else { return Ok(()) };
+            after.clone_from(last);
+            self.write(Task::Fold(paths)).await?;
         }
     }
 

@@ -50,6 +50,18 @@ pub(super) struct Pen<'p> {
     pub preparer: Preparer<'p>,
 }
 
+impl<'p> Pen<'p> {
+    /// The tools of a desk, which are put back when it is left.
+    pub(super) fn tools(
+        &mut self,
+        plan: &'p Plan,
+        routes: &'p Routes<'p>,
+        limits: Limits,
+    ) -> Result<Tools<'p>> {
+        self.tools.take().map_or_else(|| Tools::new(plan, routes, limits), Ok)
+    }
+}
+
 /// What became of the units of one transaction, or why nothing did.
 type Decided = Vec<Result<Unit>>;
 
@@ -77,6 +89,8 @@ struct Together {
     further: Vec<String>,
     /// Two units come to write one document.
     clash: bool,
+    /// Parts are changed without their texts.
+    by_rows: bool,
 }
 
 impl Together {
@@ -92,6 +106,7 @@ impl Together {
         }
         all.further.retain(|path| !locks.contains(path));
         for item in &batch.items {
+            all.by_rows |= item.kept.is_some();
             all.clash |= !all.written.insert(item.object.path.clone());
         }
         (batch, all)
@@ -106,6 +121,8 @@ enum Attempt {
     Done(Vec<Result<Receipt>>),
     /// Each unit must have its own.
     Apart,
+    /// The database refuses a change of a part; why, a change of the text tells.
+    ByText,
     /// A document is no longer where it was looked up; nothing was written.
     Moved,
     /// Plain SQL made these documents, which must be settled first; nothing was written.
@@ -136,6 +153,7 @@ impl<'p> Scribe<'p> {
     fn together(&mut self, works: &[&Job]) -> Result<Option<Vec<Result<Receipt>>>> {
         let mut settled = 0;
         let (mut tried, mut further) = (BTreeSet::new(), Vec::<String>::new());
+        let mut by_rows = true;
         for _ in 0..TRIES_MAX {
             self.store_dictionaries()?;
             let mut located = Located::of(self.layout, works)?;
@@ -149,7 +167,8 @@ impl<'p> Scribe<'p> {
             let Some(mut locks) = located.paths(self.layout, works)? else { return Ok(None) };
             further.retain(|path| !locks.contains(path));
             locks.extend(further.iter().cloned());
-            match self.attempt(works, (&located, &tried), &locks)? {
+            match self.attempt(works, (&located, &tried, by_rows), &locks)? {
+                Attempt::ByText => by_rows = false,
                 Attempt::Done(receipts) => return Ok(Some(receipts)),
                 Attempt::Apart => return Ok(None),
                 Attempt::Moved => {}
@@ -173,7 +192,7 @@ impl<'p> Scribe<'p> {
     fn attempt(
         &mut self,
         works: &[&Job],
-        (located, tried): (&Located, &BTreeSet<(String, String)>),
+        (located, tried, by_rows): (&Located, &BTreeSet<(String, String)>, bool),
         locks: &[String],
     ) -> Result<Attempt> {
         let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
@@ -186,6 +205,7 @@ impl<'p> Scribe<'p> {
             now_ms: self.clock.now_ms(),
             document_bytes_max: self.document_bytes_max,
             tried,
+            by_rows,
         };
         let (pen, leads) = (&mut self.pen, self.leads);
         let mut led = leads;
@@ -228,6 +248,7 @@ impl<'p> Scribe<'p> {
             (Some(refusal), [_]) if refusal.code == "R0305" && !all.written.contains(&refusal.path) => {
                 Attempt::Again(Vec::new())
             }
+            (Some(_), [_]) if all.by_rows => Attempt::ByText,
             (Some(refusal), [work]) => Attempt::Done(vec![Err(self.refused(work, refusal))]),
             (Some(_), _) => Attempt::Apart,
         })
@@ -296,6 +317,8 @@ pub(super) struct Decider<'a, 'p> {
     pub document_bytes_max: u64,
     /// Documents that were settled for these units: what is not there by now never is.
     tried: &'a BTreeSet<(String, String)>,
+    /// Parts may be changed without reading the text.
+    by_rows: bool,
 }
 
 impl<'p> Decider<'_, 'p> {
@@ -305,10 +328,7 @@ impl<'p> Decider<'_, 'p> {
         reader: &mut dyn Reader,
         works: &[&Job],
     ) -> Result<(Decided, Vec<(String, String)>)> {
-        let tools = match pen.tools.take() {
-            Some(tools) => tools,
-            None => Tools::new(self.plan, self.routes, self.limits)?,
-        };
+        let tools = pen.tools(self.plan, self.routes, self.limits)?;
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
         let unsettled = Vec::new();
         let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, unsettled };
@@ -337,6 +357,11 @@ pub(super) struct Hand<'h, 'p, 'r> {
 
 impl Hand<'_, '_, '_> {
     fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
+        if self.decider.by_rows
+            && let Some(unit) = self.parts(&work.writes)?
+        {
+            return Ok(unit);
+        }
         let mut unit = Unit::default();
         let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
         for (at, write) in work.writes.iter().enumerate() {

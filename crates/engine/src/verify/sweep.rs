@@ -11,7 +11,6 @@ use repot_model::row::RowBuffer;
 use super::Difference;
 use super::sums::{Bucket, Sums};
 use crate::options::{Options, Progress, Tally};
-use crate::prepare::sha256;
 use crate::route::{Route, Routes};
 use crate::stored::{Assembled, Whole, assemble, each_whole};
 use crate::text::Unpacker;
@@ -226,7 +225,7 @@ impl Sweep<'_> {
             }
             Err(error) => return Err(error),
         };
-        if sha256(&assembled.bytes) == record.sha256 {
+        if assembled.is_as_recorded(&record.sha256) {
             part.same += 1;
         } else {
             differs("the stored text is not the text that was read from the source".to_owned());

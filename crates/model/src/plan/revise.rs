@@ -125,6 +125,7 @@ impl Splitter<'_> {
             ordinal: 0,
             trace: Some(&mut look.nodes),
             problems: Some(&mut *problems),
+            skipped: false,
         };
         let element = look.root.map(Element::of);
         match walker.root(root, table, place, bytes, element.as_ref()) {

@@ -45,6 +45,8 @@ pub struct SplitDocument {
     pub rows: Range<usize>,
     /// Why it has no rows.
     pub misfit: Option<Misfit>,
+    /// An element of a list or a map has no row, so its rows do not say how long that list is.
+    pub skips: bool,
 }
 
 /// Splits files; keeps its memory from one to the next.
@@ -84,6 +86,7 @@ impl<'p> Splitter<'p> {
             key: None,
             rows: rows.len()..rows.len(),
             misfit: Some(misfit),
+            skips: false,
         };
         if root.format == Format::JsonLines {
             self.lines(first, path, bytes, rows, found);
@@ -141,6 +144,7 @@ impl<'p> Splitter<'p> {
                         key: None,
                         rows: rows.len()..rows.len(),
                         misfit: Some(syntax(text, error)),
+                        skips: false,
                     },
                 };
                 found.push(document);
@@ -172,6 +176,7 @@ impl<'p> Splitter<'p> {
                     key: None,
                     rows: rows.len()..rows.len(),
                     misfit: Some(Misfit { code: "R0316", reason }),
+                    skips: false,
                 });
                 return;
             }
@@ -193,6 +198,7 @@ impl<'p> Splitter<'p> {
                     key: None,
                     rows: 0..0,
                     misfit: Some(Misfit { code: "R0319", reason }),
+                    skips: false,
                 });
                 return;
             }
@@ -224,11 +230,13 @@ impl<'p> Splitter<'p> {
             ordinal: whole.ordinal,
             trace: self.trace.as_mut(),
             problems: None,
+            skipped: false,
         };
         let done = match root.table {
             Some(table) => walker.root(root, table, place, whole.bytes, element),
             None => Ok(String::new()),
         };
+        let skips = walker.skipped;
         match done {
             Ok(key) => SplitDocument {
                 span: whole.span,
@@ -236,6 +244,7 @@ impl<'p> Splitter<'p> {
                 key: Some(key),
                 rows: start..rows.len(),
                 misfit: None,
+                skips,
             },
             Err(misfit) => {
                 rows.truncate(start);
@@ -248,6 +257,7 @@ impl<'p> Splitter<'p> {
                     key: None,
                     rows: start..start,
                     misfit: Some(misfit),
+                    skips: false,
                 }
             }
         }

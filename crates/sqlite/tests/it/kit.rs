@@ -200,6 +200,7 @@ pub(crate) fn record(
         text: text.as_bytes().to_vec(),
         reason: None,
         rows,
+        skips: false,
     }
 }
 
@@ -223,6 +224,7 @@ pub(crate) fn bare(path: &str, collection: &str) -> Item {
         replaces: false,
         removes: false,
         keeps_pieces: false,
+        kept: None,
     }
 }
 
