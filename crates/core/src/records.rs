@@ -89,6 +89,8 @@ pub struct KeptChange {
     pub change: Vec<u8>,
     /// What it and those before it come to.
     pub standing: Vec<u8>,
+    /// For each row that the item updates, the columns that change; the others are not written.
+    pub columns: Vec<Vec<usize>>,
 }
 
 /// A document without its text.

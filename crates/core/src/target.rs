@@ -49,6 +49,16 @@ pub struct Item {
     pub kept: Option<KeptChange>,
 }
 
+impl Item {
+    /// Rows that it updates or inserts, each with what changes in it: the columns, or `None` for all.
+    pub fn written(&self) -> impl Iterator<Item = (usize, &[u8], Option<&[usize]>)> {
+        let columns = |at: usize| self.kept.as_ref()?.columns.get(at).map(Vec::as_slice);
+        let updates = self.changes.updates.iter().enumerate();
+        let updates = updates.map(move |(at, (table, row))| (table, row, columns(at)));
+        updates.chain(self.rows.iter().map(|(table, row)| (table, row, None)))
+    }
+}
+
 /// Objects applied in one transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {

@@ -3,7 +3,7 @@
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
-use repot_model::sql::create_index;
+use repot_model::sql::{create_index, quote};
 use rusqlite::CachedStatement;
 
 use crate::bind;
@@ -13,10 +13,11 @@ use crate::error::{fail, failed, refusal};
 use crate::marks;
 use crate::records::{Records, Refused};
 use crate::references::References;
-use crate::rows::Access;
+use crate::rows::{Access, pick};
 use crate::rules;
 use crate::schema::set_meta;
 use crate::search;
+use crate::statements::{column_name, same};
 use crate::trash;
 use crate::work::Work;
 
@@ -63,7 +64,7 @@ fn kept_refused(batch: &Batch) -> Refused {
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
     let work = Work::begin(access.connection)?;
     rules::enter(access.connection)?;
-    let searched = search::enter(access.connection, access.plan)?;
+    let searched = search::enter(access.connection, access.plan, batch)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -71,8 +72,15 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
         for (table, identity) in batch.items.iter().flat_map(|item| item.changes.deletes.iter()) {
             writer.delete(table, identity).map_err(|error| stop(access, table, error))?;
         }
-        for (table, row) in batch.items.iter().flat_map(|item| item.changes.updates.iter()) {
-            writer.update(table, row).map_err(|error| stop(access, table, error))?;
+        for item in &batch.items {
+            for (at, (table, row)) in item.changes.updates.iter().enumerate() {
+                let columns = item.kept.as_ref().and_then(|kept| kept.columns.get(at));
+                let done = match columns {
+                    Some(columns) => writer.update_columns(table, row, columns),
+                    None => writer.update(table, row),
+                };
+                done.map_err(|error| stop(access, table, error))?;
+            }
         }
         for (table, _, row) in in_order(access, batch) {
             writer.insert(table, row).map_err(|error| stop(access, table, error))?;
@@ -207,6 +215,24 @@ impl<'a> RowWriter<'a> {
             Some(sql) => run(self.access, &mut self.updates[table], sql, row, &mut self.scratch),
             None => Ok(()),
         }
+    }
+
+    /// Overwrites these columns of the row with the same identity; indexes of others are not written.
+    fn update_columns(&mut self, table: usize, row: &[u8], columns: &[usize]) -> rusqlite::Result<()> {
+        let shape = &self.access.plan.tables[table];
+        let sets: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(at, &column)| format!("{} = ?{}", column_name(shape, column), at + 1))
+            .collect();
+        let own = shape.identity.iter().enumerate();
+        let own: Vec<String> = own.map(|(at, &column)| same(shape, column, columns.len() + at + 1)).collect();
+        let sql =
+            format!("update {} set {} where {}", quote(&shape.name), sets.join(", "), own.join(" and "));
+        let cells = [pick(row, columns), pick(row, &shape.identity)].concat();
+        let mut statement = self.access.connection.prepare_cached(&sql)?;
+        bind::cells(&mut statement, 1, &cells, &mut self.scratch)?;
+        statement.raw_execute().map(drop)
     }
 
     /// Deletes the row of this identity.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::error::failed;
 
-/// The tables of marks, changes and what is kept beside texts (`seq` 0: nothing may be), the one row that says who writes, and the view that the triggers insert into.
+/// The tables of marks, changes and what is kept beside texts (`seq` 0: nothing may be), the view that says who writes, and the view that the triggers insert into.
 pub(crate) const TABLES: &str = "\
 create table if not exists repot_touched (
   collection text not null,
@@ -15,7 +15,7 @@ create table if not exists repot_touched (
   primary key (collection, key)
 ) strict, without rowid;
 create table if not exists repot_changes (
-  seq integer primary key autoincrement,
+  seq integer primary key,
   collection text not null,
   tenant text,
   key text not null,
@@ -31,8 +31,7 @@ create table if not exists repot_pending (
   standing blob not null,
   primary key (object, seq)
 ) strict, without rowid;
-create table if not exists repot_writer (busy integer not null) strict;
-insert into repot_writer (busy) select 0 where not exists (select 1 from repot_writer);";
+create view if not exists repot_writer as select exists (select 1 from repot_changes where seq = 9223372036854775807) as busy;";
 
 /// The stamp of a document's mark, as a part of a statement: it counts the mark of its whole collection too.
 pub(crate) fn stamp_sql(collection: &str, key: &str) -> String {

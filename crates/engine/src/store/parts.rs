@@ -7,7 +7,7 @@ use repot_core::{
     Batch, DocumentRecord, Item, KeptChange, ObjectRecord, Outline, Result, RowChanges, Status,
 };
 use repot_json::{Kind, Limits, Tree};
-use repot_model::plan::{PartEditor, Place, key_cells};
+use repot_model::plan::{PartEditor, PartRows, Place, key_cells};
 
 use super::desk::Desk;
 use super::writing::{Hand, Scribe, Unit, before, lead, mark};
@@ -103,7 +103,7 @@ impl Hand<'_, '_, '_> {
             touched.into_iter().map(|at| Step::Time(Pointer::from_parts(at), now_us)).collect();
         standing.add(&times);
         steps.extend(times);
-        Ok(Some(item(outline, path, (editor.finish(), &steps, &standing))))
+        Ok(Some(item(outline, path, editor.finish(), (&steps, &standing))))
     }
 
     /// The text stays within its bounds, and reading it stays cheap.
@@ -157,11 +157,8 @@ fn merged(patch: &Bytes) -> Option<Vec<Step>> {
 fn item(
     outline: &Outline,
     path: String,
-    ((updates, inserts), steps, standing): (
-        (repot_model::row::RowBuffer, repot_model::row::RowBuffer),
-        &[Step],
-        &Standing,
-    ),
+    PartRows { updates, columns, inserts }: PartRows,
+    (steps, standing): (&[Step], &Standing),
 ) -> (Written, Item) {
     let change = Step::encode(steps);
     // equal only when the text before and all that was done to it since are
@@ -190,7 +187,7 @@ fn item(
         reason: None,
         frame: None,
     };
-    let kept = KeptChange { seq: outline.seq + 1, change, standing: standing.encode() };
+    let kept = KeptChange { seq: outline.seq + 1, change, standing: standing.encode(), columns };
     let item = Item {
         object,
         documents: vec![document],

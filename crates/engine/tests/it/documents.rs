@@ -131,7 +131,8 @@ impl Database {
         match self {
             Self::Sqlite(_) => {
                 self.sql(&format!(
-                    "update repot_writer set busy = 1; {sql}; update repot_writer set busy = 0"
+                    "insert into repot_changes (seq, collection, key, kind, at_ms) values (9223372036854775807, '', '', -1, 0); \
+                     {sql}; delete from repot_changes where seq = 9223372036854775807"
                 ));
             }
             Self::Postgres(..) => self.sql(&format!("set repot.writer = 'on'; {sql}")),

@@ -7,6 +7,7 @@ mod changes;
 mod documents;
 mod look;
 mod marks;
+mod parts;
 mod pooled;
 mod query;
 mod query_random;

@@ -23,7 +23,7 @@ pub(crate) use convert::decimal;
 pub use convert::json as cell_json;
 pub use key::{key_cell, key_cells, key_text, uuid_text};
 pub use lay_over::{LaidOver, now_like};
-pub use part::{Find, PartEditor, RowsWanted};
+pub use part::{Find, PartEditor, PartRows, RowsWanted};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use revise::{Revised, Revision};
 pub use rules::{Machine, TableRules};

@@ -35,6 +35,17 @@ pub struct RowsWanted {
 /// Gives the rows that are wanted.
 pub type Find<'f, E> = &'f mut dyn FnMut(&RowsWanted) -> Result<RowBuffer, E>;
 
+/// What becomes of a document's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartRows {
+    /// Whole rows as they shall be.
+    pub updates: RowBuffer,
+    /// For each of them, the columns that change.
+    pub columns: Vec<Vec<usize>>,
+    /// New rows.
+    pub inserts: RowBuffer,
+}
+
 /// A row on the way to the part, as it shall be.
 #[derive(Debug)]
 struct Row {
@@ -45,7 +56,8 @@ struct Row {
     at: Vec<String>,
     /// Columns that the change itself sets.
     set: Vec<usize>,
-    changed: bool,
+    /// All columns that change.
+    changed: Vec<usize>,
 }
 
 impl Row {
@@ -58,7 +70,7 @@ impl Row {
         cell.encode(&mut encoded);
         if let Some(place) = self.cells.get_mut(column) {
             *place = encoded;
-            self.changed = true;
+            self.changed.push(column);
         }
     }
 }
@@ -122,7 +134,7 @@ impl<'p> PartEditor<'p> {
         }
         let mut raw = Cells::new(found.row(0).1);
         let cells = std::iter::from_fn(|| raw.next_raw()).map(<[u8]>::to_vec).collect();
-        self.rows.push(Row { table: wanted.table, cells, at, set: Vec::new(), changed: false });
+        self.rows.push(Row { table: wanted.table, cells, at, set: Vec::new(), changed: Vec::new() });
         Ok(true)
     }
 
@@ -352,15 +364,16 @@ impl<'p> PartEditor<'p> {
         Some(touched)
     }
 
-    /// The rows to overwrite, and those to insert.
+    /// What becomes of the rows.
     #[must_use]
-    pub fn finish(self) -> (RowBuffer, RowBuffer) {
-        let mut updates = RowBuffer::new();
-        for row in self.rows.iter().filter(|row| row.changed) {
-            row.cells.iter().for_each(|cell| updates.raw(cell));
-            updates.end_row(row.table);
+    pub fn finish(self) -> PartRows {
+        let mut rows = PartRows { updates: RowBuffer::new(), columns: Vec::new(), inserts: self.inserts };
+        for row in self.rows.into_iter().filter(|row| !row.changed.is_empty()) {
+            row.cells.iter().for_each(|cell| rows.updates.raw(cell));
+            rows.updates.end_row(row.table);
+            rows.columns.push(row.changed);
         }
-        (updates, self.inserts)
+        rows
     }
 }
 

@@ -280,6 +280,12 @@ impl SearchIndex {
         )
     }
 
+    /// Whether a write of these columns (`None`: of all) changes what is searched.
+    #[must_use]
+    pub fn is_touched_by(&self, columns: Option<&[usize]>) -> bool {
+        columns.is_none_or(|columns| columns.iter().any(|column| self.columns.contains(column)))
+    }
+
     fn triggers(&self, table: &Table, spec: &str, dialect: Dialect) -> Vec<Trigger> {
         let make = |verb: &str| {
             let name = bounded(&format!("{SEARCH_PREFIX}{verb}_{}", table.name));

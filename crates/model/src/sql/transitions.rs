@@ -74,7 +74,7 @@ fn sqlite(name: &str, table: &Table, column: &str, machine: &Machine) -> String 
             .expect("a String takes everything");
     }
     let other = text_literal(&format!("{label}: this is no allowed change"));
-    // the table repot_writer says when Repot itself writes
+    // the view repot_writer says when Repot itself writes
     format!(
         "create trigger {name} after update of {of} on {table} for each row\n\
          when old.{of} is not null and old.{of} is not new.{of}\n  \
