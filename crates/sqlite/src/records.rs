@@ -192,20 +192,7 @@ impl<'c> Records<'c> {
             None
         };
         if let Some(id) = old {
-            self.drop_kept.execute([id]).map_err(failed(what))?;
-            let path = &record.path;
-            let former = self.drop_documents.query_map([id], |row| {
-                let path = path.clone();
-                Ok(FormerDocument {
-                    path,
-                    ordinal: row.get(0)?,
-                    collection: row.get(1)?,
-                    key: row.get(2)?,
-                    etag: row.get(3)?,
-                })
-            });
-            let former = former.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
-            self.former.extend(former.map_err(failed(what))?);
+            self.forget(id, &record.path)?;
         }
         if item.removes {
             if let Some(id) = old {
@@ -248,6 +235,25 @@ impl<'c> Records<'c> {
                 if refused.is_empty() { None } else { refused.get(&(record.path.clone(), document.ordinal)) };
             self.document(id, document, aside)?;
         }
+        Ok(())
+    }
+
+    /// Drops the records of an object's documents, and what is kept beside them; they are former ones from here on.
+    fn forget(&mut self, object: i64, path: &str) -> Result<()> {
+        let what = "record an object";
+        self.drop_kept.execute([object]).map_err(failed(what))?;
+        let former = self.drop_documents.query_map([object], |row| {
+            let path = path.to_owned();
+            Ok(FormerDocument {
+                path,
+                ordinal: row.get(0)?,
+                collection: row.get(1)?,
+                key: row.get(2)?,
+                etag: row.get(3)?,
+            })
+        });
+        let former = former.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
+        self.former.extend(former.map_err(failed(what))?);
         Ok(())
     }
 
