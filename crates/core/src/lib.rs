@@ -10,6 +10,7 @@ mod error;
 mod pacing;
 pub mod path_text;
 mod referrers;
+mod row_security;
 mod sink;
 mod source;
 pub mod store;
@@ -20,6 +21,7 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
 pub use referrers::{Referred, Referrer};
+pub use row_security::{RowSecurity, TenantGuard};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{

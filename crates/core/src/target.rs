@@ -297,7 +297,7 @@ pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>
 
 /// A database that takes documents as rows and text. A copy writes alone, stores write beside each other; see
 /// [`Target::reader`] for the rest.
-pub trait Target: Debug + Display + Send {
+pub trait Target: crate::TenantGuard + Debug + Display + Send {
     /// Can it be reached and written?
     ///
     /// # Errors

@@ -31,6 +31,7 @@ mod scan;
 mod search;
 mod stored;
 mod target;
+mod tenants;
 mod tls;
 mod transact;
 mod transaction;

@@ -37,6 +37,8 @@ pub struct PostgresReader {
     plan: SharedPlan,
     begun: bool,
     speech: Option<Speech>,
+    /// The role that a tenant's statements run under.
+    tenants: Option<Arc<str>>,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -76,7 +78,7 @@ fn listed(parameters: &Parameters) -> Vec<(&(dyn ToSql + Sync), Type)> {
 }
 
 impl PostgresReader {
-    pub(crate) fn open(runtime: Runtime, address: Address) -> Result<Self> {
+    pub(crate) fn open(runtime: Runtime, address: Address, tenants: Option<Arc<str>>) -> Result<Self> {
         let to = address.clone();
         let connection = runtime.run(async move { Connection::open(&to).await })?;
         Ok(Self {
@@ -87,6 +89,7 @@ impl PostgresReader {
             begun: false,
             within: None,
             speech: None,
+            tenants,
         })
     }
 
@@ -97,7 +100,8 @@ impl PostgresReader {
         within: Arc<Within>,
     ) -> Self {
         let plan = SharedPlan::default();
-        Self { runtime, address, connection, plan, begun: true, within: Some(within), speech: None }
+        let within = Some(within);
+        Self { runtime, address, connection, plan, begun: true, within, speech: None, tenants: None }
     }
 
     fn reconnect(&mut self) -> Result<()> {
@@ -441,7 +445,9 @@ impl Reader for PostgresReader {
         match self.speech {
             Some(speech) => Ok(speech),
             None => {
-                let speech = self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                let mut speech =
+                    self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                speech.policed = self.tenants.is_some();
                 Ok(*self.speech.insert(speech))
             }
         }
@@ -449,13 +455,17 @@ impl Reader for PostgresReader {
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
         let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
-        self.run(
-            |connection| async move { ask::run(&connection.client, &statement, (bytes_max, timeout)).await },
-        )
+        let role = self.tenants.clone();
+        self.run(|connection| async move {
+            let bounds = (bytes_max, timeout);
+            ask::run(&connection.client, &statement, bounds, role.as_deref()).await
+        })
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
-        let statement = statement.clone();
-        self.run(|connection| async move { ask::explain(&connection.client, &statement).await })
+        let (statement, role) = (statement.clone(), self.tenants.clone());
+        self.run(
+            |connection| async move { ask::explain(&connection.client, &statement, role.as_deref()).await },
+        )
     }
 }

@@ -11,7 +11,7 @@ use crate::marks::TABLES;
 use crate::transaction::Writer;
 
 /// `repm`, the first half of the number of the lock under which triggers are made; the second is the schema's.
-const MAKING: i32 = 0x7265_706d;
+pub(crate) const MAKING: i32 = 0x7265_706d;
 
 impl Writer {
     /// Makes the triggers of this plan, and removes those that it does not have, in one transaction.

@@ -296,7 +296,7 @@ order by 1, 2 limit ?2";
     }
 
     fn speech(&mut self) -> Result<Speech> {
-        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true })
+        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true, policed: false })
     }
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {

@@ -213,6 +213,7 @@ impl Store for BucketStore {
             change_log: false,
             references: false,
             soft_delete: false,
+            row_security: false,
         }
     }
 

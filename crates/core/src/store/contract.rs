@@ -41,6 +41,9 @@ pub struct Capabilities {
     /// What is deleted from collections with `soft_delete` can be had back ([`super::Trash`]). Without, each delete is
     /// final.
     pub soft_delete: bool,
+    /// The database itself holds tenants apart as well: what a tenant asks runs under a role that sees that tenant's rows
+    /// only. `false` also where no collection has tenants.
+    pub row_security: bool,
 }
 
 /// Something that holds documents.

@@ -12,7 +12,7 @@ use repot_core::store::{
     Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store, Trash,
     UnitOfWork, Write,
 };
-use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
+use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, RowSecurity, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
@@ -69,6 +69,7 @@ pub struct RowStore {
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
     pruning: Pruning,
+    row_security: RowSecurity,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -96,6 +97,7 @@ impl RowStore {
             reading: Some(reading),
             writing: Some(writing),
             pruning: Pruning::default(),
+            row_security: target.row_security(&plan)?,
             threads: Vec::new(),
         };
         let jobs = Arc::new(Mutex::new(jobs));
@@ -107,6 +109,13 @@ impl RowStore {
         store.spawn_writers(target, (&model, &plan), units)?;
         store.prune();
         Ok(store)
+    }
+
+    /// Whether the database itself holds tenants apart, and if not, why: found out when it was opened. It says so in
+    /// [`Capabilities::row_security`] too.
+    #[must_use]
+    pub const fn row_security(&self) -> &RowSecurity {
+        &self.row_security
     }
 
     fn spawn_writers(
@@ -403,6 +412,7 @@ impl Store for RowStore {
             change_log: true,
             references: true,
             soft_delete: true,
+            row_security: self.row_security.is_enforced(),
         }
     }
 

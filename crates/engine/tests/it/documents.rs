@@ -390,7 +390,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log | follows references | soft delete |\n| --- | ---: | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log | follows references | soft delete | row level security |\n| --- | ---: | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -404,10 +404,11 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             change_log,
             references,
             soft_delete,
+            row_security,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
             yes(keys_per_tenant),
@@ -415,7 +416,8 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             yes(found_by_key),
             yes(change_log),
             yes(references),
-            yes(soft_delete)
+            yes(soft_delete),
+            yes(row_security)
         );
         table.push_str(&line);
     }
