@@ -48,10 +48,7 @@ pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
         "source",
         project.source().and_then(|source| source.check()).map(|health| (health.message, health.warnings)),
     );
-    report(
-        "target",
-        target(&project),
-    );
+    report("target", target(&project));
     if let Ok(Database::Sqlite(file)) = project.database() {
         report("disk", disk(&file));
     }

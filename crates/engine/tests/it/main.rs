@@ -11,6 +11,7 @@ mod pooled;
 mod query;
 mod query_random;
 mod references;
+mod row_security;
 mod rules;
 mod scripted;
 mod search;
