@@ -16,5 +16,6 @@ mod rules;
 mod scripted;
 mod search;
 mod search_random;
+mod tenants_random;
 mod trash;
 mod writers;

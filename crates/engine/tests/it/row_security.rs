@@ -43,6 +43,7 @@ in     = "books.parts[]"
 search = ["name"]
 
 [parts.fields]
+id      = "int key auto"
 book_id = "-> books cascade auto"
 order   = "position"
 name    = "text?"
@@ -65,11 +66,9 @@ used = "int = 0"
 "#;
 
 fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
-    let text = MODEL.replace("book_id = ", "id = \"int key auto\"\nbook_id = ");
-    let text: &'static str = Box::leak(text.into_boxed_str());
-    let model = parse(text, "repot.toml", &|_| None).unwrap();
+    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
     let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), text)
+    (Arc::new(model), Arc::new(plan), MODEL)
 }
 
 fn book(user: &str, id: &str) -> (DocumentKey, String) {
