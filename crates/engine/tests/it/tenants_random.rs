@@ -85,8 +85,8 @@ struct World<'a> {
     numbers: Numbers,
     /// By key: a key is one tenant's in a database.
     held: BTreeMap<&'static str, (usize, String)>,
-    /// What was deleted last under a tenant's key.
-    trash: BTreeMap<(usize, &'static str), String>,
+    /// What was deleted under a tenant's key, the last one last.
+    trash: BTreeMap<(usize, &'static str), Vec<String>>,
     /// Queries, each with a cursor that was given for it, and trash listings.
     asked_before: Vec<(usize, Query)>,
     trash_cursors: Vec<Cursor>,
@@ -110,6 +110,10 @@ fn assert_is_own(who: usize, told: &str) {
 impl World<'_> {
     fn own(&self, who: usize) -> impl Iterator<Item = (&&'static str, &String)> {
         self.held.iter().filter(move |(_, (of, _))| *of == who).map(|(id, (_, body))| (id, body))
+    }
+
+    fn in_trash(&self, who: usize, id: &'static str) -> bool {
+        self.trash.get(&(who, id)).is_some_and(|kept| !kept.is_empty())
     }
 
     fn value(&mut self) -> &'static str {
@@ -266,14 +270,11 @@ impl World<'_> {
                 assert!(deleted.is_none_or(|deleted| deleted == own), "{key}");
                 if deleted == Some(true) {
                     let (_, body) = self.held.remove(id).unwrap();
-                    self.trash.insert((who, id), body);
+                    self.trash.entry((who, id)).or_default().push(body);
                     let (was, null) = (format!(r#""next":{},"#, quoted(id)), r#""next":null,"#);
                     for (_, body) in self.held.values_mut() {
                         *body = body.replace(&was, null);
                     }
-                    // it referred to itself
-                    let own = self.trash.get_mut(&(who, id)).unwrap();
-                    assert!(!own.is_empty());
                 }
             }
             6 => {
@@ -290,10 +291,8 @@ impl World<'_> {
                 let restored = store.restore(&key).await;
                 if let Some(keys) = Self::told(who, restored) {
                     assert_eq!(keys, [key]);
-                    let body = self
-                        .trash
-                        .remove(&(who, id))
-                        .expect("only what the tenant itself deleted comes back");
+                    let kept = self.trash.get_mut(&(who, id)).and_then(Vec::pop);
+                    let body = kept.expect("only what the tenant itself deleted comes back");
                     assert!(self.held.insert(id, (who, body)).is_none());
                 }
             }
@@ -309,13 +308,13 @@ impl World<'_> {
         let Some(page) = Self::told(who, page) else { return };
         for item in page.items {
             assert_eq!(item.key.tenant(), Some(TENANTS[who]));
-            let id = IDS.iter().find(|id| **id == item.key.parts()[0]).unwrap();
-            assert!(self.trash.contains_key(&(who, *id)), "{}", item.key);
+            let id = *IDS.iter().find(|id| **id == item.key.parts()[0]).unwrap();
+            assert!(self.in_trash(who, id), "{}", item.key);
         }
         self.trash_cursors.extend(page.next);
         let id = self.numbers.of(&IDS);
         let known = self.asked.store.deleted_at(&key(who, id)).await.unwrap();
-        assert!(known.is_none() || self.trash.contains_key(&(who, id)), "{id}");
+        assert_eq!(known.is_some(), self.in_trash(who, id), "{id}");
     }
 
     /// From any position, also one that stands within another's changes.
