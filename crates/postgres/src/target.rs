@@ -204,9 +204,6 @@ impl Target for PostgresTarget {
             return Ok(violations);
         }
         self.enforce_rules(&plan)?;
-        if let RowSecurity::Missing(why) = self.row_security(&plan)? {
-            progress(&why);
-        }
         let shared = Arc::clone(&plan);
         for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &shared).await })? {
             progress(&step.says);

@@ -335,21 +335,21 @@ impl World<'_> {
 
     /// Everything, as its tenant reads it.
     async fn look(&self) {
-        for who in 0..TENANTS.len() {
+        for (who, tenant) in TENANTS.iter().enumerate() {
             for id in IDS {
                 let expected = self.held.get(id).filter(|(of, _)| *of == who).map(|(_, body)| body.clone());
                 let read = self.asked.store.get(&key(who, id)).await.unwrap();
                 let read = read.map(|read| String::from_utf8(read.body.to_vec()).unwrap());
-                assert_eq!(read, expected, "{id} of {}", TENANTS[who]);
+                assert_eq!(read, expected, "{id} of {tenant}");
             }
             let listed =
-                self.asked.store.list(&Scope::of("books").in_tenant(TENANTS[who]), None, 50).await.unwrap();
+                self.asked.store.list(&Scope::of("books").in_tenant(tenant), None, 50).await.unwrap();
             assert_eq!(listed.items.len(), self.own(who).count());
             for (collection, each) in [("parts", "part secret"), ("lines", "\"word\"")] {
-                let query = Query::of(Scope::of(collection).in_tenant(TENANTS[who]));
+                let query = Query::of(Scope::of(collection).in_tenant(tenant));
                 let found = self.asked.store.query(&query).await.unwrap().items.len();
                 let expected: usize = self.own(who).map(|(_, body)| body.matches(each).count()).sum();
-                assert_eq!(found, expected, "{collection} of {}", TENANTS[who]);
+                assert_eq!(found, expected, "{collection} of {tenant}");
             }
         }
     }

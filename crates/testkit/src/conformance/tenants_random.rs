@@ -16,6 +16,7 @@ use super::subject::Subject;
 
 /// Calls of a run; ten times as many where `REPOT_FULL=1`.
 const CALLS: usize = 500;
+const SEED: u64 = 0x5eed_0000_0000_0002;
 
 /// Names that begin with, escape to, normalise to or match one another.
 const TENANTS: [&str; 9] = ["u1", "u10", "u1/u10", "U1", "é", "e\u{301}", "%", "u_", "x' or 'x' = 'x"];
@@ -312,10 +313,8 @@ impl World {
 /// Whatever tenants call with each other's keys, cursors and `ETags`, each reads what it wrote, and is told of nothing else.
 pub async fn random_calls_never_meet_another_tenant(subject: Subject) {
     let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
-    let seed = 0x5eed_0000_0000_0002;
     let mut world =
-        World { store: subject.store, numbers: Numbers(seed), held: BTreeMap::new(), cursors: Vec::new() };
-    println!("seed {seed:x}");
+        World { store: subject.store, numbers: Numbers(SEED), held: BTreeMap::new(), cursors: Vec::new() };
     for at in 0..CALLS * if full { 10 } else { 1 } {
         world.call(at).await;
         if at % 100 == 0 {
@@ -323,7 +322,6 @@ pub async fn random_calls_never_meet_another_tenant(subject: Subject) {
         }
     }
     let holders: BTreeSet<usize> = world.held.keys().map(|(who, _)| *who).collect();
-    println!("{} documents of {} tenants", world.held.len(), holders.len());
     assert!(world.held.len() > 20 && holders.len() > 4, "it was mostly refused: {:?}", world.held);
     world.look_at_all().await;
 }
