@@ -19,7 +19,8 @@ with own as (
 select own.role, current_schema()::text, session_user::text, r.oid is not null,
   case when current_setting('server_version_num')::int >= 160000 then pg_has_role(session_user, r.oid, 'set')
        else pg_has_role(session_user, r.oid, 'member') end,
-  (select rolsuper or rolcreaterole from pg_roles where rolname = current_user)
+  (select rolsuper or rolcreaterole and (r.oid is null or current_setting('server_version_num')::int < 160000
+     or pg_has_role(current_user, r.oid, 'member with admin option')) from pg_roles where rolname = current_user)
 from own left join pg_roles r on r.rolname = own.role";
 
 const THERE: &str = "\
@@ -39,6 +40,7 @@ struct Facts {
     exists: bool,
     /// The user of the URL may take it.
     is_ours: bool,
+    /// That user may make it, or have it granted.
     may_make: bool,
 }
 

@@ -230,6 +230,11 @@ fn nobody_else_is_bound() {
     assert_eq!(as_reader("select count(*) from books"), "3\n");
     assert_eq!(server.query(&url, "select count(*) from books"), "3\n");
     assert_eq!(as_reader("update books set title = 'x' returning id"), "a\nb\nc\n");
+    // a member of the role is bound only once the role is taken
+    let member = format!("grant {} to {reader}", role(&server, &url));
+    assert_eq!(server.query(&url, &member), "");
+    assert_eq!(as_reader("select count(*) from books"), "3\n");
+    assert_eq!(server.query(&url, &format!("revoke {} from {reader}", role(&server, &url))), "");
     // somebody takes the general policy away and sets their own: it stays so
     let own = format!(
         "drop policy repot_everyone on books; create policy own on books to {reader} using (id = 'c')"
@@ -278,18 +283,45 @@ fn what_is_missing_is_made_when_it_is_opened() {
     assert_ne!(role(server, url), own);
 }
 
+/// The URL for a new user of the server, who may make tables.
+fn as_user(server: &PgServer, url: &str, name: &str, may: &str) -> String {
+    let name = format!("{name}_{}", url.rsplit('/').next().unwrap().split('?').next().unwrap());
+    let make = format!("create role {name} login {may}; grant create on schema public to {name}");
+    assert_eq!(server.query(url, &make), "");
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{name}@{host}")
+}
+
+/// No superuser is needed: who may make roles has it all made, and takes the role.
+#[test]
+fn who_may_make_roles_needs_nobody() {
+    let Some(server) = postgres() else { return };
+    let url = server.fresh_database();
+    let own = as_user(&server, &url, "maker", "createrole");
+    let database = Database::Postgres(server.clone(), own.clone());
+    for _ in 0..2 {
+        let store = database.try_open_as(model()).unwrap();
+        assert_eq!(*store.row_security(), RowSecurity::Enforced);
+        block_on(async {
+            let (key, body) = book("u", "a");
+            store.put(&key, body.replace(r#""voice":"v","#, "")).await.unwrap();
+            let search = Query::of(Scope::of("parts").in_tenant("u")).filter(Filter::search("part"));
+            let QueryExplanation { plan, .. } = store.explain(&search).await.unwrap();
+            assert!(plan.join("\n").contains("repot.tenant"), "{plan:?}");
+            assert_eq!(store.query(&search).await.unwrap().items.len(), 1);
+        });
+    }
+    assert_eq!(as_tenant(&server, &own, "v", "select count(*) from books").unwrap(), "0");
+}
+
 /// A user who may make no roles gets a store that works and says what is missing; once a superuser made the role, the next
 /// opening makes the rest.
 #[test]
 fn where_the_role_may_not_be_made_it_is_said() {
     let Some(server) = postgres() else { return };
     let url = server.fresh_database();
-    let name = format!("app_{}", url.rsplit('/').next().unwrap().split('?').next().unwrap());
-    let make = format!("create role {name} login; grant create on schema public to {name}");
-    assert_eq!(server.query(&url, &make), "");
-    let (scheme, rest) = url.split_once("://").unwrap();
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let own = format!("{scheme}://{name}@{host}");
+    let own = as_user(&server, &url, "app", "");
     let database = Database::Postgres(server.clone(), own.clone());
     let store = database.try_open_as(model()).unwrap();
     let RowSecurity::Missing(why) = store.row_security().clone() else { unreachable!("{store:?}") };
