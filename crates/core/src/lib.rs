@@ -2,6 +2,7 @@
 //! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
 //! runtime, no C.
 
+mod audit;
 pub mod catalogue;
 mod clock;
 pub mod combinator;
@@ -13,6 +14,7 @@ mod source;
 pub mod store;
 mod target;
 
+pub use audit::{AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;

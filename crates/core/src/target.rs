@@ -11,6 +11,7 @@ use std::ops::Range;
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 
+use crate::audit::{AuditFilter, AuditRecord};
 use crate::error::Result;
 
 /// What became of an object.
@@ -142,6 +143,10 @@ pub struct Batch {
     pub all_or_nothing: bool,
     /// Values of ours to set or remove with it. For [`Target::transact`].
     pub meta: Vec<(String, Option<String>)>,
+    /// What is put on record with it. For [`Target::transact`].
+    pub audit: Vec<AuditRecord>,
+    /// Of these collections some entries from before this time go, milliseconds since 1970. For [`Target::transact`].
+    pub audit_until: Vec<(String, i64)>,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -452,6 +457,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Entries of the record; none where there is no record yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>>;
 
     /// Runs a read-only statement; at most `most` rows.
     ///

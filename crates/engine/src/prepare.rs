@@ -132,6 +132,16 @@ impl<'p> Preparer<'p> {
         Ok(item)
     }
 
+    /// A text of `collection` as documents are packed: the dictionary (0: none) and the bytes.
+    pub(crate) fn pack(&mut self, collection: &str, text: &[u8]) -> Result<(i64, Vec<u8>)> {
+        self.packer.pack(collection, text)
+    }
+
+    /// A text packed without a dictionary.
+    pub(crate) fn pack_plain(&mut self, text: &[u8]) -> Result<Vec<u8>> {
+        self.packer.pack_plain(text)
+    }
+
     /// Takes an object out: all rows of its documents are deleted.
     pub(crate) fn removal(&mut self, before: &Before) -> Item {
         let mut item = Item {

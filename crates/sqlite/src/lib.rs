@@ -1,6 +1,7 @@
 //! SQLite as a target: rows and texts in one file, written by one connection in large transactions, read by
 //! others. [`SqliteTarget`] is the way in.
 
+mod audit;
 mod bind;
 mod careful;
 mod connect;

@@ -7,6 +7,7 @@ use repot_model::row::Cells;
 use repot_model::sql::create_index;
 use rusqlite::CachedStatement;
 
+use crate::audit;
 use crate::bind;
 use crate::careful;
 use crate::error::{fail, failed, refusal};
@@ -90,6 +91,7 @@ pub(crate) fn end(work: Work<'_>, (plan, batch): (&Plan, &Batch), refused: &Refu
     if batch.all_or_nothing && !refused.is_empty() {
         return work.undo();
     }
+    audit::put(work.connection(), batch)?;
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }

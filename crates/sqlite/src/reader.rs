@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use repot_core::{Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject};
+use repot_core::{
+    AuditFilter, AuditRecord, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject,
+};
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -13,7 +15,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::{Access, key_cells};
 use crate::statements::PlanSql;
-use crate::{decode, query, schema};
+use crate::{audit, decode, query, schema};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -262,6 +264,10 @@ order by 1, 2 limit ?2";
             Some(row) => access.root_of(table, &row),
             None => Ok(None),
         }
+    }
+
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        audit::read(self.begin()?, filter, most)
     }
 
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {

@@ -2,7 +2,10 @@
 
 use repot_core::Result;
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, TRANSITION_PREFIX, settle_triggers, transition_triggers};
+use repot_model::sql::{
+    AUDIT_PREFIX, Dialect, STATE_PREFIX, TRANSITION_PREFIX, audit_triggers, create_audit, settle_triggers,
+    transition_triggers,
+};
 use rusqlite::Connection;
 
 use crate::error::failed;
@@ -14,7 +17,7 @@ insert into repot_writer (busy) select 0 where not exists (select 1 from repot_w
 
 /// Whether the model has rules that triggers keep.
 fn has_triggers(plan: &Plan) -> bool {
-    plan.rules.iter().any(|rules| !rules.machines.is_empty())
+    plan.has_history()
 }
 
 /// Makes the table that says who writes, where triggers need it.
@@ -22,7 +25,8 @@ pub(crate) fn make_writer(connection: &Connection, plan: &Plan) -> Result<()> {
     if !has_triggers(plan) {
         return Ok(());
     }
-    connection.execute_batch(WRITER).map_err(failed("make repot_writer"))
+    connection.execute_batch(WRITER).map_err(failed("make repot_writer"))?;
+    connection.execute_batch(create_audit(Dialect::Sqlite)).map_err(failed("make repot_audit"))
 }
 
 /// From here to [`leave`] the transaction's writes are ours.
@@ -51,15 +55,17 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     let what = "make the triggers of the model's transitions";
     make_writer(connection, plan)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
-        let pattern = TRANSITION_PREFIX.replace('_', "\\_") + "%";
+        let pattern = |prefix: &str| prefix.replace('_', "\\_") + "%";
+        let patterns = [TRANSITION_PREFIX, AUDIT_PREFIX, STATE_PREFIX].map(pattern);
         connection
             .prepare(
-                "select name, tbl_name, sql from sqlite_schema where type = 'trigger' and name like ?1 escape '\\'",
+                "select name, tbl_name, sql from sqlite_schema where type = 'trigger' and (name like ?1 escape '\\' or name like ?2 escape '\\' or name like ?3 escape '\\')",
             )?
-            .query_map([pattern], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map(patterns, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect()
     };
-    let wanted = transition_triggers(plan, Dialect::Sqlite);
+    let mut wanted = transition_triggers(plan, Dialect::Sqlite);
+    wanted.extend(audit_triggers(plan, Dialect::Sqlite));
     let statements = settle_triggers(&wanted, &there().map_err(failed(what))?, Dialect::Sqlite);
     if statements.is_empty() {
         return Ok(());

@@ -10,6 +10,7 @@ use repot_json::{Limits, Tree};
 use super::change::Change;
 use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
+use super::history::History;
 use super::key::{DocumentKey, Scope};
 use crate::error::{Error, Kind, Result};
 
@@ -27,6 +28,9 @@ pub struct Capabilities {
     /// Two tenants may use the same key. In a database they may not where the table's key is without the tenant, as
     /// the model says; the second write is [`Kind::Conflict`], code `R0203`.
     pub keys_per_tenant: bool,
+    /// Keeps a record of changes ([`super::History`]). Where it does not, writes of collections that the model puts on
+    /// audit are refused.
+    pub audit: bool,
 }
 
 /// Something that holds documents.
@@ -83,6 +87,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
     /// # Errors
     /// When it is out of reach or refuses us.
     async fn probe(&self) -> Result<()>;
+
+    /// Its record of changes, where it keeps one ([`Capabilities::audit`]).
+    fn record(&self) -> Option<&dyn History> {
+        None
+    }
 }
 
 /// Shortcuts; nobody implements them.

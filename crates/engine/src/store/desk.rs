@@ -1,7 +1,9 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
 use repot_core::store::{DocumentKey, ETag, Layout};
-use repot_core::{DocumentRecord, Error, Kind, Reader, Result, Status, StoredObject};
+use repot_core::{
+    AuditFilter, AuditRecord, DocumentRecord, Error, Kind, Reader, Result, Status, StoredObject,
+};
 use repot_json::Limits;
 use repot_model::plan::{Place, Plan, Splitter};
 use repot_model::row::RowBuffer;
@@ -127,7 +129,7 @@ impl<'p, 'r> Desk<'p, 'r> {
     }
 
     fn lay(&mut self, whole: Whole) -> Result<Found> {
-        self.learn(&whole)?;
+        self.learn(whole.documents.iter().map(|document| document.record.dictionary))?;
         let assembled = assemble(&whole, &mut self.unpacker)?;
         let mut found = Found { whole, assembled, etag: None };
         let Some(record) = found.document() else { return Ok(found) };
@@ -161,10 +163,20 @@ impl<'p, 'r> Desk<'p, 'r> {
         Ok(found)
     }
 
+    /// A text that was packed as documents are.
+    pub(super) fn unpack(&mut self, dictionary: i64, packed: &[u8], size: u64) -> Result<Vec<u8>> {
+        self.learn(std::iter::once(dictionary))?;
+        self.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or(usize::MAX))
+    }
+
+    /// Entries of the record of changes.
+    pub(super) fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        self.reader.audit(filter, most)
+    }
+
     /// Reads dictionaries that were made since.
-    fn learn(&mut self, whole: &Whole) -> Result<()> {
-        let known = |id: i64| id == 0 || self.dictionaries.contains(&id);
-        if whole.documents.iter().all(|document| known(document.record.dictionary)) {
+    fn learn(&mut self, mut used: impl Iterator<Item = i64>) -> Result<()> {
+        if used.all(|id| id == 0 || self.dictionaries.contains(&id)) {
             return Ok(());
         }
         let stored = self.reader.dictionaries()?;

@@ -126,7 +126,7 @@ mod tests {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (UnitOfWork { writes: keys.chars().map(delete).collect() }, oneshot::channel().0)
+        (UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None }, oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store,
+    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt, Scope, Store,
     UnitOfWork, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
@@ -57,8 +57,8 @@ pub struct RowStoreOptions {
 /// whose path does not follow from their key, are refused.
 pub struct RowStore {
     shown: String,
-    layout: Arc<Layout>,
-    options: RowStoreOptions,
+    pub(super) layout: Arc<Layout>,
+    pub(super) options: RowStoreOptions,
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
     threads: Vec<thread::JoinHandle<()>>,
@@ -133,7 +133,7 @@ impl RowStore {
     }
 
     /// Runs `work` on a reading thread.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl for<'p, 'r> FnOnce(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -145,6 +145,13 @@ impl RowStore {
             let _dropped = answer.send(result);
         });
         self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
+        answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Has a writing thread do this; an empty unit clears the record of what is too old.
+    pub(super) async fn send(&self, work: UnitOfWork) -> Result<Receipt> {
+        let (answer, answered) = oneshot::channel();
+        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
     }
 
@@ -293,6 +300,7 @@ impl Store for RowStore {
             conditional_put: true,
             conditional_delete: true,
             keys_per_tenant: false,
+            audit: true,
         }
     }
 
@@ -320,9 +328,7 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
-        answered.await.map_err(|_closed| ended())?
+        self.send(work).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
@@ -334,6 +340,10 @@ impl Store for RowStore {
 
     async fn probe(&self) -> Result<()> {
         self.read(|desk, _| desk.objects(None, 1).map(drop)).await
+    }
+
+    fn record(&self) -> Option<&dyn History> {
+        Some(self)
     }
 }
 

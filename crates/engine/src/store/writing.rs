@@ -9,10 +9,13 @@ use bytes::Bytes;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
 };
-use repot_core::{Batch, Clock, Error, Item, Kind, Object, Reader, Refusal, Result, Target};
+use repot_core::{
+    AuditRecord, Batch, Clock, DocumentRecord, Error, Item, Kind, Object, Reader, Refusal, Result, Target,
+};
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
+use super::clerk::{self, Clerk};
 use super::desk::{Desk, Found, Tools};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
@@ -43,8 +46,16 @@ pub(super) struct Pen<'p> {
     pub preparer: Preparer<'p>,
 }
 
-/// What became of the units of one transaction: the receipt and what is to be written, or why not.
-type Decided = Vec<Result<(Receipt, Vec<Item>)>>;
+/// What became of the units of one transaction: what is to be done, or why not.
+type Decided = Vec<Result<Decision>>;
+
+/// What a unit of work does.
+#[derive(Default)]
+struct Decision {
+    receipt: Receipt,
+    items: Vec<Item>,
+    audit: Vec<AuditRecord>,
+}
 
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
@@ -83,14 +94,19 @@ impl<'p> Scribe<'p> {
             document_bytes_max: *document_bytes_max,
         };
         let mut led = *leads;
+        // nothing to write: a call to clear the record of what is too old
+        let clears = works.iter().any(|work| work.writes.is_empty());
         let report = target.transact(plan, &locks, &mut |reader| {
             decided = decider.decide(pen, reader, works)?;
-            let mut items = Vec::new();
+            let (mut items, mut audit) = (Vec::new(), Vec::new());
             for unit in decided.iter_mut().flatten() {
-                items.append(&mut unit.1);
+                items.append(&mut unit.items);
+                audit.append(&mut unit.audit);
             }
+            let audit_until = clerk::expired(plan, &audit, (clears, decider.now_ms));
             if items.is_empty() {
-                return Ok(None);
+                let clears = Batch { audit_until, ..Batch::default() };
+                return Ok((!clears.audit_until.is_empty()).then_some(clears));
             }
             let mut meta = Vec::new();
             if !*leads && reader.meta(LEADS)?.is_none() {
@@ -100,10 +116,10 @@ impl<'p> Scribe<'p> {
             if reader.meta(PROOF)?.is_some() {
                 meta.push((PROOF.to_owned(), None));
             }
-            Ok(Some(Batch { items, meta, all_or_nothing: true, ..Batch::default() }))
+            Ok(Some(Batch { items, meta, audit, audit_until, all_or_nothing: true, ..Batch::default() }))
         })?;
         let done: Vec<Result<Receipt>> =
-            decided.into_iter().map(|unit| unit.map(|(receipt, _)| receipt)).collect();
+            decided.into_iter().map(|unit| unit.map(|unit| unit.receipt)).collect();
         match (report.refused.first(), works) {
             (None, _) => {
                 *leads = led;
@@ -153,7 +169,8 @@ impl<'p> Decider<'_, 'p> {
             None => Tools::new(self.plan, self.routes, self.limits)?,
         };
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
-        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer };
+        let clerk = Clerk::default();
+        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, clerk };
         let decided = works.iter().map(|work| hand.unit(work)).collect();
         pen.tools = Some(desk.leave());
         Ok(decided)
@@ -165,30 +182,48 @@ struct Hand<'h, 'p, 'r> {
     decider: &'h Decider<'h, 'p>,
     desk: &'h mut Desk<'p, 'r>,
     preparer: &'h mut Preparer<'p>,
+    /// What the unit of work at hand puts on record.
+    clerk: Clerk,
 }
 
 impl Hand<'_, '_, '_> {
-    fn unit(&mut self, work: &UnitOfWork) -> Result<(Receipt, Vec<Item>)> {
-        let mut receipt = Receipt::default();
-        let mut items = Vec::new();
+    fn unit(&mut self, work: &UnitOfWork) -> Result<Decision> {
+        self.clerk = Clerk::new(work.actor.as_deref(), self.decider.now_ms);
+        let mut decision = Decision::default();
         for write in &work.writes {
             let (written, item) = self.write(write)?;
-            receipt.written.push(written);
-            items.extend(item);
+            decision.receipt.written.push(written);
+            decision.items.extend(item);
         }
-        Ok((receipt, items))
+        decision.audit = self.clerk.leave();
+        Ok(decision)
     }
 
     /// The text to store, by the rules of the model.
-    fn revise(&self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
+    fn revise(&mut self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
         let there = found.filter(|found| found.etag.is_some());
-        self.decider.layout.revise(Proposal {
+        let (text, states) = self.decider.layout.revise_states(Proposal {
             key,
             body,
             before: there.map(|found| found.assembled.bytes.as_slice()),
             document_bytes_max: self.decider.document_bytes_max,
             now_ms: self.decider.now_ms,
-        })
+        })?;
+        self.clerk.states(key, states);
+        Ok(text)
+    }
+
+    /// Puts the change of a document on record, where the model says so.
+    fn on_record(
+        &mut self,
+        key: &DocumentKey,
+        was: Option<(&ETag, &Before)>,
+        becomes: Option<(&[u8], &DocumentRecord)>,
+    ) -> Result<()> {
+        if self.decider.layout.audit(key.collection())?.is_none() {
+            return Ok(());
+        }
+        self.clerk.wrote(self.preparer, self.decider.limits, key, (was, becomes))
     }
 
     fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
@@ -231,8 +266,11 @@ impl Hand<'_, '_, '_> {
                 when.check(key, current)?;
                 match found {
                     Some(found) => {
-                        let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
-                        Ok((written, Some(self.preparer.removal(&before(found)))))
+                        let etag = found.etag.clone();
+                        let before = before(found);
+                        self.on_record(key, etag.as_ref().map(|etag| (etag, &before)), None)?;
+                        let written = if etag.is_some() { Written::Deleted } else { Written::Missing };
+                        Ok((written, Some(self.preparer.removal(&before))))
                     }
                     None if *when == Precondition::Any => Ok((Written::Missing, None)),
                     None => Err(when.failed(key, None)),
@@ -254,10 +292,12 @@ impl Hand<'_, '_, '_> {
         };
         let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
-        let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
-        let etag = item.documents.first().map(|document| ETag::new(&document.etag));
-        let etag = etag.ok_or_else(|| lost(&key.to_string()))?;
-        Ok((Written::Put(etag), Some(item)))
+        let was = found.as_ref().and_then(|found| found.etag.clone());
+        let before = found.map(before);
+        let item = self.preparer.item(&object, body, before.as_ref())?;
+        let document = item.documents.first().ok_or_else(|| lost(&key.to_string()))?;
+        self.on_record(key, was.as_ref().zip(before.as_ref()), Some((body, document)))?;
+        Ok((Written::Put(ETag::new(&document.etag)), Some(item)))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::language::Format;
 pub use key::{key_text, uuid_text};
 pub use lay_over::LaidOver;
 pub use problem::{PROBLEMS_MAX, Problem};
-pub use revise::{Revised, Revision};
+pub use revise::{Revised, Revision, StateChange};
 pub use rules::{Machine, TableRules};
 pub use split::{Misfit, Place, SplitDocument, Splitter};
 pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};

@@ -1,6 +1,7 @@
 //! Triggers that refuse changes of states which the model does not allow, for whoever writes with plain SQL. Repot's own
 //! writes are checked before (see [`crate::plan::Revision`]) or, in a copy, follow the files, so they pass.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -38,6 +39,8 @@ pub struct Trigger {
     /// What is kept with it, to tell whether it is still the right one: on SQLite the statement itself, on
     /// PostgreSQL a comment.
     pub mark: String,
+    /// The function behind it on PostgreSQL; nothing on SQLite.
+    pub function: &'static str,
 }
 
 /// One trigger for each state machine.
@@ -70,9 +73,8 @@ pub fn settle_triggers(
     }
     let missing: Vec<&Trigger> =
         wanted.iter().filter(|one| !there.iter().any(|found| right(one, found))).collect();
-    if dialect == Dialect::Postgres && !missing.is_empty() {
-        statements.push(REFUSE_TRANSITION.to_owned());
-    }
+    let functions: BTreeSet<&str> = missing.iter().map(|one| one.function).collect();
+    statements.extend(functions.into_iter().filter(|text| !text.is_empty()).map(str::to_owned));
     for one in missing {
         statements.push(one.create.clone());
         if dialect == Dialect::Postgres {
@@ -90,13 +92,24 @@ fn trigger(table: &Table, machine: &Machine, dialect: Dialect) -> Trigger {
         Dialect::Sqlite => sqlite(&name, table, column, machine),
         Dialect::Postgres => postgres(&name, table, column, machine),
     };
-    let mark = match dialect {
-        Dialect::Sqlite => create.clone(),
+    made((name, &table.name), create, REFUSE_TRANSITION, dialect)
+}
+
+/// A trigger with what is kept with it.
+pub(super) fn made(
+    (name, table): (String, &str),
+    create: String,
+    function: &'static str,
+    dialect: Dialect,
+) -> Trigger {
+    let (mark, function) = match dialect {
+        Dialect::Sqlite => (create.clone(), ""),
         Dialect::Postgres => {
-            format!("Made by Repot from the model: {}", digest(&format!("{create}{REFUSE_TRANSITION}"), 8))
+            let hash = digest(&format!("{create}{function}"), 8);
+            (format!("Made by Repot from the model: {hash}"), function)
         }
     };
-    Trigger { name, table: table.name.clone(), create, mark }
+    Trigger { name, table: table.to_owned(), create, mark, function }
 }
 
 /// After the update, so that what other triggers make of the row counts. The messages are constants, because older
@@ -166,7 +179,7 @@ fn cases(column: &str, machine: &Machine, never: &str) -> String {
 }
 
 /// At most 63 bytes, which is what PostgreSQL keeps of a name.
-fn bounded(name: &str) -> String {
+pub(super) fn bounded(name: &str) -> String {
     const BYTES_MAX: usize = 63;
     if name.len() <= BYTES_MAX {
         return name.to_owned();

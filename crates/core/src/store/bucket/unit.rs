@@ -40,7 +40,7 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
             let message = format!("{} is written twice in one unit of work", write.key());
             return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
         }
-        shelf.layout.check_precondition(write.key(), write.when())?;
+        shelf.layout.check_off_record(write.key(), write.when())?;
         match write {
             Write::Put { key, body, .. } if shelf.layout.has_rules(key)? => {
                 shelf.layout.check_size(key, body.len(), shelf.document_bytes_max)?;
