@@ -494,35 +494,37 @@ fn a_tenant_sees_its_own_record() {
 fn what_is_too_old_goes() {
     for database in Database::all() {
         let (store, clock) = open(&database);
-        let key = DocumentKey::new("chats", "c").in_tenant("u");
-        let write = |title: usize| {
-            let body = format!(r#"{{"id": "c", "user_id": "u", "title": "{title}"}}"#);
-            block_on(store.put(&key, body)).unwrap();
+        let key = |id: &str| DocumentKey::new("chats", id).in_tenant("u");
+        let write = |id: &str, title: usize| {
+            let body = format!(r#"{{"id": "{id}", "user_id": "u", "title": "{title}"}}"#);
+            Write::Put { key: key(id), body: body.into(), when: Precondition::Any }
         };
-        (0..150).for_each(write);
-        assert_eq!(block_on(all(&store, HistoryQuery::of_document(&key))).len(), 150);
+        let once = |id: &str, title: usize| {
+            block_on(store.apply(UnitOfWork::default().with(write(id, title)))).unwrap();
+        };
+        let left = || block_on(all(&store, HistoryQuery::of(Scope::of("chats").in_tenant("u"))));
+        let many = (0..149).map(|number| write(&format!("old{number}"), number)).collect();
+        block_on(store.apply(UnitOfWork { writes: many, actor: None })).unwrap();
+        once("c", 1);
+        assert_eq!(left().len(), 150);
         clock.0.fetch_add(30 * DAY_MS, Ordering::SeqCst);
-        write(150);
-        assert_eq!(
-            block_on(all(&store, HistoryQuery::of_document(&key))).len(),
-            151,
-            "not older than 30 days"
-        );
+        once("c", 2);
+        assert_eq!(left().len(), 151, "not older than 30 days");
         clock.0.fetch_add(1, Ordering::SeqCst);
-        write(151);
-        let left = block_on(all(&store, HistoryQuery::of_document(&key)));
-        assert_eq!(left.len(), 52, "a write removes some");
-        assert_eq!(left[0].at_ms, BEGIN_MS + 30 * DAY_MS + 1);
+        once("c", 3);
+        let some = left();
+        assert_eq!(some.len(), 52, "a write removes some");
+        assert_eq!(some[0].at_ms, BEGIN_MS + 30 * DAY_MS + 1);
         block_on(store.prune_history()).unwrap();
-        let left = block_on(all(&store, HistoryQuery::of_document(&key)));
-        assert_eq!(left.len(), 2);
-        let before = block_on(store.text_at(&key, Moment::Time(BEGIN_MS + 30 * DAY_MS - 1))).unwrap();
-        assert_eq!(text(before), r#"{"id": "c", "user_id": "u", "title": "149"}"#);
+        assert_eq!(left().len(), 2);
+        let time = BEGIN_MS + 30 * DAY_MS - 1;
+        let before = block_on(store.text_at(&key("c"), Moment::Time(time))).unwrap();
+        assert_eq!(text(before), r#"{"id": "c", "user_id": "u", "title": "1"}"#);
+        let error = block_on(store.text_at(&key("old7"), Moment::Time(time))).unwrap_err();
+        assert_eq!(error.code(), "R0402");
         // nothing but the record is touched
-        assert_eq!(
-            block_on(store.require(&key)).unwrap().body,
-            r#"{"id": "c", "user_id": "u", "title": "151"}"#
-        );
+        let there = block_on(store.require(&key("c"))).unwrap().body;
+        assert_eq!(there, r#"{"id": "c", "user_id": "u", "title": "3"}"#);
     }
 }
 

@@ -416,7 +416,11 @@ impl Maker<'_> {
     fn json(&self, row: &str) -> String {
         let entry = |column: &Column| {
             let value = format!("{row}.{}", quote(&column.name));
-            let value = if column.kind == ColumnKind::Bytes { format!("hex({value})") } else { value };
+            let value = if column.kind == ColumnKind::Bytes {
+                format!("case when {value} is not null then hex({value}) end")
+            } else {
+                value
+            };
             let name = repot_json::edit::quote(&column.name);
             format!("{} || json_quote({value})", text_literal(&format!("{name}:")))
         };
