@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use repot_bucket::{DirectoryObjects, S3Objects};
+use repot_core::combinator::Acting;
 use repot_core::store::{BucketStore, Capabilities, Layout, MemoryObjects, Objects, Store};
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
 use repot_engine::store::{RowStore, RowStoreOptions};
@@ -106,6 +107,16 @@ impl Repot {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.inside.store)
+    }
+
+    /// The same documents, written in this actor's name where changes are on record (`audit` in the model); the record
+    /// itself is read through [`repot_core::store::Store::record`] of [`Repot::store`].
+    #[must_use]
+    pub fn acting_as(&self, actor: &str) -> Self {
+        let Inside { store, model, limits, new_text, clock } = self.inside.as_ref();
+        let store = Arc::new(Acting::new(Arc::clone(store), actor));
+        let inside = Inside::new(store, Arc::clone(model), *limits, *new_text, Arc::clone(clock));
+        Self { inside: Arc::new(inside) }
     }
 
     /// What the store can do.

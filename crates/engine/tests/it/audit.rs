@@ -432,6 +432,32 @@ fn a_cascade_is_on_record() {
     }
 }
 
+/// Who may change a table on PostgreSQL is on record without any right on the record, and cannot hide from it behind a
+/// table of the same name.
+#[test]
+fn other_users_are_on_record() {
+    let Some(database) = Database::postgres() else { return };
+    let (store, _) = open(&database);
+    block_on(store.put(&drama(), r#"{"id": "a", "scenes": [{"id": "s"}]}"#)).unwrap();
+    database.sql(
+        "do $$ begin
+           execute format('create role %I', 'clerk_' || current_database());
+           execute format('grant select, update on dramas, scenes to %I', 'clerk_' || current_database());
+         end $$;
+         create temporary table repot_audit (like public.repot_audit);
+         select set_config('role', 'clerk_' || current_database(), false);
+         update dramas set status = 'live';
+         update scenes set title = 'x';
+         reset role;
+         do $$ begin
+           if exists (select from pg_temp.repot_audit) then raise 'it was hidden'; end if;
+           execute format('drop owned by %I', 'clerk_' || current_database());
+           execute format('drop role %I', 'clerk_' || current_database());
+         end $$",
+    );
+    assert_eq!(block_on(all(&store, HistoryQuery::of_document(&drama()))).len(), 4);
+}
+
 /// States are on record where nothing else is.
 #[test]
 fn states_are_always_on_record() {

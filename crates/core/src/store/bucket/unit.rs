@@ -40,6 +40,9 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
             let message = format!("{} is written twice in one unit of work", write.key());
             return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
         }
+        if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
+            when.check_present()?;
+        }
         shelf.layout.check_off_record(write.key(), write.when())?;
         match write {
             Write::Put { key, body, .. } if shelf.layout.has_rules(key)? => {
@@ -48,8 +51,7 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
             Write::Put { key, body, .. } => {
                 drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?)
             }
-            Write::Update { .. } => {}
-            Write::Patch { when, .. } | Write::Delete { when, .. } => when.check_present()?,
+            Write::Update { .. } | Write::Patch { .. } | Write::Delete { .. } => {}
         }
     }
     Ok(())
