@@ -43,6 +43,9 @@ pub struct BucketStore {
     journal: Option<Journal>,
 }
 
+/// From the text that is there to the new one; `None`: it stays.
+type Make<'a> = &'a (dyn Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync);
+
 /// The error of a change of what is not there.
 pub(crate) fn absent(key: &DocumentKey) -> Error {
     Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
@@ -126,7 +129,7 @@ impl BucketStore {
         &self,
         (key, path): (&DocumentKey, &str),
         when: &Precondition,
-        make: &(dyn Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync),
+        make: Make<'_>,
     ) -> Result<Written> {
         for _ in 0..TRIES_MAX {
             let found = self.shelf.objects.get(path, self.shelf.document_bytes_max).await?;

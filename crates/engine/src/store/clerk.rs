@@ -155,7 +155,7 @@ fn pack_against(preparer: &mut Preparer<'_>, old: &[u8], new: &[u8]) -> Result<V
 pub(super) fn unpack_against(
     old: &[u8],
     packed: &PackedText,
-    unpack: &mut dyn FnMut(&[u8], u64) -> Result<Vec<u8>>,
+    unpack: impl FnOnce(&[u8], u64) -> Result<Vec<u8>>,
 ) -> Result<Vec<u8>> {
     let damaged = || Error::new(Kind::Corrupt, "R0803", "a text on record is damaged");
     let number = |at: usize| -> Option<usize> {

@@ -220,7 +220,7 @@ fn texts(desk: &mut Desk<'_, '_>, record: &AuditRecord) -> Result<Texts> {
         (_, None) => None,
         (None, Some(after)) => Some(plain(after)?),
         (Some(before), Some(after)) => {
-            Some(unpack_against(before, after, &mut |middle, size| desk.unpack(0, middle, size))?)
+            Some(unpack_against(before, after, |middle, size| desk.unpack(0, middle, size))?)
         }
     };
     Ok((before, after))

@@ -49,7 +49,7 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
                 shelf.layout.check_size(key, body.len(), shelf.document_bytes_max)?;
             }
             Write::Put { key, body, .. } => {
-                drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?)
+                drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?);
             }
             Write::Update { .. } | Write::Patch { .. } | Write::Delete { .. } => {}
         }
