@@ -66,7 +66,16 @@ fn plain_sql_is_on_record() {
         let first = entries[entries.len() - 2].id;
         assert_eq!(block_on(store.text_at(&key, Moment::After(first))).unwrap_err().code(), "R0402");
         assert_eq!(block_on(store.revert(&key, row, (None, Precondition::Any))).unwrap_err().code(), "R0405");
-        // rows of a document that goes, and of one that takes another key
+    }
+}
+
+/// Rows of a document that goes, and of one that takes another key.
+#[test]
+fn a_document_that_takes_another_key_leaves_the_old_one() {
+    for database in Database::all() {
+        let (store, _) = open(&database);
+        let body = r#"{"id": "a1", "status": "live", "scenes": [{"id": "s"}]}"#;
+        block_on(store.put(&DocumentKey::new("dramas", "a1"), body)).unwrap();
         database.sql("delete from scenes; update dramas set id = 'b1'; delete from dramas");
         let of = |id: &str| {
             shown(&block_on(all(&store, HistoryQuery::of_document(&DocumentKey::new("dramas", id)))))
