@@ -109,7 +109,7 @@ impl BucketStore {
 
     async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<Written> {
         let layout = &self.shelf.layout;
-        layout.check_off_record(key, when)?;
+        layout.check_precondition(key, when)?;
         if layout.has_rules(key)? {
             // what is stored depends on what is there
             let new = layout.check_size(key, body.len(), self.shelf.document_bytes_max)?;
@@ -156,7 +156,7 @@ impl BucketStore {
 
     /// The document as `edit` makes it.
     async fn update(&self, key: &DocumentKey, edit: &Edit, when: &Precondition) -> Result<Written> {
-        self.shelf.layout.check_off_record(key, when)?;
+        self.shelf.layout.check_precondition(key, when)?;
         self.shelf.demand_conditions("change a document by what is in it")?;
         let layout = &self.shelf.layout;
         let new = layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?;
@@ -168,7 +168,7 @@ impl BucketStore {
     /// with others that wait, and again when something did change.
     async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
         when.check_present()?;
-        self.shelf.layout.check_off_record(key, when)?;
+        self.shelf.layout.check_precondition(key, when)?;
         self.shelf.demand_conditions("change a part of a document")?;
         let path = self.shelf.locate(key).await?.ok_or_else(|| absent(key))?;
         if *when == Precondition::Any {
@@ -184,7 +184,7 @@ impl BucketStore {
 
     async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
         when.check_present()?;
-        self.shelf.layout.check_off_record(key, when)?;
+        self.shelf.layout.check_precondition(key, when)?;
         let Some(path) = self.shelf.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);
@@ -237,6 +237,7 @@ impl Store for BucketStore {
         if work.writes.is_empty() {
             return Ok(receipt);
         }
+        self.shelf.layout.check_off_record(&work)?;
         if let Some(journal) = &self.journal {
             return unit::run(&self.shelf, journal, &work).await;
         }

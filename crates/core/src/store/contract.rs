@@ -28,8 +28,8 @@ pub struct Capabilities {
     /// Two tenants may use the same key. In a database they may not where the table's key is without the tenant, as
     /// the model says; the second write is [`Kind::Conflict`], code `R0203`.
     pub keys_per_tenant: bool,
-    /// Keeps a record of changes ([`super::History`]). Where it does not, writes of collections that the model puts on
-    /// audit are refused.
+    /// Keeps a record of changes ([`super::History`]). Where it does not, a write that says who writes is refused for
+    /// collections that the model puts on audit; others go by without a record.
     pub audit: bool,
 }
 

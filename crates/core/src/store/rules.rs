@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use repot_model::plan::{Place, Problem, Revision, Splitter, StateChange};
 
+use super::document::UnitOfWork;
 use super::etag::Precondition;
 use super::key::DocumentKey;
 use super::layout::Layout;
@@ -44,18 +45,23 @@ impl Layout {
         Ok(())
     }
 
-    /// [`Layout::check_precondition`] for stores that keep no record: a collection that is on audit is not written there,
-    /// or changes would go by unnoticed.
+    /// Checks that nobody wants to be on record, for stores that keep none: a unit of work that says who writes is refused
+    /// where its documents are on audit.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`], code `R0405`; else as [`Layout::check_precondition`].
-    pub fn check_off_record(&self, key: &DocumentKey, when: &Precondition) -> Result<()> {
-        if self.audit(key.collection())?.is_some() {
-            let message = format!("{key} is on audit, and this store keeps no record");
-            return Err(Error::new(Kind::Unsupported, "R0405", message)
-                .hint("Write it in a database, or take `audit` out of the model."));
+    /// [`Kind::Unsupported`], code `R0405`; else as [`Layout::audit`].
+    pub fn check_off_record(&self, work: &UnitOfWork) -> Result<()> {
+        if work.actor.is_none() {
+            return Ok(());
         }
-        self.check_precondition(key, when)
+        for write in &work.writes {
+            if self.audit(write.key().collection())?.is_some() {
+                let message = format!("{} is on audit, and this store keeps no record", write.key());
+                return Err(Error::new(Kind::Unsupported, "R0405", message)
+                    .hint("Write it in a database, or without saying who writes."));
+            }
+        }
+        Ok(())
     }
 
     /// How long changes of this collection's documents are kept on record, seconds; `None`: they are not recorded.

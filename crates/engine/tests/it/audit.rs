@@ -491,12 +491,15 @@ fn stores_without_a_record_refuse() {
     let store = BucketStore::new(Arc::new(MemoryObjects::default()), layout, 1 << 20);
     assert!(!store.capabilities().audit && store.record().is_none());
     block_on(async {
-        let error = store.put(&drama(), r#"{"id": "a"}"#).await.unwrap_err();
+        let unit = |key: DocumentKey, body: &'static str| {
+            UnitOfWork::default().with(Write::Put { key, body: body.into(), when: Precondition::Any })
+        };
+        let error = store.apply(unit(drama(), r#"{"id": "a"}"#).by("anna")).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"));
-        let error = store.delete(&drama(), Precondition::Any).await.unwrap_err();
-        assert_eq!(error.code(), "R0405");
         assert_eq!(store.get(&drama()).await.unwrap(), None);
-        store.put(&DocumentKey::new("jobs", "j"), r#"{"id": "j"}"#).await.unwrap();
+        store.apply(unit(drama(), r#"{"id": "a"}"#)).await.unwrap();
+        // nothing of these is on record anywhere
+        store.apply(unit(DocumentKey::new("notes", "n"), r#"{"id": "n"}"#).by("anna")).await.unwrap();
     });
 }
 

@@ -134,7 +134,7 @@ pub fn audit_triggers(plan: &Plan, dialect: Dialect) -> Vec<Trigger> {
         if on_record {
             maker.rows(&mut triggers);
         }
-        for machine in &plan.rules[table].machines {
+        for machine in plan.rules.get(table).into_iter().flat_map(|rules| &rules.machines) {
             triggers.push(maker.state(machine.column));
         }
     }
@@ -325,7 +325,7 @@ impl Maker<'_> {
             (table, alias) = (parent.table, up);
         }
         let root = &self.plan.tables[table];
-        let tenant = self.plan.rules[table].tenant.map_or_else(
+        let tenant = self.plan.rules.get(table).and_then(|rules| rules.tenant).map_or_else(
             || "null".to_owned(),
             |column| format!("cast({alias}.{} as text)", quote(&root.columns[column].name)),
         );

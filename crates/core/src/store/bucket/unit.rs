@@ -43,7 +43,7 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
         if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
             when.check_present()?;
         }
-        shelf.layout.check_off_record(write.key(), write.when())?;
+        shelf.layout.check_precondition(write.key(), write.when())?;
         match write {
             Write::Put { key, body, .. } if shelf.layout.has_rules(key)? => {
                 shelf.layout.check_size(key, body.len(), shelf.document_bytes_max)?;
