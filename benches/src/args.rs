@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::corpus::Kind;
+use crate::store::Place;
 use crate::target::Engine;
 
 /// Benchmarks of Repot against the limit of the machine.
@@ -21,6 +22,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Copy, proof, repeated copy and export beside the limit, on SQLite and PostgreSQL.
     Copy(CopyArguments),
+    /// Documents read and written one by one, beside the same by hand, on a directory, SQLite and PostgreSQL.
+    Store(StoreArguments),
     /// Write one corpus and stop.
     Generate {
         /// Which.
@@ -80,6 +83,41 @@ pub(crate) struct CopyArguments {
     /// Threads of the limit that read, scan and split [default: as many as cores].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// JSON instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Settings of `store`.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// So many conversations; each is measured.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
+    pub(crate) sizes: Vec<usize>,
+    /// Clients at once; each is measured.
+    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    pub(crate) clients: Vec<usize>,
+    /// How long each kind of work is done, by each way and number of clients, over all rounds.
+    #[arg(long, default_value_t = 1.5)]
+    pub(crate) seconds: f64,
+    /// The ways take turns so often.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub(crate) rounds: u16,
+    /// Connections of a Repot store that read, and as many that write; by hand each client has its own.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) connections: usize,
+    /// Only this place.
+    #[arg(long)]
+    pub(crate) only: Option<Place>,
+    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
+    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
+    pub(crate) url: Option<String>,
+    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
+    #[arg(long)]
+    pub(crate) directory: Option<PathBuf>,
+    /// The `repot` that fills the databases, instead of building this workspace's.
+    #[arg(long)]
+    pub(crate) repot: Option<PathBuf>,
     /// JSON instead of tables.
     #[arg(long)]
     pub(crate) json: bool,

@@ -69,7 +69,7 @@ fn wanted(arguments: &CopyArguments) -> Vec<(Kind, usize)> {
 }
 
 /// The server of its own user must be able to reach its directory.
-fn open_to_all(directory: &Path) -> Result<()> {
+pub(crate) fn open_to_all(directory: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?)
 }
@@ -79,9 +79,13 @@ fn repot(arguments: &CopyArguments, own: &Path) -> Result<Option<PathBuf>> {
     if arguments.limit_only {
         return Ok(None);
     }
-    if let Some(given) = &arguments.repot {
-        let path = given.canonicalize().with_context(|| format!("looking for {}", given.display()))?;
-        return Ok(Some(path));
+    program(arguments.repot.as_deref(), own).map(Some)
+}
+
+/// The program given, or this workspace's, built for release.
+pub(crate) fn program(given: Option<&Path>, own: &Path) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return given.canonicalize().with_context(|| format!("looking for {}", given.display()));
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = own.ancestors().nth(2).context("this program lies in a target directory")?;
@@ -89,5 +93,5 @@ fn repot(arguments: &CopyArguments, own: &Path) -> Result<Option<PathBuf>> {
     build.args(["build", "--release", "--package", "repot-cli", "--target-dir"]).arg(target);
     let status = build.current_dir(workspace).status().context("starting cargo")?;
     ensure!(status.success(), "repot could not be built");
-    Ok(Some(target.join("release").join("repot")))
+    Ok(target.join("release").join("repot"))
 }

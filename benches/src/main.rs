@@ -13,6 +13,7 @@ mod random;
 mod report;
 mod server;
 mod steps;
+mod store;
 mod target;
 
 use std::io::Write as _;
@@ -27,6 +28,7 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout();
     match Arguments::parse().command {
         Command::Copy(arguments) => copy::run(&arguments, &mut out)?,
+        Command::Store(arguments) => store::run(&arguments, &mut out)?,
         Command::Generate { kind, size, directory } => {
             let corpus = Corpus::write(kind, size, &directory)?;
             writeln!(out, "{}: {} files, {} bytes", corpus.path.display(), corpus.documents, corpus.bytes)?;

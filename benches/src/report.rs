@@ -207,7 +207,7 @@ fn section_json(section: &Section) -> Value {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
-const fn float(number: u64) -> f64 {
+pub(crate) const fn float(number: u64) -> f64 {
     number as f64
 }
 
@@ -216,7 +216,7 @@ const fn float(number: u64) -> f64 {
     clippy::cast_sign_loss,
     reason = "shown as a rate, never negative"
 )]
-const fn whole(number: f64) -> u64 {
+pub(crate) const fn whole(number: f64) -> u64 {
     number as u64
 }
 

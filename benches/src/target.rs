@@ -55,6 +55,17 @@ impl Target {
         Ok(Self { directory, server })
     }
 
+    /// Makes a copy of the PostgreSQL database at `url`, which nobody may be connected to.
+    pub(crate) fn copy_of(scratch: &Path, name: &str, server: &str, url: &str) -> Result<Self> {
+        let target = Self::make(scratch, name, Some(server))?;
+        let (_, copy, _) = target.server.as_ref().context("it is on a server")?;
+        let from = url.rsplit('/').next().and_then(|rest| rest.split('?').next()).context("a database")?;
+        let mut session = Session::open(server)?;
+        session.run(&format!("drop database {}", quote(copy)))?;
+        session.run(&format!("create database {} template {}", quote(copy), quote(from)))?;
+        Ok(target)
+    }
+
     /// The PostgreSQL database's URL.
     pub(crate) fn url(&self) -> Option<&str> {
         self.server.as_ref().map(|(_, _, url)| url.as_str())

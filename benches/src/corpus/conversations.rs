@@ -20,17 +20,47 @@ pub(super) fn write(size: usize, random: &mut Random, writer: &mut Writer) -> Re
             let text = Style::PYTHON.print(&usage(&user, random));
             writer.file(&format!("{user}/usage.json"), &text)?;
         }
-        let style = match random.below(20) {
-            0..8 => Style::PYTHON,
-            8..11 => Style::PYTHON_UTF8,
-            11..13 => Style::PYTHON_LINE,
-            _ => Style::JAVASCRIPT,
-        };
-        let id = random.uuid();
-        let text = style.print(&conversation(&id, &user, style == Style::JAVASCRIPT, random));
-        writer.file(&format!("{user}/{id}.json"), &text)?;
+        chat(&user, random, writer)?;
     }
     Ok(())
+}
+
+/// Only conversations, `per_user` of each user; gives user and id of each.
+pub(super) fn chats(
+    size: usize,
+    per_user: usize,
+    random: &mut Random,
+    writer: &mut Writer,
+) -> Result<Vec<(String, String)>> {
+    let mut user = String::new();
+    let mut made = Vec::with_capacity(size);
+    for number in 0..size {
+        if number % per_user == 0 {
+            user = random.letters(28);
+            writer.directory(&user)?;
+        }
+        made.push((user.clone(), chat(&user, random, writer)?));
+    }
+    Ok(made)
+}
+
+/// Writes one file; gives its id.
+fn chat(user: &str, random: &mut Random, writer: &mut Writer) -> Result<String> {
+    let style = match random.below(20) {
+        0..8 => Style::PYTHON,
+        8..11 => Style::PYTHON_UTF8,
+        11..13 => Style::PYTHON_LINE,
+        _ => Style::JAVASCRIPT,
+    };
+    let id = random.uuid();
+    let text = style.print(&conversation(&id, user, style == Style::JAVASCRIPT, random));
+    writer.file(&format!("{user}/{id}.json"), &text)?;
+    Ok(id)
+}
+
+/// The text of a conversation as JavaScript writes it.
+pub(super) fn text_of(id: &str, user: &str, random: &mut Random) -> String {
+    Style::JAVASCRIPT.print(&conversation(id, user, true, random))
 }
 
 fn conversation(id: &str, user: &str, javascript: bool, random: &mut Random) -> Json {

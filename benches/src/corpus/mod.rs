@@ -69,10 +69,28 @@ impl Corpus {
         Ok(Self { kind, size, path, documents, bytes })
     }
 
+    /// Writes so many conversations below `directory`, `per_user` of each user; gives user and id of each too.
+    pub(crate) fn chats(
+        size: usize,
+        per_user: usize,
+        directory: &Path,
+    ) -> Result<(Self, Vec<(String, String)>)> {
+        let path = directory.join(format!("chats-{size}"));
+        let mut writer = Writer { root: path.clone(), documents: 0, bytes: 0 };
+        let chats = conversations::chats(size, per_user, &mut Random::new(size as u64), &mut writer)?;
+        let Writer { root: _, documents, bytes } = writer;
+        Ok((Self { kind: Kind::Conversations, size, path, documents, bytes }, chats))
+    }
+
     /// `conversations 10,000`.
     pub(crate) fn title(&self) -> String {
         format!("{} {}", self.kind, crate::report::grouped(self.size as u64))
     }
+}
+
+/// The text of a new conversation of that user, on one line.
+pub(crate) fn chat_text(id: &str, user: &str, random: &mut Random) -> String {
+    conversations::text_of(id, user, random)
 }
 
 /// Writes the files and counts them.

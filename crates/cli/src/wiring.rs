@@ -6,6 +6,7 @@ use std::sync::Arc;
 use repot_bucket::{DirectorySource, S3Config, S3Source};
 use repot_core::{Clock, Error, Kind, LockHolder, Result, Source, SystemClock, Target};
 use repot_engine::Options;
+use repot_engine::store::RowStoreOptions;
 use repot_model::language::{self, Model};
 use repot_model::plan::Plan;
 use repot_model::sql::Dialect;
@@ -15,6 +16,7 @@ use repot_sqlite::{SqliteOptions, SqliteTarget};
 use crate::args::{Bounds, Global};
 use crate::database_url::{self, Database};
 use crate::errors::Failure;
+use crate::output::Output;
 use crate::settings::{Environment, Origin};
 
 /// Everything a command needs.
@@ -119,6 +121,27 @@ impl Project {
             .hint("Take back the change, or copy into a fresh database.")),
             Some(_) => Ok(target),
         }
+    }
+}
+
+impl Project {
+    /// Gives documents that plain SQL changed their text, where the database leads; says so when it cannot now.
+    pub(crate) fn settle(&self, bounds: &Bounds, output: &Output) -> Result<()> {
+        let options = self.options(bounds);
+        let options = RowStoreOptions {
+            readers: 1,
+            writers: 1,
+            document_bytes_max: options.document_bytes_max,
+            json: options.json,
+            me: me(&SystemClock),
+            clock: Arc::new(SystemClock),
+            changes: repot_core::change_log::ChangeRetention::default(),
+        };
+        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
+        if !repot_engine::store::settle(self.target()?, model, &options)? {
+            output.say("Another Repot copies into this database; what SQL changed is left as it is.");
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,10 @@ pub enum AuditKind {
     State = 3,
     /// Plain SQL changed a state.
     StateBySql = 4,
+    /// A deleted document came back.
+    Restored = 5,
+    /// A deleted document went for good.
+    Purged = 6,
 }
 
 impl AuditKind {
@@ -26,6 +30,8 @@ impl AuditKind {
             2 => Some(Self::Row),
             3 => Some(Self::State),
             4 => Some(Self::StateBySql),
+            5 => Some(Self::Restored),
+            6 => Some(Self::Purged),
             _ => None,
         }
     }
@@ -81,6 +87,15 @@ pub struct AuditRecord {
     pub became: Option<String>,
     /// What differs between the texts as JSON, for people with SQL.
     pub changes: Option<String>,
+}
+
+/// What a batch does to the record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditBatch {
+    /// Entries that come.
+    pub records: Vec<AuditRecord>,
+    /// Of these collections some of the entries from before this time go, milliseconds since 1970.
+    pub until: Vec<(String, i64)>,
 }
 
 /// Which entries are asked for.

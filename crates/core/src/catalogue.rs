@@ -1,5 +1,5 @@
 //! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
-//! R02 reading the source, R03 data against the model, R04 documents in stores, R07 running at once, R08 backup and export, R09 our own
+//! R02 reading the source, R03 data against the model, R04 documents in stores, R06 following changes, R07 running at once, R08 backup and export, R09 our own
 //! faults. The codes of the model language and of the bucket leaf stand beside their code.
 
 /// One code.
@@ -303,6 +303,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Send it again; if that goes on, let fewer write the same documents at once.",
     ),
     entry(
+        "R0412",
+        "The query is wrong",
+        "It names a field that the collection does not have, compares with a value of another type, or passes a bound.",
+        "Mend the query at the place named; repot.toml lists the fields.",
+    ),
+    entry(
+        "R0413",
+        "The cursor is not of this query",
+        "A cursor goes on with the very query that gave it: the same collection, tenant, filter and order. This one is of another query, or was changed on its way.",
+        "Give the cursor with the query it came from, or start again without one.",
+    ),
+    entry(
         "R0414",
         "Two changes of one document cannot be merged",
         "Since the document was read, another writer changed the same places to something else. Nothing was changed.",
@@ -319,6 +331,24 @@ pub const CATALOGUE: &[Entry] = &[
         "A write must say what it expects to find",
         "The collection says etag = \"required\": each write names the ETag that was read, or says that nothing may be there. Nothing was changed.",
         "Read the document and write with its ETag; create a new one with `create`.",
+    ),
+    entry(
+        "R0417",
+        "Others refer to the document",
+        "Documents refer to it, or to a row in it, and the model does not say what shall become of them, or says what cannot be done here. Nothing was changed.",
+        "Delete them first, or let them refer to another; `cascade` or `set null` in the model does that with each delete.",
+    ),
+    entry(
+        "R0418",
+        "No deleted document can be had back under this key",
+        "It was not deleted, its collection does not keep what is deleted (soft_delete), or its time is over. Nothing was changed.",
+        "Check the key and the tenant; the list of deleted documents shows what can be had back, and until when.",
+    ),
+    entry(
+        "R0604",
+        "The change log does not reach back that far",
+        "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",
+        "Take the log's position, read everything with a listing, and go on from that position.",
     ),
     entry(
         "R0701",

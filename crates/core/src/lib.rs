@@ -4,23 +4,29 @@
 
 mod audit;
 pub mod catalogue;
+pub mod change_log;
 mod clock;
 pub mod combinator;
 mod error;
 mod pacing;
 pub mod path_text;
+mod referrers;
 mod sink;
 mod source;
 pub mod store;
 mod target;
+mod trashed;
 
-pub use audit::{AuditFilter, AuditKind, AuditRecord, PackedText};
+pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
+pub use referrers::{Referred, Referrer};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Batch, Decide, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord, Piece,
-    QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target, Violation,
+    Answer, Batch, Decide, DocumentRecord, FoundObject, Health, Item, LoadReport, Loading, LockHolder, Mark,
+    ObjectRecord, Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument,
+    StoredObject, Target, Violation,
 };
+pub use trashed::{TrashWanted, Trashed};

@@ -10,9 +10,13 @@ use std::ops::Range;
 
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
+use repot_model::sql::query::{Speech, Statement};
 
-use crate::audit::{AuditFilter, AuditRecord};
+use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
+use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
+use crate::referrers::{Referred, Referrer};
+use crate::trashed::{TrashWanted, Trashed};
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,10 +147,41 @@ pub struct Batch {
     pub all_or_nothing: bool,
     /// Values of ours to set or remove with it. For [`Target::transact`].
     pub meta: Vec<(String, Option<String>)>,
-    /// What is put on record with it. For [`Target::transact`].
-    pub audit: Vec<AuditRecord>,
-    /// Of these collections some entries from before this time go, milliseconds since 1970. For [`Target::transact`].
-    pub audit_until: Vec<(String, i64)>,
+    /// The marks of the documents it writes as they were when it was made. They go with it; when another mark is there by
+    /// now, plain SQL changed the document meanwhile, and nothing is done. For [`Target::transact`].
+    pub marks: Vec<Mark>,
+    /// Time of its entries in the change log, milliseconds since 1970; `None`: it has none, because what it brings into
+    /// the texts was logged when plain SQL did it.
+    pub at_ms: Option<i64>,
+    /// Deleted documents to keep: what one delete takes comes together, the document itself first. For
+    /// [`Target::transact`].
+    pub trash: Vec<Vec<Trashed>>,
+    /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
+    pub untrash: Vec<i64>,
+    /// What is put on record with it, and what goes from there. For [`Target::transact`].
+    pub audit: AuditBatch,
+}
+
+/// What plain SQL did to the rows of a document since its text was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Collection of the document.
+    pub collection: String,
+    /// The document's key as text; `*`: any document of the collection.
+    pub key: String,
+    /// Grows with each change; 0: there is no mark.
+    pub stamp: i64,
+}
+
+/// An object as [`Reader::stored`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundObject {
+    /// The object, with its frame.
+    pub object: StoredObject,
+    /// Its first document.
+    pub document: Option<StoredDocument>,
+    /// Stamp of the document's mark; 0: its rows are those of its text.
+    pub stamp: i64,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -251,6 +286,15 @@ pub struct QueryResult {
     pub more: bool,
 }
 
+/// Rows that answer a statement of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Encoded; the table's number means nothing.
+    pub rows: RowBuffer,
+    /// There were more, beyond the bound in bytes.
+    pub cut: bool,
+}
+
 /// What [`Target::transact`] asks for: from what is there to what shall be; `None` when nothing is to be written.
 pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>>;
 
@@ -344,12 +388,33 @@ pub trait Target: Debug + Display + Send {
     /// When the database refuses.
     fn finish(&mut self, plan: &Plan, most: usize, progress: &mut dyn FnMut(&str)) -> Result<Vec<Violation>>;
 
-    /// Makes the triggers that hold plain SQL to the state machines of the model, and removes those that the model has
-    /// no more; nothing when they are right. [`Target::finish`] does it too. All or nothing.
+    /// Makes the triggers that notice plain SQL and hold it to the state machines of the model, and the (empty) full text
+    /// indexes with theirs, and removes those that the model has no more; nothing when they are right. [`Target::finish`]
+    /// does it too, and makes our tables that a database of an older version lacks. In a database of a format before them every document is marked. All or nothing.
     ///
     /// # Errors
     /// When the database refuses.
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()>;
+
+    /// Gives a position to every change that was committed before the call, in the order of the writes of each document;
+    /// nothing where changes have one from the beginning. No writer waits for it, and it waits for none.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn number_changes(&mut self) -> Result<()>;
+
+    /// Removes some of the oldest changes that go (a bounded number, all or nothing); `true`: there may be more.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool>;
+
+    /// Brings the full text indexes up to date with some of the rows that plain SQL changed, oldest changes first, in one
+    /// transaction; gives whether there may be more.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Locked`] when a copy took over; when the database cannot be written.
+    fn index_words(&mut self, plan: &Plan) -> Result<bool>;
 
     /// Sets or removes a value of ours (`repot_meta`).
     ///
@@ -406,18 +471,49 @@ pub trait Reader: Debug + Send {
     /// When it cannot be read.
     fn object(&mut self, path: &str) -> Result<Option<StoredObject>>;
 
-    /// Whether there is a document in the object with this path, without reading its text: one that is set aside, or
-    /// one whose root row is there.
+    /// From here to the next [`Reader::refresh`] sees one state.
+    ///
+    /// # Errors
+    /// When the connection was lost.
+    fn hold(&mut self) -> Result<()>;
+
+    /// The object with this path, its first document and that document's mark, by one statement. Outside of a state that
+    /// is held it sees what is there now, and holds nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool>;
+    fn stored(&mut self, path: &str) -> Result<Option<FoundObject>>;
+
+    /// Whether there is a document in the object with this path, without reading its text: the stamp of its mark.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn exists(&mut self, path: &str) -> Result<Option<i64>>;
+
+    /// The stamp of the mark of a document, whether it has a record or not; 0: it has none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn stamp(&mut self, collection: &str, key: &str) -> Result<i64>;
+
+    /// The next `most` marks after this one, by collection and key; `new`: of one collection, only of keys that no
+    /// document has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>>;
 
     /// The object that holds the document with this collection and key, with its frame.
     ///
     /// # Errors
     /// When it cannot be read.
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>>;
+
+    /// The `most` changes with a position after this one, and where the log stands, in one state.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges>;
 
     /// Documents that are set aside: path, document; `code`: only those with this code.
     ///
@@ -464,9 +560,40 @@ pub trait Reader: Debug + Send {
     /// When it cannot be read.
     fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>>;
 
+    /// Rows that refer to one of these values, in any order, each with its document.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>>;
+
+    /// Deleted documents that are kept, as they are asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>>;
+
     /// Runs a read-only statement; at most `most` rows.
     ///
     /// # Errors
     /// When the statement is wrong or would write.
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult>;
+
+    /// How it writes SQL and compares texts.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn speech(&mut self) -> Result<Speech>;
+
+    /// Runs a statement made from the plan. Rows come in its order until they take more than `bytes_max`, at least one
+    /// row; one cell for each of the statement's columns.
+    ///
+    /// # Errors
+    /// When it cannot be read, or takes longer than the database's bound on questions.
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer>;
+
+    /// What the database would do for a statement made from the plan, line by line; reads no rows.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>>;
 }

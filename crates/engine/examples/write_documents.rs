@@ -31,6 +31,7 @@ fn main() -> anyhow::Result<()> {
         json: repot_json::Limits::default(),
         me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },
         clock: Arc::new(SystemClock),
+        changes: repot_core::change_log::ChangeRetention::default(),
     };
     let store = Arc::new(RowStore::open(target, model(), options)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;

@@ -22,6 +22,8 @@ type Former<'r> = HashMap<(usize, Vec<u8>), (usize, &'r [u8])>;
 pub(crate) struct Before {
     pub whole: Whole,
     pub assembled: Assembled,
+    /// The rows that are there, where plain SQL made them others than those of the text.
+    pub rows: Option<RowBuffer>,
 }
 
 /// Splits and compresses; one for each worker.
@@ -132,11 +134,6 @@ impl<'p> Preparer<'p> {
         Ok(item)
     }
 
-    /// A text of `collection` as documents are packed: the dictionary (0: none) and the bytes.
-    pub(crate) fn pack(&mut self, collection: &str, text: &[u8]) -> Result<(i64, Vec<u8>)> {
-        self.packer.pack(collection, text)
-    }
-
     /// A text packed without a dictionary.
     pub(crate) fn pack_plain(&mut self, text: &[u8]) -> Result<Vec<u8>> {
         self.packer.pack_plain(text)
@@ -155,6 +152,11 @@ impl<'p> Preparer<'p> {
         };
         self.difference(&mut item, before);
         item
+    }
+
+    /// A text as it is stored: the dictionary it is compressed with, and the bytes.
+    pub(crate) fn packed(&mut self, collection: &str, text: &[u8]) -> Result<(i64, Vec<u8>)> {
+        self.packer.pack(collection, text)
     }
 
     /// An object that is recorded without documents.
@@ -228,8 +230,14 @@ impl<'p> Preparer<'p> {
     fn difference(&mut self, item: &mut Item, before: &Before) {
         let found = std::mem::take(&mut self.found);
         let mut old_rows = RowBuffer::new();
-        self.split(&before.whole.object.record.path, &before.assembled.bytes, &mut old_rows);
         let mut old: Former<'_> = HashMap::new();
+        if let Some(rows) = &before.rows {
+            for (order, (table, cells)) in rows.iter().enumerate() {
+                old.insert((table, identity(self.plan, table, cells)), (order, cells));
+            }
+        } else {
+            self.split(&before.whole.object.record.path, &before.assembled.bytes, &mut old_rows);
+        }
         for (document, stored) in self.found.iter().zip(&before.whole.documents) {
             if stored.record.reason.is_none() {
                 for row in document.rows.clone() {

@@ -5,4 +5,5 @@ pub mod language;
 pub mod place;
 pub mod plan;
 pub mod row;
+pub mod search;
 pub mod sql;

@@ -137,6 +137,7 @@ fn plan() -> Result<Plan, Box<dyn Error>> {
         foreign_keys: Vec::new(),
         position: None,
         parents: Vec::new(),
+        tenant: None,
     };
     let conversations =
         vec![column("id", ColumnKind::Int), column("title", text), column("created_at", ColumnKind::Time)];

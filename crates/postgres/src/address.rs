@@ -46,10 +46,12 @@ pub(crate) struct Address {
     pub config: Config,
     pub protection: Protection,
     pub options: PostgresOptions,
+    /// The URL says that it leads to a pooler that shares sessions (`pgbouncer=true`, as other clients write it).
+    pub pooled: bool,
 }
 
 /// Parameters of other clients' URLs that mean nothing here and do no harm when left out.
-const IGNORED: [&str; 9] = [
+const IGNORED: [&str; 8] = [
     "gssencmode",
     "sslcert",
     "sslkey",
@@ -58,7 +60,6 @@ const IGNORED: [&str; 9] = [
     "client_encoding",
     "pool_timeout",
     "connection_limit",
-    "pgbouncer",
 ];
 
 impl Address {
@@ -75,12 +76,13 @@ impl Address {
         .find_map(|scheme| url.strip_prefix(scheme))
         .ok_or_else(|| invalid("the database URL does not begin with `postgresql://`"))?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut mode = None;
+        let (mut mode, mut pooled) = (None, false);
         let mut kept = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "sslmode" | "ssl" => mode = Some(value),
+                "pgbouncer" => pooled = value == "true",
                 name if IGNORED.contains(&name) => {}
                 _ => kept.push(pair),
             }
@@ -120,7 +122,7 @@ impl Address {
         if config.get_user().is_none() {
             config.user("postgres");
         }
-        Ok(Self { config, protection, options })
+        Ok(Self { config, protection, options, pooled })
     }
 }
 
@@ -191,6 +193,7 @@ mod tests {
             let address = parse(url).unwrap();
             assert_eq!(address.to_string(), shown);
             assert_eq!(address.protection, protection, "{url}");
+            assert_eq!(address.pooled, url.contains("pgbouncer"), "{url}");
         }
     }
 

@@ -20,11 +20,11 @@ impl Writer {
         let client = self.client();
         let marks: Vec<String> = (1..=20).map(|number| format!("${number}")).collect();
         let sql = format!("insert into repot_audit ({COLUMNS}) values ({})", marks.join(", "));
-        let putting = batch.audit.iter().map(|record| put(client, &sql, record));
+        let putting = batch.audit.records.iter().map(|record| put(client, &sql, record));
         for done in future::join_all(putting).await {
             done.map_err(Failure::server("put a change on record"))?;
         }
-        for (collection, until_ms) in &batch.audit_until {
+        for (collection, until_ms) in &batch.audit.until {
             let sql = "delete from repot_audit where id in (select id from repot_audit \
                        where collection = $1 and at_ms < $2 order by at_ms limit $3 for update skip locked)";
             client

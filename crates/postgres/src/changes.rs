@@ -42,7 +42,16 @@ impl Writer {
         plan: &Plan,
         rows: impl Iterator<Item = (usize, &'r [u8])>,
     ) -> Result<(), Failure> {
-        self.by_identity(plan, rows, Verb::Delete).await
+        self.by_identity(&plan.tables, rows, Verb::Delete).await
+    }
+
+    /// The same for rows of these tables.
+    pub(crate) async fn delete_found<'r>(
+        &self,
+        tables: &[Table],
+        rows: impl Iterator<Item = (usize, &'r [u8])>,
+    ) -> Result<(), Failure> {
+        self.by_identity(tables, rows, Verb::Delete).await
     }
 
     /// Locks the rows that the batch deletes and that documents may refer to: whoever is about to refer to one waits,
@@ -53,12 +62,12 @@ impl Writer {
         for (table, keys) in &gone {
             rows.extend(keys.iter().map(|key| (*table, key.as_slice())));
         }
-        self.by_identity(plan, rows.into_iter(), Verb::Hold).await
+        self.by_identity(&plan.tables, rows.into_iter(), Verb::Hold).await
     }
 
     async fn by_identity<'r>(
         &self,
-        plan: &Plan,
+        tables: &[Table],
         rows: impl Iterator<Item = (usize, &'r [u8])>,
         verb: Verb,
     ) -> Result<(), Failure> {
@@ -70,7 +79,7 @@ impl Writer {
         }
         for ((table, nulls), rows) in groups.iter().rev() {
             for rows in rows.chunks(DELETED_AT_ONCE) {
-                self.group(&plan.tables[*table], nulls, rows, verb).await?;
+                self.group(&tables[*table], nulls, rows, verb).await?;
             }
         }
         Ok(())

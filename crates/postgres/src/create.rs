@@ -7,10 +7,11 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::failed;
+use crate::marks;
 use crate::transaction::Writer;
 
 /// Format of our tables; raised when they change.
-const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 
 /// Our tables, but for the lock's. Paths are in byte order whatever the database's collation; texts are
 /// compressed already, so they are stored outside without another attempt.
@@ -78,7 +79,7 @@ async fn need(client: &Client, key: &str) -> Result<String> {
     meta(client, key).await?.ok_or_else(|| damaged(key))
 }
 
-fn damaged(key: &str) -> Error {
+pub(crate) fn damaged(key: &str) -> Error {
     Error::new(Kind::Corrupt, "R0803", format!("repot_meta has no proper `{key}`"))
         .hint("Somebody changed Repot's own tables; restore the database from a backup.")
 }
@@ -118,7 +119,9 @@ impl Writer {
 
     async fn make(&mut self, plan: &Plan, model_text: &str) -> Result<()> {
         let client = self.client();
-        client.batch_execute(OURS).await.map_err(|error| failed("make Repot's own tables", error))?;
+        for tables in [OURS, marks::TABLES] {
+            client.batch_execute(tables).await.map_err(|error| failed("make Repot's own tables", error))?;
+        }
         for table in &plan.tables {
             let statement = create_table(table, &plan.tables, Dialect::Postgres);
             client

@@ -78,8 +78,10 @@ pub(crate) fn is_refusal(error: &DbError) -> bool {
 /// The server gave the transaction up for the sake of another; from its beginning it may go through.
 pub(crate) fn is_given_up(error: &DbError) -> bool {
     let ours = error.table().is_some_and(|table| table.starts_with("repot_"));
-    // serialization failure, deadlock; two that make one object at once
-    matches!(error.code().code(), "40001" | "40P01") || (*error.code() == SqlState::UNIQUE_VIOLATION && ours)
+    // serialization failure, deadlock; two that make one object at once; in a session behind a pooler a statement that
+    // somebody else left there has the name of ours, which has another name the next time
+    matches!(error.code().code(), "40001" | "40P01" | "42P05")
+        || (*error.code() == SqlState::UNIQUE_VIOLATION && ours)
 }
 
 /// Catalogue code of a refusal.

@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repot_core::{Batch, Refusal};
 use repot_model::plan::{ForeignKey, Plan, key_text};
-use repot_model::row::{Cell, Cells};
-use repot_model::sql::quote;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::chain::{Chain, Encoded, chains, named};
+use crate::chain::{Chain, chains, named};
 use crate::copy::Failure;
-use crate::encode::{array, array_of};
 use crate::load::Unit;
+use crate::referrers::referring;
 use crate::refuse::key_condition;
 use crate::stored::cells;
 use crate::transaction::Writer;
@@ -211,47 +209,18 @@ impl Writer {
         found: &mut Vec<Referrer>,
     ) -> Result<(), Failure> {
         let table = &plan.tables[chain.tables[0]];
-        let column = &table.columns[key.column];
-        let root = &plan.tables[chain.root()];
-        if root.key.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        let values = keys.iter().map(|key| Cells::new(key).next().unwrap_or(Cell::Null));
-        if !array(keys.len(), values, column.kind, &mut bytes) {
-            return Ok(());
-        }
-        let name = quote(&column.name);
-        let own = [&[key.column], table.identity.as_slice()].concat();
-        let sql = format!(
-            "select {}, {} from {} where t0.{name} = any($1)",
-            named(table, &own, "t0"),
-            chain.root_key(plan),
-            chain.from(plan)
-        );
-        let rows = self
-            .client()
-            .query_typed(&sql, &[(&Encoded(Some(bytes)), array_of(column.kind))])
-            .await
-            .map_err(Failure::server(format!(
-            "look for rows of {} that refer to what goes",
-            table.name
-        )))?;
-        for row in rows {
-            let (mut value, mut identity, mut of_root) = (Vec::new(), Vec::new(), Vec::new());
-            cells(&row, 0, std::iter::once(column.kind), &mut value)?;
-            cells(&row, 1, table.identity.iter().map(|&column| table.columns[column].kind), &mut identity)?;
-            cells(&row, own.len(), root.key.iter().map(|&column| root.columns[column].kind), &mut of_root)?;
-            let target = &plan.tables[key.table].name;
+        let values: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        for row in referring(self.client(), plan, (chain, key.column), (&values, i64::MAX)).await? {
             let reason = format!(
-                "{}.{} refers to {target} {}, which is not there",
+                "{}.{} refers to {} {}, which is not there",
                 table.name,
-                column.name,
-                key_text(&value)
+                table.columns[key.column].name,
+                plan.tables[key.table].name,
+                key_text(&row.value)
             );
             found.push(Referrer {
-                document: (chain.root(), of_root),
-                row: (chain.tables[0], identity),
+                document: (chain.root(), row.root),
+                row: (chain.tables[0], row.identity),
                 reason,
             });
         }

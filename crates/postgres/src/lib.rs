@@ -2,8 +2,10 @@
 //! runs in tasks of a small runtime of this crate; callers see plain blocking functions.
 
 mod address;
+mod ask;
 mod audit;
 mod chain;
+mod change_log;
 mod changes;
 mod check;
 mod connect;
@@ -17,19 +19,23 @@ mod indexes;
 mod left;
 mod load;
 mod lock;
+mod marks;
 mod numeric;
 mod query;
 mod reader;
 mod records;
+mod referrers;
 mod refuse;
 mod rules;
 mod runtime;
 mod scan;
+mod search;
 mod stored;
 mod target;
 mod tls;
 mod transact;
 mod transaction;
+mod trash;
 
 pub use address::PostgresOptions;
 pub use reader::PostgresReader;

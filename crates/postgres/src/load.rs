@@ -76,6 +76,7 @@ impl Writer {
             .batch_execute("set constraints all deferred")
             .await
             .map_err(Failure::server("load a batch"))?;
+        self.keep_search(plan).await?;
         // first, so that what no longer refers to a row is not taken along when the row goes
         let updates: Vec<_> = updates(batch).collect();
         self.update_rows(plan, batch, &updates).await?;
@@ -86,6 +87,7 @@ impl Writer {
         self.prepare_records(batch).await?;
         self.delete_rows(plan, batch).await?;
         self.insert_rows(plan, batch, units).await?;
+        self.index_batch(plan, batch).await?;
         let numbers = self.object_numbers(batch).await?;
         self.put_records(batch, &numbers, &Refused::new()).await?;
         self.client()

@@ -189,6 +189,9 @@ fn locked(holder: Option<LockHolder>) -> Error {
 /// Do two connections get one session in turn? While a second connection is inside a transaction, the first
 /// must still have the session it had.
 pub(crate) async fn is_pooled(address: &Address, first: &Client) -> Result<bool> {
+    if address.pooled {
+        return Ok(true);
+    }
     let what = "look for a pooler";
     for _ in 0..POOLER_ROUNDS {
         let before = backend(first).await.map_err(|error| failed(what, error))?;

@@ -69,7 +69,7 @@ async fn tell(client: &Client, sql: &str, most: usize) -> Result<QueryResult> {
     Ok(result)
 }
 
-fn wrong(error: tokio_postgres::Error, before: usize) -> Error {
+pub(crate) fn wrong(error: tokio_postgres::Error, before: usize) -> Error {
     let Some(server) = error.as_db_error() else { return failed("run the query", error) };
     let code = server.code().code();
     if code.starts_with("57P") || code.starts_with("08") {

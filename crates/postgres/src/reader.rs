@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
+use repot_core::change_log::StoredChanges;
 use repot_core::{
-    AuditFilter, AuditRecord, Error, Kind, Piece, QueryResult, Reader, Result, Retry, Status, StoredDocument,
-    StoredObject,
+    Answer, AuditFilter, AuditRecord, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Referred,
+    Referrer, Result, Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
-use repot_model::sql::quote;
+use repot_model::sql::query::{Speech, Statement};
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -21,10 +22,9 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::address::Address;
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
-use crate::refuse::key_condition;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{audit, create, query, scan, stored};
+use crate::{ask, audit, change_log, create, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -36,6 +36,7 @@ pub struct PostgresReader {
     connection: Arc<Connection>,
     plan: SharedPlan,
     begun: bool,
+    speech: Option<Speech>,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -85,6 +86,7 @@ impl PostgresReader {
             plan: SharedPlan::default(),
             begun: false,
             within: None,
+            speech: None,
         })
     }
 
@@ -95,7 +97,7 @@ impl PostgresReader {
         within: Arc<Within>,
     ) -> Self {
         let plan = SharedPlan::default();
-        Self { runtime, address, connection, plan, begun: true, within: Some(within) }
+        Self { runtime, address, connection, plan, begun: true, within: Some(within), speech: None }
     }
 
     fn reconnect(&mut self) -> Result<()> {
@@ -151,6 +153,34 @@ impl PostgresReader {
                 .await
                 .map_err(|error| failed(what, error))
         })
+    }
+
+    /// Rows by one statement; where no state is held, by itself, without a transaction around it.
+    fn rows_now(&mut self, what: &'static str, sql: &str, path: &str) -> Result<Vec<Row>> {
+        let parameters = || vec![one(path.to_owned(), Type::TEXT)];
+        if self.begun {
+            return self.rows(what, sql.to_owned(), parameters());
+        }
+        for again in [true, false] {
+            if !self.connection.is_alive() {
+                self.reconnect()?;
+            }
+            let (connection, sql, parameters) = (Arc::clone(&self.connection), sql.to_owned(), parameters());
+            let read = self.runtime.run(async move {
+                connection.client.query_typed(&sql, &listed(&parameters)).await.map_err(|error| {
+                    if is_lost(&error) {
+                        connection.give_up();
+                    }
+                    failed(what, error)
+                })
+            });
+            match read {
+                // a session that ended while nobody used it
+                Err(_) if again && !self.connection.is_alive() => {}
+                other => return other,
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Streams rows, mapped in the task, in pages bounded in bytes.
@@ -270,34 +300,62 @@ impl Reader for PostgresReader {
         Ok(found)
     }
 
-    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool> {
-        let sql = "select o.status::bigint, d.collection, d.key from repot_objects o left join repot_documents d \
-                   on d.object = o.id and d.ordinal = 0 where o.path = $1";
-        let what = "look for a document";
-        let rows = self.rows(what, sql.to_owned(), vec![one(path.to_owned(), Type::TEXT)])?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        let status = Status::from_number(row.get(0));
-        let (collection, key): (Option<String>, Option<String>) = (row.get(1), row.get(2));
-        let root = collection.and_then(|collection| plan.table(&collection)).map(|root| &plan.tables[root]);
-        match (status, root, key) {
-            (Some(Status::Moved), Some(root), Some(key)) => {
-                let Some((place, values)) = key_condition(root, &key, "t") else { return Ok(true) };
-                let sql = format!("select from {} t where {place}", quote(&root.name));
-                let parameters = values.into_iter().map(|value| one(value, Type::TEXT)).collect();
-                Ok(!self.rows(what, sql, parameters)?.is_empty())
-            }
-            (Some(status), ..) => Ok(matches!(status, Status::Moved | Status::SetAside)),
-            (None, ..) => Ok(false),
+    fn hold(&mut self) -> Result<()> {
+        self.begin()
+    }
+
+    fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
+        let sql = stored::found_sql();
+        let rows = self.rows_now("read a document", &sql, path)?;
+        let found = rows.first().map(stored::found).transpose()?;
+        if let (Some(within), Some(found)) = (&self.within, &found) {
+            within.check(&found.object)?;
         }
+        Ok(found)
+    }
+
+    fn exists(&mut self, path: &str) -> Result<Option<i64>> {
+        let sql = format!(
+            "select {} from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 \
+             where o.path = $1 and o.status in (0, 1)",
+            marks::stamp_sql("d.collection", "d.key")
+        );
+        Ok(self.rows_now("look for a document", &sql, path)?.first().map(|row| row.get(0)))
+    }
+
+    fn stamp(&mut self, collection: &str, key: &str) -> Result<i64> {
+        let sql = format!("select {}", marks::stamp_sql("$1", "$2"));
+        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        Ok(self.rows("read a mark", sql, parameters)?.first().map_or(0, |row| row.get(0)))
+    }
+
+    fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>> {
+        let mut parameters = vec![
+            one(after.0.to_owned(), Type::TEXT),
+            one(after.1.to_owned(), Type::TEXT),
+            one(limit(most), Type::INT8),
+        ];
+        parameters.extend(new.map(|new| one(new.to_owned(), Type::TEXT)));
+        let rows = self.rows("read the marks", marks::page_sql(new.is_some()), parameters)?;
+        Ok(rows
+            .iter()
+            .map(|row| Mark { collection: row.get(0), key: row.get(1), stamp: row.get(2) })
+            .collect())
     }
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
         let sql = format!(
-            "select {}, frame from repot_objects where id = (select object from repot_documents where collection = $1 and key = $2 limit 1)",
+            "select {}, frame from repot_objects where id = (select object from repot_documents where collection = $1 and key = $2 order by code is not null, object limit 1)",
             stored::OBJECT
         );
         let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
         self.rows("find a document", sql, parameters)?.first().map(stored::object).transpose()
+    }
+
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges> {
+        let (sql, [after, most], pruned) = change_log::reading(after, most);
+        let parameters = vec![one(after, Type::INT8), one(most, Type::INT8), one(pruned, Type::TEXT)];
+        change_log::read(&self.rows("read the change log", sql.to_owned(), parameters)?)
     }
 
     fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>> {
@@ -371,9 +429,45 @@ impl Reader for PostgresReader {
         self.rows(what, sql, parameters)?.iter().map(audit::record).collect()
     }
 
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        let plan = self.plan.of(plan);
+        let Referred { table, column, values, most } = *referred;
+        let values = values.to_vec();
+        self.run(|connection| async move {
+            referrers::referrers(&connection.client, &plan, (table, column), (&values, most)).await
+        })
+    }
+
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        let (sql, values) = trash::statement(wanted);
+        Ok(self.rows("read repot_trash", sql, values)?.iter().map(trash::trashed).collect())
+    }
+
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {
         let address = self.address.clone();
         let sql = sql.to_owned();
         self.run(|connection| async move { query::query(&connection.client, &address, &sql, most).await })
+    }
+
+    fn speech(&mut self) -> Result<Speech> {
+        match self.speech {
+            Some(speech) => Ok(speech),
+            None => {
+                let speech = self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                Ok(*self.speech.insert(speech))
+            }
+        }
+    }
+
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
+        self.run(
+            |connection| async move { ask::run(&connection.client, &statement, (bytes_max, timeout)).await },
+        )
+    }
+
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
+        let statement = statement.clone();
+        self.run(|connection| async move { ask::explain(&connection.client, &statement).await })
     }
 }

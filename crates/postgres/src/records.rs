@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use repot_core::change_log::FormerDocument;
 use repot_core::{Batch, DocumentRecord, Item, ObjectRecord, Piece, Result, Status};
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::copy::{CopyIn, Failure, bytes_field, int_field, small_field};
@@ -35,17 +37,20 @@ impl Writer {
                 .collect::<Vec<String>>()
         };
         let locked = |item: &Item| !item.removes && self.locked.contains_key(&item.object.path);
-        self.drop_documents(batch.items.iter().filter(|item| locked(item))).await?;
+        self.former = self.drop_documents(batch.items.iter().filter(|item| locked(item))).await?;
         let gone = paths(&|item| item.removes || (item.replaces && !locked(item)));
         if !gone.is_empty() {
-            self.client()
-                .execute_typed(
-                    "with gone as (delete from repot_objects where path = any($1) returning id) \
-                     delete from repot_documents where object in (select id from gone)",
+            let rows = self
+                .client()
+                .query_typed(
+                    "with gone as (delete from repot_objects where path = any($1) returning id, path) \
+                     delete from repot_documents d using gone where d.object = gone.id \
+                     returning gone.path, d.ordinal, d.collection, d.key, d.etag",
                     &[(&gone, Type::TEXT_ARRAY)],
                 )
                 .await
                 .map_err(Failure::server("remove records of objects"))?;
+            self.former.extend(rows.iter().map(|row| former(row.get(0), row)));
         }
         let pieces = paths(&|item| item.removes || (item.replaces && !item.keeps_pieces));
         if !pieces.is_empty() {
@@ -90,7 +95,8 @@ impl Writer {
         self.overwrite_objects(batch, &there, refused).await?;
         let new = |item: &Item| self.number_of(item).is_none();
         let new: Vec<_> = kept().filter(|((_, item), _)| new(item)).map(|((at, _), id)| (at, id)).collect();
-        self.put_objects(batch, &new, refused).await
+        self.put_objects(batch, &new, refused).await?;
+        self.log_changes(batch, refused).await
     }
 
     /// The records of new objects: item and number.
@@ -147,6 +153,12 @@ impl Writer {
             .map_err(Failure::server("keep a piece"))?;
         Ok(())
     }
+}
+
+/// A document that is gone from the object at this path: ordinal, collection, key and `ETag` come second.
+pub(crate) fn former(path: String, row: &Row) -> FormerDocument {
+    let ordinal = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
+    FormerDocument { path, ordinal, collection: row.get(2), key: row.get(3), etag: row.get(4) }
 }
 
 /// Sizes above 2^63 do not exist.

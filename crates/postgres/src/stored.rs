@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use repot_core::{DocumentRecord, Error, Kind, ObjectRecord, Result, Status, StoredDocument, StoredObject};
+use repot_core::{
+    DocumentRecord, Error, FoundObject, Kind, ObjectRecord, Result, Status, StoredDocument, StoredObject,
+};
 use repot_model::plan::{ColumnKind, Plan};
 use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, Row};
@@ -75,22 +77,50 @@ pub(crate) fn object(row: &Row) -> Result<StoredObject> {
     read().map_err(damaged("repot_objects"))
 }
 
+/// An object by its path, its first document and the stamp of that document's mark.
+pub(crate) fn found_sql() -> String {
+    let named = |columns: &str, table: &str| {
+        columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "select {}, o.frame, {}, {} from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 where o.path = $1",
+        named(OBJECT, "o"),
+        named(DOCUMENT, "d"),
+        crate::marks::stamp_sql("d.collection", "d.key"),
+    )
+}
+
+/// Reads what [`found_sql`] selects.
+pub(crate) fn found(row: &Row) -> Result<FoundObject> {
+    const DOCUMENT_AT: usize = 11;
+    let there: Option<i64> = row.try_get(DOCUMENT_AT).map_err(damaged("repot_documents"))?;
+    Ok(FoundObject {
+        object: object(row)?,
+        document: there.map(|_| document_from(row, DOCUMENT_AT)).transpose()?,
+        stamp: row.try_get(DOCUMENT_AT + 11).map_err(damaged("repot_touched"))?,
+    })
+}
+
 /// A row of `repot_documents`.
 pub(crate) fn document(row: &Row) -> Result<StoredDocument> {
+    document_from(row, 0)
+}
+
+fn document_from(row: &Row, at: usize) -> Result<StoredDocument> {
     let read = || -> Result<StoredDocument, tokio_postgres::Error> {
         let record = DocumentRecord {
-            ordinal: u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX),
-            collection: row.try_get(2)?,
-            key: row.try_get(3)?,
-            etag: row.try_get(4)?,
-            version: row.try_get(5)?,
-            dictionary: row.try_get(6)?,
-            size: u64::try_from(row.try_get::<_, i64>(7)?).unwrap_or(0),
-            text: row.try_get(8)?,
-            reason: reason(row, 9)?,
+            ordinal: u32::try_from(row.try_get::<_, i64>(at + 1)?).unwrap_or(u32::MAX),
+            collection: row.try_get(at + 2)?,
+            key: row.try_get(at + 3)?,
+            etag: row.try_get(at + 4)?,
+            version: row.try_get(at + 5)?,
+            dictionary: row.try_get(at + 6)?,
+            size: u64::try_from(row.try_get::<_, i64>(at + 7)?).unwrap_or(0),
+            text: row.try_get(at + 8)?,
+            reason: reason(row, at + 9)?,
             rows: Range::default(),
         };
-        Ok(StoredDocument { object: row.try_get(0)?, record })
+        Ok(StoredDocument { object: row.try_get(at)?, record })
     };
     read().map_err(damaged("repot_documents"))
 }

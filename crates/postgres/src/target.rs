@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use repot_core::change_log::ChangeRetention;
 use repot_core::{
     Batch, Decide, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, State, Target,
     Violation,
@@ -71,7 +72,9 @@ impl PostgresTarget {
             numbers: 0..0,
             locked: HashMap::new(),
             claimed: HashMap::new(),
+            former: Vec::new(),
             prepared: HashMap::new(),
+            search_kept: false,
         };
         Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }
     }
@@ -191,7 +194,8 @@ impl Target for PostgresTarget {
             return Ok(violations);
         }
         self.enforce_rules(&plan)?;
-        for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &plan).await })? {
+        let shared = Arc::clone(&plan);
+        for step in self.run(move |mut writer| async move { indexes::steps(&mut writer, &shared).await })? {
             progress(&step.says);
             if let Some(other) =
                 self.run(move |mut writer| async move { indexes::perform(&mut writer, &step).await })?
@@ -199,12 +203,33 @@ impl Target for PostgresTarget {
                 progress(&other);
             }
         }
+        // last, because each row is found by its key; whatever ends it here, the next search goes on
+        let mut steps = 0_usize;
+        while self.index_words(&plan)? {
+            if steps.is_multiple_of(100) {
+                progress("indexing words");
+            }
+            steps += 1;
+        }
         Ok(Vec::new())
     }
 
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let plan = self.plan.of(plan);
         self.run(|mut writer| async move { writer.enforce_rules(&plan).await })
+    }
+
+    fn number_changes(&mut self) -> Result<()> {
+        self.run(|mut writer| async move { writer.number_changes().await })
+    }
+
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool> {
+        self.run(move |mut writer| async move { writer.prune_changes(keep, now_ms).await })
+    }
+
+    fn index_words(&mut self, plan: &Plan) -> Result<bool> {
+        let plan = self.plan.of(plan);
+        self.run(|mut writer| async move { writer.index_step(&plan).await })
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

@@ -1,13 +1,15 @@
 //! Reading and writing in one transaction beside other writers: row locks on the objects that are written, and
 //! another try when the server gives the transaction up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future;
+use repot_core::change_log::FormerDocument;
 use repot_core::{Batch, Decide, Error, Item, Kind, LoadReport, Result, Retry, Status};
 use repot_model::plan::Plan;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::connect::Connection;
@@ -17,9 +19,9 @@ use crate::error::{failed, is_given_up, is_lost, is_refusal};
 use crate::load::{check, units};
 use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::{PostgresReader, Within};
-use crate::records::Refused;
+use crate::records::{Refused, former};
 use crate::target::PostgresTarget;
-use crate::transaction::{Writer, begin};
+use crate::transaction::{Writer, begin_writing};
 
 /// Tries of one transaction. Each failed one means that another writer got on.
 const TRIES_MAX: usize = 50;
@@ -67,7 +69,7 @@ impl PostgresTarget {
             let batch = match decided {
                 Ok(Some(batch)) if !within.escaped.load(Ordering::Relaxed) => batch,
                 other => {
-                    self.run(|writer| async move {
+                    self.run(|mut writer| async move {
                         writer.rollback().await;
                         Ok(())
                     })?;
@@ -147,10 +149,7 @@ impl Writer {
         self.claimed.clear();
         self.ready().await?;
         self.set_apart(paths.len()).await?;
-        let number = match &self.held {
-            Some(_) => self.begin().await?,
-            None => self.begin_shared().await?,
-        };
+        let number = self.begin_any().await?;
         let sql = "select path, id from repot_objects where path = any($1) order by path for update";
         let rows = match self.client().query_typed(sql, &[(&paths, Type::TEXT_ARRAY)]).await {
             Ok(rows) => rows,
@@ -170,11 +169,20 @@ impl Writer {
         Ok(Step::Done((number, Arc::clone(&self.connection), Arc::new(within))))
     }
 
+    /// Begins a transaction under the lock, or while no copy is at work; gives its number.
+    pub(crate) async fn begin_any(&mut self) -> Result<String> {
+        match &self.held {
+            Some(_) => self.begin().await,
+            None => {
+                self.ready().await?;
+                self.begin_shared().await
+            }
+        }
+    }
+
     /// Begins a transaction that runs while no copy is at work; gives its number.
-    async fn begin_shared(&mut self) -> Result<String> {
-        // triggers that are about plain SQL let our own writes pass
-        let begin = begin(&self.address, "isolation level read committed read write")
-            + "; set local repot.writer = 'on'";
+    pub(crate) async fn begin_shared(&mut self) -> Result<String> {
+        let begin = begin_writing(&self.address);
         let (client, class) = (self.client(), lock::class());
         let asking = client.query_typed_one(SHARE, &class);
         let (begun, asked) = future::join(client.batch_execute(&begin), asking).await;
@@ -301,6 +309,11 @@ impl Writer {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;
         }
+        if let Some(message) = self.meet_marks(batch).await? {
+            let error = Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe);
+            return Ok(Step::Again(error));
+        }
+        self.apply_trash(batch).await?;
         Ok(match self.made_meanwhile(batch, paths).await? {
             None => Step::Done(report),
             Some(path) => {
@@ -345,16 +358,23 @@ impl Writer {
             .map_err(Failure::server("look again at what was not there"))
     }
 
-    /// Drops the records of the documents in these objects, which stay.
-    pub(crate) async fn drop_documents(&self, items: impl Iterator<Item = &Item>) -> Result<(), Failure> {
-        let numbers: Vec<i64> =
-            items.filter_map(|item| self.locked.get(&item.object.path).copied()).collect();
-        if numbers.is_empty() {
-            return Ok(());
+    /// Drops the records of the documents in these objects, which stay; gives what they were.
+    pub(crate) async fn drop_documents(
+        &self,
+        items: impl Iterator<Item = &Item>,
+    ) -> Result<Vec<FormerDocument>, Failure> {
+        let paths: HashMap<i64, &str> = items
+            .filter_map(|item| Some((*self.locked.get(&item.object.path)?, item.object.path.as_str())))
+            .collect();
+        if paths.is_empty() {
+            return Ok(Vec::new());
         }
-        let sql = "delete from repot_documents where object = any($1)";
-        let done = self.client().execute_typed(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
-        done.map(drop).map_err(Failure::server("remove records of documents"))
+        let numbers: Vec<i64> = paths.keys().copied().collect();
+        let sql = "delete from repot_documents where object = any($1) returning object, ordinal, collection, key, etag";
+        let gone = self.client().query_typed(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
+        let gone = gone.map_err(Failure::server("remove records of documents"))?;
+        let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
+        Ok(gone.iter().filter_map(|row| Some(former(path(row)?, row))).collect())
     }
 
     /// Overwrites the records of objects that are there: item and number. They stay the same rows, so that who waits

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
+use repot_core::change_log::FormerDocument;
 use repot_core::{Error, Kind, Result, Retry};
 use repot_model::plan::Plan;
 use tokio_postgres::types::{ToSql, Type};
@@ -35,7 +36,11 @@ pub(crate) struct Writer {
     pub locked: HashMap<String, i64>,
     /// Paths of the objects that the transaction under way has made: path and number.
     pub claimed: HashMap<String, i64>,
+    /// Documents that the batch under way removed or overwrites.
+    pub former: Vec<FormerDocument>,
     pub prepared: HashMap<String, Statement>,
+    /// The transaction under way keeps the full text indexes itself.
+    pub search_kept: bool,
 }
 
 /// What every transaction of ours begins with; `local`, so that nothing stays behind in a pooled session.
@@ -45,6 +50,11 @@ pub(crate) fn begin(address: &Address, mode: &str) -> String {
         "begin {mode}; set local client_min_messages = warning; set local datestyle = 'ISO'; set local timezone = 'UTC'; \
          set local lock_timeout = {lock_ms}; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0"
     )
+}
+
+/// A transaction that writes: triggers that are about plain SQL let it pass.
+pub(crate) fn begin_writing(address: &Address) -> String {
+    begin(address, "isolation level read committed read write") + "; set local repot.writer = 'on'"
 }
 
 impl Writer {
@@ -81,10 +91,8 @@ impl Writer {
     /// When the server is out of reach, or the lock is gone.
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
-        // triggers that are about plain SQL let our own writes pass; merge with those that notice plain SQL
-        let begin = begin(&self.address, "isolation level read committed read write")
-            + "; set local repot.writer = 'on'";
-        let client = self.client();
+        let begin = begin_writing(&self.address);
+        let client = &self.connection.client;
         let number = match &self.held {
             None => {
                 let ask = client.query_typed_one("select pg_current_xact_id()::text", &[]);
@@ -120,7 +128,8 @@ impl Writer {
     }
 
     /// Rolls back; a connection that is gone has done so itself.
-    pub(crate) async fn rollback(&self) {
+    pub(crate) async fn rollback(&mut self) {
+        self.forget_statements();
         drop(self.client().batch_execute("rollback").await);
     }
 
@@ -129,6 +138,7 @@ impl Writer {
     /// # Errors
     /// When the server refuses, or cannot be asked what became of it.
     pub(crate) async fn commit(&mut self, number: &str) -> Result<bool> {
+        self.forget_statements();
         match self.client().batch_execute("commit").await {
             Ok(()) => Ok(true),
             Err(error) if is_lost(&error) => self.outcome(number).await,
@@ -173,7 +183,15 @@ impl Writer {
             .map_err(|error| failed("ask what became of a commit", error))
     }
 
-    /// The statement, prepared once a connection.
+    /// Behind a pooler the session is ours until the transaction ends, so what was prepared in it goes before that: the
+    /// messages that close the statements are sent ahead of the one that ends the transaction.
+    fn forget_statements(&mut self) {
+        if self.shares == Some(Shared::ByTransaction) {
+            self.prepared.clear();
+        }
+    }
+
+    /// The statement, prepared once a connection; behind a pooler once a transaction.
     ///
     /// # Errors
     /// What the server says.

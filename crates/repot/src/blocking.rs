@@ -185,6 +185,22 @@ impl<T: Entity> Collection<T> {
         self.waiter.wait(self.beneath.create(value))
     }
 
+    /// Writes a new document under this name.
+    ///
+    /// # Errors
+    /// As [`crate::Collection::create_at`].
+    pub fn create_at(&self, id: impl Into<Id> + Send, value: T) -> Result<Stored<T>> {
+        self.waiter.wait(self.beneath.create_at(id, value))
+    }
+
+    /// The key of the document with this name, as text.
+    ///
+    /// # Errors
+    /// As [`crate::Collection::key_text`].
+    pub fn key_text(&self, id: impl Into<Id>) -> Result<Option<String>> {
+        self.beneath.key_text(id)
+    }
+
     /// Writes what was changed in a value that was read.
     ///
     /// # Errors

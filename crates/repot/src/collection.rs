@@ -74,6 +74,15 @@ impl<T: Entity> Collection<T> {
         id.into().key(T::COLLECTION, self.tenant.as_deref())
     }
 
+    /// The key of the document with this name, as text: known without reading it also where Repot makes the key from the
+    /// place, as others refer to it; `None` when it stands in the document only.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when the collection has no such place.
+    pub fn key_text(&self, id: impl Into<Id>) -> Result<Option<String>> {
+        Ok(self.inside.layout.id_of(&self.key(id))?)
+    }
+
     /// All that can be reached from here.
     fn scope(&self) -> Scope {
         let scope = Scope::of(T::COLLECTION);
@@ -113,7 +122,15 @@ impl<T: Entity> Collection<T> {
     /// [`Error::Duplicate`] when there is one with this key, or a value that must be unique is taken;
     /// [`Error::Validation`] when the model refuses it.
     pub async fn create(&self, value: T) -> Result<Stored<T>> {
-        let (key, body) = self.new_text(&value)?;
+        self.create_at(value.id(), value).await
+    }
+
+    /// Writes a new document under this name, for values that do not say it ([`Id::outside`]).
+    ///
+    /// # Errors
+    /// As [`Collection::create`].
+    pub async fn create_at(&self, id: impl Into<Id> + Send, value: T) -> Result<Stored<T>> {
+        let (key, body) = self.text_at(self.key(id), &value)?;
         let etag = self.inside.store.create(&key, body.clone()).await.map_err(Error::of_create)?;
         Ok(self.written(value, Document { key, etag, body: body.into() }).await)
     }
@@ -131,7 +148,10 @@ impl<T: Entity> Collection<T> {
 
     /// Key and text of a new document.
     pub(crate) fn new_text(&self, value: &T) -> Result<(DocumentKey, Vec<u8>)> {
-        let key = self.key(value.id());
+        self.text_at(self.key(value.id()), value)
+    }
+
+    fn text_at(&self, key: DocumentKey, value: &T) -> Result<(DocumentKey, Vec<u8>)> {
         let body = match self.inside.new_text {
             NewText::Compact => write(&key, value)?,
             NewText::Indented => serde_json::to_vec_pretty(value).map_err(|error| {
@@ -155,8 +175,9 @@ impl<T: Entity> Collection<T> {
 
     /// The new text of a document; `None` when it says this already.
     fn changed_text(&self, document: &Document, value: &T) -> Result<Option<Vec<u8>>> {
-        let named = self.key(value.id());
-        if document.key != named {
+        let id = value.id();
+        let named = self.key(&id);
+        if document.key != named && !id.is_outside() {
             let message = format!("the key of {} cannot become {named}", document.key);
             return Err(Cause::new(Kind::Invalid, "R0403", message)
                 .hint("Create the other document, and delete this one.")
@@ -306,7 +327,8 @@ impl<T: Entity> Collection<T> {
     /// The documents that pass the filters, in their order: `limit` of them, without the first `offset`. With others
     /// coming and going meanwhile, pages by `offset` may repeat or miss some.
     ///
-    /// Every document is read for it, and `limit` + `offset` of them are kept.
+    /// A database answers by a query; elsewhere every document is read for it, and `limit` + `offset` of them are kept.
+    /// So it is in a database too when a field is none of the model's.
     ///
     /// # Errors
     /// As [`Collection::get`].

@@ -1,10 +1,9 @@
-//! Documents by their fields. Every document of the scope is listed and read; no more are kept than are asked for.
-//!
-//! This is the one place that decides how documents are found: a store that answers queries is to be asked here.
+//! Documents by their fields. A store that answers queries is asked; elsewhere every document of the scope is listed and
+//! read, and no more are kept than are asked for.
 
 use std::cmp::Ordering;
 
-use repot_core::store::{Document, Scope, Store};
+use repot_core::store::{Document, Filter, Op, PAGE_ITEMS_MAX, Query, QueryValue, Queryable, Scope, SortBy};
 use repot_core::{Error as Cause, Kind};
 use repot_json::{Kind as Json, Limits, Tree, Value};
 use repot_model::language::{FieldKind, Model, Scalar};
@@ -42,9 +41,90 @@ struct Spot {
     time: bool,
 }
 
-/// The documents of `scope` that pass, in their order.
+/// The documents of `scope` that pass, in their order; those that are equal in it in an order of the store's.
 pub(crate) async fn find(
-    (store, model): (&dyn Store, &Model),
+    (store, model): (&dyn Queryable, &Model),
+    scope: &Scope,
+    filters: &Filters,
+    window: Window,
+    limits: Limits,
+) -> Result<Vec<Document>> {
+    if store.capabilities().queries
+        && let Some(query) = question(model, scope, filters)
+    {
+        match ask(store, query, window).await {
+            // a comparison that no column can answer, such as a number with a text
+            Err(error) if error.code() == "R0412" => {}
+            done => return Ok(done?),
+        }
+    }
+    read_all((store, model), scope, filters, window, limits).await
+}
+
+/// The query that gives the same; `None` when a field is no column.
+fn question(model: &Model, scope: &Scope, filters: &Filters) -> Option<Query> {
+    let collection = model.collection(&scope.collection)?;
+    let mut query = Query::of(scope.clone()).full();
+    for (field, test) in &filters.tests {
+        collection.field(field)?;
+        let is = |op, value: &Operand| Filter::is(field, op, query_value(value));
+        query = query.filter(match test {
+            Test::OneOf(values) => Filter::Any(values.iter().map(|value| is(Op::Eq, value)).collect()),
+            Test::Not(value) => is(Op::Ne, value),
+            // nothing is neither less nor more than anything
+            Test::Less(Operand::Null)
+            | Test::LessOrEqual(Operand::Null)
+            | Test::More(Operand::Null)
+            | Test::MoreOrEqual(Operand::Null) => Filter::Any(Vec::new()),
+            Test::Less(value) => is(Op::Lt, value),
+            Test::LessOrEqual(value) => is(Op::Lte, value),
+            Test::More(value) => is(Op::Gt, value),
+            Test::MoreOrEqual(value) => is(Op::Gte, value),
+        });
+    }
+    for (field, descending) in &filters.order {
+        collection.field(field)?;
+        query.sort.push(SortBy { field: field.clone(), descending: *descending });
+    }
+    Some(query)
+}
+
+fn query_value(operand: &Operand) -> QueryValue {
+    match operand {
+        Operand::Null => QueryValue::Null,
+        Operand::Bool(value) => QueryValue::Bool(*value),
+        Operand::Int(value) => QueryValue::Int(*value),
+        Operand::Float(value) => QueryValue::Float(*value),
+        Operand::Text(value) => QueryValue::Text(value.clone()),
+    }
+}
+
+/// Asks page by page.
+async fn ask(
+    store: &dyn Queryable,
+    mut query: Query,
+    window: Window,
+) -> Result<Vec<Document>, repot_core::Error> {
+    let mut found = Vec::new();
+    query.offset = window.offset as u64;
+    while found.len() < window.limit {
+        query.limit = (window.limit - found.len()).min(PAGE_ITEMS_MAX);
+        let page = store.query(&query).await?;
+        found.extend(
+            page.items
+                .into_iter()
+                .filter_map(|item| Some(Document { key: item.key?, etag: item.etag?, body: item.body })),
+        );
+        let Some(next) = page.next else { break };
+        query.offset = 0;
+        query.after = Some(next);
+    }
+    Ok(found)
+}
+
+/// Reads every document of the scope.
+async fn read_all(
+    (store, model): (&dyn Queryable, &Model),
     scope: &Scope,
     filters: &Filters,
     window: Window,

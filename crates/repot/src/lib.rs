@@ -30,7 +30,10 @@ pub use filters::{Filters, Operand};
 pub use open::{Repot, Tenant};
 pub use place::Place;
 pub use repository::Repository;
-pub use repot_core::store::{Capabilities, Change, Cursor, DocumentKey, ETag, Pointer, Store, StoreExt};
+pub use repot_core::store::{
+    Capabilities, Change, Cursor, DocumentKey, ETag, Filter, Op, Pointer, Precondition, Query, QueryItem,
+    QueryPage, QueryValue, Queryable, QueryableExt, Scope, Store, StoreExt,
+};
 pub use repot_core::{Clock, FixedClock, Retry, SystemClock};
 pub use stored::Stored;
 pub use unit::Unit;

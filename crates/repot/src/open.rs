@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use repot_bucket::{DirectoryObjects, S3Objects};
 use repot_core::combinator::Acting;
-use repot_core::store::{BucketStore, Capabilities, Layout, MemoryObjects, Objects, Store};
+use repot_core::store::{
+    BucketStore, Capabilities, Layout, MemoryObjects, Objects, Query, QueryPage, Queryable,
+};
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_json::Limits;
@@ -30,10 +32,11 @@ pub struct Repot {
 }
 
 /// What the handles share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Inside {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Queryable>,
     pub(crate) model: Arc<Model>,
+    pub(crate) layout: Layout,
     pub(crate) limits: Limits,
     pub(crate) new_text: NewText,
     clock: Arc<dyn Clock>,
@@ -41,13 +44,13 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
-        model: Arc<Model>,
+        store: Arc<dyn Queryable>,
+        (model, layout): (Arc<Model>, Layout),
         limits: Limits,
         new_text: NewText,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, model, limits, new_text, clock }
+        Self { store, model, layout, limits, new_text, clock }
     }
 }
 
@@ -105,7 +108,7 @@ impl Repot {
 
     /// The store itself, for what has no type: bodies that are no JSON, keys that are known at run time only.
     #[must_use]
-    pub fn store(&self) -> Arc<dyn Store> {
+    pub fn store(&self) -> Arc<dyn Queryable> {
         Arc::clone(&self.inside.store)
     }
 
@@ -113,10 +116,17 @@ impl Repot {
     /// itself is read through [`repot_core::store::Store::record`] of [`Repot::store`].
     #[must_use]
     pub fn acting_as(&self, actor: &str) -> Self {
-        let Inside { store, model, limits, new_text, clock } = self.inside.as_ref();
-        let store = Arc::new(Acting::new(Arc::clone(store), actor));
-        let inside = Inside::new(store, Arc::clone(model), *limits, *new_text, Arc::clone(clock));
-        Self { inside: Arc::new(inside) }
+        let store = Arc::new(Acting::new(Arc::clone(&self.inside.store), actor));
+        Self { inside: Arc::new(Inside { store, ..self.inside.as_ref().clone() }) }
+    }
+
+    /// A page of rows or documents that fulfil a condition; [`Query::full`] gives whole documents.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when the query is wrong; [`Error::Unsupported`] where the store has no tables, which
+    /// [`Repot::capabilities`] says before.
+    pub async fn query(&self, query: &Query) -> Result<QueryPage> {
+        Ok(self.inside.store.query(query).await?)
     }
 
     /// What the store can do.
@@ -206,14 +216,15 @@ fn open(config: &Config) -> Result<Inside> {
             Box::new(PostgresTarget::open(url, PostgresOptions::default())?),
         )?,
     };
-    Ok(Inside::new(store, model, config.json, config.new_text, Arc::clone(&config.clock)))
+    let layout = Layout::new(Arc::clone(&model), plan, config.json)?;
+    Ok(Inside::new(store, (model, layout), config.json, config.new_text, Arc::clone(&config.clock)))
 }
 
 fn objects(
     config: &Config,
     (model, plan): (&Arc<Model>, &Arc<Plan>),
     objects: Arc<dyn Objects>,
-) -> Result<Arc<dyn Store>> {
+) -> Result<Arc<dyn Queryable>> {
     let layout = Layout::new(Arc::clone(model), Arc::clone(plan), config.json)?;
     Ok(Arc::new(
         BucketStore::new(objects, layout, config.document_bytes_max).with_clock(Arc::clone(&config.clock)),
@@ -224,7 +235,7 @@ fn rows(
     config: &Config,
     (model, plan, text): (&Arc<Model>, &Arc<Plan>, &str),
     target: Box<dyn Target>,
-) -> Result<Arc<dyn Store>> {
+) -> Result<Arc<dyn Queryable>> {
     let options = RowStoreOptions {
         readers: config.readers,
         writers: config.readers,
@@ -232,6 +243,7 @@ fn rows(
         json: config.json,
         me: me(config.clock.as_ref()),
         clock: Arc::clone(&config.clock),
+        changes: repot_core::change_log::ChangeRetention::default(),
     };
     Ok(Arc::new(RowStore::open(target, (Arc::clone(model), Arc::clone(plan), text), options)?))
 }

@@ -15,7 +15,7 @@ const COLUMNS: &str = "at_ms, kind, actor, collection, tenant, key, version, eta
 /// Puts the batch's entries on record, and removes some that are old enough.
 pub(crate) fn put(connection: &Connection, batch: &Batch) -> Result<()> {
     let what = "put a change on record";
-    for record in &batch.audit {
+    for record in &batch.audit.records {
         let size = |text: Option<&PackedText>| text.map(|text| i64::try_from(text.size).unwrap_or(i64::MAX));
         let bytes = |text: Option<&PackedText>| text.map(|text| text.bytes.clone());
         let sql = format!(
@@ -48,7 +48,7 @@ pub(crate) fn put(connection: &Connection, batch: &Batch) -> Result<()> {
         };
         run().map_err(failed(what))?;
     }
-    for (collection, until_ms) in &batch.audit_until {
+    for (collection, until_ms) in &batch.audit.until {
         connection
             .prepare_cached(
                 "delete from repot_audit where id in (select id from repot_audit where collection = ?1 and at_ms < ?2 order by at_ms limit ?3)",

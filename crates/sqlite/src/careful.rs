@@ -9,6 +9,7 @@ use repot_core::{Batch, Item, Loading, Result};
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
 
+use crate::changes;
 use crate::error::{fail, failed, refusal};
 use crate::load::{RowWriter, dictionaries, end, index_holders};
 use crate::records::{self, Records, Refused};
@@ -30,7 +31,7 @@ struct Waiting<'b> {
 /// Applies a batch; gives the documents refused.
 pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused> {
     let work = Work::begin(access.connection)?;
-    rules::enter(access.connection, access.plan)?;
+    rules::enter(access.connection)?;
     let mut refused = Refused::new();
     {
         if loading == Loading::Bulk && batch.items.iter().any(|item| item.replaces) {
@@ -55,9 +56,10 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
         }
         if loading == Loading::Steady {
             references.settle(&mut writer, &mut refused)?;
+            changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
-    end(work, (access.plan, batch), &refused)?;
+    end(work, batch, &refused)?;
     Ok(refused)
 }
 

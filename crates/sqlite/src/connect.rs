@@ -60,6 +60,7 @@ pub(crate) fn reader(path: &Path, options: &SqliteOptions) -> Result<Connection>
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags, options, options.read_cache_bytes)?;
     connection.pragma_update(None, "query_only", true).map_err(failed("open the database"))?;
+    crate::ask::prepare(&connection).map_err(failed("open the database"))?;
     Ok(connection)
 }
 

@@ -86,28 +86,9 @@ fn is_plain_decimal(text: &str) -> bool {
         && text != "-0"
 }
 
-/// A cell of this kind out of one part of a key's text: the inverse of what `key_text` writes of one cell.
-pub(crate) fn from_key_part(kind: ColumnKind, part: &str) -> Option<Cell<'static>> {
-    let unescaped = || part.replace("%2F", "/").replace("%25", "%");
-    Some(match kind {
-        ColumnKind::Text(_) => Cell::Text(Cow::Owned(unescaped())),
-        ColumnKind::Decimal => Cell::Decimal(Cow::Owned(unescaped())),
-        ColumnKind::Json => Cell::Json(Cow::Owned(unescaped())),
-        ColumnKind::Int => Cell::Int(part.parse().ok()?),
-        ColumnKind::Time => Cell::Time(part.parse().ok()?),
-        ColumnKind::Date => Cell::Date(part.parse().ok()?),
-        ColumnKind::Bool => Cell::Bool(part.parse().ok()?),
-        ColumnKind::Float => Cell::Float(part.parse().ok()?),
-        ColumnKind::Uuid => Cell::Uuid(uuid(part.as_bytes())?),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{from_key_part, is_plain_decimal};
-    use repot_model::plan::{ColumnKind, key_text};
-    use repot_model::row::Cell;
+    use super::is_plain_decimal;
 
     #[test]
     fn decimals_have_one_spelling() {
@@ -116,22 +97,6 @@ mod tests {
         }
         for bad in ["", "-", "-0", "00", "01", "1.", ".5", "1.10", "1e5", "+1", " 1", "0.0"] {
             assert!(!is_plain_decimal(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn keys_come_back_from_their_text() {
-        let cells = [
-            (ColumnKind::Text(None), Cell::Text("a/b%2F%25c".into())),
-            (ColumnKind::Int, Cell::Int(i64::MIN)),
-            (ColumnKind::Date, Cell::Date(-3)),
-            (ColumnKind::Time, Cell::Time(-3)),
-            (ColumnKind::Uuid, Cell::Uuid([0xab; 16])),
-        ];
-        for (kind, cell) in cells {
-            let mut encoded = Vec::new();
-            cell.encode(&mut encoded);
-            assert_eq!(from_key_part(kind, &key_text(&encoded)), Some(cell));
         }
     }
 }

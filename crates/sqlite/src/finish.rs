@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use repot_core::{Error, Kind, Loading, Result, Violation};
+use repot_model::plan::Plan;
 use repot_model::sql::{create_index, quote};
 use rusqlite::Connection;
 
@@ -46,8 +47,8 @@ pub(crate) fn finish(
         let what = format!("build the index {}", index.name);
         connection.execute(&create_index(table, index), ()).map_err(failed(&what))?;
     }
-    // merge with the triggers that notice plain SQL: the same moment
     crate::rules::enforce(connection, access.plan)?;
+    index_words(connection, access.plan, progress)?;
     progress("gathering statistics");
     let analyze = || -> rusqlite::Result<()> {
         connection.pragma_update(None, "analysis_limit", ANALYSIS_ROWS)?;
@@ -58,6 +59,18 @@ pub(crate) fn finish(
     set_steady(connection)?;
     durable(connection, path, progress)?;
     Ok(violations)
+}
+
+/// Indexes the words of everything that was loaded.
+fn index_words(connection: &Connection, plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<()> {
+    let mut steps = 0_usize;
+    while crate::search::step(connection, plan)? {
+        if steps.is_multiple_of(100) {
+            progress("indexing words");
+        }
+        steps += 1;
+    }
+    Ok(())
 }
 
 /// Brings the write-ahead log into the database and both to the disk.

@@ -1,9 +1,11 @@
 //! SQLite as a target: rows and texts in one file, written by one connection in large transactions, read by
 //! others. [`SqliteTarget`] is the way in.
 
+mod ask;
 mod audit;
 mod bind;
 mod careful;
+mod changes;
 mod connect;
 mod decode;
 mod error;
@@ -11,17 +13,21 @@ mod finish;
 mod list_text;
 mod load;
 mod lock;
+mod marks;
 mod query;
 mod reader;
 mod records;
 mod references;
+mod referrers;
 mod rows;
 mod rules;
 mod schema;
+mod search;
 mod statements;
 mod target;
 mod time_text;
 mod transact;
+mod trash;
 mod work;
 
 pub use connect::SqliteOptions;

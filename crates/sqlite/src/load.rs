@@ -2,7 +2,6 @@
 //! key; when the database refuses a row, the batch is done again by [`crate::careful`].
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
-use repot_model::plan::Plan;
 use repot_model::row::Cells;
 use repot_model::sql::create_index;
 use rusqlite::CachedStatement;
@@ -10,12 +9,16 @@ use rusqlite::CachedStatement;
 use crate::audit;
 use crate::bind;
 use crate::careful;
+use crate::changes;
 use crate::error::{fail, failed, refusal};
+use crate::marks;
 use crate::records::{Records, Refused};
 use crate::references::References;
 use crate::rows::Access;
 use crate::rules;
 use crate::schema::set_meta;
+use crate::search;
+use crate::trash;
 use crate::work::Work;
 
 /// Why the fast way ended.
@@ -52,7 +55,8 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
 
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
     let work = Work::begin(access.connection)?;
-    rules::enter(access.connection, access.plan)?;
+    rules::enter(access.connection)?;
+    let searched = search::enter(access.connection, access.plan)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -66,6 +70,7 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
         for (table, _, row) in in_order(access, batch) {
             writer.insert(table, row).map_err(|error| stop(access, table, error))?;
         }
+        search::index(access, batch, &searched)?;
         let mut records = Records::new(access.connection)?;
         for item in &batch.items {
             records.put(item, &refused)?;
@@ -80,14 +85,16 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
                 item.changes.deletes.iter().for_each(|(table, identity)| references.left(table, identity));
             }
             references.settle(&mut writer, &mut refused)?;
+            changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
-    end(work, (access.plan, batch), &refused)?;
+    search::leave(access.connection, &searched)?;
+    end(work, batch, &refused)?;
     Ok(refused)
 }
 
 /// Keeps what was done, unless the batch is all or nothing and something was refused.
-pub(crate) fn end(work: Work<'_>, (plan, batch): (&Plan, &Batch), refused: &Refused) -> Result<()> {
+pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
     if batch.all_or_nothing && !refused.is_empty() {
         return work.undo();
     }
@@ -95,7 +102,9 @@ pub(crate) fn end(work: Work<'_>, (plan, batch): (&Plan, &Batch), refused: &Refu
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }
-    rules::leave(work.connection(), plan)?;
+    trash::apply(work.connection(), batch)?;
+    marks::meet(work.connection(), batch)?;
+    rules::leave(work.connection())?;
     work.keep()
 }
 

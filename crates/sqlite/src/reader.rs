@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repot_core::change_log::StoredChanges;
 use repot_core::{
-    AuditFilter, AuditRecord, Piece, QueryResult, Reader, Result, Status, StoredDocument, StoredObject,
+    Answer, AuditFilter, AuditRecord, FoundObject, Mark, Piece, QueryResult, Reader, Referred, Referrer,
+    Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
+use repot_model::sql::Dialect;
+use repot_model::sql::query::{Speech, Statement};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::connect::{self, SqliteOptions};
 use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
-use crate::rows::{Access, key_cells};
+use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{audit, decode, query, schema};
+use crate::{ask, audit, changes, decode, marks, query, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -166,33 +170,44 @@ impl Reader for SqliteReader {
         self.one_object("where o.path = ?1", &[path])
     }
 
-    fn exists(&mut self, plan: &Plan, path: &str) -> Result<bool> {
-        let what = "look for a document";
-        let (connection, sql) = self.access(plan)?;
-        let found: Option<(i64, Option<String>, Option<String>)> = connection
-            .prepare_cached(
-                "select o.status, d.collection, d.key from repot_objects as o left join repot_documents as d on d.object = o.id and d.ordinal = 0 where o.path = ?1",
-            )
-            .and_then(|mut statement| {
-                statement.query_row([path], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
-            })
-            .map_err(failed(what))?;
-        let Some((status, collection, key)) = found else { return Ok(false) };
-        let status = Status::from_number(status);
-        let root = collection.and_then(|collection| plan.table(&collection));
-        Ok(match (status, root, key) {
-            (Some(Status::Moved), Some(root), Some(key)) => match key_cells(plan, root, &key) {
-                Some(key) => Access { connection, plan, sql: &sql }.by_key(root, &key)?.is_some(),
-                None => true,
-            },
-            (Some(status), ..) => matches!(status, Status::Moved | Status::SetAside),
-            (None, ..) => false,
-        })
+    fn hold(&mut self) -> Result<()> {
+        self.begin().map(drop)
+    }
+
+    fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
+        self.begin()?
+            .prepare_cached(&records::found_sql())
+            .and_then(|mut statement| statement.query_row([path], records::found).optional())
+            .map_err(failed("read a document"))?
+            .transpose()
+    }
+
+    fn exists(&mut self, path: &str) -> Result<Option<i64>> {
+        let sql = format!(
+            "select {} from repot_objects as o left join repot_documents as d on d.object = o.id and d.ordinal = 0 where o.path = ?1 and o.status in (0, 1)",
+            marks::stamp_sql("d.collection", "d.key")
+        );
+        self.begin()?
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row([path], |row| row.get(0)).optional())
+            .map_err(failed("look for a document"))
+    }
+
+    fn stamp(&mut self, collection: &str, key: &str) -> Result<i64> {
+        marks::stamp(self.begin()?, collection, key)
+    }
+
+    fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>> {
+        marks::page(self.begin()?, after, new, most)
     }
 
     fn find_document(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
-        let by = "where o.id = (select object from repot_documents where collection = ?1 and key = ?2 order by object limit 1)";
+        let by = "where o.id = (select object from repot_documents where collection = ?1 and key = ?2 order by code is not null, object limit 1)";
         self.one_object(by, &[collection, key])
+    }
+
+    fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges> {
+        changes::read(self.begin()?, after, most)
     }
 
     fn set_aside(&mut self, code: Option<&str>, most: usize) -> Result<Vec<(String, u32, String, String)>> {
@@ -270,9 +285,30 @@ order by 1, 2 limit ?2";
         audit::read(self.begin()?, filter, most)
     }
 
+    fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        let (connection, sql) = self.access(plan)?;
+        Access { connection, plan, sql: &sql }.referrers(referred)
+    }
+
+    fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        trash::read(self.begin()?, wanted)
+    }
+
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {
         self.begin()?;
         query::run(&mut self.connection, sql, most)
+    }
+
+    fn speech(&mut self) -> Result<Speech> {
+        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true })
+    }
+
+    fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        ask::run(self.begin()?, statement, bytes_max)
+    }
+
+    fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
+        ask::explain(self.begin()?, statement)
     }
 }
 

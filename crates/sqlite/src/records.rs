@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 
-use repot_core::{DocumentRecord, Item, ObjectRecord, Result, Status, StoredDocument, StoredObject};
+use repot_core::change_log::FormerDocument;
+use repot_core::{
+    DocumentRecord, FoundObject, Item, ObjectRecord, Result, Status, StoredDocument, StoredObject,
+};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
 use crate::error::{damaged, failed};
+use crate::marks;
 
 /// Documents refused, by object path and ordinal: code and reason.
 pub(crate) type Refused = HashMap<(String, u32), (&'static str, String)>;
 
 const OBJECT: &str =
     "select o.id, o.path, o.size, o.modified_ns, o.etag, o.sha256, o.collection, o.status, o.code, o.reason";
-const DOCUMENT: &str = "select d.object, d.ordinal, d.collection, d.key, d.etag, d.version, d.dictionary, d.size, d.code, d.reason, d.text from repot_documents as d";
+const DOCUMENT_COLUMNS: &str = "d.object, d.ordinal, d.collection, d.key, d.etag, d.version, d.dictionary, d.size, d.code, d.reason, d.text";
 
 /// `select` of an object, with its frame or null in its place.
 pub(crate) fn object_sql(with_frame: bool, rest: &str) -> String {
@@ -22,7 +26,7 @@ pub(crate) fn object_sql(with_frame: bool, rest: &str) -> String {
 
 /// `select` of a document.
 pub(crate) fn document_sql(rest: &str) -> String {
-    format!("{DOCUMENT} {rest}")
+    format!("select {DOCUMENT_COLUMNS} from repot_documents as d {rest}")
 }
 
 /// Reads what [`object_sql`] selects.
@@ -53,23 +57,52 @@ pub(crate) fn object(row: &Row<'_>) -> rusqlite::Result<Result<StoredObject>> {
     Ok(Ok(StoredObject { id: row.get(0)?, record }))
 }
 
+/// An object by its path, its first document and the stamp of that document's mark.
+pub(crate) fn found_sql() -> String {
+    format!(
+        "{OBJECT}, o.frame, {} from repot_objects as o left join repot_documents as d on d.object = o.id and d.ordinal = 0 where o.path = ?1",
+        DOCUMENT_COLUMNS.to_owned() + ", " + &marks::stamp_sql("d.collection", "d.key")
+    )
+}
+
+/// Reads what [`found_sql`] selects.
+pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<FoundObject>> {
+    const DOCUMENT_AT: usize = 11;
+    let object = match object(row)? {
+        Ok(object) => object,
+        Err(error) => return Ok(Err(error)),
+    };
+    let document = match row.get::<_, Option<i64>>(DOCUMENT_AT)? {
+        None => None,
+        Some(_) => match document_from(row, DOCUMENT_AT)? {
+            Ok(document) => Some(document),
+            Err(error) => return Ok(Err(error)),
+        },
+    };
+    Ok(Ok(FoundObject { object, document, stamp: row.get(DOCUMENT_AT + 11)? }))
+}
+
 /// Reads what [`document_sql`] selects.
 pub(crate) fn document(row: &Row<'_>) -> rusqlite::Result<Result<StoredDocument>> {
-    let object: i64 = row.get(0)?;
-    let (ordinal, size): (i64, i64) = (row.get(1)?, row.get(7)?);
+    document_from(row, 0)
+}
+
+fn document_from(row: &Row<'_>, at: usize) -> rusqlite::Result<Result<StoredDocument>> {
+    let object: i64 = row.get(at)?;
+    let (ordinal, size): (i64, i64) = (row.get(at + 1)?, row.get(at + 7)?);
     let (Ok(ordinal), Ok(size)) = (u32::try_from(ordinal), u64::try_from(size)) else {
         return Ok(Err(damaged(format!("document {ordinal} of object {object} has the size {size}"))));
     };
     let record = DocumentRecord {
         ordinal,
-        collection: row.get(2)?,
-        key: row.get(3)?,
-        etag: row.get(4)?,
-        version: row.get(5)?,
-        dictionary: row.get(6)?,
+        collection: row.get(at + 2)?,
+        key: row.get(at + 3)?,
+        etag: row.get(at + 4)?,
+        version: row.get(at + 5)?,
+        dictionary: row.get(at + 6)?,
         size,
-        text: row.get(10)?,
-        reason: reason(row, 8)?,
+        text: row.get(at + 10)?,
+        reason: reason(row, at + 8)?,
         rows: 0..0,
     };
     Ok(Ok(StoredDocument { object, record }))
@@ -96,6 +129,8 @@ pub(crate) struct Records<'c> {
     drop_object: CachedStatement<'c>,
     next_id: i64,
     any_pieces: bool,
+    /// The documents that the objects held before.
+    pub former: Vec<FormerDocument>,
 }
 
 impl<'c> Records<'c> {
@@ -117,12 +152,15 @@ impl<'c> Records<'c> {
             insert_document: prepare(
                 "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, code, reason, text) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
-            drop_documents: prepare("delete from repot_documents where object = ?1")?,
+            drop_documents: prepare(
+                "delete from repot_documents where object = ?1 returning ordinal, collection, key, etag",
+            )?,
             drop_pieces: prepare("delete from repot_pieces where path = ?1")?,
             find: prepare("select id from repot_objects where path = ?1")?,
             drop_object: prepare("delete from repot_objects where id = ?1")?,
             next_id,
             any_pieces,
+            former: Vec::new(),
         })
     }
 
@@ -139,7 +177,19 @@ impl<'c> Records<'c> {
             None
         };
         if let Some(id) = old {
-            self.drop_documents.execute([id]).map_err(failed(what))?;
+            let path = &record.path;
+            let former = self.drop_documents.query_map([id], |row| {
+                let path = path.clone();
+                Ok(FormerDocument {
+                    path,
+                    ordinal: row.get(0)?,
+                    collection: row.get(1)?,
+                    key: row.get(2)?,
+                    etag: row.get(3)?,
+                })
+            });
+            let former = former.and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
+            self.former.extend(former.map_err(failed(what))?);
         }
         if item.removes {
             if let Some(id) = old {

@@ -1,11 +1,10 @@
 //! Whole rows of single documents: down from a root row to all it holds, and up from any row to its root.
 
 use repot_core::Result;
-use repot_model::plan::{ColumnKind, Plan, key_text};
+use repot_model::plan::{ColumnKind, Plan, key_cell, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 use rusqlite::Connection;
 
-use crate::decode::from_key_part;
 use crate::error::failed;
 use crate::statements::PlanSql;
 use crate::{bind, decode};
@@ -23,7 +22,7 @@ pub(crate) struct Access<'a> {
 
 impl Access<'_> {
     /// Whole rows that `sql` selects for these parameters (encoded cells).
-    fn select(&self, table: usize, sql: &str, parameters: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub(crate) fn select(&self, table: usize, sql: &str, parameters: &[u8]) -> Result<Vec<Vec<u8>>> {
         let shape = &self.plan.tables[table];
         let run = || -> rusqlite::Result<Vec<Vec<u8>>> {
             let mut statement = self.connection.prepare_cached(sql)?;
@@ -163,7 +162,7 @@ fn as_held(key: Cell<'_>, kind: ColumnKind) -> Cell<'_> {
 fn as_holder(key: Cell<'_>, kind: ColumnKind) -> Cell<'_> {
     if let Cell::Text(text) = &key
         && !matches!(kind, ColumnKind::Text(_))
-        && let Some(cell) = from_key_part(kind, text)
+        && let Some(cell) = key_cell(kind, text)
     {
         return cell;
     }
@@ -172,11 +171,5 @@ fn as_holder(key: Cell<'_>, kind: ColumnKind) -> Cell<'_> {
 
 /// The encoded key that a document's key text stands for.
 pub(crate) fn key_cells(plan: &Plan, table: usize, text: &str) -> Option<Vec<u8>> {
-    let shape = &plan.tables[table];
-    let mut out = Vec::new();
-    let mut parts = text.split('/');
-    for &column in &shape.key {
-        from_key_part(shape.columns[column].kind, parts.next()?)?.encode(&mut out);
-    }
-    (!shape.key.is_empty() && parts.next().is_none()).then_some(out)
+    repot_model::plan::key_cells(&plan.tables[table], text)
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::error::{damaged, failed};
 
 /// Version of what our tables hold; raised when an older Repot could not work with it.
-const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 
 const OURS: [&str; 6] = [
     "create table if not exists repot_meta (key text primary key not null, value text not null) strict, without rowid",
@@ -51,8 +51,17 @@ const OURS: [&str; 6] = [
 ) strict",
 ];
 
-const OUR_NAMES: [&str; 5] =
-    ["repot_objects", "repot_documents", "repot_documents_set_aside", "repot_dictionaries", "repot_pieces"];
+const OUR_NAMES: [&str; 9] = [
+    "repot_objects",
+    "repot_documents",
+    "repot_documents_set_aside",
+    "repot_dictionaries",
+    "repot_pieces",
+    "repot_touched",
+    "repot_changes",
+    "repot_writer",
+    "repot_marking",
+];
 
 /// The index that finds documents by key; a bulk load builds it at its end.
 pub(crate) const DOCUMENTS_BY_KEY: &str =
@@ -78,6 +87,7 @@ pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> 
     for sql in OURS {
         transaction.execute(sql, ()).map_err(failed(what))?;
     }
+    crate::rules::make_tables(&transaction)?;
     for table in &plan.tables {
         let sql = create_table(table, &plan.tables, Dialect::Sqlite);
         transaction.execute(&sql, ()).map_err(failed(&format!("make the table {}", table.name)))?;
@@ -143,12 +153,17 @@ pub(crate) fn state(connection: &Connection) -> Result<Option<State>> {
         .hint("Use the version of Repot that made it, or a newer one."));
     }
     let need = |key: &str| meta(connection, key)?.ok_or_else(|| damaged(format!("repot_meta has no {key}")));
-    let loading = match need("loading")?.as_str() {
-        "bulk" => Loading::Bulk,
-        "steady" => Loading::Steady,
-        other => return Err(damaged(format!("repot_meta says that loading is {other}"))),
-    };
+    let loading = loading(connection)?;
     Ok(Some(State { model_text: need("model")?, plan_hash: need("plan_hash")?, loading }))
+}
+
+/// How rows are being loaded.
+pub(crate) fn loading(connection: &Connection) -> Result<Loading> {
+    match meta(connection, "loading")?.as_deref() {
+        Some("bulk") => Ok(Loading::Bulk),
+        Some("steady") => Ok(Loading::Steady),
+        other => Err(damaged(format!("repot_meta says that loading is {}", other.unwrap_or("nothing")))),
+    }
 }
 
 /// A value of ours; nothing when there is no such table.

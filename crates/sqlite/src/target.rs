@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repot_core::change_log::ChangeRetention;
 use repot_core::{
     Batch, Decide, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, State,
     Target, Violation,
@@ -18,7 +19,7 @@ use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{finish, load, rules, schema};
+use crate::{changes, finish, load, rules, schema, search};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -76,8 +77,8 @@ impl SqliteTarget {
         if first {
             connect::use_log(connection)?;
             connect::settle(connection, loading, &options)?;
-            // merge with the triggers that notice plain SQL: they need the same table
-            rules::make_writer(connection, plan)?;
+            // of a format before them they are missing
+            rules::make_tables(connection)?;
         }
         Ok((connection, sql, loading))
     }
@@ -153,7 +154,6 @@ impl SqliteTarget {
         let connection = self.connection(true)?.expect("it was to be made");
         connect::use_log(connection)?;
         schema::create(connection, plan, model_text)?;
-        rules::make_writer(connection, plan)?;
         connect::settle(connection, Loading::Bulk, &options)?;
         self.loading = Some(Loading::Bulk);
         Ok(())
@@ -286,6 +286,24 @@ impl Target for SqliteTarget {
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let enforced = self.ready(plan).and_then(|(connection, _, _)| rules::enforce(connection, plan));
         self.tell(enforced)
+    }
+
+    fn number_changes(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool> {
+        let pruned = match self.connection(false) {
+            Ok(Some(connection)) => changes::prune(connection, keep, now_ms),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        };
+        self.tell(pruned)
+    }
+
+    fn index_words(&mut self, plan: &Plan) -> Result<bool> {
+        let stepped = self.ready(plan).and_then(|(connection, _, _)| search::step(connection, plan));
+        self.tell(stepped)
     }
 
     fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<()> {

@@ -23,6 +23,7 @@ pub(crate) fn run(global: &Global, verify: &Verify, output: &Output) -> Result<E
     let scope = scope(verify)?;
     let target = project.copied()?;
     output.hello();
+    project.settle(&verify.bounds, output)?;
     let progress = Shown::new(output);
     let options = project.options(&verify.bounds);
     let engine = EngineVerify {

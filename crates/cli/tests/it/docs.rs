@@ -184,7 +184,9 @@ fn run(path: &str) {
         }
         for step in steps(block) {
             let (done, out) = shell(&place, step.command);
-            let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
+            // what `check` says on a machine whose disk is nearly full
+            let lines = out.lines().filter(|line| !line.contains("Less than a tenth of the disk"));
+            let lines: Vec<&str> = lines.map(str::trim_end).collect();
             let shown = format!("{path}:{}: {}\n{out}", block.line, step.command);
             assert!(done, "this ended with a failure:\n{shown}");
             assert!(

@@ -14,8 +14,8 @@ use super::remembered::Remembered;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
-    Capabilities, Cursor, Document, DocumentKey, ETag, History, Layout, Page, Precondition, Receipt, Scope,
-    Store, StoreExt as _, UnitOfWork, Write, Written,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Page, Precondition,
+    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -331,6 +331,14 @@ impl fmt::Display for Reconcile {
 impl Store for Reconcile {
     fn capabilities(&self) -> Capabilities {
         self.store.capabilities()
+    }
+
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        self.store.change_feed()
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.store.trash()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -43,9 +43,6 @@ pub struct BucketStore {
     journal: Option<Journal>,
 }
 
-/// From the text that is there to the new one; `None`: it stays.
-type Make<'a> = &'a (dyn Fn(Option<&[u8]>) -> Result<Option<Bytes>> + Send + Sync);
-
 /// The error of a change of what is not there.
 pub(crate) fn absent(key: &DocumentKey) -> Error {
     Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
@@ -115,7 +112,7 @@ impl BucketStore {
             let new = layout.check_size(key, body.len(), self.shelf.document_bytes_max)?;
             self.shelf.demand_conditions("write a document by the rules of the model")?;
             let path = self.shelf.locate(key).await?.unwrap_or(new);
-            return self.rewrite((key, &path), when, &|_| Ok(Some(body.clone()))).await;
+            return self.rewrite((key, &path), when, &Edit::new(move |_| Ok(Some(body.clone())))).await;
         }
         let new = layout.check_put(key, &body, self.shelf.document_bytes_max)?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
@@ -129,18 +126,18 @@ impl BucketStore {
         &self,
         (key, path): (&DocumentKey, &str),
         when: &Precondition,
-        make: Make<'_>,
+        make: &Edit,
     ) -> Result<Written> {
         for _ in 0..TRIES_MAX {
             let found = self.shelf.objects.get(path, self.shelf.document_bytes_max).await?;
             let etag = found.as_ref().map(|object| &object.etag);
             when.check(key, etag)?;
             let before = found.as_ref().map(|object| object.bytes.as_ref());
-            let body = make(before)?.filter(|body| before != Some(body.as_ref()));
+            let body = make.apply(before)?.filter(|body| before != Some(body.as_ref()));
             let Some(body) = body else {
                 return Ok(etag.map_or(Written::Missing, |etag| Written::Put(etag.clone())));
             };
-            let body = self.shelf.revise(key, &body, before)?;
+            let body = self.shelf.revise((key, path), &body, before)?;
             let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
             match self.shelf.objects.put(path, body, &still).await {
                 Err(error) if error.kind() == Kind::Conflict && *when == Precondition::Any => {}
@@ -161,7 +158,7 @@ impl BucketStore {
         let layout = &self.shelf.layout;
         let new = layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
-        self.rewrite((key, &path), when, &|before| edit.apply(before)).await
+        self.rewrite((key, &path), when, edit).await
     }
 
     /// Reads, changes, and writes if nothing changed meanwhile. Without a precondition the change is made together
@@ -177,7 +174,7 @@ impl BucketStore {
         let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         when.check(key, found.as_ref().map(|object| &object.etag))?;
         let object = found.ok_or_else(|| absent(key))?;
-        let body = self.shelf.changed(key, &object.bytes, change)?;
+        let body = self.shelf.changed((key, &path), &object.bytes, change)?;
         let put = self.shelf.objects.put(&path, body, &Precondition::Matches(object.etag)).await;
         put.map_err(|error| error.detail(format!("document: {key}")))
     }
@@ -211,6 +208,11 @@ impl Store for BucketStore {
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
             keys_per_tenant: true,
+            queries: false,
+            found_by_key: false,
+            change_log: false,
+            references: false,
+            soft_delete: false,
             audit: false,
         }
     }

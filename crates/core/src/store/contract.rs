@@ -8,10 +8,12 @@ use repot_json::patch::{Pointer, resolve};
 use repot_json::{Limits, Tree};
 
 use super::change::Change;
+use super::changes::ChangeFeed;
 use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::history::History;
 use super::key::{DocumentKey, Scope};
+use super::trash::Trash;
 use crate::error::{Error, Kind, Result};
 
 /// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
@@ -28,6 +30,19 @@ pub struct Capabilities {
     /// Two tenants may use the same key. In a database they may not where the table's key is without the tenant, as
     /// the model says; the second write is [`Kind::Conflict`], code `R0203`.
     pub keys_per_tenant: bool,
+    /// Answers questions about rows ([`super::Queryable`]).
+    pub queries: bool,
+    /// A document whose path does not follow from its key is found by it. Elsewhere its place names it
+    /// ([`DocumentKey::at`]), and its key is [`Kind::Unsupported`], code `R0405`.
+    pub found_by_key: bool,
+    /// Keeps a log of what changed ([`super::ChangeFeed`]).
+    pub change_log: bool,
+    /// What refers to a document that goes follows the model: it is deleted too (`cascade`), refers to nothing from then on
+    /// (`set null`), or holds the document back ([`Kind::Conflict`], code `R0417`). Without, references are only texts.
+    pub references: bool,
+    /// What is deleted from collections with `soft_delete` can be had back ([`super::Trash`]). Without, each delete is
+    /// final.
+    pub soft_delete: bool,
     /// Keeps a record of changes ([`super::History`]). Where it does not, a write that says who writes is refused for
     /// collections that the model puts on audit; others go by without a record.
     pub audit: bool,
@@ -47,6 +62,9 @@ pub struct Capabilities {
 ///   meanwhile: what was there all the time is listed exactly once.
 /// - A collection with a tenant is reached through a tenant only: a key or scope without one, or with one where
 ///   the collection has none, is [`Kind::Invalid`], code `R0406`.
+/// - A document is named by its key or by its place ([`DocumentKey::at`]); a new one whose place does not follow from
+///   its key by its place only, else it is [`Kind::Invalid`], code `R0403`. Two names of one document are two keys,
+///   but one document: it is locked, checked and written as one.
 /// - A key that the store cannot hold is [`Kind::Invalid`], code `R0403`, when it is written; nothing is found
 ///   under it when it is read.
 /// - Dropping a future leaves the write done or not done, never half.
@@ -54,6 +72,16 @@ pub struct Capabilities {
 pub trait Store: Debug + Display + Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Where what is deleted can be had back; `None` without [`Capabilities::soft_delete`].
+    fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
+
+    /// The log of what changed; `None`: this store keeps none.
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        None
+    }
 
     /// The collections it holds, in the order of the model.
     fn collections(&self) -> Vec<String>;

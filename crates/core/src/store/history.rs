@@ -27,8 +27,8 @@ impl fmt::Display for EntryId {
 pub struct HistoryQuery {
     /// Of this collection, or one tenant's part of it.
     pub scope: Scope,
-    /// Of the document with this key text.
-    pub key: Option<String>,
+    /// Of this document; its tenant is that of the scope.
+    pub key: Option<DocumentKey>,
     /// By this actor.
     pub actor: Option<String>,
     /// That changed this place of a document, something inside of it, or what holds it. Rows and states changed with
@@ -54,7 +54,7 @@ impl HistoryQuery {
     pub fn of_document(key: &DocumentKey) -> Self {
         let mut scope = Scope::of(key.collection());
         scope.tenant = key.tenant().map(str::to_owned);
-        Self { key: Some(key.text().to_owned()), ..Self::of(scope) }
+        Self { key: Some(key.clone()), ..Self::of(scope) }
     }
 
     /// Only what this actor did.
@@ -102,6 +102,15 @@ pub enum Event {
         /// Its state before.
         before: ETag,
     },
+    /// The document, deleted before, is there again ([`super::Trash::restore`]).
+    Restored {
+        /// Its version from then on.
+        version: i64,
+        /// Its state from then on.
+        etag: ETag,
+    },
+    /// The deleted document cannot be had back any more ([`super::Trash::purge`]).
+    Purged,
     /// Plain SQL changed a row of the document.
     Row {
         /// Its table.
@@ -170,7 +179,8 @@ pub trait History: Store {
     /// At most `most` entries.
     ///
     /// # Errors
-    /// `R0405` when nothing of this collection is on record; else as [`Store::list`].
+    /// `R0405` when nothing of this collection is on record, or when the document is named by a place from which its key does
+    /// not follow, and is not there; else as [`Store::list`].
     async fn history(&self, query: &HistoryQuery, most: usize) -> Result<HistoryPage>;
 
     /// The text of a document as it was; `None`: it was not there.

@@ -97,57 +97,13 @@ impl Layout {
         Ok(prefixes.reduce(|one, other| common_start(&one, &other).to_owned()).unwrap_or_default())
     }
 
-    /// The paths at which the document with this key can be; a new one goes to the first. Empty when no path can be
-    /// read back as this key.
-    ///
-    /// # Errors
-    /// As [`Layout::check_scope`]; `R0405` when the path does not follow from the key.
-    pub fn paths(&self, key: &DocumentKey) -> Result<Vec<String>> {
-        let (root, collection) = self.collection(key.collection())?;
-        tenant_rule(collection, key.tenant())?;
-        let names = self.key_names(root);
-        let parts = key.parts();
-        if parts.len() != names.len() {
-            return Ok(Vec::new());
-        }
-        let mut paths = Vec::new();
-        let mut decided = true;
-        for template in templates(collection) {
-            let values: Option<Vec<&str>> = template
-                .captures()
-                .iter()
-                .map(|capture| {
-                    let part = names.iter().position(|name| *name == capture.name);
-                    let tenant = collection.tenant.as_deref() == Some(capture.name.as_str());
-                    part.map(|part| parts[part].as_str()).or_else(|| key.tenant().filter(|_| tenant))
-                })
-                .collect();
-            let named =
-                names.iter().all(|name| template.captures().iter().any(|capture| capture.name == *name));
-            match values {
-                Some(values) if named => paths.extend(template.render(&values)),
-                _ => decided = false,
-            }
-        }
-        paths.retain(|path| self.leads_to(path, root));
-        if paths.is_empty() && !decided {
-            return Err(Error::new(
-                Kind::Unsupported,
-                "R0405",
-                format!("the path of {key} does not follow from its key"),
-            )
-            .hint("Copy the source into a database: there every document is found by its key."));
-        }
-        Ok(paths)
-    }
-
-    fn key_names(&self, root: usize) -> Vec<&str> {
+    pub(super) fn key_names(&self, root: usize) -> Vec<&str> {
         let Some(table) = self.plan.roots[root].table else { return Vec::new() };
         let table = &self.plan.tables[table];
         table.key.iter().map(|&column| table.columns[column].name.as_str()).collect()
     }
 
-    fn leads_to(&self, path: &str, root: usize) -> bool {
+    pub(super) fn leads_to(&self, path: &str, root: usize) -> bool {
         let wanted = self.plan.roots[root].collection;
         self.router.route(path).is_some_and(|route| route.collections == [wanted])
     }
@@ -161,40 +117,59 @@ impl Layout {
         Ok(self.plan.lists(root))
     }
 
+    /// The field that tells the tenants of a collection apart.
+    #[must_use]
+    pub fn tenant_field(&self, collection: &str) -> Option<&str> {
+        self.model.collection(collection)?.tenant.as_deref()
+    }
+
+    /// How long what is deleted from a collection can be had back, seconds; `None`: not at all.
+    #[must_use]
+    pub fn soft_delete(&self, collection: &str) -> Option<u64> {
+        self.model.collection(collection)?.soft_delete.as_ref().map(|life| life.value)
+    }
+
     /// Whether the model says what is at this path.
     #[must_use]
     pub fn is_claimed(&self, path: &str) -> bool {
         self.router.route(path).is_some_and(|route| !route.collections.is_empty())
     }
 
-    /// The key of the document at a path of this scope, as far as the path alone tells; `None` when the path is of
-    /// no document of the scope.
-    ///
-    /// # Errors
-    /// As [`Layout::check_scope`].
-    pub fn identify(&self, scope: &Scope, path: &str) -> Result<Option<DocumentKey>> {
-        let (root, collection) = self.collection(&scope.collection)?;
-        let Some(route) = self.router.route(path) else { return Ok(None) };
-        if route.collections != [self.plan.roots[root].collection] {
-            return Ok(None);
-        }
-        let Some(template) = route.templates.first().and_then(|&at| templates(collection).get(at)) else {
-            return Ok(None);
-        };
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The key of the only document at a path, with its tenant where the collection has one; `None` when the path does not
+    /// tell it.
+    #[must_use]
+    pub fn key_at(&self, path: &str) -> Option<DocumentKey> {
+        let route = self.router.route(path)?;
+        let &[at] = route.collections else { return None };
+        let name = &self.model.collections.get(at)?.name;
+        let (root, collection) = self.collection(name).ok()?;
+        let template = templates(collection).get(*route.templates.first()?)?;
         let value = |name: &str| {
             let at = template.captures().iter().position(|capture| capture.name == name)?;
             route.values.get(at).copied()
         };
-        let parts: Option<Vec<&str>> = self.key_names(root).into_iter().map(value).collect();
-        let Some(parts) = parts else { return Ok(None) };
-        let key = DocumentKey::of_parts(&collection.name, &parts);
-        Ok(match &scope.tenant {
+        let names = self.key_names(root);
+        let parts: Vec<&str> = names.iter().filter_map(|name| value(name)).collect();
+        if parts.is_empty() || parts.len() != names.len() {
+            return None;
+        }
+        let key = DocumentKey::of_parts(name, &parts);
+        match &collection.tenant {
             None => Some(key),
-            Some(tenant) => {
-                let own = collection.tenant.as_deref().and_then(value) == Some(tenant.as_str());
-                own.then(|| key.in_tenant(tenant))
-            }
-        })
+            Some(tenant) => value(tenant).map(|tenant| key.in_tenant(tenant)),
+        }
+    }
+
+    /// Whether a collection of the model has tenants.
+    #[must_use]
+    pub fn has_tenants(&self, collection: &str) -> bool {
+        self.model.collections.iter().any(|found| found.name == collection && found.tenant.is_some())
     }
 
     /// Bounds of one JSON text.
@@ -211,7 +186,7 @@ impl Layout {
     }
 }
 
-fn tenant_rule(collection: &Collection, tenant: Option<&str>) -> Result<()> {
+pub(super) fn tenant_rule(collection: &Collection, tenant: Option<&str>) -> Result<()> {
     let message = match (&collection.tenant, tenant) {
         (Some(field), None) => format!("{} is reached through its {field} only", collection.name),
         (None, Some(_)) => format!("{} has no tenants", collection.name),
@@ -221,7 +196,7 @@ fn tenant_rule(collection: &Collection, tenant: Option<&str>) -> Result<()> {
         .hint("Give a tenant exactly where the collection says `tenant = ...`."))
 }
 
-fn templates(collection: &Collection) -> &[Template] {
+pub(super) fn templates(collection: &Collection) -> &[Template] {
     match &collection.place {
         ModelPlace::Files(templates)
         | ModelPlace::InFiles { templates, .. }

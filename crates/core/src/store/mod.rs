@@ -2,6 +2,7 @@
 
 mod bucket;
 mod change;
+mod changes;
 mod contract;
 mod document;
 mod etag;
@@ -10,10 +11,14 @@ mod key;
 mod layout;
 mod memory;
 mod objects;
+mod query;
 mod rules;
+mod trash;
+mod whereabouts;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
+pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeScope};
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};
@@ -22,5 +27,11 @@ pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+pub use query::{
+    Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
+    Queryable, QueryableExt, SortBy,
+};
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
+pub use trash::{Deleted, DeletedPage, Trash};
+pub use whereabouts::Whereabouts;

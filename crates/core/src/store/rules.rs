@@ -17,6 +17,8 @@ const TRANSITION: &str = "R0410";
 pub struct Proposal<'a> {
     /// As which document.
     pub key: &'a DocumentKey,
+    /// Where it is, or goes to.
+    pub path: &'a str,
     /// The text.
     pub body: &'a Bytes,
     /// The text that it replaces; `None` when the document is new.
@@ -96,12 +98,21 @@ impl Layout {
     /// `R0403` or `R0213`; else as [`Layout::paths`].
     pub fn check_size(&self, key: &DocumentKey, size_bytes: usize, bytes_max: u64) -> Result<String> {
         let path = self.paths(key)?.into_iter().next().ok_or_else(|| self.cannot_hold(key))?;
+        Self::check_length(key, size_bytes, bytes_max)?;
+        Ok(path)
+    }
+
+    /// Checks that a document of this size may be written.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`], code `R0213`.
+    pub fn check_length(key: &DocumentKey, size_bytes: usize, bytes_max: u64) -> Result<()> {
         if size_bytes as u64 > bytes_max {
             let message = format!("{key} has {size_bytes} bytes, {bytes_max} are the most");
             return Err(Error::new(Kind::Unsupported, "R0213", message)
                 .hint("Raise the bound with --document-max, or keep the large part beside the document."));
         }
-        Ok(path)
+        Ok(())
     }
 
     /// Checks that `body` may be written as the document `key`: the key gives a path, the body is not too large, it is
@@ -131,13 +142,13 @@ impl Layout {
     /// # Errors
     /// As [`Layout::revise`].
     pub fn revise_states(&self, proposal: Proposal<'_>) -> Result<(Bytes, Vec<StateChange>)> {
-        let Proposal { key, body, before, document_bytes_max, now_ms } = proposal;
-        let path = self.check_size(key, body.len(), document_bytes_max)?;
+        let Proposal { key, path, body, before, document_bytes_max, now_ms } = proposal;
+        Self::check_length(key, body.len(), document_bytes_max)?;
         let revision = Revision { after: body, before, now_us: now_ms.saturating_mul(1_000) };
-        let revised = self.split(key, &path, |splitter, place| splitter.revise(place, &path, revision))?;
+        let revised = self.split(key, path, |splitter, place| splitter.revise(place, path, revision))?;
         self.same_key(key, &revised.key)?;
         let Some(text) = revised.text else { return Ok((body.clone(), revised.states)) };
-        self.check_size(key, text.len(), document_bytes_max)?;
+        Self::check_length(key, text.len(), document_bytes_max)?;
         Ok((text.into(), revised.states))
     }
 
@@ -155,7 +166,8 @@ impl Layout {
     }
 
     fn same_key(&self, key: &DocumentKey, own: &str) -> Result<()> {
-        if own == key.text() {
+        // a place says which fields the text may have: that was compared when it was split
+        if key.id().is_none_or(|id| id == own) {
             return Ok(());
         }
         let message = format!("its key is {own}");

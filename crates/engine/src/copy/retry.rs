@@ -86,6 +86,7 @@ fn aside(preparer: &mut Preparer<'_>, before: &Before, reasons: &BTreeMap<u32, S
             bytes: before.assembled.bytes.clone(),
             spans: before.assembled.spans.clone(),
         },
+        rows: None,
     };
     for document in &mut only.whole.documents {
         if !reasons.contains_key(&document.record.ordinal) && document.record.reason.is_none() {

@@ -125,6 +125,9 @@ impl Copy<'_> {
             .hint("Export the documents (repot export DIR), or copy the files into a fresh database."));
         }
         if state.plan_hash == self.plan.hash {
+            if state.loading == Loading::Steady {
+                target.enforce_rules(self.plan)?;
+            }
             return Ok(state.loading);
         }
         Err(Error::new(

@@ -178,5 +178,5 @@ pub(crate) fn load_before(stored: StoredObject, reader: &mut dyn Reader) -> Resu
         let mut unpacker = Unpacker::new(&reader.dictionaries()?)?;
         assemble(&whole, &mut unpacker)?
     };
-    Ok(Before { whole, assembled })
+    Ok(Before { whole, assembled, rows: None })
 }

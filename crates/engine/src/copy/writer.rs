@@ -140,6 +140,7 @@ impl<'a> Writer<'a> {
         if !batch.items.is_empty() {
             join_moves(self.copy.plan, &mut batch.items);
             batch.dictionaries = self.dictionaries.take_made();
+            batch.at_ms = Some(self.copy.clock.now_ms());
             if !self.report.wrote {
                 target.set_meta(PROOF, None)?;
                 if self.in_order {
@@ -169,7 +170,13 @@ pub(crate) fn apply(
         return Ok(HashSet::new());
     }
     target.set_meta(PROOF, None)?;
-    let batch = Batch { items, dictionaries: dictionaries.take_made(), first_by_path, ..Batch::default() };
+    let batch = Batch {
+        items,
+        dictionaries: dictionaries.take_made(),
+        first_by_path,
+        at_ms: Some(copy.clock.now_ms()),
+        ..Batch::default()
+    };
     let refused = target.load(copy.plan, batch)?.refused;
     Ok(refused.into_iter().map(|refusal| (refusal.path, refusal.ordinal)).collect())
 }

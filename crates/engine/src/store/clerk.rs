@@ -10,6 +10,8 @@ use repot_json::patch::{Difference, differences};
 use repot_json::{Limits, Tree};
 use repot_model::plan::{Plan, StateChange};
 
+use super::following::Follower;
+use super::writing::Hand;
 use crate::prepare::{Before, Preparer};
 
 /// Differences of one change that are told apart; where there are more, the whole text is the difference.
@@ -105,7 +107,7 @@ impl Clerk {
                     document.record.text.clone()
                 }
                 _ => {
-                    let (id, bytes) = preparer.pack(key.collection(), text)?;
+                    let (id, bytes) = preparer.packed(key.collection(), text)?;
                     dictionary = id;
                     bytes
                 }
@@ -217,11 +219,73 @@ pub(super) fn kept_from(plan: &Plan, root: usize, now_ms: i64) -> i64 {
     now_ms.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000))
 }
 
-/// The collections whose record is cleared of what is too old, and of which time: those that are written, or all.
-pub(super) fn expired(plan: &Plan, audit: &[AuditRecord], (all, now_ms): (bool, i64)) -> Vec<(String, i64)> {
-    let written: BTreeSet<&str> = audit.iter().map(|entry| entry.collection.as_str()).collect();
-    let roots = plan.roots.iter().enumerate().filter(|(at, root)| {
-        if all { plan.keeps_history(*at) } else { written.contains(root.name.as_str()) }
+/// The collections whose record is cleared of what is too old, and of which time: those of these entries, or all.
+pub(super) fn expired(plan: &Plan, of: Option<&[AuditRecord]>, now_ms: i64) -> Vec<(String, i64)> {
+    let written: Option<BTreeSet<&str>> =
+        of.map(|audit| audit.iter().map(|entry| entry.collection.as_str()).collect());
+    let roots = plan.roots.iter().enumerate().filter(|(at, root)| match &written {
+        Some(written) => written.contains(root.name.as_str()),
+        None => plan.keeps_history(*at),
     });
     roots.map(|(at, root)| (root.name.clone(), kept_from(plan, at, now_ms))).collect()
+}
+
+impl Hand<'_, '_, '_> {
+    /// Puts on record what became of a document, where the model says so, and of its states.
+    pub(super) fn on_record(
+        &mut self,
+        key: &DocumentKey,
+        states: Vec<StateChange>,
+        (was, becomes): Turn<'_>,
+    ) -> Result<()> {
+        let stored = was.and_then(|(_, before)| before.whole.documents.first());
+        let record = becomes.map(|(_, record)| record).or(stored.map(|stored| &stored.record));
+        let key = named(key, record.and_then(|record| record.key.as_deref()));
+        self.clerk.states(&key, states);
+        if self.decider.layout.audit(key.collection())?.is_none() {
+            return Ok(());
+        }
+        self.clerk.wrote(self.preparer, self.decider.limits, &key, (was, becomes))
+    }
+
+    /// The same for a document that follows from the write of another.
+    pub(super) fn follower_on_record(&mut self, follower: &Follower) -> Result<()> {
+        let was = Some((&follower.etag, &follower.before));
+        let text = follower.text.as_ref().zip(follower.item.documents.first());
+        let becomes = text.map(|((text, _), document)| (text.as_ref(), document));
+        let states = follower.text.as_ref().map(|(_, states)| states.clone()).unwrap_or_default();
+        self.on_record(&follower.key, states, (was, becomes))
+    }
+
+    /// The same for a document that comes back.
+    pub(super) fn restored_on_record(
+        &mut self,
+        key: &DocumentKey,
+        becomes: (&[u8], &DocumentRecord),
+    ) -> Result<()> {
+        let from = self.clerk.entries.len();
+        self.on_record(key, Vec::new(), (None, Some(becomes)))?;
+        for entry in self.clerk.entries.iter_mut().skip(from) {
+            entry.kind = AuditKind::Restored;
+        }
+        Ok(())
+    }
+
+    /// The same for a deleted document that goes for good.
+    pub(super) fn purged_on_record(&mut self, key: &DocumentKey) -> Result<()> {
+        if self.decider.layout.audit(key.collection())?.is_some() {
+            let entry = self.clerk.entry(key, AuditKind::Purged);
+            self.clerk.entries.push(entry);
+        }
+        Ok(())
+    }
+}
+
+/// The document by its key, where it may be named by its place.
+fn named(key: &DocumentKey, id: Option<&str>) -> DocumentKey {
+    match (id, key.tenant()) {
+        (None, _) => key.clone(),
+        (Some(id), None) => DocumentKey::of_text(key.collection(), id),
+        (Some(id), Some(tenant)) => DocumentKey::of_text(key.collection(), id).in_tenant(tenant),
+    }
 }

@@ -1,16 +1,18 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{DocumentKey, ETag, Layout};
+use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
 use repot_core::{
-    AuditFilter, AuditRecord, DocumentRecord, Error, Kind, Reader, Result, Status, StoredObject,
+    AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
+    Result, Status, StoredObject, TrashWanted, Trashed,
 };
 use repot_json::Limits;
-use repot_model::plan::{Place, Plan, Splitter};
-use repot_model::row::RowBuffer;
+use repot_model::plan::{LaidOver, Place, Plan, Splitter, key_cells, key_text};
+use repot_model::row::{Cell, Cells, RowBuffer};
 
+use super::located::look_up;
 use crate::prepare::{etag, sha256};
 use crate::route::{Route, Routes};
-use crate::stored::{Assembled, Whole, assemble, each_whole};
+use crate::stored::{Assembled, Whole, assemble};
 use crate::text::Unpacker;
 use crate::verify::{Again, actual_rows, expected_rows};
 
@@ -47,14 +49,32 @@ pub(super) struct Found {
     pub whole: Whole,
     /// The object's bytes, with what the rows say laid over; the stored ones when its row is gone.
     pub assembled: Assembled,
-    /// `None`: its row was deleted with SQL, so the document is not there.
+    /// `None`: its row was deleted with SQL, or made another document's, so the document is not there.
     pub etag: Option<ETag>,
+    /// The document's rows, where they are not those of the stored text; none when the document is not there.
+    pub rows: Option<RowBuffer>,
+    /// Stamp of the document's mark; 0: none.
+    pub stamp: i64,
+    /// Plain SQL gave its row another place than the path.
+    pub moved: bool,
+    /// What of the rows the text cannot say.
+    pub notes: Vec<String>,
 }
 
 impl Found {
-    fn document(&self) -> Option<&DocumentRecord> {
+    pub(super) fn document(&self) -> Option<&DocumentRecord> {
         self.whole.documents.first().map(|document| &document.record)
     }
+}
+
+/// What a search for a document gives.
+pub(super) enum Sought {
+    /// An object is there; the document may be gone from it.
+    There(Box<Found>),
+    /// Nothing is there; the stamp of the mark that something left.
+    Nothing(i64),
+    /// Plain SQL made a row, and no writer has made a document of it yet.
+    Unsettled,
 }
 
 impl<'p, 'r> Desk<'p, 'r> {
@@ -84,25 +104,134 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.objects(after, most, false)
     }
 
-    /// The document with this key.
-    pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<Found>> {
-        for path in layout.paths(key)? {
-            if let Some(found) = self.at(&path)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+    /// The connection.
+    pub(super) fn reader(&mut self) -> &mut dyn Reader {
+        self.reader
     }
 
-    /// Whether there is a document with this key; its text is not read.
-    pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<bool> {
-        for path in layout.paths(key)? {
-            // no database holds a NUL in a text
-            if !path.contains('\0') && self.reader.exists(self.plan, &path)? {
-                return Ok(true);
+    /// The document with this key as it is now; `None`: not settled.
+    pub(super) fn document(
+        &mut self,
+        layout: &Layout,
+        key: &DocumentKey,
+    ) -> Result<Option<Option<Document>>> {
+        Ok(match self.find(layout, key)? {
+            Sought::There(found) => {
+                let body = found.assembled.bytes;
+                Some(found.etag.map(|etag| Document { key: key.clone(), etag, body: body.into() }))
+            }
+            Sought::Nothing(_) => Some(None),
+            Sought::Unsettled => None,
+        })
+    }
+
+    /// The document with this key.
+    pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
+        let mut gone = None;
+        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
+        if elsewhere {
+            paths.extend(look_up(layout, self.reader, key)?);
+        }
+        for path in paths {
+            match self.at(&path)? {
+                Some(found) if found.etag.is_some() => return Ok(Sought::There(Box::new(found))),
+                found => gone = gone.or(found),
             }
         }
-        Ok(false)
+        match gone {
+            Some(found) => Ok(Sought::There(Box::new(found))),
+            None => self.unsettled(layout, key),
+        }
+    }
+
+    /// Whether there is a document with this key; its text is not read. `None`: not settled.
+    pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<bool>> {
+        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
+        if elsewhere {
+            paths.extend(look_up(layout, self.reader, key)?);
+        }
+        for path in paths {
+            // no database holds a NUL in a text
+            if !path.contains('\0')
+                && let Some(stamp) = self.reader.exists(&path)?
+            {
+                if stamp == 0 {
+                    return Ok(Some(true));
+                }
+                if elsewhere || key.place().is_some() {
+                    return Ok(self.document(layout, key)?.map(|found| found.is_some()));
+                }
+                let rows = self.rows(key.collection(), key.text())?;
+                let own = self.identity(key.collection(), key.text(), &rows);
+                return Ok(Some(own.as_ref() == Some(key)));
+            }
+        }
+        Ok(match self.unsettled(layout, key)? {
+            Sought::Unsettled => None,
+            _ => Some(false),
+        })
+    }
+
+    /// No object is where the document would be: is there a row that plain SQL made?
+    fn unsettled(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
+        if key.text().contains('\0') || key.place().is_some() {
+            return Ok(Sought::Nothing(0));
+        }
+        let stamp = self.reader.stamp(key.collection(), key.text())?;
+        if stamp == 0 {
+            return Ok(Sought::Nothing(0));
+        }
+        let rows = self.rows(key.collection(), key.text())?;
+        let own = self.identity(key.collection(), key.text(), &rows);
+        let paths = layout.paths(key)?;
+        Ok(match own {
+            Some(own) if own == *key && !paths.is_empty() => Sought::Unsettled,
+            _ => Sought::Nothing(stamp),
+        })
+    }
+
+    /// The rows of the document with this key, found from its root row.
+    pub(super) fn rows(&mut self, collection: &str, key: &str) -> Result<RowBuffer> {
+        let cells = self
+            .plan
+            .table(collection)
+            .and_then(|table| key_cells(&self.plan.tables[table], key).map(|cells| (table, cells)));
+        match cells {
+            Some((table, cells)) => self.reader.document_rows(self.plan, table, &cells),
+            None => Ok(RowBuffer::new()),
+        }
+    }
+
+    /// The document's key with its tenant, as the root row says; `None` without one.
+    pub(super) fn identity(&self, collection: &str, key: &str, rows: &RowBuffer) -> Option<DocumentKey> {
+        let table = self.plan.table(collection)?;
+        let (_, root) = rows.iter().find(|row| row.0 == table)?;
+        let identity = DocumentKey::of_text(collection, key);
+        let Some(column) = self.plan.tables[table].tenant else { return Some(identity) };
+        let mut cell = Vec::new();
+        Cells::new(root).nth(column)?.encode(&mut cell);
+        // as a part of a path it stands without escapes
+        Some(identity.in_tenant(&key_text(&cell).replace("%2F", "/").replace("%25", "%")))
+    }
+
+    /// The object that holds the document with this collection and key.
+    pub(super) fn record(&mut self, collection: &str, key: &str) -> Result<Option<StoredObject>> {
+        self.reader.find_document(collection, key)
+    }
+
+    /// The stamp of a document's mark.
+    pub(super) fn stamp(&mut self, collection: &str, key: &str) -> Result<i64> {
+        self.reader.stamp(collection, key)
+    }
+
+    /// Marks after this one; of one collection only those of documents that are not settled.
+    pub(super) fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>> {
+        self.reader.marks(after, new, most)
+    }
+
+    /// Whether something is recorded at this path.
+    pub(super) fn is_taken(&mut self, path: &str) -> Result<bool> {
+        Ok(self.reader.object(path)?.is_some())
     }
 
     /// The document in the object at `path`.
@@ -111,7 +240,16 @@ impl<'p, 'r> Desk<'p, 'r> {
             // no database holds one in a text
             return Ok(None);
         }
-        let Some(object) = self.reader.object(path)? else { return Ok(None) };
+        let Some(mut found) = self.reader.stored(path)? else { return Ok(None) };
+        if found.stamp != 0 {
+            // the text and the rows are to be of one state
+            self.reader.hold()?;
+            match self.reader.stored(path)? {
+                Some(again) => found = again,
+                None => return Ok(None),
+            }
+        }
+        let FoundObject { object, document, stamp } = found;
         if !matches!(object.record.status, Status::Moved | Status::SetAside) {
             return Ok(None);
         }
@@ -120,21 +258,21 @@ impl<'p, 'r> Desk<'p, 'r> {
             return Err(Error::new(Kind::Unsupported, "R0213", format!("{path} has {size} bytes"))
                 .hint("Export it, or copy with a larger --document-max."));
         }
-        let mut whole = None;
-        each_whole(self.reader, vec![object], &mut |found| {
-            whole = Some(found);
-            Ok(())
-        })?;
-        whole.map(|whole| self.lay(whole)).transpose()
+        if object.record.frame.is_some() {
+            // several documents in one file are not read one by one
+            return Ok(None);
+        }
+        self.lay(Whole { object, documents: document.into_iter().collect() }, stamp).map(Some)
     }
 
-    fn lay(&mut self, whole: Whole) -> Result<Found> {
-        self.learn(whole.documents.iter().map(|document| document.record.dictionary))?;
+    fn lay(&mut self, whole: Whole, stamp: i64) -> Result<Found> {
+        self.learn(&whole)?;
         let assembled = assemble(&whole, &mut self.unpacker)?;
-        let mut found = Found { whole, assembled, etag: None };
+        let (rows, notes) = (None, Vec::new());
+        let mut found = Found { whole, assembled, etag: None, rows, stamp, moved: false, notes };
         let Some(record) = found.document() else { return Ok(found) };
         let stored = ETag::new(&record.etag);
-        if record.reason.is_some() {
+        if record.reason.is_some() || stamp == 0 {
             found.etag = Some(stored);
             return Ok(found);
         }
@@ -150,23 +288,76 @@ impl<'p, 'r> Desk<'p, 'r> {
         let Route::Documents { places, values } = self.routes.find(path) else { return Ok(found) };
         let places: Vec<Place<'_>> =
             places.iter().map(|&(root, template)| Place { root, template, values: &values }).collect();
+        if places.first().is_some_and(|place| self.is_elsewhere(place, &expected, &actual)) {
+            found.moved = true;
+            found.rows = Some(RowBuffer::new());
+            return Ok(found);
+        }
         let laid = Splitter::new(self.plan, self.limits)
-            .lay_over(&places, path, &found.assembled.bytes, &[Some(actual)])
+            .lay_over(&places, path, &found.assembled.bytes, &[Some(actual.clone())])
             .map_err(|misfit| Error::new(Kind::Corrupt, misfit.code, format!("{path}: {}", misfit.reason)))?;
+        found.rows = Some(actual);
         if !laid.deleted {
             // in rows that differ in their order alone the text stays as it was
             let same = laid.bytes == found.assembled.bytes;
             found.etag = Some(if same { stored } else { ETag::new(&etag(&sha256(&laid.bytes))) });
+            found.notes = laid.notes;
             found.assembled =
                 Assembled { spans: std::iter::once(0..laid.bytes.len()).collect(), bytes: laid.bytes };
         }
         Ok(found)
     }
 
+    /// The root row says other values for what the path says.
+    fn is_elsewhere(&self, place: &Place<'_>, expected: &RowBuffer, actual: &RowBuffer) -> bool {
+        let root = &self.plan.roots[place.root];
+        let row = |rows: &RowBuffer| {
+            let found = rows.iter().find(|row| Some(row.0) == root.table);
+            found.map(|row| row.1.to_vec())
+        };
+        let (Some(expected), Some(actual)) = (row(expected), row(actual)) else { return false };
+        let differs = |column| Cells::new(&expected).nth(column) != Cells::new(&actual).nth(column);
+        root.captured(place.template).any(differs)
+    }
+
+    /// The text of a document at `path` that only has rows, over `text` where it has one from another place, else in the
+    /// formatting of `like`. `None` when no document can say what the rows say.
+    pub(super) fn compose(
+        &self,
+        path: &str,
+        rows: &RowBuffer,
+        (text, like): (Option<&[u8]>, Option<&[u8]>),
+    ) -> Option<Vec<u8>> {
+        let Route::Documents { places, values } = self.routes.find(path) else { return None };
+        let &[(root, template)] = places.as_slice() else { return None };
+        let place = Place { root, template, values: &values };
+        let mut splitter = Splitter::new(self.plan, self.limits);
+        let laid = match text {
+            Some(text) => splitter.lay_over(std::slice::from_ref(&place), path, text, &[Some(rows.clone())]),
+            None => splitter.compose(&place, path, rows, like),
+        };
+        laid.ok().filter(|laid| laid.notes.is_empty() && !laid.deleted).map(|laid| laid.bytes)
+    }
+
+    /// Rows that refer to one of these values.
+    pub(super) fn referrers(&mut self, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
+        self.reader.referrers(self.plan, referred)
+    }
+
+    /// Deleted documents that are kept.
+    pub(super) fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {
+        self.reader.trash(wanted)
+    }
+
+    /// The text of a deleted document.
+    pub(super) fn unpack(&mut self, kept: &Trashed) -> Result<Vec<u8>> {
+        self.unpack_text(kept.dictionary, &kept.text, kept.size)
+    }
+
     /// A text that was packed as documents are.
-    pub(super) fn unpack(&mut self, dictionary: i64, packed: &[u8], size: u64) -> Result<Vec<u8>> {
-        self.learn(std::iter::once(dictionary))?;
-        self.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or(usize::MAX))
+    pub(super) fn unpack_text(&mut self, dictionary: i64, packed: &[u8], size: u64) -> Result<Vec<u8>> {
+        self.know(dictionary)?;
+        self.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or_default())
     }
 
     /// Entries of the record of changes.
@@ -174,9 +365,47 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.audit(filter, most)
     }
 
+    /// The path of the object that holds the document with this key text.
+    pub(super) fn path_of(&mut self, collection: &str, key: &str) -> Result<Option<String>> {
+        Ok(self.reader.find_document(collection, key)?.map(|object| object.record.path))
+    }
+
+    /// The cell of the root row's column, for a text at this path.
+    pub(super) fn root_cell(&mut self, path: &str, bytes: &[u8], column: &str) -> Option<Vec<u8>> {
+        let (_, rows) = self.again.split(path, bytes);
+        let (table, row) = rows.iter().next()?;
+        let at = self.plan.tables[table].columns.iter().position(|own| own.name == column)?;
+        let cell = Cells::new(row).nth(at).filter(|cell| *cell != Cell::Null)?;
+        let mut encoded = Vec::new();
+        cell.encode(&mut encoded);
+        Some(encoded)
+    }
+
+    /// The text at this path with other rows than it has.
+    pub(super) fn with_rows(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        edit: &dyn Fn(&RowBuffer) -> RowBuffer,
+    ) -> Result<LaidOver> {
+        let rows = edit(self.again.split(path, bytes).1);
+        let Route::Documents { places, values } = self.routes.find(path) else {
+            return Err(Error::new(Kind::Internal, "R0901", format!("{path} is of no collection")));
+        };
+        let places: Vec<Place<'_>> =
+            places.iter().map(|&(root, template)| Place { root, template, values: &values }).collect();
+        Splitter::new(self.plan, self.limits)
+            .lay_over(&places, path, bytes, &[Some(rows)])
+            .map_err(|misfit| Error::new(Kind::Corrupt, misfit.code, format!("{path}: {}", misfit.reason)))
+    }
+
     /// Reads dictionaries that were made since.
-    fn learn(&mut self, mut used: impl Iterator<Item = i64>) -> Result<()> {
-        if used.all(|id| id == 0 || self.dictionaries.contains(&id)) {
+    fn learn(&mut self, whole: &Whole) -> Result<()> {
+        whole.documents.iter().try_for_each(|document| self.know(document.record.dictionary))
+    }
+
+    fn know(&mut self, dictionary: i64) -> Result<()> {
+        if dictionary == 0 || self.dictionaries.contains(&dictionary) {
             return Ok(());
         }
         let stored = self.reader.dictionaries()?;

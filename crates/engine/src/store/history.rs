@@ -10,8 +10,9 @@ use repot_core::{AuditFilter, AuditKind, AuditRecord, Error, Kind, PackedText, R
 use repot_json::Limits;
 use repot_json::patch::{Lists, Merged, Pointer, merge3};
 
-use super::clerk::{each_difference, kept_from, unpack_against};
-use super::desk::Desk;
+use super::clerk::{each_difference, expired, unpack_against};
+use super::desk::{Desk, Sought};
+use super::queue::Task;
 use super::row_store::RowStore;
 
 /// Entries read at once: each has up to two texts.
@@ -25,27 +26,29 @@ type Texts = (Option<Vec<u8>>, Option<Vec<u8>>);
 #[async_trait]
 impl History for RowStore {
     async fn history(&self, query: &HistoryQuery, most: usize) -> Result<HistoryPage> {
-        self.layout.check_scope(&query.scope)?;
-        if !self.layout.keeps_history(&query.scope.collection)? {
+        self.layout().check_scope(&query.scope)?;
+        if !self.layout().keeps_history(&query.scope.collection)? {
             return Err(unrecorded(&query.scope.collection));
         }
-        let query = query.clone();
+        let mut query = query.clone();
+        if let Some(key) = &query.key {
+            query.key = Some(self.named(key).await?);
+        }
         self.read(move |desk, _| page(desk, &query, most)).await
     }
 
     async fn text_at(&self, key: &DocumentKey, moment: Moment) -> Result<Option<Bytes>> {
         self.audited(key)?;
-        let key = key.clone();
-        self.read(move |desk, layout| {
-            let found = text_at(desk, layout, &key, moment)?;
-            let missing = || {
+        let key = self.named(key).await?;
+        match self.settling(&key, move |desk, layout, key| text_at(desk, layout, key, moment)).await? {
+            Recalled::Text(text) => Ok(Some(text.into())),
+            Recalled::Absent => Ok(None),
+            Recalled::Unknown => {
                 let message = format!("the text of {key} at that moment is not on record");
-                Error::new(Kind::NotFound, "R0402", message)
-                    .hint("`history` shows what is; between two changes with plain SQL there is no text.")
-            };
-            found.ok_or_else(missing).map(|text| text.map(Bytes::from))
-        })
-        .await
+                Err(Error::new(Kind::NotFound, "R0402", message)
+                    .hint("`history` shows what is; between two changes with plain SQL there is no text."))
+            }
+        }
     }
 
     async fn revert(
@@ -55,7 +58,7 @@ impl History for RowStore {
         (actor, when): (Option<&str>, Precondition),
     ) -> Result<Written> {
         self.audited(key)?;
-        let of = key.clone();
+        let of = self.named(key).await?;
         let found = self
             .read(move |desk, _| {
                 let Some(record) = one(desk, &of, entry)? else { return Ok(None) };
@@ -67,8 +70,8 @@ impl History for RowStore {
             let message = format!("entry {entry} of {key} is not on record");
             return Err(Error::new(Kind::NotFound, "R0402", message).hint("`history` shows what is."));
         };
-        let lists = self.layout.lists(key.collection())?;
-        let write = undo(key, &record, texts, (when, lists, self.layout.limits()))?;
+        let lists = self.layout().lists(key.collection())?;
+        let write = undo(key, &record, texts, (when, lists, self.layout().limits()))?;
         let work = UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned) };
         let receipt = self.apply(work).await?;
         receipt.written.into_iter().next().ok_or_else(|| {
@@ -78,20 +81,44 @@ impl History for RowStore {
 
     async fn prune_history(&self) -> Result<()> {
         loop {
-            let now_ms = self.options.clock.now_ms();
+            let now_ms = self.now_ms();
             let old = self.read(move |desk, _| has_old(desk, now_ms)).await?;
             if !old {
                 return Ok(());
             }
-            self.send(UnitOfWork::default()).await?;
+            self.write(Task::PruneHistory).await?;
         }
     }
 }
 
 impl RowStore {
+    /// The document by its key, where it is named by its place.
+    async fn named(&self, key: &DocumentKey) -> Result<DocumentKey> {
+        if key.place().is_none() {
+            return Ok(key.clone());
+        }
+        let id = match self.layout().id_of(key)? {
+            Some(id) => Some(id),
+            // its text says it
+            None => {
+                let sought = key.clone();
+                self.read(move |desk, layout| {
+                    let Sought::There(found) = desk.find(layout, &sought)? else { return Ok(None) };
+                    Ok(found.document().and_then(|record| record.key.clone()))
+                })
+                .await?
+            }
+        };
+        let id = id.ok_or_else(|| {
+            let message = format!("{key} is not there, and its key does not follow from its place");
+            Error::new(Kind::Unsupported, "R0405", message).hint("Ask by its key.")
+        })?;
+        Ok(of_record((key.collection(), key.tenant()), &id))
+    }
+
     fn audited(&self, key: &DocumentKey) -> Result<()> {
-        self.layout.paths(key)?;
-        if self.layout.audit(key.collection())?.is_none() {
+        self.layout().whereabouts(key)?;
+        if self.layout().audit(key.collection())?.is_none() {
             return Err(unrecorded(key.collection()));
         }
         Ok(())
@@ -105,9 +132,8 @@ fn unrecorded(collection: &str) -> Error {
 
 fn has_old(desk: &mut Desk<'_, '_>, now_ms: i64) -> Result<bool> {
     let plan = desk.plan;
-    for (at, root) in plan.roots.iter().enumerate().filter(|(at, _)| plan.keeps_history(*at)) {
-        let until_ms = Some(kept_from(plan, at, now_ms));
-        let filter = AuditFilter { collection: root.name.clone(), until_ms, ..AuditFilter::default() };
+    for (collection, until_ms) in expired(plan, None, now_ms) {
+        let filter = AuditFilter { collection, until_ms: Some(until_ms), ..AuditFilter::default() };
         if !desk.audit(&filter, 1)?.is_empty() {
             return Ok(true);
         }
@@ -119,7 +145,7 @@ fn page(desk: &mut Desk<'_, '_>, query: &HistoryQuery, most: usize) -> Result<Hi
     let mut filter = AuditFilter {
         collection: query.scope.collection.clone(),
         tenant: query.scope.tenant.clone(),
-        key: query.key.clone(),
+        key: query.key.as_ref().map(|key| key.text().to_owned()),
         actor: query.actor.clone(),
         from_ms: query.from_ms,
         until_ms: query.until_ms,
@@ -159,8 +185,8 @@ fn touches(event: &Event, place: &Pointer) -> bool {
             let (one, other) = (change.at.parts(), place.parts());
             one.starts_with(other) || other.starts_with(one)
         }),
-        Event::Deleted { .. } => true,
-        Event::Row { .. } | Event::State { .. } => false,
+        Event::Deleted { .. } | Event::Restored { .. } => true,
+        Event::Purged | Event::Row { .. } | Event::State { .. } => false,
     }
 }
 
@@ -178,6 +204,11 @@ fn entry(desk: &mut Desk<'_, '_>, record: AuditRecord) -> Result<HistoryEntry> {
         AuditKind::Deleted => {
             Event::Deleted { before: ETag::new(record.etag_before.as_deref().unwrap_or_default()) }
         }
+        AuditKind::Restored => Event::Restored {
+            version: record.version.unwrap_or(0),
+            etag: ETag::new(record.etag_after.as_deref().unwrap_or_default()),
+        },
+        AuditKind::Purged => Event::Purged,
         AuditKind::Row => {
             Event::Row { table: record.table.unwrap_or_default(), was: record.was, became: record.became }
         }
@@ -190,14 +221,17 @@ fn entry(desk: &mut Desk<'_, '_>, record: AuditRecord) -> Result<HistoryEntry> {
             by_sql: record.kind == AuditKind::StateBySql,
         },
     };
-    let key = record.key.map(|key| {
-        let key = DocumentKey::of_text(&record.collection, &key);
-        match &record.tenant {
-            Some(tenant) => key.in_tenant(tenant),
-            None => key,
-        }
-    });
+    let document = (record.collection.as_str(), record.tenant.as_deref());
+    let key = record.key.map(|key| of_record(document, &key));
     Ok(HistoryEntry { id: EntryId(record.id), at_ms: record.at_ms, actor: record.actor, key, event })
+}
+
+fn of_record((collection, tenant): (&str, Option<&str>), key: &str) -> DocumentKey {
+    let key = DocumentKey::of_text(collection, key);
+    match tenant {
+        Some(tenant) => key.in_tenant(tenant),
+        None => key,
+    }
 }
 
 fn changes(old: Option<&[u8]>, new: Option<&[u8]>, limits: Limits) -> Vec<FieldChange> {
@@ -214,13 +248,13 @@ fn changes(old: Option<&[u8]>, new: Option<&[u8]>, limits: Limits) -> Vec<FieldC
 }
 
 fn texts(desk: &mut Desk<'_, '_>, record: &AuditRecord) -> Result<Texts> {
-    let mut plain = |text: &PackedText| desk.unpack(record.dictionary, &text.bytes, text.size);
+    let mut plain = |text: &PackedText| desk.unpack_text(record.dictionary, &text.bytes, text.size);
     let before = record.before.as_ref().map(&mut plain).transpose()?;
     let after = match (&before, &record.after) {
         (_, None) => None,
         (None, Some(after)) => Some(plain(after)?),
         (Some(before), Some(after)) => {
-            Some(unpack_against(before, after, |middle, size| desk.unpack(0, middle, size))?)
+            Some(unpack_against(before, after, |middle, size| desk.unpack_text(0, middle, size))?)
         }
     };
     Ok((before, after))
@@ -266,16 +300,33 @@ fn first(
 }
 
 const fn changes_text(record: &AuditRecord) -> bool {
-    matches!(record.kind, AuditKind::Put | AuditKind::Deleted | AuditKind::Row)
+    matches!(record.kind, AuditKind::Put | AuditKind::Deleted | AuditKind::Restored | AuditKind::Row)
 }
 
-/// `None`: not on record; `Some(None)`: it was not there.
+/// A text from the record.
+#[derive(Debug, Default)]
+enum Recalled {
+    Text(Vec<u8>),
+    /// There was none.
+    Absent,
+    /// The record does not say.
+    #[default]
+    Unknown,
+}
+
+impl From<Option<Vec<u8>>> for Recalled {
+    fn from(text: Option<Vec<u8>>) -> Self {
+        text.map_or(Self::Absent, Self::Text)
+    }
+}
+
+/// `None`: the document is to be settled first.
 fn text_at(
     desk: &mut Desk<'_, '_>,
     layout: &Layout,
     key: &DocumentKey,
     moment: Moment,
-) -> Result<Option<Option<Vec<u8>>>> {
+) -> Result<Option<Recalled>> {
     let found = match moment {
         Moment::After(entry) => one(desk, key, entry)?.filter(changes_text),
         Moment::Version(version) => first(desk, of(key), &|record| record.version == Some(version))?,
@@ -289,24 +340,24 @@ fn text_at(
             // its text is that which the next write found
             let next = AuditFilter { above: Some(record.id), ..of(key) };
             match first(desk, next, &changes_text)? {
-                Some(next) if next.kind == AuditKind::Row => Ok(None),
-                Some(next) => Ok(Some(texts(desk, &next)?.0)),
+                Some(next) if next.kind == AuditKind::Row => Ok(Some(Recalled::Unknown)),
+                Some(next) => Ok(Some(texts(desk, &next)?.0.into())),
                 None => {
-                    let found = desk.find(layout, key)?.filter(|found| found.etag.is_some());
-                    Ok(Some(found.map(|found| found.assembled.bytes)))
+                    let there = desk.document(layout, key)?;
+                    Ok(there.map(|there| there.map(|there| there.body.to_vec()).into()))
                 }
             }
         }
-        Some(record) => Ok(Some(texts(desk, &record)?.1)),
+        Some(record) => Ok(Some(texts(desk, &record)?.1.into())),
         None if matches!(moment, Moment::Time(_)) => {
             // before everything on record
             let oldest = first(desk, AuditFilter { above: Some(i64::MIN), ..of(key) }, &changes_text)?;
             match oldest {
-                Some(record) if record.kind != AuditKind::Row => Ok(Some(texts(desk, &record)?.0)),
-                _ => Ok(None),
+                Some(record) if record.kind != AuditKind::Row => Ok(Some(texts(desk, &record)?.0.into())),
+                _ => Ok(Some(Recalled::Unknown)),
             }
         }
-        None => Ok(None),
+        None => Ok(Some(Recalled::Unknown)),
     }
 }
 

@@ -1,11 +1,19 @@
 //! Documents in a database: the store over a [`repot_core::Target`]. Rows are the truth: what SQL changed in them is
 //! laid over the text when the document is read.
 
+mod changes;
 mod clerk;
 mod desk;
+mod following;
 mod history;
+mod jobs;
+mod located;
+mod query;
 mod queue;
 mod row_store;
+mod settle;
+mod trash;
 mod writing;
 
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
+pub use settle::settle;

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use repot_core::store::{DocumentKey, Layout, Receipt, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, Layout, Receipt};
 use repot_core::{Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::Tools;
+use super::jobs::Job;
 use super::row_store::RowStoreOptions;
 use super::writing::{Pen, Scribe, same};
 use crate::prepare::Preparer;
@@ -22,8 +23,24 @@ pub(super) const TOGETHER: usize = 128;
 /// Bytes of texts after which no further unit joins a transaction.
 const TOGETHER_BYTES: usize = 4 << 20;
 
-/// A unit of work, and who waits for it.
-pub(super) type Writing = (UnitOfWork, oneshot::Sender<Result<Receipt>>);
+/// What a writing thread is asked for, and who waits for it.
+pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
+
+/// What a writing thread is asked for.
+pub(super) enum Task {
+    /// Something to do in one transaction, alone or with others.
+    Work(Job),
+    /// To settle these documents, each by collection and key; the receipt is empty.
+    Settle(Vec<(String, String)>),
+    /// To give committed changes their positions in the log; the receipt is empty.
+    NumberChanges,
+    /// To bring the full text indexes up to date with some of what plain SQL changed; the receipt is empty.
+    IndexWords,
+    /// To take away what the log need not keep; the receipt is empty.
+    PruneChanges,
+    /// To take some of what is too old from the record of changes; the receipt is empty.
+    PruneHistory,
+}
 
 /// What one thread has taken and not done yet.
 pub(super) struct Queue {
@@ -52,11 +69,15 @@ impl Queue {
         let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
         for unit in std::mem::take(&mut self.waiting) {
-            let keys: Vec<&DocumentKey> = unit.0.writes.iter().map(Write::key).collect();
+            let Task::Work(work) = &unit.0 else {
+                chosen.push(unit);
+                continue;
+            };
+            let keys = work.keys();
             let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
             seen.extend(keys.into_iter().cloned());
             if free {
-                bytes += size(&unit.0);
+                bytes += work.size_bytes();
                 chosen.push(unit);
             } else {
                 self.waiting.push_back(unit);
@@ -64,11 +85,6 @@ impl Queue {
         }
         Some(chosen)
     }
-}
-
-fn size(work: &UnitOfWork) -> usize {
-    let size = |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
-    work.writes.iter().map(size).sum()
 }
 
 /// Writes until nobody can ask for it any more.
@@ -98,8 +114,29 @@ pub(super) fn write(
         pen,
     });
     while let Some(taken) = queue.next(units) {
-        let (works, answers): (Vec<UnitOfWork>, Vec<_>) = taken.into_iter().unzip();
-        let works: Vec<&UnitOfWork> = works.iter().collect();
+        let (mut works, mut answers) = (Vec::new(), Vec::new());
+        for (task, answer) in taken {
+            let done = match (task, &mut scribe) {
+                (Task::Work(work), _) => {
+                    works.push(work);
+                    answers.push(answer);
+                    continue;
+                }
+                (_, Err(error)) => Err(same(error)),
+                (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
+                (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
+                (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
+                (Task::PruneChanges, Ok(scribe)) => {
+                    scribe.prune_changes(options.changes).and_then(|()| scribe.prune_history())
+                }
+                (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
+            };
+            let _dropped = answer.send(done.map(|()| Receipt::default()));
+        }
+        if works.is_empty() {
+            continue;
+        }
+        let works: Vec<&Job> = works.iter().collect();
         let done = match &mut scribe {
             Ok(scribe) => scribe.apply(&works),
             Err(error) => works.iter().map(|_| Err(same(error))).collect(),
@@ -119,18 +156,22 @@ mod tests {
     use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
-    use super::{Queue, Writing};
+    use super::{Job, Queue, Task, Writing};
 
     fn unit(keys: &str) -> Writing {
         let delete = |key: char| Write::Delete {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None }, oneshot::channel().0)
+        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
+        (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
-        let name = |unit: &Writing| unit.0.writes.iter().map(|write| write.key().text()).collect();
+        let name = |unit: &Writing| match &unit.0 {
+            Task::Work(work) => work.keys().iter().map(|key| key.text()).collect(),
+            _ => String::new(),
+        };
         taken.into_iter().flatten().map(name).collect()
     }
 

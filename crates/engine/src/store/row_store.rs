@@ -7,17 +7,22 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt, Scope, Store,
-    UnitOfWork, Write,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
+    Scope, Store, Trash, UnitOfWork, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
+use super::changes::Pruning;
 use super::desk::{Desk, Tools};
-use super::queue::{Queue, TOGETHER, Writing, write};
+use super::jobs::Job;
+use super::queue::{Queue, TOGETHER, Task, Writing, write};
+use super::settle::SETTLED_AT_ONCE;
+use super::writing::SETTLED_MOST;
 use crate::route::Routes;
 use crate::text::Dictionaries;
 
@@ -49,18 +54,21 @@ pub struct RowStoreOptions {
     pub me: LockHolder,
     /// Time of day.
     pub clock: Arc<dyn Clock>,
+    /// How much of the change log is kept.
+    pub changes: ChangeRetention,
 }
 
 /// Documents in a database.
 ///
-/// Several processes may write at once, but none while a copy is at work. Documents that stand several in one file, or
-/// whose path does not follow from their key, are refused.
+/// Several processes may write at once, but none while a copy is at work. Documents that stand several in one file are
+/// refused.
 pub struct RowStore {
     shown: String,
     pub(super) layout: Arc<Layout>,
     pub(super) options: RowStoreOptions,
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
+    pruning: Pruning,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -87,6 +95,7 @@ impl RowStore {
             options,
             reading: Some(reading),
             writing: Some(writing),
+            pruning: Pruning::default(),
             threads: Vec::new(),
         };
         let jobs = Arc::new(Mutex::new(jobs));
@@ -96,6 +105,7 @@ impl RowStore {
             store.spawn(move || read(&model, &plan, limits, reader, &jobs));
         }
         store.spawn_writers(target, (&model, &plan), units)?;
+        store.prune();
         Ok(store)
     }
 
@@ -148,11 +158,94 @@ impl RowStore {
         answered.await.map_err(|_closed| ended())?
     }
 
-    /// Has a writing thread do this; an empty unit clears the record of what is too old.
-    pub(super) async fn send(&self, work: UnitOfWork) -> Result<Receipt> {
+    /// Hands something to a writing thread.
+    pub(super) async fn write(&self, task: Task) -> Result<Receipt> {
         let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((work, answer)).map_err(|_closed| ended())?;
+        self.writing.as_ref().ok_or_else(ended)?.send((task, answer)).map_err(|_closed| ended())?;
         answered.await.map_err(|_closed| ended())?
+    }
+
+    /// Reads a document; where `look` finds only rows of plain SQL (`None`), they are made a document first. Rows that no
+    /// document can say are none.
+    pub(super) async fn settling<T: Default + Send + 'static>(
+        &self,
+        key: &DocumentKey,
+        look: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout, &DocumentKey) -> Result<Option<T>>
+        + Copy
+        + Send
+        + 'static,
+    ) -> Result<T> {
+        for _ in 0..SETTLED_MOST {
+            let own = key.clone();
+            if let Some(found) = self.read(move |desk, layout| look(desk, layout, &own)).await? {
+                return Ok(found);
+            }
+            let named = (key.collection().to_owned(), key.text().to_owned());
+            self.write(Task::Settle(vec![named])).await?;
+        }
+        Ok(T::default())
+    }
+
+    /// Makes documents of all rows that plain SQL made in a collection.
+    pub(super) async fn settle_new(&self, collection: &str) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let (named, last) = (collection.to_owned(), after.clone());
+            let marks =
+                self.read(move |desk, _| desk.marks((&named, &last), Some(&named), SETTLED_AT_ONCE)).await?;
+            let Some(last) = marks.last() else { return Ok(()) };
+            after = last.key.clone();
+            let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
+            self.write(Task::Settle(keys)).await?;
+        }
+    }
+
+    /// Gives every document that plain SQL changed the text that it is read with, makes documents of rows that SQL made, and
+    /// takes out those whose row is gone. Reads are as before and after, only faster. What no document of the model can
+    /// say stays as it is.
+    ///
+    /// # Errors
+    /// When the database is out of reach; documents that were settled until then are.
+    pub async fn settle(&self) -> Result<()> {
+        let mut after = (String::new(), String::new());
+        loop {
+            let last = after.clone();
+            let marks =
+                self.read(move |desk, _| desk.marks((&last.0, &last.1), None, SETTLED_AT_ONCE)).await?;
+            let Some(last) = marks.last() else { return Ok(()) };
+            after = (last.collection.clone(), last.key.clone());
+            let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
+            self.write(Task::Settle(keys)).await?;
+        }
+    }
+
+    /// Has the change log pruned; nobody waits for it, and what fails is tried again later.
+    pub(super) fn prune(&self) {
+        if let Some(writing) = &self.writing {
+            let _ended = writing.send((Task::PruneChanges, oneshot::channel().0));
+        }
+    }
+
+    /// Has it done on a writing thread.
+    pub(super) async fn submit(&self, job: Job) -> Result<Receipt> {
+        self.write(Task::Work(job)).await
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) const fn options(&self) -> &RowStoreOptions {
+        &self.options
+    }
+
+    /// Brings the full text indexes up to date with some of what plain SQL changed.
+    pub(super) async fn index_words(&self) -> Result<()> {
+        self.write(Task::IndexWords).await.map(drop)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.options.clock.now_ms()
     }
 
     fn check(&self, work: &UnitOfWork) -> Result<()> {
@@ -172,7 +265,11 @@ impl RowStore {
                 Write::Put { key, body, when } => {
                     self.layout.check_precondition(key, when)?;
                     let bytes_max = self.options.document_bytes_max;
-                    if self.layout.has_rules(key)? {
+                    let whereabouts = self.layout.whereabouts(key)?;
+                    if whereabouts.paths.is_empty() && whereabouts.elsewhere {
+                        // where it is, and so what it may say, is known once it is found
+                        Layout::check_length(key, body.len(), bytes_max)?;
+                    } else if self.layout.has_rules(key)? {
                         // the rest depends on what is there, so it is checked where that is read
                         self.layout.check_size(key, body.len(), bytes_max)?;
                     } else {
@@ -181,14 +278,15 @@ impl RowStore {
                 }
                 Write::Update { key, when, .. } => {
                     self.layout.check_precondition(key, when)?;
-                    if self.layout.paths(key)?.is_empty() {
+                    let whereabouts = self.layout.whereabouts(key)?;
+                    if whereabouts.paths.is_empty() && !whereabouts.elsewhere {
                         return Err(self.layout.cannot_hold(key));
                     }
                 }
                 Write::Delete { key, when } | Write::Patch { key, when, .. } => {
                     when.check_present()?;
                     self.layout.check_precondition(key, when)?;
-                    self.layout.paths(key)?;
+                    self.layout.whereabouts(key)?;
                 }
             }
         }
@@ -300,8 +398,21 @@ impl Store for RowStore {
             conditional_put: true,
             conditional_delete: true,
             keys_per_tenant: false,
+            queries: true,
+            found_by_key: true,
+            change_log: true,
+            references: true,
+            soft_delete: true,
             audit: true,
         }
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
     }
 
     fn collections(&self) -> Vec<String> {
@@ -309,18 +420,11 @@ impl Store for RowStore {
     }
 
     async fn get(&self, key: &DocumentKey) -> Result<Option<Document>> {
-        let key = key.clone();
-        self.read(move |desk, layout| {
-            let Some(found) = desk.find(layout, &key)? else { return Ok(None) };
-            let body = found.assembled.bytes;
-            Ok(found.etag.map(|etag| Document { key, etag, body: body.into() }))
-        })
-        .await
+        self.settling(key, |desk, layout, key| desk.document(layout, key)).await
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {
-        let key = key.clone();
-        self.read(move |desk, layout| desk.exists(layout, &key)).await
+        self.settling(key, |desk, layout, key| desk.exists(layout, key)).await
     }
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
@@ -328,11 +432,20 @@ impl Store for RowStore {
         if work.writes.is_empty() {
             return Ok(Receipt::default());
         }
-        self.send(work).await
+        let writes = work.writes.len();
+        let done = self.submit(Job::Unit(work)).await;
+        if self.pruning.wrote(writes) {
+            self.prune();
+        }
+        done
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
         self.layout.check_scope(scope)?;
+        if after.is_none() {
+            // what came later need not be in this listing
+            self.settle_new(&scope.collection).await?;
+        }
         let prefix = self.layout.prefix(scope)?;
         let (scope, after) = (scope.clone(), after.map(|cursor| cursor.as_str().to_owned()));
         self.read(move |desk, layout| list(desk, layout, (&scope, &prefix), after, most)).await

@@ -1,22 +1,28 @@
 //! A thread that writes documents: each unit of work is one transaction that reads what is there, checks it, and
 //! writes; on databases that one writer has to itself, several units share one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Write, Written,
+    DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
 };
 use repot_core::{
-    AuditRecord, Batch, Clock, DocumentRecord, Error, Item, Kind, Object, Reader, Refusal, Result, Target,
+    AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry,
+    Target, Trashed,
 };
 use repot_json::Limits;
-use repot_model::plan::Plan;
+use repot_model::plan::{Plan, StateChange};
 
-use super::clerk::{self, Clerk};
-use super::desk::{Desk, Found, Tools};
+use super::changes::STEPS_MOST;
+use super::clerk::{Clerk, expired};
+use super::desk::{Desk, Found, Sought, Tools};
+use super::following::follow;
+use super::jobs::Job;
+use super::located::{Located, TRIES_MAX, too_often};
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::{Before, Preparer};
@@ -46,21 +52,77 @@ pub(super) struct Pen<'p> {
     pub preparer: Preparer<'p>,
 }
 
-/// What became of the units of one transaction: what is to be done, or why not.
-type Decided = Vec<Result<Decision>>;
+/// What became of the units of one transaction, or why nothing did.
+type Decided = Vec<Result<Unit>>;
 
-/// What a unit of work does.
+/// What a unit of work comes to.
 #[derive(Default)]
-struct Decision {
-    receipt: Receipt,
-    items: Vec<Item>,
-    audit: Vec<AuditRecord>,
+pub(super) struct Unit {
+    pub receipt: Receipt,
+    /// What is to be written.
+    pub items: Vec<Item>,
+    /// The marks of its documents.
+    pub marks: Vec<Mark>,
+    /// Paths of further documents that it writes.
+    further: Vec<String>,
+    /// Deleted documents to keep, by what took them.
+    trash: Vec<Vec<Trashed>>,
+    /// Kept ones that go or come back.
+    pub untrash: Vec<i64>,
+    /// What is put on record.
+    pub audit: Vec<AuditRecord>,
+}
+
+/// What units of one transaction come to together.
+#[derive(Default)]
+struct Together {
+    /// Paths that are written, and those of them that are not locked.
+    written: BTreeSet<String>,
+    further: Vec<String>,
+    /// Two units come to write one document.
+    clash: bool,
+}
+
+impl Together {
+    fn of(decided: &mut Decided, locks: &[String]) -> (Batch, Self) {
+        let mut batch = Batch { all_or_nothing: true, ..Batch::default() };
+        let mut all = Self::default();
+        for unit in decided.iter_mut().flatten() {
+            batch.items.append(&mut unit.items);
+            batch.marks.append(&mut unit.marks);
+            batch.trash.append(&mut unit.trash);
+            batch.untrash.append(&mut unit.untrash);
+            batch.audit.records.append(&mut unit.audit);
+            all.further.append(&mut unit.further);
+        }
+        all.further.retain(|path| !locks.contains(path));
+        for item in &batch.items {
+            all.clash |= !all.written.insert(item.object.path.clone());
+        }
+        (batch, all)
+    }
+}
+
+/// How often units wait for rows of plain SQL to become documents.
+pub(super) const SETTLED_MOST: usize = 3;
+
+/// How a transaction ended.
+enum Attempt {
+    Done(Vec<Result<Receipt>>),
+    /// Each unit must have its own.
+    Apart,
+    /// A document is no longer where it was looked up; nothing was written.
+    Moved,
+    /// Plain SQL made these documents, which must be settled first; nothing was written.
+    Unsettled(Vec<(String, String)>),
+    /// It has to be made again: with locks on these too, or because somebody came to refer to what goes.
+    Again(Vec<String>),
 }
 
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
     /// whole or not at all, as if it were alone.
-    pub(super) fn apply(&mut self, works: &[&UnitOfWork]) -> Vec<Result<Receipt>> {
+    pub(super) fn apply(&mut self, works: &[&Job]) -> Vec<Result<Receipt>> {
         match self.together(works) {
             Ok(Some(receipts)) => receipts,
             // somebody is refused: who, is found one by one
@@ -69,69 +131,143 @@ impl<'p> Scribe<'p> {
         }
     }
 
-    fn alone(&mut self, work: &UnitOfWork) -> Result<Receipt> {
+    fn alone(&mut self, work: &Job) -> Result<Receipt> {
         let receipts = self.together(&[work])?.unwrap_or_default();
         receipts.into_iter().next().unwrap_or_else(|| Err(lost("a unit of work")))
     }
 
-    /// In one transaction; `None` when the database refuses a document and there are several units.
-    fn together(&mut self, works: &[&UnitOfWork]) -> Result<Option<Vec<Result<Receipt>>>> {
-        self.store_dictionaries()?;
-        let mut locks = Vec::new();
-        for write in works.iter().flat_map(|work| &work.writes) {
-            locks.extend(self.layout.paths(write.key())?);
+    /// In one transaction; `None` when each unit must have its own: the database refuses a document, or two units write
+    /// the same one.
+    fn together(&mut self, works: &[&Job]) -> Result<Option<Vec<Result<Receipt>>>> {
+        let mut settled = 0;
+        let (mut tried, mut further) = (BTreeSet::new(), Vec::<String>::new());
+        for _ in 0..TRIES_MAX {
+            self.store_dictionaries()?;
+            let mut located = Located::of(self.layout, works)?;
+            if !located.is_empty() {
+                let layout = self.layout;
+                self.target.transact(self.plan, &[], &mut |reader| {
+                    located.look_up(layout, reader)?;
+                    Ok(None)
+                })?;
+            }
+            let Some(mut locks) = located.paths(self.layout, works)? else { return Ok(None) };
+            further.retain(|path| !locks.contains(path));
+            locks.extend(further.iter().cloned());
+            match self.attempt(works, (&located, &tried), &locks)? {
+                Attempt::Done(receipts) => return Ok(Some(receipts)),
+                Attempt::Apart => return Ok(None),
+                Attempt::Moved => {}
+                Attempt::Again(more) => further = [locks, more].concat(),
+                Attempt::Unsettled(keys) if settled < SETTLED_MOST => {
+                    settled += 1;
+                    self.settle(&keys)?;
+                    tried.extend(keys);
+                }
+                Attempt::Unsettled(_) => {
+                    let message = format!("plain SQL made a document {SETTLED_MOST} times meanwhile");
+                    return Err(Error::new(Kind::Unavailable, "R0411", message)
+                        .retry(Retry::Safe)
+                        .hint("Send it again."));
+                }
+            }
         }
-        // no database holds one in a text
-        locks.retain(|path| !path.contains('\0'));
-        let mut decided: Decided = Vec::new();
-        let Self { plan, routes, layout, limits, target, clock, document_bytes_max, leads, pen, .. } = self;
+        Err(too_often())
+    }
+
+    fn attempt(
+        &mut self,
+        works: &[&Job],
+        (located, tried): (&Located, &BTreeSet<(String, String)>),
+        locks: &[String],
+    ) -> Result<Attempt> {
+        let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
+        let (mut unsettled, mut all) = (Vec::new(), Together::default());
         let decider = Decider {
-            plan,
-            routes,
-            layout,
-            limits: *limits,
-            now_ms: clock.now_ms(),
-            document_bytes_max: *document_bytes_max,
+            plan: self.plan,
+            routes: self.routes,
+            layout: self.layout,
+            limits: self.limits,
+            now_ms: self.clock.now_ms(),
+            document_bytes_max: self.document_bytes_max,
+            tried,
         };
-        let mut led = *leads;
-        // nothing to write: a call to clear the record of what is too old
-        let clears = works.iter().any(|work| work.writes.is_empty());
-        let report = target.transact(plan, &locks, &mut |reader| {
-            decided = decider.decide(pen, reader, works)?;
-            let (mut items, mut audit) = (Vec::new(), Vec::new());
-            for unit in decided.iter_mut().flatten() {
-                items.append(&mut unit.items);
-                audit.append(&mut unit.audit);
+        let (pen, leads) = (&mut self.pen, self.leads);
+        let mut led = leads;
+        let report = self.target.transact(self.plan, locks, &mut |reader| {
+            moved = !located.stays(decider.layout, reader)?;
+            if moved {
+                return Ok(None);
             }
-            let audit_until = clerk::expired(plan, &audit, (clears, decider.now_ms));
-            if items.is_empty() {
-                let clears = Batch { audit_until, ..Batch::default() };
-                return Ok((!clears.audit_until.is_empty()).then_some(clears));
+            (decided, unsettled) = decider.decide(pen, reader, works)?;
+            let batch;
+            (batch, all) = Together::of(&mut decided, locks);
+            let nothing = batch.items.is_empty() && batch.untrash.is_empty();
+            if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
+                return Ok(None);
             }
-            let mut meta = Vec::new();
-            if !*leads && reader.meta(LEADS)?.is_none() {
-                meta.push((LEADS.to_owned(), Some(decider.now_ms.to_string())));
-            }
+            let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
-            if reader.meta(PROOF)?.is_some() {
-                meta.push((PROOF.to_owned(), None));
-            }
-            Ok(Some(Batch { items, meta, audit, audit_until, all_or_nothing: true, ..Batch::default() }))
+            let mut batch = Batch { meta, at_ms: Some(decider.now_ms), ..batch };
+            batch.audit.until = expired(decider.plan, Some(&batch.audit.records), decider.now_ms);
+            Ok(Some(batch))
         })?;
+        if moved {
+            return Ok(Attempt::Moved);
+        }
+        if !unsettled.is_empty() {
+            return Ok(Attempt::Unsettled(unsettled));
+        }
+        if all.clash {
+            return Ok(Attempt::Apart);
+        }
+        if !all.further.is_empty() {
+            return Ok(Attempt::Again(all.further));
+        }
         let done: Vec<Result<Receipt>> =
             decided.into_iter().map(|unit| unit.map(|unit| unit.receipt)).collect();
-        match (report.refused.first(), works) {
+        Ok(match (report.refused.first(), works) {
             (None, _) => {
-                *leads = led;
-                Ok(Some(done))
+                self.leads = led;
+                Attempt::Done(done)
             }
-            (Some(refusal), [work]) => Ok(Some(vec![Err(self.refused(work, refusal))])),
-            (Some(_), _) => Ok(None),
+            // it came to refer to what goes after we looked
+            (Some(refusal), [_]) if refusal.code == "R0305" && !all.written.contains(&refusal.path) => {
+                Attempt::Again(Vec::new())
+            }
+            (Some(refusal), [work]) => Attempt::Done(vec![Err(self.refused(work, refusal))]),
+            (Some(_), _) => Attempt::Apart,
+        })
+    }
+
+    /// Gives committed changes their positions in the log.
+    pub(super) fn number_changes(&mut self) -> Result<()> {
+        self.target.number_changes()
+    }
+
+    /// Takes away what the log need not keep, a bounded part of it.
+    pub(super) fn prune_changes(&mut self, keep: ChangeRetention) -> Result<()> {
+        for _ in 0..STEPS_MOST {
+            if !self.target.prune_changes(keep, self.clock.now_ms())? {
+                break;
+            }
         }
+        Ok(())
+    }
+
+    /// Takes from the record what is older than the model keeps it, a bounded part of it.
+    pub(super) fn prune_history(&mut self) -> Result<()> {
+        let until = expired(self.plan, None, self.clock.now_ms());
+        if until.is_empty() {
+            return Ok(());
+        }
+        let audit = AuditBatch { until, ..AuditBatch::default() };
+        let batch = Batch { audit, ..Batch::default() };
+        self.target.transact(self.plan, &[], &mut |_| Ok(Some(batch.clone()))).map(drop)
     }
 
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
-    fn store_dictionaries(&mut self) -> Result<()> {
+    pub(super) fn store_dictionaries(&mut self) -> Result<()> {
         let made = self.dictionaries.take_made();
         if made.is_empty() {
             return Ok(());
@@ -142,102 +278,172 @@ impl<'p> Scribe<'p> {
         Ok(())
     }
 
-    fn refused(&self, work: &UnitOfWork, refusal: &Refusal) -> Error {
-        let keys = BTreeMap::from_iter(work.writes.iter().flat_map(|write| {
-            let paths = self.layout.paths(write.key()).unwrap_or_default();
-            paths.into_iter().map(move |path| (path, write.key()))
-        }));
+    fn refused(&self, work: &Job, refusal: &Refusal) -> Error {
+        let places = work.paths(self.layout).unwrap_or_default().into_iter();
+        let keys = BTreeMap::from_iter(
+            places.flat_map(|(key, paths)| paths.into_iter().map(move |path| (path, key))),
+        );
         let name = keys.get(&refusal.path).map_or(refusal.path.clone(), ToString::to_string);
         refused(&name, refusal)
     }
 }
 
-/// What decides on writes, besides the state of the database.
-struct Decider<'a, 'p> {
-    plan: &'p Plan,
-    routes: &'p Routes<'p>,
-    layout: &'a Layout,
-    limits: Limits,
+/// The values of ours that the first write of documents sets: the files do not lead any more, and no proof holds.
+pub(super) fn lead(
+    reader: &mut dyn Reader,
+    known: bool,
     now_ms: i64,
-    document_bytes_max: u64,
+) -> Result<Vec<(String, Option<String>)>> {
+    let mut meta = Vec::new();
+    if !known && reader.meta(LEADS)?.is_none() {
+        meta.push((LEADS.to_owned(), Some(now_ms.to_string())));
+    }
+    if reader.meta(PROOF)?.is_some() {
+        meta.push((PROOF.to_owned(), None));
+    }
+    Ok(meta)
+}
+
+/// What decides on writes, besides the state of the database.
+pub(super) struct Decider<'a, 'p> {
+    pub plan: &'p Plan,
+    routes: &'p Routes<'p>,
+    pub layout: &'a Layout,
+    pub limits: Limits,
+    pub now_ms: i64,
+    pub document_bytes_max: u64,
+    /// Documents that were settled for these units: what is not there by now never is.
+    tried: &'a BTreeSet<(String, String)>,
 }
 
 impl<'p> Decider<'_, 'p> {
-    fn decide(&self, pen: &mut Pen<'p>, reader: &mut dyn Reader, works: &[&UnitOfWork]) -> Result<Decided> {
+    fn decide(
+        &self,
+        pen: &mut Pen<'p>,
+        reader: &mut dyn Reader,
+        works: &[&Job],
+    ) -> Result<(Decided, Vec<(String, String)>)> {
         let tools = match pen.tools.take() {
             Some(tools) => tools,
             None => Tools::new(self.plan, self.routes, self.limits)?,
         };
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
-        let clerk = Clerk::default();
-        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, clerk };
-        let decided = works.iter().map(|work| hand.unit(work)).collect();
+        let (clerk, unsettled) = (Clerk::default(), Vec::new());
+        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, clerk, unsettled };
+        let decided = works
+            .iter()
+            .map(|work| {
+                hand.clerk = Clerk::new(work.actor(), self.now_ms);
+                let mut unit = match work {
+                    Job::Unit(work) => hand.unit(work)?,
+                    Job::Restore { documents, .. } => hand.restore(documents)?,
+                    Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
+                };
+                unit.audit = hand.clerk.leave();
+                Ok(unit)
+            })
+            .collect();
+        let unsettled = hand.unsettled;
         pen.tools = Some(desk.leave());
-        Ok(decided)
+        Ok((decided, unsettled))
     }
 }
 
 /// Decides on writes in one state of the database.
-struct Hand<'h, 'p, 'r> {
-    decider: &'h Decider<'h, 'p>,
-    desk: &'h mut Desk<'p, 'r>,
-    preparer: &'h mut Preparer<'p>,
-    /// What the unit of work at hand puts on record.
-    clerk: Clerk,
+pub(super) struct Hand<'h, 'p, 'r> {
+    pub decider: &'h Decider<'h, 'p>,
+    pub desk: &'h mut Desk<'p, 'r>,
+    pub preparer: &'h mut Preparer<'p>,
+    /// What the unit at hand puts on record.
+    pub clerk: Clerk,
+    /// Documents that are to be settled first: collection and key.
+    unsettled: Vec<(String, String)>,
 }
 
 impl Hand<'_, '_, '_> {
-    fn unit(&mut self, work: &UnitOfWork) -> Result<Decision> {
-        self.clerk = Clerk::new(work.actor.as_deref(), self.decider.now_ms);
-        let mut decision = Decision::default();
-        for write in &work.writes {
-            let (written, item) = self.write(write)?;
-            decision.receipt.written.push(written);
-            decision.items.extend(item);
+    fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
+        let mut unit = Unit::default();
+        let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
+        for (at, write) in work.writes.iter().enumerate() {
+            let key = write.key();
+            let (found, stamp) = match self.desk.find(self.decider.layout, key)? {
+                Sought::There(found) => {
+                    let stamp = found.stamp;
+                    (Some(*found), stamp)
+                }
+                Sought::Nothing(stamp) => (None, stamp),
+                Sought::Unsettled => {
+                    self.unsettled.push((key.collection().to_owned(), key.text().to_owned()));
+                    continue;
+                }
+            };
+            let moved = found.as_ref().is_some_and(|found| found.moved);
+            let (written, item) = self.write(write, found, &mut |one| drop(trash.insert(at, vec![one])))?;
+            unit.receipt.written.push(written);
+            if item.is_some() && !moved {
+                unit.marks.push(mark(key, stamp));
+            }
+            items.extend(item.map(|item| (at, item)));
         }
-        decision.audit = self.clerk.leave();
-        Ok(decision)
+        let followers = follow(self, &work.writes, &items)?;
+        unit.items = items.into_iter().map(|(_, item)| item).collect();
+        for follower in followers {
+            if let Some(one) = self.discard(&follower, &work.writes)? {
+                trash.entry(follower.origin).or_default().push(one);
+            }
+            self.follower_on_record(&follower)?;
+            unit.marks.push(mark(&follower.key, follower.stamp));
+            unit.further.push(follower.item.object.path.clone());
+            unit.items.push(follower.item);
+        }
+        unit.trash = trash.into_values().collect();
+        Ok(unit)
     }
 
-    /// The text to store, by the rules of the model.
-    fn revise(&mut self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
+    /// Has the document settled before anything is written; `false` when that was tried before.
+    pub(super) fn settle_first(&mut self, collection: &str, key: &str) -> bool {
+        let document = (collection.to_owned(), key.to_owned());
+        let fresh = !self.decider.tried.contains(&document);
+        if fresh {
+            self.unsettled.push(document);
+        }
+        fresh
+    }
+
+    /// The text to store, by the rules of the model, and the states that it changes.
+    fn revise(
+        &self,
+        key: &DocumentKey,
+        body: &Bytes,
+        found: Option<&Found>,
+    ) -> Result<(Bytes, Vec<StateChange>)> {
         let there = found.filter(|found| found.etag.is_some());
-        let (text, states) = self.decider.layout.revise_states(Proposal {
+        self.decider.layout.revise_states(Proposal {
             key,
+            path: &self.path(key, found)?,
             body,
             before: there.map(|found| found.assembled.bytes.as_slice()),
             document_bytes_max: self.decider.document_bytes_max,
             now_ms: self.decider.now_ms,
-        })?;
-        self.clerk.states(key, states);
-        Ok(text)
+        })
     }
 
-    /// Puts the change of a document on record, where the model says so.
-    fn on_record(
+    fn write(
         &mut self,
-        key: &DocumentKey,
-        was: Option<(&ETag, &Before)>,
-        becomes: Option<(&[u8], &DocumentRecord)>,
-    ) -> Result<()> {
-        if self.decider.layout.audit(key.collection())?.is_none() {
-            return Ok(());
-        }
-        self.clerk.wrote(self.preparer, self.decider.limits, key, (was, becomes))
-    }
-
-    fn write(&mut self, write: &Write) -> Result<(Written, Option<Item>)> {
+        write: &Write,
+        found: Option<Found>,
+        keep: &mut dyn FnMut(Trashed),
+    ) -> Result<(Written, Option<Item>)> {
         let layout = self.decider.layout;
-        let found = self.desk.find(layout, write.key())?;
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
         match write {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
-                if layout.has_rules(key)? {
-                    let body = self.revise(key, body, found.as_ref())?;
-                    return self.put(key, &body, found);
+                if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
+                    let revised = self.revise(key, body, found.as_ref())?;
+                    return self.put(key, revised, found);
                 }
-                self.put(key, body, found)
+                self.put(key, (body.clone(), Vec::new()), found)
             }
             Write::Patch { key, change, when } => {
                 when.check(key, current)?;
@@ -247,8 +453,8 @@ impl Hand<'_, '_, '_> {
                         .hint("Check the key; `list` shows what is there.")
                 })?;
                 let body = change.apply(&there.assembled.bytes, layout.limits())?;
-                let body = self.revise(key, &body.into(), found.as_ref())?;
-                self.put(key, &body, found)
+                let revised = self.revise(key, &body.into(), found.as_ref())?;
+                self.put(key, revised, found)
             }
             Write::Update { key, edit, when } => {
                 when.check(key, current)?;
@@ -259,16 +465,19 @@ impl Hand<'_, '_, '_> {
                     let written = current.map_or(Written::Missing, |etag| Written::Put(etag.clone()));
                     return Ok((written, None));
                 };
-                let body = self.revise(key, &body, found.as_ref())?;
-                self.put(key, &body, found)
+                let revised = self.revise(key, &body, found.as_ref())?;
+                self.put(key, revised, found)
             }
             Write::Delete { key, when } => {
                 when.check(key, current)?;
                 match found {
                     Some(found) => {
+                        if let Some(one) = self.trashed(key, &found)? {
+                            keep(one);
+                        }
                         let etag = found.etag.clone();
                         let before = before(found);
-                        self.on_record(key, etag.as_ref().map(|etag| (etag, &before)), None)?;
+                        self.on_record(key, Vec::new(), (etag.as_ref().map(|etag| (etag, &before)), None))?;
                         let written = if etag.is_some() { Written::Deleted } else { Written::Missing };
                         Ok((written, Some(self.preparer.removal(&before))))
                     }
@@ -279,24 +488,34 @@ impl Hand<'_, '_, '_> {
         }
     }
 
+    /// Where the document is, or a new one goes.
+    fn path(&self, key: &DocumentKey, found: Option<&Found>) -> Result<String> {
+        if let Some(found) = found {
+            return Ok(found.whole.object.record.path.clone());
+        }
+        let layout = self.decider.layout;
+        let Whereabouts { paths, elsewhere } = layout.whereabouts(key)?;
+        match paths.into_iter().next() {
+            Some(path) => Ok(path),
+            None if elsewhere => Err(layout.unplaced(key)?),
+            None => Err(layout.cannot_hold(key)),
+        }
+    }
+
     fn put(
         &mut self,
         key: &DocumentKey,
-        body: &[u8],
+        (body, states): (Bytes, Vec<StateChange>),
         found: Option<Found>,
     ) -> Result<(Written, Option<Item>)> {
-        let layout = self.decider.layout;
-        let path = match &found {
-            Some(found) => found.whole.object.record.path.clone(),
-            None => layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?,
-        };
+        let path = self.path(key, found.as_ref())?;
         let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
         let was = found.as_ref().and_then(|found| found.etag.clone());
         let before = found.map(before);
-        let item = self.preparer.item(&object, body, before.as_ref())?;
+        let item = self.preparer.item(&object, &body, before.as_ref())?;
         let document = item.documents.first().ok_or_else(|| lost(&key.to_string()))?;
-        self.on_record(key, was.as_ref().zip(before.as_ref()), Some((body, document)))?;
+        self.on_record(key, states, (was.as_ref().zip(before.as_ref()), Some((&body, document))))?;
         Ok((Written::Put(ETag::new(&document.etag)), Some(item)))
     }
 }
@@ -307,6 +526,11 @@ fn edited(key: &DocumentKey, edit: &Edit, text: Option<&[u8]>) -> Result<Option<
         Err(Error::new(Kind::Internal, "R0901", format!("the update of {key} panicked"))
             .hint("Mend the function given to `update`; nothing was changed."))
     })
+}
+
+/// The mark of a document, as it was found.
+pub(super) fn mark(key: &DocumentKey, stamp: i64) -> Mark {
+    Mark { collection: key.collection().to_owned(), key: key.text().to_owned(), stamp }
 }
 
 fn lost(what: &str) -> Error {
@@ -323,14 +547,14 @@ pub(super) fn same(error: &Error) -> Error {
 }
 
 /// What the rows are now. A document whose row was deleted with SQL has none.
-fn before(found: Found) -> Before {
-    let Found { mut whole, assembled, etag } = found;
+pub(super) fn before(found: Found) -> Before {
+    let Found { mut whole, assembled, etag, rows, .. } = found;
     if etag.is_none() {
         for document in &mut whole.documents {
             document.record.reason = Some((String::new(), String::new()));
         }
     }
-    Before { whole, assembled }
+    Before { whole, assembled, rows }
 }
 
 fn refused(name: &str, refusal: &Refusal) -> Error {

@@ -146,6 +146,8 @@ pub(crate) fn shown(entries: &[HistoryEntry]) -> Vec<String> {
                 format!("put {version}{}", changes.join(";"))
             }
             Event::Deleted { .. } => "deleted".to_owned(),
+            Event::Restored { version, .. } => format!("restored {version}"),
+            Event::Purged => "purged".to_owned(),
             Event::Row { table, was, became } => {
                 format!("{table} {} -> {}", was.as_deref().unwrap_or("-"), became.as_deref().unwrap_or("-"))
             }

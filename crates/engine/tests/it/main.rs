@@ -5,8 +5,17 @@
 mod audit;
 mod audit_sql;
 mod busy;
+mod changes;
 mod documents;
 mod look;
+mod marks;
+mod pooled;
+mod query;
+mod query_random;
+mod references;
 mod rules;
 mod scripted;
+mod search;
+mod search_random;
+mod trash;
 mod writers;

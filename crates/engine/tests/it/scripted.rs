@@ -31,6 +31,10 @@ impl Scripted {
         files.insert(path.to_owned(), (text.as_ref().to_vec(), time));
     }
 
+    pub(crate) fn remove(&self, path: &str) {
+        self.files.lock().unwrap().remove(path);
+    }
+
     fn object(path: &str, file: &(Vec<u8>, i64)) -> Object {
         Object { path: path.to_owned(), size: file.0.len() as u64, modified_ns: file.1, etag: None }
     }

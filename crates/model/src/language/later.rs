@@ -59,7 +59,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
             matches!(collection.place, Place::View { refresh: Some(_), .. }),
             "The view is computed when it is read, not kept and refreshed.",
         ),
-        ("search", !collection.search.is_empty(), "The full text index is not made yet."),
         (
             "tenant",
             collection.tenant.is_some(),
@@ -67,7 +66,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
         ),
         ("expire", collection.expire.is_some(), "Nothing is deleted by its age yet."),
         ("archive", collection.archive.is_some(), "Nothing is moved to a cold table yet."),
-        ("soft_delete", collection.soft_delete.is_some(), "A delete is final until then."),
         ("cache", collection.cache.is_some(), "There is no cache yet."),
         (
             "mirror",

@@ -127,6 +127,7 @@ impl<'m> Compiler<'m> {
             foreign_keys: Vec::new(),
             position: None,
             parents: Vec::new(),
+            tenant: None,
         };
         let mut program = TableProgram {
             columns: Vec::new(),
@@ -150,6 +151,8 @@ impl<'m> Compiler<'m> {
             && table.key.iter().all(|&at| auto(&table.columns[at].name))
             && program.auto_key.is_some();
         self.indexes(collection, &mut table);
+        let tenant = |name: &String| table.columns.iter().position(|column| column.name == *name);
+        table.tenant = collection.tenant.as_ref().and_then(tenant);
         self.tables.push(table);
         self.programs.push(program);
     }

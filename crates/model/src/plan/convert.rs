@@ -286,7 +286,8 @@ fn to_base64(bytes: &[u8]) -> String {
 }
 
 /// The JSON text of a cell, for a value that is new in the document.
-pub(crate) fn json(cell: &Cell<'_>) -> String {
+#[must_use]
+pub fn json(cell: &Cell<'_>) -> String {
     match cell {
         Cell::Null => "null".to_owned(),
         Cell::Int(value) => value.to_string(),

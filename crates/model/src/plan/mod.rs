@@ -18,7 +18,9 @@ mod walker;
 
 use crate::language::Format;
 
-pub use key::{key_text, uuid_text};
+pub(crate) use convert::decimal;
+pub use convert::json as cell_json;
+pub use key::{key_cell, key_cells, key_text, uuid_text};
 pub use lay_over::LaidOver;
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use revise::{Revised, Revision, StateChange};
@@ -75,6 +77,11 @@ impl Root {
     #[must_use]
     pub fn is_container(&self) -> bool {
         self.inside.is_some() || self.format == Format::JsonLines
+    }
+
+    /// The columns of the root row that paths of this template fill.
+    pub fn captured(&self, template: usize) -> impl Iterator<Item = usize> + '_ {
+        self.captures.get(template).into_iter().flatten().flatten().copied()
     }
 }
 

@@ -108,6 +108,7 @@ impl Splitter<'_> {
             editor: Editor::new(root),
             missing: Vec::new(),
             states: Vec::new(),
+            captured: self.plan.roots[place.root].captures.get(place.template).map_or(&[], Vec::as_slice),
         };
         review.rows(root);
         let states = std::mem::take(&mut review.states);
@@ -272,6 +273,8 @@ struct Review<'p, 'l, 't> {
     editor: Editor<'t>,
     missing: Vec<Missing>,
     states: Vec<StateChange>,
+    /// Columns that the path fills.
+    captured: &'l [Option<usize>],
 }
 
 impl<'t> Review<'_, '_, 't> {
@@ -347,6 +350,10 @@ impl<'t> Review<'_, '_, 't> {
         let plan = self.plan;
         let changed = old.is_none_or(|old| at == 0 || !same(old, element));
         for filling in &rules.fillings {
+            // what the path says is not missing, and may be another value
+            if at == 0 && self.captured.contains(&Some(filling.column)) {
+                continue;
+            }
             let on_write = filling.with == Filler::NowOnWrite;
             let column = &plan.programs[table].columns[filling.column];
             let names = column.path.as_deref().unwrap_or_default();

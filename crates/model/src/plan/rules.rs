@@ -21,8 +21,8 @@ pub struct TableRules {
     pub(crate) map_keys: Vec<usize>,
     /// `audit`: seconds that changes are kept on record.
     pub audit: Option<u64>,
-    /// The column with the tenant.
-    pub tenant: Option<usize>,
+    /// Columns whose words are searched; see [`crate::search`].
+    pub search: Vec<usize>,
 }
 
 /// A field that a write fills in.
@@ -108,9 +108,9 @@ impl TableRules {
         Self {
             fillings: fillings.collect(),
             machines: machines.collect(),
+            search: collection.search.iter().map(|name| column_of(name)).collect(),
             map_keys: entry_fields(collection).iter().map(|name| column_of(name)).collect(),
             audit: collection.audit.as_ref().map(|life| life.value),
-            tenant: collection.tenant.as_deref().map(column_of),
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Table {
     pub position: Option<usize>,
     /// How a row leads to the row that holds it in the document; empty for root collections.
     pub parents: Vec<Parent>,
+    /// The column that says whose the row is, where the collection has tenants.
+    pub tenant: Option<usize>,
 }
 
 /// A column.

@@ -514,6 +514,33 @@ fn auto_key(kind: ColumnKind, table: &str, path: &str, ordinal: usize, index: u6
     Cell::Text(Cow::Owned(super::uuid_text(&bytes)))
 }
 
+impl Plan {
+    /// Whether Repot makes the keys of the documents of `root`.
+    #[must_use]
+    pub fn makes_key(&self, root: usize) -> bool {
+        let made = |table: usize| {
+            let key = self.programs[table].auto_key?;
+            (self.tables[table].key == [key]).then_some(())
+        };
+        self.roots[root].table.and_then(made).is_some()
+    }
+
+    /// The key, as text, that Repot makes for the document that is the file at `path`; `None` where it makes none, or
+    /// documents stand several in one file.
+    #[must_use]
+    pub fn made_key(&self, root: usize, path: &str) -> Option<String> {
+        if !self.makes_key(root) || self.roots[root].is_container() {
+            return None;
+        }
+        let table = self.roots[root].table?;
+        let column = self.programs[table].auto_key?;
+        let kind = self.programs[table].columns[column].kind;
+        let mut cell = Vec::new();
+        auto_key(kind, &self.tables[table].name, path, 0, 0).encode(&mut cell);
+        Some(key_text(&cell))
+    }
+}
+
 /// Where a document's rows lie among all others in the indexes of keys made from the place: 63 bits that follow
 /// from the path of its file and its number in it. Documents loaded in this order are appended to those indexes.
 #[must_use]

@@ -98,14 +98,6 @@ begin
 end
 $repot$";
 
-const REFUSE_TRUNCATE: &str = "\
-create or replace function repot_refuse_truncate() returns trigger language plpgsql as $repot$
-begin
-  raise exception '%: changes of this table are on record, and truncate tells no row', tg_table_name
-    using errcode = 'feature_not_supported', hint = 'Use delete.';
-end
-$repot$";
-
 const NOW_SQLITE: &str = "cast(round((julianday('now') - 2440587.5) * 86400000) as integer)";
 const OTHERS_SQLITE: &str = "not exists (select 1 from repot_writer where busy <> 0)";
 const OTHERS_POSTGRES: &str = "current_setting('repot.writer', true) is distinct from 'on'";
@@ -204,7 +196,8 @@ impl Maker<'_> {
                 }
             }
             Dialect::Postgres => {
-                let (name, other) = (name(""), name("truncate_"));
+                // truncate, which tells no row, is refused on every table; see the triggers that mark
+                let name = name("");
                 let create = format!(
                     "create trigger {} after insert or update or delete on {on} for each row\nwhen ({OTHERS_POSTGRES})\n\
                      execute function repot_keep_row({}, {})",
@@ -213,12 +206,6 @@ impl Maker<'_> {
                     self.fallback(),
                 );
                 out.push(made((name, table), create, KEEP_ROW, self.dialect));
-                let create = format!(
-                    "create trigger {} before truncate on {on} for each statement\nwhen ({OTHERS_POSTGRES})\n\
-                     execute function repot_refuse_truncate()",
-                    quote(&other)
-                );
-                out.push(made((other, table), create, REFUSE_TRUNCATE, self.dialect));
             }
         }
     }
@@ -325,7 +312,7 @@ impl Maker<'_> {
             (table, alias) = (parent.table, up);
         }
         let root = &self.plan.tables[table];
-        let tenant = self.plan.rules.get(table).and_then(|rules| rules.tenant).map_or_else(
+        let tenant = self.plan.tables[table].tenant.map_or_else(
             || "null".to_owned(),
             |column| format!("cast({alias}.{} as text)", quote(&root.columns[column].name)),
         );

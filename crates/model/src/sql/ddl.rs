@@ -129,7 +129,7 @@ fn column_line(column: &Column, table: &Table, dialect: Dialect) -> String {
     line
 }
 
-fn type_name(kind: ColumnKind, dialect: Dialect) -> String {
+pub(super) fn type_name(kind: ColumnKind, dialect: Dialect) -> String {
     let name = match (kind, dialect) {
         (ColumnKind::Text(Some(most)), Dialect::Postgres) => return format!("varchar({most})"),
         (ColumnKind::Text(_), _) => "text",

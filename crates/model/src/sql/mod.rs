@@ -2,8 +2,18 @@
 
 mod audit;
 mod ddl;
+mod marks;
+pub mod query;
+mod search;
+mod settle;
 mod transitions;
 
 pub use audit::{AUDIT_PREFIX, STATE_PREFIX, audit_triggers, create_audit};
 pub use ddl::{Dialect, create_index, create_table, foreign_key, primary_key, quote, text_literal};
-pub use transitions::{REFUSE_TRANSITION, TRANSITION_PREFIX, Trigger, settle_triggers, transition_triggers};
+pub use marks::{ANY_KEY, MARKING_VIEW, mark_everything};
+pub use search::{
+    SEARCH_META, SEARCH_PREFIX, SEARCH_STATE, SearchIndex, is_kept_by_writes, search_indexes, search_meta,
+    settle_search,
+};
+pub use settle::{TRIGGER_PREFIX, Trigger, settle_triggers, triggers};
+pub use transitions::{REFUSE_TRANSITION, TRANSITION_PREFIX, transition_triggers};

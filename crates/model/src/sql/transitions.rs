@@ -1,11 +1,11 @@
 //! Triggers that refuse changes of states which the model does not allow, for whoever writes with plain SQL. Repot's own
 //! writes are checked before (see [`crate::plan::Revision`]) or, in a copy, follow the files, so they pass.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use super::settle::Trigger;
 use super::{Dialect, quote, text_literal};
 use crate::plan::{Machine, Plan, Table};
 
@@ -27,22 +27,6 @@ begin
 end
 $repot$";
 
-/// A trigger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trigger {
-    /// At most 63 bytes.
-    pub name: String,
-    /// Its table.
-    pub table: String,
-    /// The statement that makes it.
-    pub create: String,
-    /// What is kept with it, to tell whether it is still the right one: on SQLite the statement itself, on
-    /// PostgreSQL a comment.
-    pub mark: String,
-    /// The function behind it on PostgreSQL; nothing on SQLite.
-    pub function: &'static str,
-}
-
 /// One trigger for each state machine.
 #[must_use]
 pub fn transition_triggers(plan: &Plan, dialect: Dialect) -> Vec<Trigger> {
@@ -52,37 +36,6 @@ pub fn transition_triggers(plan: &Plan, dialect: Dialect) -> Vec<Trigger> {
         .zip(&plan.rules)
         .flat_map(|(table, rules)| rules.machines.iter().map(move |machine| (table, machine)));
     machines.map(|(table, machine)| trigger(table, machine, dialect)).collect()
-}
-
-/// The statements that turn the triggers that are there (name, table, mark) into the wanted ones; none when they are.
-#[must_use]
-pub fn settle_triggers(
-    wanted: &[Trigger],
-    there: &[(String, String, Option<String>)],
-    dialect: Dialect,
-) -> Vec<String> {
-    let right = |one: &Trigger, (name, table, mark): &(String, String, Option<String>)| {
-        one.name == *name && one.table == *table && Some(&one.mark) == mark.as_ref()
-    };
-    let mut statements = Vec::new();
-    for found in there.iter().filter(|found| !wanted.iter().any(|one| right(one, found))) {
-        statements.push(match dialect {
-            Dialect::Sqlite => format!("drop trigger {}", quote(&found.0)),
-            Dialect::Postgres => format!("drop trigger {} on {}", quote(&found.0), quote(&found.1)),
-        });
-    }
-    let missing: Vec<&Trigger> =
-        wanted.iter().filter(|one| !there.iter().any(|found| right(one, found))).collect();
-    let functions: BTreeSet<&str> = missing.iter().map(|one| one.function).collect();
-    statements.extend(functions.into_iter().filter(|text| !text.is_empty()).map(str::to_owned));
-    for one in missing {
-        statements.push(one.create.clone());
-        if dialect == Dialect::Postgres {
-            let (name, table) = (quote(&one.name), quote(&one.table));
-            statements.push(format!("comment on trigger {name} on {table} is {}", text_literal(&one.mark)));
-        }
-    }
-    statements
 }
 
 fn trigger(table: &Table, machine: &Machine, dialect: Dialect) -> Trigger {
@@ -103,13 +56,13 @@ pub(super) fn made(
     dialect: Dialect,
 ) -> Trigger {
     let (mark, function) = match dialect {
-        Dialect::Sqlite => (create.clone(), ""),
+        Dialect::Sqlite => (create.clone(), String::new()),
         Dialect::Postgres => {
             let hash = digest(&format!("{create}{function}"), 8);
-            (format!("Made by Repot from the model: {hash}"), function)
+            (format!("Made by Repot from the model: {hash}"), function.to_owned())
         }
     };
-    Trigger { name, table: table.to_owned(), create, mark, function }
+    Trigger { name, table: table.to_owned(), create, function, mark }
 }
 
 /// After the update, so that what other triggers make of the row counts. The messages are constants, because older
@@ -192,7 +145,7 @@ pub(super) fn bounded(name: &str) -> String {
     format!("{}_{tail}", name.get(..end).unwrap_or_default())
 }
 
-fn digest(text: &str, bytes: usize) -> String {
+pub(super) fn digest(text: &str, bytes: usize) -> String {
     Sha256::digest(text.as_bytes()).iter().take(bytes).fold(String::new(), |mut out, byte| {
         write!(out, "{byte:02x}").expect("a String takes everything");
         out

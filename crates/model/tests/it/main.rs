@@ -6,6 +6,7 @@ mod apps;
 mod audit;
 mod mistakes;
 mod places;
+mod queries;
 mod revise;
 mod round_trip;
 mod schema;

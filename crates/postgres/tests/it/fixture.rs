@@ -110,6 +110,7 @@ fn table(name: &str, columns: Vec<Column>, key: Vec<usize>, key_is_auto: bool) -
         foreign_keys: Vec::new(),
         position: None,
         parents: Vec::new(),
+        tenant: None,
     }
 }
 

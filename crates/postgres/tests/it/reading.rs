@@ -136,7 +136,7 @@ fn states_and_clashes() {
     assert_eq!(printed, "");
     target.create(&plan(), "m").unwrap();
     assert_eq!(target.state().unwrap().unwrap().plan_hash, "fixture");
-    target.set_meta("format", Some("2")).unwrap();
+    target.set_meta("format", Some("3")).unwrap();
     assert_eq!(target.state().unwrap_err().code(), "R0108");
     target.set_meta("format", None).unwrap();
     assert_eq!(target.state().unwrap_err().code(), "R0803");

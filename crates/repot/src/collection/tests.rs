@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use repot_core::store::{
-    BucketStore, Capabilities, Layout, MemoryObjects, Page, Receipt, Store, StoreExt as _, UnitOfWork, Write,
+    BucketStore, Capabilities, Layout, MemoryObjects, Page, Query, QueryExplanation, QueryPage, Queryable,
+    Receipt, Store, StoreExt as _, UnitOfWork, Write,
 };
 use repot_core::{Error as Cause, SystemClock};
 use repot_json::Limits;
@@ -77,6 +78,17 @@ impl Store for Filling {
     }
 }
 
+#[async_trait]
+impl Queryable for Filling {
+    async fn query(&self, query: &Query) -> repot_core::Result<QueryPage> {
+        self.beneath.query(query).await
+    }
+
+    async fn explain(&self, query: &Query) -> repot_core::Result<QueryExplanation> {
+        self.beneath.explain(query).await
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Note {
     id: String,
@@ -102,10 +114,12 @@ fn collection() -> (Arc<Filling>, Collection<Note>) {
     let model = Arc::new(parse(MODEL, "repot.toml", &|_| None).unwrap());
     let plan = Arc::new(Plan::compile(&model).unwrap());
     let layout = Layout::new(Arc::clone(&model), plan, Limits::default()).unwrap();
+    let own = layout.clone();
     let beneath = BucketStore::new(Arc::new(MemoryObjects::default()), layout, 1 << 20);
     let store = Arc::new(Filling { beneath, fails: AtomicBool::new(false) });
-    let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
-    let inside = Inside::new(shared, model, Limits::default(), NewText::Compact, Arc::new(SystemClock));
+    let shared: Arc<dyn Queryable> = Arc::clone(&store) as Arc<dyn Queryable>;
+    let inside =
+        Inside::new(shared, (model, own), Limits::default(), NewText::Compact, Arc::new(SystemClock));
     (store, Collection::new(Arc::new(inside), None))
 }
 

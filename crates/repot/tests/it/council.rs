@@ -1,7 +1,9 @@
 //! The council example on every store, and on the app's own files.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use repot_core::FixedClock;
 use repot_testkit::TempTree;
 
 use crate::council_example::run;
@@ -76,6 +78,7 @@ fn the_apps_own_files_keep_their_formatting() {
     let made = directory(&model("council"), TempTree::new());
     let mut config = made.config;
     config.url = Some(folder.path().display().to_string());
+    config.clock = Arc::new(FixedClock(1_700_000_000_000));
     let storage = Storage::open(config, new_id).unwrap();
 
     let listed = storage.list_conversations("u_bela").unwrap();
@@ -90,8 +93,13 @@ fn the_apps_own_files_keep_their_formatting() {
     let text = String::from_utf8(wanted[path].clone()).unwrap();
     assert!(text.contains(r#""Ünïcode & \"quotes\"""#));
     let changed = text.replacen(r#""title": "Ünïcode & \"quotes\"""#, r#""title": "Ünïcode""#, 1);
+    // the model says `updated_at = now on write`, and this file had none
+    let (head, tail) = changed.rsplit_once("\n}").unwrap();
+    let changed = format!("{head},\n\t\"updated_at\": \"2023-11-14T22:13:20+00:00\"\n}}{tail}");
     wanted.insert(path.to_owned(), changed.into_bytes());
-    assert_eq!(folder.read(), wanted);
+    let now = folder.read();
+    assert_eq!(String::from_utf8_lossy(&now[path]), String::from_utf8_lossy(&wanted[path]));
+    assert!(now == wanted, "another file changed");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod media;
 mod opening;
 mod stores;
 mod texts;
+mod translation;
 
 // The examples, as they stand there.
 #[expect(dead_code, reason = "the tests call `run`, not `main`")]
@@ -21,3 +22,6 @@ mod dramas_example;
 #[expect(dead_code, reason = "the tests call `run`, not `main`")]
 #[path = "../../examples/media/main.rs"]
 mod media_example;
+#[expect(dead_code, reason = "the tests call `run`, not `main`")]
+#[path = "../../examples/translation/main.rs"]
+mod translation_example;

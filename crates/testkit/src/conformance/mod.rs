@@ -4,12 +4,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a promise that is broken ends its test")]
 
+mod changes;
 mod concurrency;
 mod keys;
 mod listing;
 mod lossless;
 mod model_rules;
 mod parts;
+mod places;
 mod preconditions;
 mod random;
 mod reads;
@@ -18,12 +20,14 @@ mod subject;
 mod tenants;
 mod units;
 
+pub use changes::*;
 pub use concurrency::*;
 pub use keys::*;
 pub use listing::*;
 pub use lossless::*;
 pub use model_rules::*;
 pub use parts::*;
+pub use places::*;
 pub use preconditions::*;
 pub use random::*;
 pub use reads::*;
@@ -68,6 +72,11 @@ macro_rules! conformance {
                 another_key_in_the_body_is_refused
                 too_large_is_refused_before_anything_happens
                 several_documents_in_a_file_are_refused_plainly
+                a_document_is_reached_by_its_place
+                a_place_that_there_is_not_is_refused
+                a_key_that_is_no_place_is_found_or_refused
+                places_of_a_tenant_are_its_own
+                one_document_with_two_names_loses_nothing
                 only_the_changes_of_the_state_machine_pass
                 states_hold_among_many_writers
                 rows_inside_documents_have_states_too

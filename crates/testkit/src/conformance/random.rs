@@ -81,7 +81,8 @@ struct Operation {
 /// States never come back: what an `ETag` given again means is the store's own business.
 fn operation(numbers: &mut Numbers, at: usize) -> Operation {
     let id = ["a", "b", "c", "..", "d/e", "%"][numbers.below(6)];
-    let key = match numbers.below(8) {
+    let key = match numbers.below(9) {
+        8 => DocumentKey::at("shelves", &[("room", id), ("slot", "s")]),
         0 => DocumentKey::new("nothing", id),
         1 => note(id).in_tenant("u"),
         2 => {
@@ -94,6 +95,10 @@ fn operation(numbers: &mut Numbers, at: usize) -> Operation {
     let body = match (key.collection(), numbers.below(10)) {
         (_, 0) => b"{".to_vec(),
         (_, 1) => body("other", "x"),
+        ("shelves", _) => {
+            format!(r#"{{"id": {}, "count": {at}}}"#, id.len() * 256 + usize::from(id.as_bytes()[0]))
+                .into_bytes()
+        }
         ("chats", _) => format!(
             r#"{{"id": "{}", "user_id": "{}", "title": "{at}"}}"#,
             key.parts().concat(),
@@ -127,7 +132,12 @@ pub async fn random_operations_give_what_memory_gives(subject: Subject) {
         let Operation { key, action, .. } = &operation;
         assert_eq!(found, expected, "operation {at} of seed {seed:x}: action {action} on {key}");
     }
-    for scope in [Scope::of("notes"), Scope::of("chats").in_tenant("u"), Scope::of("chats").in_tenant("v")] {
+    for scope in [
+        Scope::of("notes"),
+        Scope::of("shelves"),
+        Scope::of("chats").in_tenant("u"),
+        Scope::of("chats").in_tenant("v"),
+    ] {
         let (mut found, mut expected) =
             (all(&ours.store, &scope, 2).await, all(&theirs.store, &scope, 1_000).await);
         found.sort();

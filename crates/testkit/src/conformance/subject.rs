@@ -62,6 +62,43 @@ file = "events/{day}.jsonl"
 id  = "text key"
 day = "text"
 
+[sessions]
+file   = ["sessions/{sender_id}/metadata.json", "sessions/{sender_id}/{session_type=changes}/metadata.json"]
+unique = ["sender_id, session_type"]
+
+[sessions.fields]
+id           = "uuid key auto"
+sender_id    = "text"
+session_type = "upload | changes = upload"
+count        = "int?"
+
+[shelves]
+file = "shelves/{room}/{slot}.json"
+
+[shelves.fields]
+id    = "int key"
+room  = "text"
+slot  = "text"
+count = "int?"
+
+[drawers]
+file   = "drawers/{user_id}/{slot}.json"
+tenant = "user_id"
+
+[drawers.fields]
+id      = "int key"
+user_id = "text"
+slot    = "text"
+
+[quotas]
+file   = "quotas/{user_id}.json"
+tenant = "user_id"
+
+[quotas.fields]
+id      = "int key auto"
+user_id = "text unique"
+used    = "int = 0"
+
 [jobs]
 file = "jobs/{id}.json"
 

@@ -45,9 +45,15 @@ impl Shelf {
     }
 
     /// The text to store when `body` is to be this document from now on, by the rules of the model.
-    pub(super) fn revise(&self, key: &DocumentKey, body: &Bytes, before: Option<&[u8]>) -> Result<Bytes> {
+    pub(super) fn revise(
+        &self,
+        (key, path): (&DocumentKey, &str),
+        body: &Bytes,
+        before: Option<&[u8]>,
+    ) -> Result<Bytes> {
         self.layout.revise(Proposal {
             key,
+            path,
             body,
             before,
             document_bytes_max: self.document_bytes_max,
@@ -56,9 +62,9 @@ impl Shelf {
     }
 
     /// The text of the document after a change, by the rules of the model.
-    pub(super) fn changed(&self, key: &DocumentKey, before: &[u8], change: &Change) -> Result<Bytes> {
+    pub(super) fn changed(&self, at: (&DocumentKey, &str), before: &[u8], change: &Change) -> Result<Bytes> {
         let after = change.apply(before, self.layout.limits())?;
-        self.revise(key, &after.into(), Some(before))
+        self.revise(at, &after.into(), Some(before))
     }
 
     /// Refuses what needs conditions on writes where there are none.

@@ -155,7 +155,7 @@ async fn make(shelf: &Shelf, path: &str, mut changes: &[Arc<Waiting>]) -> Result
             return Ok(());
         };
         let (now, later) = changes.split_at(most.min(changes.len()));
-        let (text, outcomes) = together(shelf, &object.bytes, now);
+        let (text, outcomes) = together(shelf, path, &object.bytes, now);
         let put = if outcomes.iter().any(Result::is_ok) {
             tries += 1;
             shelf.objects.put(path, text, &Precondition::Matches(object.etag)).await
@@ -185,13 +185,13 @@ async fn make(shelf: &Shelf, path: &str, mut changes: &[Arc<Waiting>]) -> Result
 }
 
 /// The text after all changes that can be made, and for each whether it was.
-fn together(shelf: &Shelf, text: &Bytes, changes: &[Arc<Waiting>]) -> (Bytes, Vec<Result<()>>) {
-    if let Some(text) = appended(shelf, text, changes) {
+fn together(shelf: &Shelf, path: &str, text: &Bytes, changes: &[Arc<Waiting>]) -> (Bytes, Vec<Result<()>>) {
+    if let Some(text) = appended(shelf, path, text, changes) {
         return (text, changes.iter().map(|_| Ok(())).collect());
     }
     let mut text = text.clone();
     let outcomes = changes.iter().map(|waiting| {
-        text = shelf.changed(&waiting.key, &text, &waiting.change)?;
+        text = shelf.changed((&waiting.key, path), &text, &waiting.change)?;
         Ok(())
     });
     let outcomes = outcomes.collect();
@@ -200,7 +200,7 @@ fn together(shelf: &Shelf, text: &Bytes, changes: &[Arc<Waiting>]) -> (Bytes, Ve
 
 /// The text after all changes, where all are appends and none is refused: then the text is read, written and
 /// checked once for each list. No later append could mend an element that the model refuses.
-fn appended(shelf: &Shelf, text: &Bytes, changes: &[Arc<Waiting>]) -> Option<Bytes> {
+fn appended(shelf: &Shelf, path: &str, text: &Bytes, changes: &[Arc<Waiting>]) -> Option<Bytes> {
     let mut lists: Vec<(&patch::Pointer, Vec<&[u8]>)> = Vec::new();
     for waiting in changes {
         let Change::Append { list, element } = &waiting.change else { return None };
@@ -213,5 +213,5 @@ fn appended(shelf: &Shelf, text: &Bytes, changes: &[Arc<Waiting>]) -> Option<Byt
     for (list, elements) in lists {
         after = patch::append_all(&after, list, &elements, shelf.layout.limits()).ok()?.into();
     }
-    shelf.revise(&changes.first()?.key, &after, Some(text)).ok()
+    shelf.revise((&changes.first()?.key, path), &after, Some(text)).ok()
 }

@@ -34,27 +34,35 @@ fn check(shelf: &Shelf, work: &UnitOfWork) -> Result<()> {
         let message = format!("{count} writes in one unit of work, {UNIT_WRITES_MAX} are the most");
         return Err(Error::new(Kind::Unsupported, "R0405", message).hint("Write in several units of work."));
     }
-    let mut keys = HashSet::new();
+    let (mut keys, mut paths) = (HashSet::new(), HashSet::new());
     for write in &work.writes {
         if !keys.insert(write.key()) {
-            let message = format!("{} is written twice in one unit of work", write.key());
-            return Err(Error::new(Kind::Invalid, "R0405", message).hint("Join the two writes."));
+            return Err(twice(write.key()));
         }
         if let Write::Patch { when, .. } | Write::Delete { when, .. } = write {
             when.check_present()?;
         }
-        shelf.layout.check_precondition(write.key(), write.when())?;
         match write {
             Write::Put { key, body, .. } if shelf.layout.has_rules(key)? => {
                 shelf.layout.check_size(key, body.len(), shelf.document_bytes_max)?;
             }
             Write::Put { key, body, .. } => {
-                drop(shelf.layout.check_put(key, body, shelf.document_bytes_max)?);
+                shelf.layout.check_put(key, body, shelf.document_bytes_max)?;
             }
             Write::Update { .. } | Write::Patch { .. } | Write::Delete { .. } => {}
         }
+        // one document may have two names, but has one path
+        if !shelf.layout.paths(write.key())?.into_iter().all(|path| paths.insert(path)) {
+            return Err(twice(write.key()));
+        }
+        shelf.layout.check_precondition(write.key(), write.when())?;
     }
     Ok(())
+}
+
+fn twice(key: &DocumentKey) -> Error {
+    Error::new(Kind::Invalid, "R0405", format!("{key} is written twice in one unit of work"))
+        .hint("Join the two writes.")
 }
 
 /// What a unit of work is, with the documents as they are.
@@ -76,7 +84,8 @@ pub(super) async fn decide(shelf: &Shelf, work: &UnitOfWork) -> Result<Decided> 
                 let path = place(shelf, key).await?;
                 let there = there(shelf, &path).await?;
                 when.check(key, there.as_ref().map(|object| &object.etag))?;
-                let body = shelf.revise(key, body, there.as_ref().map(|object| &object.bytes[..]))?;
+                let body =
+                    shelf.revise((key, &path), body, there.as_ref().map(|object| &object.bytes[..]))?;
                 Some((path, there, Some(body)))
             }
             Write::Update { key, edit, when } => {
@@ -85,7 +94,7 @@ pub(super) async fn decide(shelf: &Shelf, work: &UnitOfWork) -> Result<Decided> 
                 when.check(key, there.as_ref().map(|object| &object.etag))?;
                 let before = there.as_ref().map(|object| &object.bytes[..]);
                 let body = edit.apply(before)?.filter(|body| before != Some(body.as_ref()));
-                let body = body.map(|body| shelf.revise(key, &body, before)).transpose()?;
+                let body = body.map(|body| shelf.revise((key, &path), &body, before)).transpose()?;
                 if body.is_none()
                     && let Some(object) = &there
                 {
@@ -98,7 +107,7 @@ pub(super) async fn decide(shelf: &Shelf, work: &UnitOfWork) -> Result<Decided> 
                 let there = there(shelf, &path).await?;
                 when.check(key, there.as_ref().map(|object| &object.etag))?;
                 let object = there.ok_or_else(|| absent(key))?;
-                let body = shelf.changed(key, &object.bytes, change)?;
+                let body = shelf.changed((key, &path), &object.bytes, change)?;
                 Some((path, Some(object), Some(body)))
             }
             Write::Delete { key, when } => {

@@ -246,7 +246,7 @@ impl<'a> Layer<'a> {
     }
 
     /// The text of a cell; `None` when the document cannot say it.
-    fn cell_text(&self, actual: usize, column: usize, old: Option<Value<'_>>) -> Option<String> {
+    pub(super) fn cell_text(&self, actual: usize, column: usize, old: Option<Value<'_>>) -> Option<String> {
         let member = &self.actual.members[actual];
         let described = &self.plan.programs[member.table].columns[column];
         match member.cells.get(column)? {
@@ -314,7 +314,7 @@ impl<'a> Layer<'a> {
     }
 
     /// The element of a row that is not in the document yet.
-    fn fresh(&mut self, actual: usize) -> String {
+    pub(super) fn fresh(&mut self, actual: usize) -> String {
         let plan = self.plan;
         let program = &plan.programs[self.actual.members[actual].table];
         let mut growth = Growth::new();

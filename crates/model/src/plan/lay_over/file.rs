@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use repot_json::edit::Editor;
 use repot_json::{Tree, Value};
 
 use super::document::Layer;
@@ -97,6 +98,54 @@ impl Splitter<'_> {
                 ));
             }
         }
+    }
+
+    /// Makes the file of a document that has rows and no text yet, in the formatting of `like`, a file of another document
+    /// of the collection. The bytes are as [`Splitter::lay_over`] gives them.
+    ///
+    /// # Errors
+    /// The misfit of the text: the rows hold what no document of the model can say.
+    pub fn compose(
+        &mut self,
+        place: &Place<'_>,
+        path: &str,
+        rows: &RowBuffer,
+        like: Option<&[u8]>,
+    ) -> Result<LaidOver, Misfit> {
+        const LIKE: &[u8] = b"{\n  \"like\": {}\n}\n";
+        let root = &self.plan.roots[place.root];
+        let body = root.body.filter(|body| matches!(body.1, Body::Text | Body::Bytes));
+        let bytes = match body.and_then(|(column, _)| body_bytes(self.plan, root.table, column, rows)) {
+            Some(Cell::Text(text)) => text.into_owned().into_bytes(),
+            Some(Cell::Bytes(bytes)) => bytes.into_owned(),
+            Some(_) => Vec::new(),
+            None => {
+                let styled = |like: &[u8]| -> Option<Vec<u8>> {
+                    let tree = Tree::parse(like, self.limits).ok()?;
+                    let text = tree.root(like)?;
+                    let mut editor = Editor::new(text);
+                    editor.replace(0, &self.fresh_text(place, text, rows)?);
+                    Some(editor.finish())
+                };
+                like.and_then(styled).or_else(|| styled(LIKE)).unwrap_or_default()
+            }
+        };
+        self.lay_over(std::slice::from_ref(place), path, &bytes, &[Some(rows.clone())])
+    }
+
+    /// The JSON text of the root row and all it holds.
+    fn fresh_text(&self, place: &Place<'_>, any: Value<'_>, rows: &RowBuffer) -> Option<String> {
+        let root = &self.plan.roots[place.root];
+        let table = root.table?;
+        let none = RowBuffer::new();
+        let expected = Family::new(self.plan, &none, 0..0, table, None);
+        let family = Family::new(self.plan, rows, 0..rows.len(), table, None);
+        let row = family.root?;
+        let mut layer = Layer::new(self.plan, any, &[], &expected, &family);
+        Some(match root.body {
+            Some((column, _)) => layer.cell_text(row, column, None)?,
+            None => layer.fresh(row),
+        })
     }
 
     fn attempt(

@@ -1,0 +1,178 @@
+//! All sizes in all places, one report.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::runtime::{Builder, Runtime};
+
+use super::by_hand::{Postgres, Sqlite};
+use super::check;
+use super::report::{self, Section};
+use super::repot::Repot;
+use super::work::{Way, Work, measure};
+use crate::args::StoreArguments;
+use crate::copy::{open_to_all, program};
+use crate::corpus::Corpus;
+use crate::database::Session;
+use crate::machine::Machine;
+use crate::server::{self, Server};
+use crate::target::Target;
+
+/// Conversations of each user.
+const PER_USER: usize = 100;
+/// The model, with `{source}` where the source's path belongs.
+const MODEL: &str = include_str!("../../models/store.toml");
+
+/// Where documents are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Place {
+    /// Files.
+    Directory,
+    /// The embedded database.
+    Sqlite,
+    /// The server.
+    Postgres,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "a directory",
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+/// What a run needs everywhere.
+struct Runner<'a> {
+    arguments: &'a StoreArguments,
+    program: PathBuf,
+    scratch: &'a Path,
+    url: Option<String>,
+    runtime: Runtime,
+}
+
+/// Measures and writes the report to `out`; how far it is goes to standard error.
+pub(crate) fn run(arguments: &StoreArguments, out: &mut impl Write) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = tempfile::Builder::new().prefix("repot-bench").tempdir_in(parent)?;
+    open_to_all(scratch.path())?;
+    // the directory comes last: it is what the databases are filled from
+    let places = [Place::Sqlite, Place::Postgres, Place::Directory];
+    let places: Vec<Place> =
+        places.into_iter().filter(|place| arguments.only.is_none_or(|only| only == *place)).collect();
+    let wants_server = places.contains(&Place::Postgres);
+    // held until the end: dropping it stops the server
+    let server = match &arguments.url {
+        None if wants_server => Some(Server::start(scratch.path())?),
+        _ => None,
+    };
+    let url = arguments.url.clone().or_else(|| server.as_ref().map(|server| server.url.clone()));
+    let url = url.filter(|_| wants_server);
+    let machine = Machine::look(url.as_deref().map(server::describe).transpose()?);
+    let runner = Runner {
+        arguments,
+        program: program(arguments.repot.as_deref(), &own)?,
+        scratch: scratch.path(),
+        url,
+        runtime: Builder::new_multi_thread().enable_all().build()?,
+    };
+    let mut sections = Vec::new();
+    for &size in &arguments.sizes {
+        let (corpus, chats) = Corpus::chats(size, PER_USER, scratch.path())?;
+        let chats: Arc<[(String, String)]> = chats.into();
+        for &place in &places {
+            sections.push(runner.section(place, &corpus, &chats)?);
+        }
+        fs::remove_dir_all(&corpus.path)?;
+    }
+    if arguments.json {
+        report::json(&machine, arguments, &sections, out)
+    } else {
+        report::tables(&machine, arguments, &sections, out)
+    }
+}
+
+impl Runner<'_> {
+    fn section(&self, place: Place, corpus: &Corpus, chats: &Arc<[(String, String)]>) -> Result<Section> {
+        let model = MODEL.replace("{source}", &corpus.path.to_string_lossy());
+        let connections = self.arguments.connections;
+        match place {
+            Place::Directory => {
+                let ways: Vec<Box<dyn Way>> = vec![Box::new(Repot::directory(&model, &corpus.path)?)];
+                self.measure(place, corpus, &ways, chats)
+            }
+            Place::Sqlite => {
+                let target = Target::make(self.scratch, "store", None)?;
+                self.fill(&target, &model)?;
+                let file = target.directory.join("repot.db");
+                let by_hand = Sqlite::make(&file, &target.directory.join("by_hand.db"))?;
+                let repot = Repot::sqlite(&model, &file, connections)?;
+                self.measure(place, corpus, &[Box::new(by_hand), Box::new(repot)], chats)
+            }
+            Place::Postgres => {
+                let server = self.url.as_deref().context("there is a server when it is measured")?;
+                let target = Target::make(self.scratch, "store", Some(server))?;
+                self.fill(&target, &model)?;
+                let url = target.url().context("a target on a server has a URL")?;
+                let other = Target::copy_of(self.scratch, "by_hand", server, url)?;
+                let by_hand = Postgres::make(other.url().context("a target on a server has a URL")?)?;
+                Session::open(url)?.run("vacuum (analyze)")?;
+                Session::open(url)?.run("checkpoint")?;
+                let repot = Repot::postgres(&model, url, connections)?;
+                self.measure(place, corpus, &[Box::new(by_hand), Box::new(repot)], chats)
+            }
+        }
+    }
+
+    /// Copies the corpus into the target.
+    fn fill(&self, target: &Target, model: &str) -> Result<()> {
+        fs::write(target.directory.join("repot.toml"), model)?;
+        let mut command = Command::new(&self.program);
+        command.arg("--quiet").arg("-C").arg(&target.directory).args(["copy", "--no-verify"]);
+        // settings of the person at the keyboard are not part of the measurement
+        for name in ["REPOT_MODEL", "REPOT_SOURCE", "DATABASE_URL"] {
+            command.env_remove(name);
+        }
+        if let Some(url) = target.url() {
+            command.env("DATABASE_URL", url);
+        }
+        let output = command.output().context("starting repot")?;
+        ensure!(output.status.success(), "the copy failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        place: Place,
+        corpus: &Corpus,
+        ways: &[Box<dyn Way>],
+        chats: &Arc<[(String, String)]>,
+    ) -> Result<Section> {
+        let mut section = Section::new(place, corpus);
+        self.runtime.block_on(check::same_answers(ways, chats))?;
+        let rounds = self.arguments.rounds;
+        let seconds = self.arguments.seconds / f64::from(rounds);
+        for work in Work::ALL {
+            writeln!(std::io::stderr(), "{} on {place}: {}", corpus.title(), work.name())?;
+            for &clients in &self.arguments.clients {
+                for round in 0..rounds {
+                    for way in ways {
+                        let how = (clients, seconds, u64::from(round) + 1);
+                        let measured = self.runtime.block_on(measure(way.as_ref(), work, chats, how))?;
+                        section.add(work, clients, way.name(), measured);
+                    }
+                }
+            }
+        }
+        self.runtime.block_on(check::writes_arrive(ways, chats))?;
+        Ok(section)
+    }
+}

@@ -1,0 +1,77 @@
+//! What a writing thread is asked for.
+
+use bytes::Bytes;
+use repot_core::Result;
+use repot_core::store::{DocumentKey, Layout, UnitOfWork, Write};
+
+/// Something to do in one transaction, whole or not at all.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// What a caller wants written.
+    Unit(UnitOfWork),
+    /// Deleted documents that come back.
+    Restore {
+        documents: Vec<Restored>,
+        /// Who does it, for the record of changes.
+        actor: Option<String>,
+    },
+    /// Deleted documents whose time is over go for good.
+    Purge {
+        /// Milliseconds since 1970.
+        now_ms: i64,
+        most: usize,
+    },
+}
+
+/// A deleted document that comes back.
+#[derive(Debug)]
+pub(super) struct Restored {
+    /// Its number among what is kept.
+    pub id: i64,
+    /// What it was deleted with.
+    pub unit: i64,
+    pub key: DocumentKey,
+    pub path: String,
+    pub body: Bytes,
+}
+
+impl Job {
+    /// Who does it, for the record of changes.
+    pub(super) fn actor(&self) -> Option<&str> {
+        match self {
+            Self::Unit(work) => work.actor.as_deref(),
+            Self::Restore { actor, .. } => actor.as_deref(),
+            Self::Purge { .. } => None,
+        }
+    }
+
+    /// The documents it writes.
+    pub(super) fn keys(&self) -> Vec<&DocumentKey> {
+        match self {
+            Self::Unit(work) => work.writes.iter().map(Write::key).collect(),
+            Self::Restore { documents, .. } => documents.iter().map(|one| &one.key).collect(),
+            Self::Purge { .. } => Vec::new(),
+        }
+    }
+
+    /// Where its documents may be, as far as their keys say, each document with its paths.
+    pub(super) fn paths(&self, layout: &Layout) -> Result<Vec<(&DocumentKey, Vec<String>)>> {
+        if let Self::Restore { documents, .. } = self {
+            return Ok(documents.iter().map(|one| (&one.key, vec![one.path.clone()])).collect());
+        }
+        self.keys().into_iter().map(|key| Ok((key, layout.whereabouts(key)?.paths))).collect()
+    }
+
+    /// About how many bytes it writes.
+    pub(super) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Unit(work) => {
+                let size =
+                    |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
+                work.writes.iter().map(size).sum()
+            }
+            Self::Restore { documents, .. } => documents.iter().map(|one| one.body.len()).sum(),
+            Self::Purge { most, .. } => *most,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Deleted documents that can be had back: what a delete keeps, and the way back.
+
+use async_trait::async_trait;
+use repot_core::store::{
+    Cursor, Deleted, DeletedPage, DocumentKey, ETag, Precondition, Scope, Trash, Write, Written,
+};
+use repot_core::{Error, Kind, Object, Result, TrashWanted, Trashed};
+
+use super::desk::{Desk, Found};
+use super::following::Follower;
+use super::jobs::{Job, Restored};
+use super::row_store::RowStore;
+use super::writing::{Hand, Unit, before, mark};
+
+/// Deleted documents that go for good in one transaction.
+const PURGED_AT_ONCE: usize = 1_000;
+
+impl Hand<'_, '_, '_> {
+    /// What is kept of a document that is deleted; `None` when its collection keeps nothing, or SQL deleted it before.
+    pub(super) fn trashed(&mut self, key: &DocumentKey, found: &Found) -> Result<Option<Trashed>> {
+        let life = self.decider.layout.soft_delete(key.collection()).filter(|_| found.etag.is_some());
+        let path = &found.whole.object.record.path;
+        life.map(|life| self.kept(key, path, &found.assembled.bytes, life)).transpose()
+    }
+
+    /// What is kept of a document that goes with another: as long as that one, or as its own collection says.
+    pub(super) fn discard(&mut self, follower: &Follower, writes: &[Write]) -> Result<Option<Trashed>> {
+        let layout = self.decider.layout;
+        let leads = match writes.get(follower.origin) {
+            Some(Write::Delete { key, .. }) => layout.soft_delete(key.collection()),
+            _ => None,
+        };
+        let life = leads.or_else(|| layout.soft_delete(follower.key.collection()));
+        let Some(life) = life.filter(|_| follower.removed) else { return Ok(None) };
+        let text = &follower.before.assembled.bytes;
+        self.kept(&follower.key, &follower.item.object.path, text, life).map(Some)
+    }
+
+    fn kept(&mut self, key: &DocumentKey, path: &str, text: &[u8], life_s: u64) -> Result<Trashed> {
+        let (dictionary, packed) = self.preparer.packed(key.collection(), text)?;
+        let life_ms = i64::try_from(life_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        Ok(Trashed {
+            id: 0,
+            unit: 0,
+            collection: key.collection().to_owned(),
+            tenant: key.tenant().map(str::to_owned),
+            key: key.text().to_owned(),
+            path: path.to_owned(),
+            dictionary,
+            size: text.len() as u64,
+            text: packed,
+            deleted_ms: self.decider.now_ms,
+            purge_ms: self.decider.now_ms.saturating_add(life_ms),
+        })
+    }
+
+    /// Puts deleted documents back, as they were.
+    pub(super) fn restore(&mut self, restored: &[Restored]) -> Result<Unit> {
+        let mut unit = Unit::default();
+        let there = match restored.first() {
+            Some(first) => self.desk.trash(&TrashWanted::Unit(first.unit))?,
+            None => Vec::new(),
+        };
+        for one in restored {
+            if !there.iter().any(|kept| kept.id == one.id) {
+                return Err(nothing_kept(&one.key));
+            }
+            let found = self.desk.at(&one.path)?;
+            let (collection, text) = (one.key.collection(), one.key.text());
+            let stamp = match &found {
+                Some(found) => found.stamp,
+                None => self.desk.stamp(collection, text)?,
+            };
+            let apart = found.as_ref().is_none_or(|found| found.moved);
+            if apart && stamp != 0 && self.settle_first(collection, text) {
+                continue;
+            }
+            let current = found.as_ref().and_then(|found| found.etag.as_ref());
+            Precondition::Absent.check(&one.key, current)?;
+            let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
+            let size = one.body.len() as u64;
+            let object = Object { path: one.path.clone(), size, modified_ns, etag: None };
+            let item = self.preparer.item(&object, &one.body, found.map(before).as_ref())?;
+            if let Some(document) = item.documents.first() {
+                self.restored_on_record(&one.key, (&one.body, document))?;
+            }
+            let etag = item.documents.first().map(|document| ETag::new(&document.etag));
+            unit.receipt.written.extend(etag.map(Written::Put));
+            unit.items.push(item);
+            unit.marks.push(mark(&one.key, stamp));
+            unit.untrash.push(one.id);
+        }
+        Ok(unit)
+    }
+
+    /// Removes deleted documents for good.
+    pub(super) fn purge(&mut self, now_ms: i64, most: usize) -> Result<Unit> {
+        let due = self.desk.trash(&TrashWanted::Due { now_ms, most })?;
+        let mut unit = Unit::default();
+        for one in due {
+            unit.receipt.written.push(Written::Deleted);
+            unit.untrash.push(one.id);
+            self.purged_on_record(&key_of(&one))?;
+        }
+        Ok(unit)
+    }
+}
+
+/// The deleted documents that come back when this one does, the first one first.
+fn together(desk: &mut Desk<'_, '_>, wanted: &TrashWanted<'_>) -> Result<Vec<Restored>> {
+    let Some(last) = desk.trash(wanted)?.pop() else { return Ok(Vec::new()) };
+    let mut kept = desk.trash(&TrashWanted::Unit(last.unit))?;
+    kept.retain(|one| last.id == last.unit || one.id == last.id);
+    let mut restored = Vec::with_capacity(kept.len());
+    for one in kept {
+        let body = desk.unpack(&one)?.into();
+        restored.push(Restored { id: one.id, unit: one.unit, key: key_of(&one), path: one.path, body });
+    }
+    Ok(restored)
+}
+
+fn key_of(kept: &Trashed) -> DocumentKey {
+    let key = DocumentKey::of_text(&kept.collection, &kept.key);
+    match &kept.tenant {
+        Some(tenant) => key.in_tenant(tenant),
+        None => key,
+    }
+}
+
+fn deleted(kept: &Trashed) -> Deleted {
+    Deleted { key: key_of(kept), deleted_ms: kept.deleted_ms, until_ms: kept.purge_ms, size_bytes: kept.size }
+}
+
+fn nothing_kept(key: &DocumentKey) -> Error {
+    Error::new(Kind::NotFound, "R0418", format!("no deleted {key} can be had back")).hint(
+        "Check the key and the tenant; the list of deleted documents shows what there is, and until when.",
+    )
+}
+
+#[async_trait]
+impl Trash for RowStore {
+    async fn deleted(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<DeletedPage> {
+        self.layout().check_scope(scope)?;
+        let scope = scope.clone();
+        // a mark that is none of ours goes on after everything
+        let mark = |cursor: &Cursor| cursor.as_str().parse().unwrap_or(i64::MAX);
+        let (after, now_ms) = (after.map_or(0, mark), self.now_ms());
+        let kept = self
+            .read(move |desk, _| {
+                let (collection, tenant) = (scope.collection.as_str(), scope.tenant.as_deref());
+                desk.trash(&TrashWanted::Page { collection, tenant, after, most, now_ms })
+            })
+            .await?;
+        let next = kept.last().filter(|_| kept.len() >= most).map(|last| Cursor::new(last.id.to_string()));
+        Ok(DeletedPage { items: kept.iter().map(deleted).collect(), next })
+    }
+
+    async fn deleted_at(&self, key: &DocumentKey) -> Result<Option<Deleted>> {
+        self.layout().whereabouts(key)?;
+        let (key, now_ms) = (key.clone(), self.now_ms());
+        self.read(move |desk, _| Ok(desk.trash(&last(&key, now_ms))?.first().map(deleted))).await
+    }
+
+    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>> {
+        self.layout().whereabouts(key)?;
+        let (wanted, now_ms) = (key.clone(), self.now_ms());
+        let restored = self.read(move |desk, _| together(desk, &last(&wanted, now_ms))).await?;
+        if restored.is_empty() {
+            return Err(nothing_kept(key));
+        }
+        let keys = restored.iter().map(|one| one.key.clone()).collect();
+        let actor = actor.map(str::to_owned);
+        self.submit(Job::Restore { documents: restored, actor }).await?;
+        Ok(keys)
+    }
+
+    async fn purge(&self, now_ms: i64, most: usize) -> Result<usize> {
+        let mut purged = 0;
+        while purged < most {
+            let now = PURGED_AT_ONCE.min(most - purged);
+            let receipt = self.submit(Job::Purge { now_ms, most: now }).await?;
+            purged += receipt.written.len();
+            if receipt.written.len() < now {
+                break;
+            }
+        }
+        Ok(purged)
+    }
+}
+
+fn last(key: &DocumentKey, now_ms: i64) -> TrashWanted<'_> {
+    TrashWanted::Last { collection: key.collection(), tenant: key.tenant(), key: key.text(), now_ms }
+}

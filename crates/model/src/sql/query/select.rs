@@ -1,0 +1,201 @@
+//! A page of rows as one statement.
+
+use super::condition::{Condition, Writer, is_null};
+use super::{Parameter, Speech, Tenancy};
+use crate::plan::{ColumnKind, Parent, Plan};
+use crate::row::{Cell, Cells};
+use crate::sql::{Dialect, quote, text_literal};
+
+/// One column of an order. Nulls come before all values, and after them when descending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// The column.
+    pub column: usize,
+    /// From the greatest.
+    pub descending: bool,
+}
+
+/// A reference whose row comes along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expansion {
+    /// The column that refers.
+    pub column: usize,
+    /// Where to; several for one that may refer to rows of several tables.
+    pub targets: Vec<ExpansionTarget>,
+}
+
+/// A table that is referred to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpansionTarget {
+    /// The table.
+    pub table: usize,
+    /// Its column that is referred to.
+    pub column: usize,
+    /// The referring table's column that names the target, where there are several.
+    pub type_column: Option<usize>,
+}
+
+/// Which rows, in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Select {
+    /// The table.
+    pub table: usize,
+    /// What its rows must fulfil.
+    pub filter: Condition,
+    /// The order; the last columns tell all rows apart.
+    pub sort: Vec<Sort>,
+    /// Only what comes after the row with these cells, encoded, one for each column of the order.
+    pub after: Option<Vec<u8>>,
+    /// The columns of each row.
+    pub columns: Vec<usize>,
+    /// Rows that come along, all their columns; those of other tenants do not.
+    pub expand: Vec<Expansion>,
+    /// Rows at most.
+    pub limit: u64,
+    /// Rows left out at the beginning.
+    pub offset: u64,
+}
+
+/// A statement that reads, with the values it is run with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its text.
+    pub sql: String,
+    /// In the order of their numbers.
+    pub parameters: Vec<Parameter>,
+    /// The types of the columns of its answer: those asked for, those of rows that come along, those of the order.
+    pub columns: Vec<ColumnKind>,
+}
+
+/// The statement of a page of rows.
+#[must_use]
+pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select) -> Statement {
+    let mut writer = Writer::new(plan, tenancy, speech);
+    let table = select.table;
+    let mut columns: Vec<ColumnKind> =
+        select.columns.iter().map(|&column| writer.kind(table, column)).collect();
+    let mut list: Vec<String> =
+        select.columns.iter().map(|&column| writer.column(table, column, "r")).collect();
+    let mut from = format!("{} as r", quote(&plan.tables[table].name));
+    let targets = select.expand.iter().flat_map(|one| one.targets.iter().map(|target| (one.column, target)));
+    for (number, (column, target)) in targets.enumerate() {
+        let alias = format!("x{}", number + 1);
+        from.push_str(&join(&mut writer, table, column, target, &alias));
+        for at in 0..plan.tables[target.table].columns.len() {
+            list.push(writer.column(target.table, at, &alias));
+            columns.push(writer.kind(target.table, at));
+        }
+    }
+    for sort in &select.sort {
+        list.push(writer.column(table, sort.column, "r"));
+        columns.push(as_stored(&writer, table, sort.column));
+    }
+    let mut places: Vec<String> = writer.tenant(table, "r").into_iter().collect();
+    if select.filter != Condition::All(Vec::new()) {
+        places.push(writer.condition(&select.filter, table, "r"));
+    }
+    if let Some(after) = &select.after {
+        places.push(beyond(&mut writer, select, after));
+    }
+    let place =
+        if places.is_empty() { String::new() } else { format!("\nwhere {}", places.join("\n  and ")) };
+    let order: Vec<String> = select.sort.iter().map(|sort| order(&writer, table, *sort)).collect();
+    let order = if order.is_empty() { String::new() } else { format!("\norder by {}", order.join(", ")) };
+    let mut count = |number: u64| {
+        writer.mark_cell(&Cell::Int(i64::try_from(number).unwrap_or(i64::MAX)), ColumnKind::Int)
+    };
+    let mut page = format!("\nlimit {}", count(select.limit));
+    if select.offset > 0 {
+        page.push_str(&format!(" offset {}", count(select.offset)));
+    }
+    let sql = format!("select {}\nfrom {from}{place}{order}{page}", list.join(", "));
+    Statement { sql, parameters: writer.parameters, columns }
+}
+
+/// How a value of the order is read for a cursor. SQLite orders the texts of its columns, whatever else they mean: plain
+/// SQL may have spelled a time in another way, and the cursor must stand where the text does.
+fn as_stored(writer: &Writer<'_>, table: usize, column: usize) -> ColumnKind {
+    match (writer.kind(table, column), writer.speech.dialect) {
+        (ColumnKind::Time | ColumnKind::Date | ColumnKind::Uuid | ColumnKind::Decimal, Dialect::Sqlite) => {
+            ColumnKind::Text(None)
+        }
+        (kind, _) => kind,
+    }
+}
+
+fn join(
+    writer: &mut Writer<'_>,
+    table: usize,
+    column: usize,
+    target: &ExpansionTarget,
+    alias: &str,
+) -> String {
+    let plan = writer.plan;
+    let own = &plan.tables[table].columns[column];
+    let link =
+        Parent { table: target.table, column, parent_column: target.column, type_column: target.type_column };
+    let mut on = format!("{} = r.{}", writer.key_as_held(own, &link, alias), quote(&own.name));
+    if let Some(kind) = target.type_column {
+        let name = text_literal(&plan.tables[target.table].name);
+        on.push_str(&format!(" and {} = {name}", writer.column(table, kind, "r")));
+    }
+    if let Some(tenant) = writer.tenant(target.table, alias) {
+        on.push_str(&format!(" and {tenant}"));
+    }
+    format!("\nleft join {} as {alias} on {on}", quote(&plan.tables[target.table].name))
+}
+
+fn order(writer: &Writer<'_>, table: usize, sort: Sort) -> String {
+    let mut text = writer.ordered(writer.column(table, sort.column, "r"), writer.kind(table, sort.column));
+    if sort.descending {
+        text.push_str(" desc");
+    }
+    // SQLite has nulls first by itself; where there are none, an index fits only without the words
+    if writer.is(Dialect::Postgres) && writer.plan.tables[table].columns[sort.column].nullable {
+        text.push_str(if sort.descending { " nulls last" } else { " nulls first" });
+    }
+    text
+}
+
+/// What comes after a row in the order: greater in the first column, or the same there and greater in the next ...
+fn beyond(writer: &mut Writer<'_>, select: &Select, after: &[u8]) -> String {
+    let mut cells = Vec::new();
+    let mut reader = Cells::new(after);
+    while let Some(cell) = reader.next_raw() {
+        cells.push(cell);
+    }
+    let mut text = String::new();
+    for (sort, cell) in select.sort.iter().zip(cells).rev() {
+        text = step(writer, select.table, *sort, cell, &text);
+    }
+    text
+}
+
+fn step(writer: &mut Writer<'_>, table: usize, sort: Sort, cell: &[u8], rest: &str) -> String {
+    let kind = writer.kind(table, sort.column);
+    let nullable = writer.plan.tables[table].columns[sort.column].nullable;
+    let name = writer.column(table, sort.column, "r");
+    if is_null(cell) {
+        let same = format!("{name} is null");
+        let beyond = (!sort.descending).then(|| format!("{name} is not null"));
+        return match (rest.is_empty(), beyond) {
+            (true, Some(beyond)) => beyond,
+            (true, None) => "false".to_owned(),
+            (false, Some(beyond)) => format!("({beyond} or ({same} and {rest}))"),
+            (false, None) => format!("({same} and {rest})"),
+        };
+    }
+    let mark = writer.mark(Parameter { cell: cell.to_vec(), kind });
+    let value = writer.ordered(name.clone(), kind);
+    let sign = if sort.descending { '<' } else { '>' };
+    let nulls_follow = sort.descending && nullable;
+    let or_null = if nulls_follow { format!(" or {name} is null") } else { String::new() };
+    if rest.is_empty() {
+        let beyond = format!("{value} {sign} {mark}{or_null}");
+        return if nulls_follow { format!("({beyond})") } else { beyond };
+    }
+    let same = writer.equated(name, kind);
+    // the first bound says nothing new, but it is one that an index can begin at
+    let bound = if nulls_follow { String::new() } else { format!("{value} {sign}= {mark} and ") };
+    format!("({bound}({value} {sign} {mark}{or_null} or ({same} = {mark} and {rest})))")
+}

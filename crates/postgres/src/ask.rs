@@ -1,0 +1,84 @@
+//! Statements made from the plan: their values as typed parameters, their answers as cells.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join;
+use repot_core::{Answer, Error, Kind, Result};
+use repot_model::row::{Cell, Cells};
+use repot_model::sql::Dialect;
+use repot_model::sql::query::{Speech, Statement};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use crate::chain::{Encoded, borrowed, parameter};
+use crate::decode;
+use crate::error::failed;
+use crate::query::wrong;
+use crate::stored::Raw;
+
+/// How this database compares texts: by bytes where its locale is `C`.
+pub(crate) async fn speech(client: &Client) -> Result<Speech> {
+    let sql = "select datcollate in ('C', 'POSIX') and coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' \
+               from pg_database d where datname = current_database()";
+    let rows = client.query_typed(sql, &[]).await.map_err(|error| failed("read the locale", error))?;
+    let texts_by_bytes = rows.first().is_some_and(|row| row.get(0));
+    Ok(Speech { dialect: Dialect::Postgres, texts_by_bytes })
+}
+
+fn parameters(statement: &Statement) -> Result<Vec<(Encoded, Type)>> {
+    let one = |given: &repot_model::sql::query::Parameter| {
+        let cell = Cells::new(&given.cell).next().unwrap_or(Cell::Null);
+        parameter(&cell, given.kind)
+    };
+    statement.parameters.iter().map(one).collect()
+}
+
+/// Runs a statement until its rows take more than `bytes_max`; both messages go out before an answer is awaited.
+pub(crate) async fn run(
+    client: &Client,
+    statement: &Statement,
+    (bytes_max, timeout): (usize, Duration),
+) -> Result<Answer> {
+    let given = parameters(statement)?;
+    let given = given.iter().map(|(value, kind)| (value as &(dyn ToSql + Sync), kind.clone()));
+    let bound = format!("set local statement_timeout = {}", timeout.as_millis());
+    let (set, rows) = join(client.batch_execute(&bound), client.query_typed_raw(&statement.sql, given)).await;
+    set.map_err(|error| failed("answer a query", error))?;
+    let mut rows = pin!(rows.map_err(|error| wrong(error, 0))?);
+    let mut answer = Answer::default();
+    let mut cells = Vec::new();
+    while let Some(row) = rows.next().await {
+        let row = row.map_err(|error| wrong(error, 0))?;
+        if answer.rows.size_bytes() > bytes_max {
+            answer.cut = true;
+            break;
+        }
+        cells.clear();
+        encode(statement, &row, &mut cells)?;
+        answer.rows.raw(&cells);
+        answer.rows.end_row(0);
+    }
+    Ok(answer)
+}
+
+fn encode(statement: &Statement, row: &Row, cells: &mut Vec<u8>) -> Result<()> {
+    for (at, (kind, column)) in statement.columns.iter().zip(row.columns()).enumerate() {
+        let raw: Raw<'_> = row.try_get(at).map_err(|error| failed("read a row", error))?;
+        if !decode::reads_as(column.type_().oid(), *kind) || !decode::cell(raw.0, *kind, cells) {
+            let message = format!("column {} is of another type than the model says", column.name());
+            return Err(Error::new(Kind::Corrupt, "R0802", message)
+                .hint("It was changed in the database; put it back as `repot plan --sql` prints it."));
+        }
+    }
+    Ok(())
+}
+
+/// What PostgreSQL would do, as its own `explain` prints it.
+pub(crate) async fn explain(client: &Client, statement: &Statement) -> Result<Vec<String>> {
+    let given = parameters(statement)?;
+    let sql = format!("explain {}", statement.sql);
+    let rows = client.query_typed(&sql, &borrowed(&given)).await.map_err(|error| wrong(error, 0))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

@@ -1,0 +1,81 @@
+//! Marks: what plain SQL changed since a document's text was written. Triggers set them; here they are read, and go with
+//! the writes that meet them.
+
+use repot_core::{Batch, Mark, Result};
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::copy::Failure;
+use crate::transaction::Writer;
+
+/// The tables of marks and changes.
+pub(crate) const TABLES: &str = "\
+create table if not exists repot_touched (collection text not null, key text not null, stamp bigint not null, primary key (collection, key));
+create table if not exists repot_changes (
+  id bigint generated always as identity primary key, position bigint unique, xid xid8 not null default pg_current_xact_id(),
+  collection text not null, tenant text, key text not null, path text, kind smallint not null, at_ms bigint not null,
+  unique (xid, collection, key));
+create index if not exists repot_changes_open on repot_changes (id) where position is null;
+";
+
+/// The stamp of a document's mark, as a part of a statement: it counts the mark of its whole collection too.
+pub(crate) fn stamp_sql(collection: &str, key: &str) -> String {
+    format!(
+        "(select coalesce(sum(t.stamp), 0)::bigint from repot_touched t where t.collection = {collection} and t.key in ({key}, '*'))"
+    )
+}
+
+/// A page of marks: parameters are collection and key to go on after, and how many; `new`: and a collection.
+pub(crate) fn page_sql(new: bool) -> String {
+    let new = if new {
+        "and t.collection = $4 and not exists (select from repot_documents d where d.collection = t.collection and d.key = t.key) "
+    } else {
+        ""
+    };
+    format!(
+        "select t.collection, t.key, t.stamp from repot_touched t where (t.collection, t.key) > ($1, $2) {new}\
+         order by t.collection, t.key limit $3"
+    )
+}
+
+impl Writer {
+    /// Takes away the marks that the batch meets; names one that is another by now.
+    pub(crate) async fn meet_marks(&mut self, batch: &Batch) -> Result<Option<&'static str>, Failure> {
+        if batch.marks.is_empty() {
+            return Ok(None);
+        }
+        let mut marks: Vec<&Mark> = batch.marks.iter().collect();
+        marks
+            .sort_unstable_by(|one, other| (&one.collection, &one.key).cmp(&(&other.collection, &other.key)));
+        let collections: Vec<&str> = marks.iter().map(|mark| mark.collection.as_str()).collect();
+        let keys: Vec<&str> = marks.iter().map(|mark| mark.key.as_str()).collect();
+        let stamps: Vec<i64> = marks.iter().map(|mark| mark.stamp).collect();
+        let what = "remove marks";
+        let names: [&(dyn ToSql + Sync); 2] = [&collections, &keys];
+        let marked = stamps.iter().any(|&stamp| stamp != 0);
+        if marked {
+            // who is about to change one waits from here on, and who did is seen by the next statement
+            let sql = "select from repot_touched where (collection, key) in (select * from unnest($1, $2)) \
+                       order by collection, key for update";
+            let statement = self.prepared(sql, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]).await;
+            let statement = statement.map_err(Failure::server(what))?;
+            self.client().execute(&statement, &names).await.map_err(Failure::server(what))?;
+        }
+        let sql = format!(
+            "select from unnest($1, $2, $3) as m (collection, key, stamp) where m.stamp <> {} limit 1",
+            stamp_sql("m.collection", "m.key")
+        );
+        let types = [Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY];
+        let statement = self.prepared(&sql, &types).await.map_err(Failure::server(what))?;
+        let found = self.client().query_opt(&statement, &[&collections, &keys, &stamps]).await;
+        if found.map_err(Failure::server(what))?.is_some() {
+            return Ok(Some("plain SQL changed a document meanwhile"));
+        }
+        if marked {
+            let sql = "delete from repot_touched where (collection, key) in (select * from unnest($1, $2))";
+            let statement = self.prepared(sql, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]).await;
+            let statement = statement.map_err(Failure::server(what))?;
+            self.client().execute(&statement, &names).await.map_err(Failure::server(what))?;
+        }
+        Ok(None)
+    }
+}
