@@ -12,7 +12,7 @@ use repot_engine::store::RowStore;
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
 
-use crate::documents::{Database, block_on, proof_of};
+use crate::documents::{Database, OwnModel, block_on, proof_of};
 
 const MODEL: &str = r#"
 [repot]
@@ -86,7 +86,7 @@ fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
 
 /// A clock that the test sets.
 #[derive(Debug)]
-pub(crate) struct Hand(AtomicI64);
+pub(crate) struct Hand(pub(crate) AtomicI64);
 
 impl Clock for Hand {
     fn now_ms(&self) -> i64 {
@@ -94,14 +94,19 @@ impl Clock for Hand {
     }
 }
 
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
 const BEGIN_MS: i64 = 1_700_000_000_000;
 
 pub(crate) fn open(database: &Database) -> (RowStore, Arc<Hand>) {
+    open_as(database, model())
+}
+
+/// The same, of a model of the test's own.
+pub(crate) fn open_as(database: &Database, model: OwnModel<'_>) -> (RowStore, Arc<Hand>) {
     let clock = Arc::new(Hand(AtomicI64::new(BEGIN_MS)));
     let mut options = Database::options();
     options.clock = Arc::<Hand>::clone(&clock);
-    (RowStore::open(database.target(), model(), options).unwrap(), clock)
+    (RowStore::open(database.target(), model, options).unwrap(), clock)
 }
 
 pub(crate) fn drama() -> DocumentKey {
@@ -161,7 +166,7 @@ pub(crate) fn shown(entries: &[HistoryEntry]) -> Vec<String> {
     entries.iter().map(line).collect()
 }
 
-fn text(body: Option<bytes::Bytes>) -> String {
+pub(crate) fn text(body: Option<bytes::Bytes>) -> String {
     body.map_or("-".to_owned(), |body| String::from_utf8_lossy(&body).into_owned())
 }
 
