@@ -112,8 +112,9 @@ impl Repot {
         Arc::clone(&self.inside.store)
     }
 
-    /// The same documents, written in this actor's name where changes are on record (`audit` in the model); the record
-    /// itself is read through [`repot_core::store::Store::record`] of [`Repot::store`].
+    /// The same documents, written in this actor's name where changes are on record (`audit` in the model); see
+    /// [`Collection::history`]. Files and buckets keep no record: there a write of a document on audit is refused then
+    /// ([`Error::Unsupported`]).
     #[must_use]
     pub fn acting_as(&self, actor: &str) -> Self {
         let store = Arc::new(Acting::new(Arc::clone(&self.inside.store), actor));

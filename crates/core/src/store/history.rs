@@ -27,7 +27,7 @@ impl fmt::Display for EntryId {
 pub struct HistoryQuery {
     /// Of this collection, or one tenant's part of it.
     pub scope: Scope,
-    /// Of this document; its tenant is that of the scope.
+    /// Of this document; its collection and tenant are those of the scope, else `R0406`.
     pub key: Option<DocumentKey>,
     /// By this actor.
     pub actor: Option<String>,

@@ -32,6 +32,12 @@ impl History for RowStore {
         }
         let mut query = query.clone();
         if let Some(key) = &query.key {
+            let scope = (query.scope.collection.as_str(), query.scope.tenant.as_deref());
+            if (key.collection(), key.tenant()) != scope {
+                let message = format!("{key} is not among the documents that were asked for");
+                return Err(Error::new(Kind::Invalid, "R0406", message)
+                    .hint("Ask with the collection and the tenant of the key."));
+            }
             query.key = Some(self.named(key).await?);
         }
         self.read(move |desk, _| page(desk, &query, most)).await
