@@ -2,6 +2,7 @@
 //! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
 //! runtime, no C.
 
+mod audit;
 pub mod catalogue;
 pub mod change_log;
 mod clock;
@@ -17,6 +18,7 @@ pub mod store;
 mod target;
 mod trashed;
 
+pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;

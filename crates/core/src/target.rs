@@ -12,6 +12,7 @@ use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
+use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
 use crate::referrers::{Referred, Referrer};
@@ -157,6 +158,8 @@ pub struct Batch {
     pub trash: Vec<Vec<Trashed>>,
     /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
     pub untrash: Vec<i64>,
+    /// What is put on record with it, and what goes from there. For [`Target::transact`].
+    pub audit: AuditBatch,
 }
 
 /// What plain SQL did to the rows of a document since its text was written.
@@ -550,6 +553,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Entries of the record; none where there is no record yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>>;
 
     /// Rows that refer to one of these values, in any order, each with its document.
     ///

@@ -3,6 +3,7 @@
 
 mod address;
 mod ask;
+mod audit;
 mod chain;
 mod change_log;
 mod changes;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Referred, Referrer, Result, Retry,
-    Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Error, FoundObject, Kind, Mark, Piece, QueryResult, Reader, Referred,
+    Referrer, Result, Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::RowBuffer;
@@ -24,7 +24,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, change_log, create, marks, query, referrers, scan, stored, trash};
+use crate::{ask, audit, change_log, create, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -419,6 +419,18 @@ impl Reader for PostgresReader {
             let found = stored::root_of(&connection.client, &plan, table, &identity).await?;
             Ok::<_, Error>(found.map(|(root, key)| (plan.tables[root].name.clone(), key_text(&key))))
         })
+    }
+
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        let what = "read the record of changes";
+        let there =
+            "select to_regclass(quote_ident(current_schema()) || '.repot_audit') is not null".to_owned();
+        let there = self.rows(what, there, Vec::new())?;
+        if !there.first().is_some_and(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
+        let (sql, parameters) = audit::select(filter, most);
+        self.rows(what, sql, parameters)?.iter().map(audit::record).collect()
     }
 
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {

@@ -2,7 +2,9 @@
 
 use repot_core::Result;
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers};
+use repot_model::sql::{
+    Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, mark_everything, settle_triggers, triggers,
+};
 use tokio_postgres::types::Type;
 
 use crate::create::{FORMAT, meta};
@@ -49,6 +51,9 @@ impl Writer {
         // of two that open the database at once the second finds everything done
         statements.insert(0, format!("select pg_advisory_xact_lock({MAKING}, hashtext(current_schema()))"));
         statements.insert(1, TABLES.trim_end().trim_end_matches(';').to_owned());
+        if plan.has_history() {
+            statements.insert(2, create_audit(Dialect::Postgres).to_owned());
+        }
         if old {
             if meta(self.client(), "loading").await?.as_deref() == Some("steady") {
                 // until now nobody noticed what plain SQL did

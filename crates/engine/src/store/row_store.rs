@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store, Trash,
-    UnitOfWork, Write,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
+    Scope, Store, Trash, UnitOfWork, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -64,8 +64,8 @@ pub struct RowStoreOptions {
 /// refused.
 pub struct RowStore {
     shown: String,
-    layout: Arc<Layout>,
-    options: RowStoreOptions,
+    pub(super) layout: Arc<Layout>,
+    pub(super) options: RowStoreOptions,
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
     pruning: Pruning,
@@ -176,7 +176,7 @@ impl RowStore {
 
     /// Reads a document; where `look` finds only rows of plain SQL (`None`), they are made a document first. Rows that no
     /// document can say are none.
-    async fn settling<T: Default + Send + 'static>(
+    pub(super) async fn settling<T: Default + Send + 'static>(
         &self,
         key: &DocumentKey,
         look: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout, &DocumentKey) -> Result<Option<T>>
@@ -413,10 +413,15 @@ impl Store for RowStore {
             references: true,
             soft_delete: true,
             row_security: self.row_security.is_enforced(),
+            audit: true,
         }
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
         Some(self)
     }
 
@@ -458,6 +463,10 @@ impl Store for RowStore {
 
     async fn probe(&self) -> Result<()> {
         self.read(|desk, _| desk.objects(None, 1).map(drop)).await
+    }
+
+    fn record(&self) -> Option<&dyn History> {
+        Some(self)
     }
 }
 

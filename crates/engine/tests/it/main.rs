@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
+mod audit_following;
+mod audit_sql;
 mod busy;
 mod changes;
 mod documents;

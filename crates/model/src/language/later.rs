@@ -61,7 +61,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
         ),
         ("expire", collection.expire.is_some(), "Nothing is deleted by its age yet."),
         ("archive", collection.archive.is_some(), "Nothing is moved to a cold table yet."),
-        ("audit", collection.audit.is_some(), "Changes are not recorded yet."),
         ("cache", collection.cache.is_some(), "There is no cache yet."),
         (
             "mirror",

@@ -23,7 +23,7 @@ pub use convert::json as cell_json;
 pub use key::{key_cell, key_cells, key_text, uuid_text};
 pub use lay_over::LaidOver;
 pub use problem::{PROBLEMS_MAX, Problem};
-pub use revise::{Revised, Revision};
+pub use revise::{Revised, Revision, StateChange};
 pub use rules::{Machine, TableRules};
 pub use split::{Misfit, Place, SplitDocument, Splitter};
 pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};
