@@ -345,6 +345,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Check the key and the tenant; the list of deleted documents shows what can be had back, and until when.",
     ),
     entry(
+        "R0420",
+        "The database does not hold tenants apart by itself",
+        "Row level security needs a role that the user of the database URL may take, and policies on the tables; it may not make them. Repot's own statements name the tenant each time, as ever.",
+        "Let a superuser make the role and grant it as the message says, then open the database again as the owner of the tables.",
+    ),
+    entry(
         "R0604",
         "The change log does not reach back that far",
         "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",

@@ -2,6 +2,7 @@
 //! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
 //! runtime, no C.
 
+mod audit;
 pub mod catalogue;
 pub mod change_log;
 mod clock;
@@ -11,17 +12,20 @@ mod pacing;
 pub mod path_text;
 mod records;
 mod referrers;
+mod row_security;
 mod sink;
 mod source;
 pub mod store;
 mod target;
 mod trashed;
 
+pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
 pub use records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 pub use referrers::{Referred, Referrer};
+pub use row_security::{RowSecurity, TenantGuard};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{

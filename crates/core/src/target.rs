@@ -11,6 +11,7 @@ use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
+use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
@@ -85,6 +86,8 @@ pub struct Batch {
     pub trash: Vec<Vec<Trashed>>,
     /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
     pub untrash: Vec<i64>,
+    /// What is put on record with it, and what goes from there. For [`Target::transact`].
+    pub audit: AuditBatch,
 }
 
 /// What plain SQL did to the rows of a document since its text was written.
@@ -227,7 +230,7 @@ pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>
 
 /// A database that takes documents as rows and text. A copy writes alone, stores write beside each other; see
 /// [`Target::reader`] for the rest.
-pub trait Target: Debug + Display + Send {
+pub trait Target: crate::TenantGuard + Debug + Display + Send {
     /// Can it be reached and written?
     ///
     /// # Errors
@@ -498,6 +501,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Entries of the record; none where there is no record yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>>;
 
     /// Rows that refer to one of these values, in any order, each with its document.
     ///

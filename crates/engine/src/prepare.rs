@@ -135,6 +135,11 @@ impl<'p> Preparer<'p> {
         Ok(item)
     }
 
+    /// A text packed without a dictionary.
+    pub(crate) fn pack_plain(&mut self, text: &[u8]) -> Result<Vec<u8>> {
+        self.packer.pack_plain(text)
+    }
+
     /// Takes an object out: all rows of its documents are deleted.
     pub(crate) fn removal(&mut self, before: &Before) -> Item {
         let mut item = Item {

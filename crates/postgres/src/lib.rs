@@ -3,6 +3,7 @@
 
 mod address;
 mod ask;
+mod audit;
 mod chain;
 mod change_log;
 mod changes;
@@ -32,6 +33,7 @@ mod scan;
 mod search;
 mod stored;
 mod target;
+mod tenants;
 mod tls;
 mod transact;
 mod transaction;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, Kind, Mark, Outline, Piece, QueryResult, Reader, Referred, Referrer, Result,
-    Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Error, FoundObject, Kind, Mark, Outline, Piece, QueryResult, Reader,
+    Referred, Referrer, Result, Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted, key_text};
 use repot_model::row::RowBuffer;
@@ -24,7 +24,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, change_log, create, kept, marks, query, referrers, scan, stored, trash};
+use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -39,6 +39,8 @@ pub struct PostgresReader {
     speech: Option<Speech>,
     /// The database is not of a version before changes were kept beside texts.
     keeps: Option<bool>,
+    /// The role that a tenant's statements run under.
+    tenants: Option<Arc<str>>,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -78,7 +80,7 @@ fn listed(parameters: &Parameters) -> Vec<(&(dyn ToSql + Sync), Type)> {
 }
 
 impl PostgresReader {
-    pub(crate) fn open(runtime: Runtime, address: Address) -> Result<Self> {
+    pub(crate) fn open(runtime: Runtime, address: Address, tenants: Option<Arc<str>>) -> Result<Self> {
         let to = address.clone();
         let connection = runtime.run(async move { Connection::open(&to).await })?;
         Ok(Self {
@@ -90,6 +92,7 @@ impl PostgresReader {
             within: None,
             speech: None,
             keeps: None,
+            tenants,
         })
     }
 
@@ -109,6 +112,7 @@ impl PostgresReader {
             within: Some(within),
             speech: None,
             keeps: Some(true),
+            tenants: None,
         }
     }
 
@@ -456,6 +460,18 @@ impl Reader for PostgresReader {
         })
     }
 
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        let what = "read the record of changes";
+        let there =
+            "select to_regclass(quote_ident(current_schema()) || '.repot_audit') is not null".to_owned();
+        let there = self.rows(what, there, Vec::new())?;
+        if !there.first().is_some_and(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
+        let (sql, parameters) = audit::select(filter, most);
+        self.rows(what, sql, parameters)?.iter().map(audit::record).collect()
+    }
+
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let plan = self.plan.of(plan);
         let Referred { table, column, values, most } = *referred;
@@ -480,7 +496,9 @@ impl Reader for PostgresReader {
         match self.speech {
             Some(speech) => Ok(speech),
             None => {
-                let speech = self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                let mut speech =
+                    self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                speech.policed = self.tenants.is_some();
                 Ok(*self.speech.insert(speech))
             }
         }
@@ -488,13 +506,17 @@ impl Reader for PostgresReader {
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
         let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
-        self.run(
-            |connection| async move { ask::run(&connection.client, &statement, (bytes_max, timeout)).await },
-        )
+        let role = self.tenants.clone();
+        self.run(|connection| async move {
+            let bounds = (bytes_max, timeout);
+            ask::run(&connection.client, &statement, bounds, role.as_deref()).await
+        })
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
-        let statement = statement.clone();
-        self.run(|connection| async move { ask::explain(&connection.client, &statement).await })
+        let (statement, role) = (statement.clone(), self.tenants.clone());
+        self.run(
+            |connection| async move { ask::explain(&connection.client, &statement, role.as_deref()).await },
+        )
     }
 }

@@ -308,6 +308,7 @@ impl Writer {
                 None => return Ok(Step::Carefully),
             }
         };
+        self.put_audit(batch).await?;
         for (key, value) in &batch.meta {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;

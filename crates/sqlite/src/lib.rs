@@ -2,6 +2,7 @@
 //! others. [`SqliteTarget`] is the way in.
 
 mod ask;
+mod audit;
 mod bind;
 mod careful;
 mod changes;

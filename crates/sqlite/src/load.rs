@@ -6,6 +6,7 @@ use repot_model::row::Cells;
 use repot_model::sql::{create_index, quote};
 use rusqlite::CachedStatement;
 
+use crate::audit;
 use crate::bind;
 use crate::careful;
 use crate::changes;
@@ -113,6 +114,7 @@ pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()
     if batch.all_or_nothing && !refused.is_empty() {
         return work.undo();
     }
+    audit::put(work.connection(), batch)?;
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, FoundObject, Mark, Outline, Piece, QueryResult, Reader, Referred, Referrer, Result, Status,
-    StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, FoundObject, Mark, Outline, Piece, QueryResult, Reader, Referred,
+    Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -19,7 +19,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{ask, changes, decode, kept, marks, query, schema, trash};
+use crate::{ask, audit, changes, decode, kept, marks, query, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -325,6 +325,10 @@ order by 1, 2 limit ?2";
         }
     }
 
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        audit::read(self.begin()?, filter, most)
+    }
+
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let (connection, sql) = self.access(plan)?;
         Access { connection, plan, sql: &sql }.referrers(referred)
@@ -340,7 +344,7 @@ order by 1, 2 limit ?2";
     }
 
     fn speech(&mut self) -> Result<Speech> {
-        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true })
+        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true, policed: false })
     }
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {

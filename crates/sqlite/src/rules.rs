@@ -4,7 +4,8 @@
 use repot_core::{Loading, Result};
 use repot_model::plan::Plan;
 use repot_model::sql::{
-    Dialect, MARKING_VIEW, SEARCH_PREFIX, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers,
+    Dialect, MARKING_VIEW, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, mark_everything, settle_triggers,
+    triggers,
 };
 use rusqlite::Connection;
 
@@ -65,6 +66,9 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     }
     let transaction = begin(connection, what)?;
     make_tables(connection)?;
+    if plan.has_history() {
+        connection.execute_batch(create_audit(Dialect::Sqlite)).map_err(failed(what))?;
+    }
     for statement in statements {
         transaction.execute(&statement, ()).map_err(failed(what))?;
     }

@@ -6,6 +6,7 @@ mod changes;
 mod contract;
 mod document;
 mod etag;
+mod history;
 mod key;
 mod layout;
 mod memory;
@@ -22,6 +23,7 @@ pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeSco
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};
+pub use history::{EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage, HistoryQuery, Moment};
 pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;

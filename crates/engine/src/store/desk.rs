@@ -2,8 +2,8 @@
 
 use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
 use repot_core::{
-    DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer, Result, Status, StoredObject,
-    TrashWanted, Trashed,
+    AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
+    Result, Status, StoredObject, TrashWanted, Trashed,
 };
 use repot_json::Limits;
 use repot_model::plan::{LaidOver, Place, Plan, Splitter, key_cells, key_text};
@@ -367,9 +367,18 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// The text of a deleted document.
     pub(super) fn unpack(&mut self, kept: &Trashed) -> Result<Vec<u8>> {
-        self.know(kept.dictionary)?;
-        let size = usize::try_from(kept.size).unwrap_or_default();
-        self.unpacker.unpack(kept.dictionary, &kept.text, size)
+        self.unpack_text(kept.dictionary, &kept.text, kept.size)
+    }
+
+    /// A text that was packed as documents are.
+    pub(super) fn unpack_text(&mut self, dictionary: i64, packed: &[u8], size: u64) -> Result<Vec<u8>> {
+        self.know(dictionary)?;
+        self.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or_default())
+    }
+
+    /// Entries of the record of changes.
+    pub(super) fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        self.reader.audit(filter, most)
     }
 
     /// The path of the object that holds the document with this key text.

@@ -2,8 +2,10 @@
 //! laid over the text when the document is read.
 
 mod changes;
+mod clerk;
 mod desk;
 mod following;
+mod history;
 mod jobs;
 mod located;
 mod parts;

@@ -43,7 +43,8 @@ impl Hand<'_, '_, '_> {
     /// The document, if changes can be kept beside its text.
     fn outline(&mut self, key: &DocumentKey) -> Result<Option<(Outline, String)>> {
         let Whereabouts { paths, elsewhere } = self.decider.layout.whereabouts(key)?;
-        if elsewhere {
+        if elsewhere || self.decider.layout.audit(key.collection())?.is_some() {
+            // what is on record is the text before and after
             return Ok(None);
         }
         for path in paths.into_iter().filter(|path| !path.contains('\0')) {

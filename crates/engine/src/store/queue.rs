@@ -40,6 +40,8 @@ pub(super) enum Task {
     IndexWords,
     /// To take away what the log need not keep; the receipt is empty.
     PruneChanges,
+    /// To take some of what is too old from the record of changes; the receipt is empty.
+    PruneHistory,
 }
 
 /// What one thread has taken and not done yet.
@@ -127,7 +129,10 @@ pub(super) fn write(
                 (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
                 (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
                 (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
-                (Task::PruneChanges, Ok(scribe)) => scribe.prune_changes(options.changes),
+                (Task::PruneChanges, Ok(scribe)) => {
+                    scribe.prune_changes(options.changes).and_then(|()| scribe.prune_history())
+                }
+                (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
             };
             let _dropped = answer.send(done.map(|()| Receipt::default()));
         }
@@ -161,18 +166,14 @@ mod tests {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (
-            Task::Work(Job::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() })),
-            oneshot::channel().0,
-        )
+        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
+        (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| match &unit.0 {
             Task::Work(work) => work.keys().iter().map(|key| key.text()).collect(),
-            Task::Settle(_) | Task::Fold(_) | Task::IndexWords | Task::NumberChanges | Task::PruneChanges => {
-                String::new()
-            }
+            _ => String::new(),
         };
         taken.into_iter().flatten().map(name).collect()
     }

@@ -11,12 +11,14 @@ use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Precondition, Proposal, Receipt, UnitOfWork, Whereabouts, Write, Written,
 };
 use repot_core::{
-    Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target, Trashed,
+    AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry,
+    Target, Trashed,
 };
 use repot_json::Limits;
-use repot_model::plan::Plan;
+use repot_model::plan::{Plan, StateChange};
 
 use super::changes::STEPS_MOST;
+use super::clerk::{Clerk, expired};
 use super::desk::{Desk, Found, Sought, Tools};
 use super::following::follow;
 use super::jobs::Job;
@@ -79,6 +81,8 @@ pub(super) struct Unit {
     trash: Vec<Vec<Trashed>>,
     /// Kept ones that go or come back.
     pub untrash: Vec<i64>,
+    /// What is put on record.
+    pub audit: Vec<AuditRecord>,
 }
 
 /// What units of one transaction come to together.
@@ -102,6 +106,7 @@ impl Together {
             batch.marks.append(&mut unit.marks);
             batch.trash.append(&mut unit.trash);
             batch.untrash.append(&mut unit.untrash);
+            batch.audit.records.append(&mut unit.audit);
             all.further.append(&mut unit.further);
         }
         all.further.retain(|path| !locks.contains(path));
@@ -223,7 +228,9 @@ impl<'p> Scribe<'p> {
             }
             let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
-            Ok(Some(Batch { meta, at_ms: Some(decider.now_ms), ..batch }))
+            let mut batch = Batch { meta, at_ms: Some(decider.now_ms), ..batch };
+            batch.audit.until = expired(decider.plan, Some(&batch.audit.records), decider.now_ms);
+            Ok(Some(batch))
         })?;
         if moved {
             return Ok(Attempt::Moved);
@@ -269,6 +276,17 @@ impl<'p> Scribe<'p> {
         Ok(())
     }
 
+    /// Takes from the record what is older than the model keeps it, a bounded part of it.
+    pub(super) fn prune_history(&mut self) -> Result<()> {
+        let until = expired(self.plan, None, self.clock.now_ms());
+        if until.is_empty() {
+            return Ok(());
+        }
+        let audit = AuditBatch { until, ..AuditBatch::default() };
+        let batch = Batch { audit, ..Batch::default() };
+        self.target.transact(self.plan, &[], &mut |_| Ok(Some(batch.clone()))).map(drop)
+    }
+
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
     pub(super) fn store_dictionaries(&mut self) -> Result<()> {
         let made = self.dictionaries.take_made();
@@ -312,7 +330,7 @@ pub(super) struct Decider<'a, 'p> {
     pub plan: &'p Plan,
     routes: &'p Routes<'p>,
     pub layout: &'a Layout,
-    limits: Limits,
+    pub limits: Limits,
     pub now_ms: i64,
     pub document_bytes_max: u64,
     /// Documents that were settled for these units: what is not there by now never is.
@@ -330,14 +348,19 @@ impl<'p> Decider<'_, 'p> {
     ) -> Result<(Decided, Vec<(String, String)>)> {
         let tools = pen.tools(self.plan, self.routes, self.limits)?;
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
-        let unsettled = Vec::new();
-        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, unsettled };
+        let (clerk, unsettled) = (Clerk::default(), Vec::new());
+        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, clerk, unsettled };
         let decided = works
             .iter()
-            .map(|work| match work {
-                Job::Unit(work) => hand.unit(work),
-                Job::Restore(restored) => hand.restore(restored),
-                Job::Purge { now_ms, most } => hand.purge(*now_ms, *most),
+            .map(|work| {
+                hand.clerk = Clerk::new(work.actor(), self.now_ms);
+                let mut unit = match work {
+                    Job::Unit(work) => hand.unit(work)?,
+                    Job::Restore { documents, .. } => hand.restore(documents)?,
+                    Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
+                };
+                unit.audit = hand.clerk.leave();
+                Ok(unit)
             })
             .collect();
         let unsettled = hand.unsettled;
@@ -351,6 +374,8 @@ pub(super) struct Hand<'h, 'p, 'r> {
     pub decider: &'h Decider<'h, 'p>,
     pub desk: &'h mut Desk<'p, 'r>,
     pub preparer: &'h mut Preparer<'p>,
+    /// What the unit at hand puts on record.
+    pub clerk: Clerk,
     /// Documents that are to be settled first: collection and key.
     unsettled: Vec<(String, String)>,
 }
@@ -391,6 +416,7 @@ impl Hand<'_, '_, '_> {
             if let Some(one) = self.discard(&follower, &work.writes)? {
                 trash.entry(follower.origin).or_default().push(one);
             }
+            self.follower_on_record(&follower)?;
             unit.marks.push(mark(&follower.key, follower.stamp));
             unit.further.push(follower.item.object.path.clone());
             unit.items.push(follower.item);
@@ -409,10 +435,15 @@ impl Hand<'_, '_, '_> {
         fresh
     }
 
-    /// The text to store, by the rules of the model.
-    fn revise(&self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
+    /// The text to store, by the rules of the model, and the states that it changes.
+    fn revise(
+        &self,
+        key: &DocumentKey,
+        body: &Bytes,
+        found: Option<&Found>,
+    ) -> Result<(Bytes, Vec<StateChange>)> {
         let there = found.filter(|found| found.etag.is_some());
-        self.decider.layout.revise(Proposal {
+        self.decider.layout.revise_states(Proposal {
             key,
             path: &self.path(key, found)?,
             body,
@@ -434,10 +465,10 @@ impl Hand<'_, '_, '_> {
             Write::Put { key, body, when } => {
                 when.check(key, current)?;
                 if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
-                    let body = self.revise(key, body, found.as_ref())?;
-                    return self.put(key, &body, found);
+                    let revised = self.revise(key, body, found.as_ref())?;
+                    return self.put(key, revised, found);
                 }
-                self.put(key, body, found)
+                self.put(key, (body.clone(), Vec::new()), found)
             }
             Write::Patch { key, change, when } => {
                 when.check(key, current)?;
@@ -447,8 +478,8 @@ impl Hand<'_, '_, '_> {
                         .hint("Check the key; `list` shows what is there.")
                 })?;
                 let body = change.apply(&there.assembled.bytes, layout.limits())?;
-                let body = self.revise(key, &body.into(), found.as_ref())?;
-                self.put(key, &body, found)
+                let revised = self.revise(key, &body.into(), found.as_ref())?;
+                self.put(key, revised, found)
             }
             Write::Update { key, edit, when } => {
                 when.check(key, current)?;
@@ -459,8 +490,8 @@ impl Hand<'_, '_, '_> {
                     let written = current.map_or(Written::Missing, |etag| Written::Put(etag.clone()));
                     return Ok((written, None));
                 };
-                let body = self.revise(key, &body, found.as_ref())?;
-                self.put(key, &body, found)
+                let revised = self.revise(key, &body, found.as_ref())?;
+                self.put(key, revised, found)
             }
             Write::Delete { key, when } => {
                 when.check(key, current)?;
@@ -469,8 +500,11 @@ impl Hand<'_, '_, '_> {
                         if let Some(one) = self.trashed(key, &found)? {
                             keep(one);
                         }
-                        let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
-                        Ok((written, Some(self.preparer.removal(&before(found)))))
+                        let etag = found.etag.clone();
+                        let before = before(found);
+                        self.on_record(key, Vec::new(), (etag.as_ref().map(|etag| (etag, &before)), None))?;
+                        let written = if etag.is_some() { Written::Deleted } else { Written::Missing };
+                        Ok((written, Some(self.preparer.removal(&before))))
                     }
                     None if *when == Precondition::Any => Ok((Written::Missing, None)),
                     None => Err(when.failed(key, None)),
@@ -496,16 +530,18 @@ impl Hand<'_, '_, '_> {
     fn put(
         &mut self,
         key: &DocumentKey,
-        body: &[u8],
+        (body, states): (Bytes, Vec<StateChange>),
         found: Option<Found>,
     ) -> Result<(Written, Option<Item>)> {
         let path = self.path(key, found.as_ref())?;
         let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
-        let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
-        let etag = item.documents.first().map(|document| ETag::new(&document.etag));
-        let etag = etag.ok_or_else(|| lost(&key.to_string()))?;
-        Ok((Written::Put(etag), Some(item)))
+        let was = found.as_ref().and_then(|found| found.etag.clone());
+        let before = found.map(before);
+        let item = self.preparer.item(&object, &body, before.as_ref())?;
+        let document = item.documents.first().ok_or_else(|| lost(&key.to_string()))?;
+        self.on_record(key, states, (was.as_ref().zip(before.as_ref()), Some((&body, document))))?;
+        Ok((Written::Put(ETag::new(&document.etag)), Some(item)))
     }
 }
 

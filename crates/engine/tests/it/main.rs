@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
+mod audit_following;
+mod audit_sql;
 mod busy;
 mod changes;
 mod documents;
@@ -12,9 +15,11 @@ mod pooled;
 mod query;
 mod query_random;
 mod references;
+mod row_security;
 mod rules;
 mod scripted;
 mod search;
 mod search_random;
+mod tenants_random;
 mod trash;
 mod writers;

@@ -25,7 +25,7 @@ pub use key::{key_cell, key_cells, key_text, uuid_text};
 pub use lay_over::{LaidOver, now_like};
 pub use part::{Find, PartEditor, PartRows, RowsWanted};
 pub use problem::{PROBLEMS_MAX, Problem};
-pub use revise::{Revised, Revision};
+pub use revise::{Revised, Revision, StateChange};
 pub use rules::{Machine, TableRules};
 pub use split::{Misfit, Place, SplitDocument, Splitter};
 pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};

@@ -110,7 +110,9 @@ pub fn settle_search(
     {
         let Names { rows, words, stale } = Names::of(name);
         for name in [rows, words, stale] {
-            statements.push(format!("drop table if exists {}", quote(&name)));
+            // with the view through which a tenant searches
+            let views = if dialect == Dialect::Postgres { " cascade" } else { "" };
+            statements.push(format!("drop table if exists {}{views}", quote(&name)));
         }
     }
     let made: Vec<Trigger> =
