@@ -345,6 +345,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Check the key and the tenant; the list of deleted documents shows what can be had back, and until when.",
     ),
     entry(
+        "R0420",
+        "The database does not hold tenants apart by itself",
+        "Row level security needs a role that the user of the database URL may take, and policies on the tables; it may not make them. Repot's own statements name the tenant each time, as ever.",
+        "Let a superuser make the role and grant it as the message says, then open the database again as the owner of the tables.",
+    ),
+    entry(
         "R0426",
         "A document cannot stand in its file",
         "It stands with others in one file, and its text would not be read back as it is (a line break in JSON Lines, white space around it), or the file is not what the model says.",

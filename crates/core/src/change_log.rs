@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::target::{DocumentRecord, Item};
+use crate::records::DocumentRecord;
+use crate::target::Item;
 
 /// Name of the value of ours that says up to which position the log was pruned.
 pub const PRUNED_TO: &str = "changes_pruned_to";

@@ -2,6 +2,7 @@
 //! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
 //! runtime, no C.
 
+mod audit;
 pub mod catalogue;
 pub mod change_log;
 mod clock;
@@ -10,23 +11,27 @@ mod error;
 mod found;
 mod pacing;
 pub mod path_text;
+mod records;
 mod referrers;
+mod row_security;
 mod sink;
 mod source;
 pub mod store;
 mod target;
 mod trashed;
 
+pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use found::{FoundObject, ListedDocument, Mark, Rank};
 pub use pacing::Pacing;
+pub use records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 pub use referrers::{Referred, Referrer};
+pub use row_security::{RowSecurity, TenantGuard};
 pub use sink::{Pieces, Sink};
 pub use source::{Listed, Object, Read, ReadError, Source, SourceHealth};
 pub use target::{
-    Answer, Batch, Decide, DocumentRecord, Health, Item, LoadReport, Loading, LockHolder, ObjectRecord,
-    Piece, QueryResult, Reader, Refusal, RowChanges, State, Status, StoredDocument, StoredObject, Target,
-    Violation,
+    Answer, Batch, Decide, Health, Item, LoadReport, Loading, LockHolder, QueryResult, Reader, Refusal,
+    RowChanges, State, StoredDocument, StoredObject, Target, Violation,
 };
 pub use trashed::{TrashWanted, Trashed};

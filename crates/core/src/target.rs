@@ -6,102 +6,18 @@
 //! nothing of ours.
 
 use std::fmt::{Debug, Display};
-use std::ops::Range;
 
-use repot_model::plan::Plan;
+use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
+use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::error::Result;
 use crate::found::{FoundObject, ListedDocument, Mark, Rank};
+use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
 use crate::trashed::{TrashWanted, Trashed};
-
-/// What became of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(i16)]
-pub enum Status {
-    /// Its documents are rows (a container may hold single documents that are set aside).
-    Moved = 0,
-    /// It is kept whole, with a reason, and has no rows.
-    SetAside = 1,
-    /// No place matches it; its bytes stay at the source.
-    Unmatched = 2,
-    /// Its collection says `move = false`; its bytes stay at the source.
-    Stays = 3,
-}
-
-impl Status {
-    /// The status that is stored as this number.
-    #[must_use]
-    pub const fn from_number(number: i64) -> Option<Self> {
-        match number {
-            0 => Some(Self::Moved),
-            1 => Some(Self::SetAside),
-            2 => Some(Self::Unmatched),
-            3 => Some(Self::Stays),
-            _ => None,
-        }
-    }
-}
-
-/// An object as recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectRecord {
-    /// Path, unique.
-    pub path: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// Modification time of the state that was read, ns.
-    pub modified_ns: i64,
-    /// ETag of the state that was read.
-    pub etag: Option<String>,
-    /// SHA-256 of the bytes read; empty when nothing was read.
-    pub sha256: Vec<u8>,
-    /// Collection (the first one for a file that holds several).
-    pub collection: Option<String>,
-    /// What became of it.
-    pub status: Status,
-    /// Code and reason when set aside, unmatched for a reason, ...
-    pub reason: Option<(String, String)>,
-    /// For an object that holds many documents: what stands around them, encoded by the engine.
-    pub frame: Option<Vec<u8>>,
-}
-
-/// A document as recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentRecord {
-    /// Place in its object, from 0.
-    pub ordinal: u32,
-    /// Collection.
-    pub collection: String,
-    /// Key as text; `None` when it is set aside.
-    pub key: Option<String>,
-    /// Opaque strong ETag of the text.
-    pub etag: String,
-    /// Raises by one with each change.
-    pub version: i64,
-    /// Dictionary the text is compressed with; 0: none.
-    pub dictionary: i64,
-    /// Size of the text before compression.
-    pub size: u64,
-    /// The compressed text.
-    pub text: Vec<u8>,
-    /// Code and reason when this document is set aside (it has no rows then).
-    pub reason: Option<(String, String)>,
-    /// Its rows among [`Item::rows`].
-    pub rows: Range<usize>,
-}
-
-/// A piece of an object too large for one document, compressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// From 0.
-    pub number: u32,
-    /// Compressed bytes.
-    pub bytes: Vec<u8>,
-}
 
 /// What changes in rows that are already there, besides the inserts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -133,6 +49,19 @@ pub struct Item {
     /// Only the documents at these ordinals are replaced: `documents` has those of them that are there afterwards, the others
     /// of the object stay, and so does its frame where the record has none. `None`: `documents` is all of them.
     pub touched: Option<Vec<u32>>,
+    /// Only rows change: record, text and pieces stay, and this is kept beside them. The item's one document says key and
+    /// new `ETag`. An item that is refused is not tried with more care. For [`Target::transact`].
+    pub kept: Option<KeptChange>,
+}
+
+impl Item {
+    /// Rows that it updates or inserts, each with what changes in it: the columns, or `None` for all.
+    pub fn written(&self) -> impl Iterator<Item = (usize, &[u8], Option<&[usize]>)> {
+        let columns = |at: usize| self.kept.as_ref()?.columns.get(at).map(Vec::as_slice);
+        let updates = self.changes.updates.iter().enumerate();
+        let updates = updates.map(move |(at, (table, row))| (table, row, columns(at)));
+        updates.chain(self.rows.iter().map(|(table, row)| (table, row, None)))
+    }
 }
 
 /// Objects applied in one transaction.
@@ -161,6 +90,8 @@ pub struct Batch {
     pub trash: Vec<Vec<Trashed>>,
     /// Numbers of deleted documents that go for good, or come back. For [`Target::transact`].
     pub untrash: Vec<i64>,
+    /// What is put on record with it, and what goes from there. For [`Target::transact`].
+    pub audit: AuditBatch,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -250,8 +181,10 @@ pub struct StoredObject {
 pub struct StoredDocument {
     /// The object it is in.
     pub object: i64,
-    /// As recorded; `rows` is empty.
+    /// As recorded, but for the `ETag` and version, which count the changes kept beside the text; `rows` is empty.
     pub record: DocumentRecord,
+    /// Changes kept beside its text, in order.
+    pub kept: Vec<Vec<u8>>,
 }
 
 /// Answer of a query: everything as text, null as `None`.
@@ -279,7 +212,7 @@ pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>
 
 /// A database that takes documents as rows and text. A copy writes alone, stores write beside each other; see
 /// [`Target::reader`] for the rest.
-pub trait Target: Debug + Display + Send {
+pub trait Target: crate::TenantGuard + Debug + Display + Send {
     /// Can it be reached and written?
     ///
     /// # Errors
@@ -482,6 +415,24 @@ pub trait Reader: Debug + Send {
     /// When it cannot be read.
     fn listed(&mut self, collection: &str, after: Option<&str>, most: usize) -> Result<Vec<ListedDocument>>;
 
+    /// The first document of the object with this path, without its text.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn outline(&mut self, path: &str) -> Result<Option<Outline>>;
+
+    /// Rows that are wanted, whole; three at most.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn held_rows(&mut self, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer>;
+
+    /// The next `most` documents after this path beside whose text changes are kept: their objects' paths.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>>;
+
     /// Whether there is a document in the object with this path, without reading its text: the stamp of its mark.
     ///
     /// # Errors
@@ -551,6 +502,12 @@ pub trait Reader: Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn root_of(&mut self, plan: &Plan, table: usize, identity: &[u8]) -> Result<Option<(String, String)>>;
+
+    /// Entries of the record; none where there is no record yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>>;
 
     /// Rows that refer to one of these values, in any order, each with its document.
     ///

@@ -104,7 +104,11 @@ impl Export<'_> {
             if !crate::stored::is_as_recorded(whole, assembled) {
                 return Ok(());
             }
-            written.put(&record.path, record.size, sink.write(&record.path, &assembled.bytes))
+            written.put(
+                &record.path,
+                assembled.bytes.len() as u64,
+                sink.write(&record.path, &assembled.bytes),
+            )
         })?;
         let mut reader = target.reader()?;
         let mut unpacker = Unpacker::new(&[])?;

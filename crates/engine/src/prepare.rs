@@ -127,12 +127,18 @@ impl<'p> Preparer<'p> {
             removes: false,
             keeps_pieces: false,
             touched: None,
+            kept: None,
         };
         self.found = found;
         if let Some(before) = before {
             self.difference(&mut item, before);
         }
         Ok(item)
+    }
+
+    /// A text packed without a dictionary.
+    pub(crate) fn pack_plain(&mut self, text: &[u8]) -> Result<Vec<u8>> {
+        self.packer.pack_plain(text)
     }
 
     /// Takes an object out: all rows of its documents are deleted.
@@ -146,6 +152,7 @@ impl<'p> Preparer<'p> {
             removes: true,
             keeps_pieces: false,
             touched: None,
+            kept: None,
         };
         self.difference(&mut item, before);
         item
@@ -231,6 +238,7 @@ impl<'p> Preparer<'p> {
             removes: false,
             keeps_pieces: false,
             touched: None,
+            kept: None,
         }
     }
 
@@ -269,6 +277,7 @@ impl<'p> Preparer<'p> {
             text: packed,
             reason: document.misfit.as_ref().map(|misfit| (misfit.code.to_owned(), misfit.reason.clone())),
             rows: document.rows.clone(),
+            skips: document.skips,
         })
     }
 

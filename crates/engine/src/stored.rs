@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use repot_core::store::lay;
 use repot_core::{Error, Kind, Reader, Result, StoredDocument, StoredObject};
 
 use crate::frame;
@@ -22,6 +23,15 @@ pub(crate) struct Assembled {
     pub bytes: Vec<u8>,
     /// Where each document stands in them.
     pub spans: Vec<std::ops::Range<usize>>,
+    /// Hash of the bytes without what is kept beside them; `None`: nothing is.
+    pub without_kept: Option<Vec<u8>>,
+}
+
+impl Assembled {
+    /// One document that is all of the object.
+    pub(crate) fn alone(bytes: Vec<u8>) -> Self {
+        Self { spans: std::iter::once(0..bytes.len()).collect(), bytes, without_kept: None }
+    }
 }
 
 /// Reads the documents of `objects` and gives each object with its documents to `each`, in order.
@@ -48,7 +58,10 @@ pub(crate) fn each_whole(
 pub(crate) fn is_as_recorded(whole: &Whole, assembled: &Assembled) -> bool {
     let record = &whole.object.record;
     if !frame::is_by_parts(&record.sha256) {
-        return sha256(&assembled.bytes) == record.sha256;
+        return match &assembled.without_kept {
+            Some(own) => *own == record.sha256,
+            None => sha256(&assembled.bytes) == record.sha256,
+        };
     }
     let text = |span: &std::ops::Range<usize>| assembled.bytes.get(span.clone()).unwrap_or_default();
     let mut documents = whole.documents.iter().zip(&assembled.spans);
@@ -63,6 +76,7 @@ pub(crate) fn assemble(whole: &Whole, unpacker: &mut Unpacker) -> Result<Assembl
     let damaged = |what: &str| Error::new(Kind::Corrupt, "R0803", format!("{}: {what}", record.path));
     let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0).min(64 << 20));
     let mut spans = Vec::with_capacity(whole.documents.len());
+    let mut without_kept = None;
     let gaps = record.frame.as_deref().map(frame::decode).transpose()?;
     if gaps.as_ref().map_or(1, Vec::len) != whole.documents.len() + usize::from(gaps.is_some()) {
         return Err(damaged("documents are missing"));
@@ -70,7 +84,11 @@ pub(crate) fn assemble(whole: &Whole, unpacker: &mut Unpacker) -> Result<Assembl
     for (at, document) in whole.documents.iter().enumerate() {
         let record = &document.record;
         let size = usize::try_from(record.size).map_err(|error| damaged("a size is wrong").cause(error))?;
-        let text = unpacker.unpack(record.dictionary, &record.text, size)?;
+        let mut text = unpacker.unpack(record.dictionary, &record.text, size)?;
+        if !document.kept.is_empty() {
+            without_kept = Some(sha256(&text));
+            text = lay(text, document.kept.iter().map(Vec::as_slice))?;
+        }
         if let Some(gaps) = &gaps {
             bytes.extend_from_slice(gaps.get(at).ok_or_else(|| damaged("its frame is short"))?);
         }
@@ -80,5 +98,5 @@ pub(crate) fn assemble(whole: &Whole, unpacker: &mut Unpacker) -> Result<Assembl
     if let Some(last) = gaps.as_ref().and_then(|gaps| gaps.last()) {
         bytes.extend_from_slice(last);
     }
-    Ok(Assembled { bytes, spans })
+    Ok(Assembled { bytes, spans, without_kept })
 }

@@ -92,6 +92,7 @@ fn item(number: i64) -> Item {
         text: vec![0x5a; 1000],
         reason: None,
         rows: 0..rows.len(),
+        skips: false,
     };
     let object = ObjectRecord {
         path: format!("conversations/{number:08}.json"),
@@ -114,6 +115,7 @@ fn item(number: i64) -> Item {
         removes: false,
         keeps_pieces: false,
         touched: None,
+        kept: None,
     }
 }
 

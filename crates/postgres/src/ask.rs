@@ -4,11 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::join;
+use futures_util::future::{join, join4};
 use repot_core::{Answer, Error, Kind, Result};
 use repot_model::row::{Cell, Cells};
-use repot_model::sql::Dialect;
-use repot_model::sql::query::{Speech, Statement};
+use repot_model::sql::query::{SETTING, Speech, Statement};
+use repot_model::sql::{Dialect, quote};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
@@ -18,13 +18,17 @@ use crate::error::failed;
 use crate::query::wrong;
 use crate::stored::Raw;
 
+/// For a role that was there when the store was opened.
+const MEND: &str =
+    "The role that holds tenants apart is gone, or may not be taken any more; open the store again.";
+
 /// How this database compares texts: by bytes where its locale is `C`.
 pub(crate) async fn speech(client: &Client) -> Result<Speech> {
     let sql = "select datcollate in ('C', 'POSIX') and coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' \
                from pg_database d where datname = current_database()";
     let rows = client.query_typed(sql, &[]).await.map_err(|error| failed("read the locale", error))?;
     let texts_by_bytes = rows.first().is_some_and(|row| row.get(0));
-    Ok(Speech { dialect: Dialect::Postgres, texts_by_bytes })
+    Ok(Speech { dialect: Dialect::Postgres, texts_by_bytes, policed: false })
 }
 
 fn parameters(statement: &Statement) -> Result<Vec<(Encoded, Type)>> {
@@ -35,17 +39,61 @@ fn parameters(statement: &Statement) -> Result<Vec<(Encoded, Type)>> {
     statement.parameters.iter().map(one).collect()
 }
 
-/// Runs a statement until its rows take more than `bytes_max`; both messages go out before an answer is awaited.
+/// Runs a statement until its rows take more than `bytes_max`; all messages go out before an answer is awaited. That of a
+/// tenant runs under the role, which it leaves again whatever becomes of it: the transaction goes on as it was.
 pub(crate) async fn run(
     client: &Client,
     statement: &Statement,
     (bytes_max, timeout): (usize, Duration),
+    role: Option<&str>,
 ) -> Result<Answer> {
+    let bound = format!("set local statement_timeout = {}", timeout.as_millis());
+    let (set, answer) = join(client.batch_execute(&bound), async {
+        match (role, &statement.tenant) {
+            (Some(role), Some(tenant)) => {
+                as_tenant(client, (role, tenant), rows(client, statement, bytes_max)).await
+            }
+            _ => rows(client, statement, bytes_max).await,
+        }
+    })
+    .await;
+    set.map_err(|error| failed("answer a query", error))?;
+    answer
+}
+
+/// Does `work` under the role that sees this tenant's rows only. The savepoint takes role and setting back also when the
+/// statement fails, and needs no look at which role it was before.
+async fn as_tenant<T>(
+    client: &Client,
+    (role, tenant): (&str, &str),
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    // no text of PostgreSQL holds a NUL, so there are no rows of such a tenant; '' is nobody's
+    let tenant = if tenant.contains('\0') { "" } else { tenant };
+    let begin = format!("savepoint repot_tenant; set local role {}", quote(role));
+    let name = format!("select set_config('{SETTING}', $1, true)");
+    let given: [(&(dyn ToSql + Sync), Type); 1] = [(&tenant, Type::TEXT)];
+    let end = "rollback to savepoint repot_tenant; release savepoint repot_tenant";
+    let (taken, named, done, left) = join4(
+        client.batch_execute(&begin),
+        client.query_typed(&name, &given),
+        work,
+        // sent behind the rest, and awaited while the rows are read
+        client.batch_execute(end),
+    )
+    .await;
+    let what = "take the role of a tenant";
+    taken.map_err(|error| failed(what, error).hint(MEND))?;
+    named.map_err(|error| failed(what, error))?;
+    let done = done?;
+    left.map_err(|error| failed("leave the role of a tenant", error))?;
+    Ok(done)
+}
+
+async fn rows(client: &Client, statement: &Statement, bytes_max: usize) -> Result<Answer> {
     let given = parameters(statement)?;
     let given = given.iter().map(|(value, kind)| (value as &(dyn ToSql + Sync), kind.clone()));
-    let bound = format!("set local statement_timeout = {}", timeout.as_millis());
-    let (set, rows) = join(client.batch_execute(&bound), client.query_typed_raw(&statement.sql, given)).await;
-    set.map_err(|error| failed("answer a query", error))?;
+    let rows = client.query_typed_raw(&statement.sql, given).await;
     let mut rows = pin!(rows.map_err(|error| wrong(error, 0))?);
     let mut answer = Answer::default();
     let mut cells = Vec::new();
@@ -76,9 +124,19 @@ fn encode(statement: &Statement, row: &Row, cells: &mut Vec<u8>) -> Result<()> {
 }
 
 /// What PostgreSQL would do, as its own `explain` prints it.
-pub(crate) async fn explain(client: &Client, statement: &Statement) -> Result<Vec<String>> {
+pub(crate) async fn explain(
+    client: &Client,
+    statement: &Statement,
+    role: Option<&str>,
+) -> Result<Vec<String>> {
     let given = parameters(statement)?;
     let sql = format!("explain {}", statement.sql);
-    let rows = client.query_typed(&sql, &borrowed(&given)).await.map_err(|error| wrong(error, 0))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let asked = async {
+        let rows = client.query_typed(&sql, &borrowed(&given)).await.map_err(|error| wrong(error, 0))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    };
+    match (role, &statement.tenant) {
+        (Some(role), Some(tenant)) => as_tenant(client, (role, tenant), asked).await,
+        _ => asked.await,
+    }
 }

@@ -148,7 +148,8 @@ impl Writer {
             for &(item, row) in rows {
                 let (table, cells) = batch.items[item].changes.updates.row(row);
                 let table = &plan.tables[table];
-                let Some((sql, parameters)) = update(table, cells)? else { continue };
+                let columns = batch.items[item].kept.as_ref().and_then(|kept| kept.columns.get(row));
+                let Some((sql, parameters)) = update(table, cells, columns)? else { continue };
                 let types: Vec<Type> = parameters.iter().map(|parameter| parameter.1.clone()).collect();
                 let what = format!("update a row of {}", table.name);
                 let statement = self.prepared(&sql, &types).await.map_err(Failure::server(what.clone()))?;
@@ -182,12 +183,12 @@ pub(crate) fn identity(table: &Table, cells: &[u8]) -> Vec<u8> {
 
 type Statement = (String, Vec<(Encoded, Type)>);
 
-/// The statement and parameters that overwrite a row; `None` when its identity is all there is.
-fn update(table: &Table, cells: &[u8]) -> Result<Option<Statement>, Error> {
+/// The statement and parameters that overwrite a row, or these columns of it; `None` when its identity is all there is.
+fn update(table: &Table, cells: &[u8], columns: Option<&Vec<usize>>) -> Result<Option<Statement>, Error> {
     let (place, mut parameters) = condition(table, &table.identity, &identity(table, cells), "t")?;
     let mut sets = Vec::new();
     for (at, (column, cell)) in table.columns.iter().zip(Cells::new(cells)).enumerate() {
-        if !table.identity.contains(&at) {
+        if !table.identity.contains(&at) && columns.is_none_or(|columns| columns.contains(&at)) {
             parameters.push((parameter(&cell, column.kind)?.0, type_of(column.kind)));
             sets.push(format!("{} = ${}", quote(&column.name), parameters.len()));
         }

@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::failed;
-use crate::marks;
 use crate::transaction::Writer;
+use crate::{kept, marks};
 
 /// Format of our tables; raised when they change.
 pub(crate) const FORMAT: i64 = 2;
@@ -119,7 +119,7 @@ impl Writer {
 
     async fn make(&mut self, plan: &Plan, model_text: &str) -> Result<()> {
         let client = self.client();
-        for tables in [OURS, marks::TABLES] {
+        for tables in [OURS, marks::TABLES, kept::TABLE] {
             client.batch_execute(tables).await.map_err(|error| failed("make Repot's own tables", error))?;
         }
         for table in &plan.tables {

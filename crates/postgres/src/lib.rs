@@ -3,6 +3,7 @@
 
 mod address;
 mod ask;
+mod audit;
 mod chain;
 mod change_log;
 mod changes;
@@ -15,6 +16,7 @@ mod encode;
 mod error;
 mod finish;
 mod indexes;
+mod kept;
 mod left;
 mod load;
 mod lock;
@@ -31,6 +33,7 @@ mod scan;
 mod search;
 mod stored;
 mod target;
+mod tenants;
 mod tls;
 mod transact;
 mod transaction;

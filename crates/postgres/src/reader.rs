@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, Error, FoundObject, Kind, ListedDocument, Mark, Piece, QueryResult, Rank, Reader, Referred,
-    Referrer, Result, Retry, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Error, FoundObject, Kind, ListedDocument, Mark, Outline, Piece,
+    QueryResult, Rank, Reader, Referred, Referrer, Result, Retry, Status, StoredDocument, StoredObject,
+    TrashWanted, Trashed,
 };
-use repot_model::plan::{Plan, key_text};
+use repot_model::plan::{Plan, RowsWanted, key_text};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
-use crate::{ask, change_log, create, marks, query, referrers, scan, stored, trash};
+use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -37,6 +38,10 @@ pub struct PostgresReader {
     plan: SharedPlan,
     begun: bool,
     speech: Option<Speech>,
+    /// The database is not of a version before changes were kept beside texts.
+    keeps: Option<bool>,
+    /// The role that a tenant's statements run under.
+    tenants: Option<Arc<str>>,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -53,12 +58,12 @@ pub(crate) struct Within {
 }
 
 impl Within {
-    fn check(&self, object: &StoredObject) -> Result<()> {
-        if !self.paths.contains(&object.record.path) || self.numbers.contains(&object.id) {
+    fn check(&self, path: &str, object: i64) -> Result<()> {
+        if !self.paths.contains(path) || self.numbers.contains(&object) {
             return Ok(());
         }
         self.escaped.store(true, Ordering::Relaxed);
-        let message = format!("{} was made by another writer meanwhile", object.record.path);
+        let message = format!("{path} was made by another writer meanwhile");
         Err(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
     }
 }
@@ -76,7 +81,7 @@ fn listed(parameters: &Parameters) -> Vec<(&(dyn ToSql + Sync), Type)> {
 }
 
 impl PostgresReader {
-    pub(crate) fn open(runtime: Runtime, address: Address) -> Result<Self> {
+    pub(crate) fn open(runtime: Runtime, address: Address, tenants: Option<Arc<str>>) -> Result<Self> {
         let to = address.clone();
         let connection = runtime.run(async move { Connection::open(&to).await })?;
         Ok(Self {
@@ -87,6 +92,8 @@ impl PostgresReader {
             begun: false,
             within: None,
             speech: None,
+            keeps: None,
+            tenants,
         })
     }
 
@@ -97,7 +104,17 @@ impl PostgresReader {
         within: Arc<Within>,
     ) -> Self {
         let plan = SharedPlan::default();
-        Self { runtime, address, connection, plan, begun: true, within: Some(within), speech: None }
+        Self {
+            runtime,
+            address,
+            connection,
+            plan,
+            begun: true,
+            within: Some(within),
+            speech: None,
+            keeps: Some(true),
+            tenants: None,
+        }
     }
 
     fn reconnect(&mut self) -> Result<()> {
@@ -266,10 +283,17 @@ impl Reader for PostgresReader {
         objects: &[i64],
         each: &mut dyn FnMut(StoredDocument) -> Result<()>,
     ) -> Result<()> {
-        let sql = format!(
-            "select {} from repot_documents where object = any($1) order by object, ordinal",
-            stored::DOCUMENT
-        );
+        let keeps = match self.keeps {
+            Some(keeps) => keeps,
+            None => {
+                let sql = "select to_regclass(quote_ident(current_schema()) || '.repot_pending') is not null";
+                let rows = self.rows("look at the database", sql.to_owned(), Vec::new())?;
+                rows.first().is_some_and(|row| row.get(0))
+            }
+        };
+        self.keeps = Some(keeps);
+        let sql =
+            format!("{} where d.object = any($1) order by d.object, d.ordinal", stored::document_sql(keeps));
         let map = |row: &Row| {
             stored::document(row)
                 .map(|document| (document.record.text.len(), document))
@@ -295,7 +319,7 @@ impl Reader for PostgresReader {
         let rows = self.rows("read repot_objects", sql, vec![one(path.to_owned(), Type::TEXT)])?;
         let found = rows.first().map(stored::object).transpose()?;
         if let (Some(within), Some(object)) = (&self.within, &found) {
-            within.check(object)?;
+            within.check(path, object.id)?;
         }
         Ok(found)
     }
@@ -309,7 +333,7 @@ impl Reader for PostgresReader {
         let rows = self.rows_now("read a document", &sql, path)?;
         let found = rows.first().map(stored::found).transpose()?;
         if let (Some(within), Some(found)) = (&self.within, &found) {
-            within.check(&found.object)?;
+            within.check(path, found.object.id)?;
         }
         Ok(found)
     }
@@ -320,7 +344,16 @@ impl Reader for PostgresReader {
         let rows = self.rows("read a document", sql, parameters)?;
         let found = rows.first().map(stored::found).transpose()?;
         if let (Some(within), Some(found)) = (&self.within, &found) {
-            within.check(&found.object)?;
+            within.check(&found.object.record.path, found.object.id)?;
+        }
+        Ok(found)
+    }
+
+    fn outline(&mut self, path: &str) -> Result<Option<Outline>> {
+        let rows = self.rows_now("look at a document", &kept::outline_sql(), path)?;
+        let found = rows.first().map(kept::outline).transpose()?;
+        if let (Some(within), Some(found)) = (&self.within, &found) {
+            within.check(path, found.object)?;
         }
         Ok(found)
     }
@@ -362,6 +395,17 @@ impl Reader for PostgresReader {
             stamp: row.get(3),
         };
         Ok(rows.iter().map(listed).collect())
+    }
+
+    fn held_rows(&mut self, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer> {
+        let (plan, wanted) = (self.plan.of(plan), wanted.clone());
+        self.run(|connection| async move { kept::rows(&connection.client, &plan, &wanted).await })
+    }
+
+    fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
+        let parameters = vec![one(after.to_owned(), Type::TEXT), one(limit(most), Type::INT8)];
+        let rows = self.rows("read what is kept beside documents", kept::PAGE.to_owned(), parameters)?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     fn exists(&mut self, path: &str) -> Result<Option<i64>> {
@@ -467,6 +511,18 @@ impl Reader for PostgresReader {
         })
     }
 
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        let what = "read the record of changes";
+        let there =
+            "select to_regclass(quote_ident(current_schema()) || '.repot_audit') is not null".to_owned();
+        let there = self.rows(what, there, Vec::new())?;
+        if !there.first().is_some_and(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
+        let (sql, parameters) = audit::select(filter, most);
+        self.rows(what, sql, parameters)?.iter().map(audit::record).collect()
+    }
+
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let plan = self.plan.of(plan);
         let Referred { table, column, values, most } = *referred;
@@ -491,7 +547,9 @@ impl Reader for PostgresReader {
         match self.speech {
             Some(speech) => Ok(speech),
             None => {
-                let speech = self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                let mut speech =
+                    self.run(|connection| async move { ask::speech(&connection.client).await })?;
+                speech.policed = self.tenants.is_some();
                 Ok(*self.speech.insert(speech))
             }
         }
@@ -499,13 +557,17 @@ impl Reader for PostgresReader {
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
         let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
-        self.run(
-            |connection| async move { ask::run(&connection.client, &statement, (bytes_max, timeout)).await },
-        )
+        let role = self.tenants.clone();
+        self.run(|connection| async move {
+            let bounds = (bytes_max, timeout);
+            ask::run(&connection.client, &statement, bounds, role.as_deref()).await
+        })
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
-        let statement = statement.clone();
-        self.run(|connection| async move { ask::explain(&connection.client, &statement).await })
+        let (statement, role) = (statement.clone(), self.tenants.clone());
+        self.run(
+            |connection| async move { ask::explain(&connection.client, &statement, role.as_deref()).await },
+        )
     }
 }

@@ -36,14 +36,16 @@ impl Writer {
                 .map(|item| item.object.path.clone())
                 .collect::<Vec<String>>()
         };
-        let locked = |item: &Item| !item.removes && self.locked.contains_key(&item.object.path);
+        let locked =
+            |item: &Item| !item.removes && item.kept.is_none() && self.locked.contains_key(&item.object.path);
         self.former = self.drop_documents(batch.items.iter().filter(|item| locked(item))).await?;
-        let gone = paths(&|item| item.removes || (item.replaces && !locked(item)));
+        let gone = paths(&|item| item.removes || (item.replaces && item.kept.is_none() && !locked(item)));
         if !gone.is_empty() {
             let rows = self
                 .client()
                 .query_typed(
-                    "with gone as (delete from repot_objects where path = any($1) returning id, path) \
+                    "with gone as (delete from repot_objects where path = any($1) returning id, path), \
+                     kept as (delete from repot_pending p using gone where p.object = gone.id) \
                      delete from repot_documents d using gone where d.object = gone.id \
                      returning gone.path, d.ordinal, d.collection, d.key, d.etag",
                     &[(&gone, Type::TEXT_ARRAY)],
@@ -74,7 +76,7 @@ impl Writer {
     ) -> Result<(), Failure> {
         let kept = || {
             let all = batch.items.iter().enumerate().zip(numbers.iter().copied());
-            all.filter(|((_, item), _)| !item.removes)
+            all.filter(|((_, item), _)| !item.removes && item.kept.is_none())
         };
         if kept().any(|((_, item), _)| !item.documents.is_empty()) {
             let what = "keep the documents' records".to_owned();
@@ -96,6 +98,7 @@ impl Writer {
         let new = |item: &Item| self.number_of(item).is_none();
         let new: Vec<_> = kept().filter(|((_, item), _)| new(item)).map(|((at, _), id)| (at, id)).collect();
         self.put_objects(batch, &new, refused).await?;
+        self.keep_changes(batch, numbers).await?;
         self.log_changes(batch, refused).await
     }
 
@@ -179,7 +182,7 @@ fn document_row(
     document: &DocumentRecord,
     refused: Option<&(&'static str, String)>,
 ) {
-    let DocumentRecord { ordinal, collection, key, etag, version, dictionary, size, text, reason, rows: _ } =
+    let DocumentRecord { ordinal, collection, key, etag, version, dictionary, size, text, reason, .. } =
         document;
     let out = copy.row(11);
     int_field(out, id);

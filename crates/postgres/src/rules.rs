@@ -2,16 +2,19 @@
 
 use repot_core::Result;
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, mark_everything, settle_triggers, triggers};
+use repot_model::sql::{
+    Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, mark_everything, settle_triggers, triggers,
+};
 use tokio_postgres::types::Type;
 
 use crate::create::{FORMAT, meta};
 use crate::error::failed;
+use crate::kept::TABLE;
 use crate::marks::TABLES;
 use crate::transaction::Writer;
 
 /// `repm`, the first half of the number of the lock under which triggers are made; the second is the schema's.
-const MAKING: i32 = 0x7265_706d;
+pub(crate) const MAKING: i32 = 0x7265_706d;
 
 impl Writer {
     /// Makes the triggers of this plan, and removes those that it does not have, in one transaction.
@@ -48,7 +51,10 @@ impl Writer {
         }
         // of two that open the database at once the second finds everything done
         statements.insert(0, format!("select pg_advisory_xact_lock({MAKING}, hashtext(current_schema()))"));
-        statements.insert(1, TABLES.trim_end().trim_end_matches(';').to_owned());
+        statements.insert(1, format!("{TABLES}{TABLE}").trim_end().trim_end_matches(';').to_owned());
+        if plan.has_history() {
+            statements.insert(2, create_audit(Dialect::Postgres).to_owned());
+        }
         if old {
             if meta(self.client(), "loading").await?.as_deref() == Some("steady") {
                 // until now nobody noticed what plain SQL did

@@ -72,8 +72,13 @@ impl Writer {
         let (mut gone, mut indexed) = (Vec::new(), Vec::new());
         for item in &batch.items {
             let deleted = item.changes.deletes.iter().map(|(table, keys)| (table, keys.to_vec(), None));
-            let rows = item.changes.updates.iter().chain(item.rows.iter());
-            let written = rows.map(|(table, row)| (table, identity(&plan.tables[table], row), Some(row)));
+            let touched = |&(table, _, columns): &(usize, &[u8], Option<&[usize]>)| {
+                indexes.iter().any(|index| index.table == table && index.is_touched_by(columns))
+            };
+            let written = item
+                .written()
+                .filter(touched)
+                .map(|(table, row, _)| (table, identity(&plan.tables[table], row), Some(row)));
             let all = if item.removes { None } else { Some(written) };
             for (table, keys, row) in deleted.chain(all.into_iter().flatten()) {
                 let Some(at) = indexes.iter().position(|index| index.table == table) else { continue };

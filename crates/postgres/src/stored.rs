@@ -83,10 +83,11 @@ pub(crate) fn found_sql() -> String {
         columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "select {}, o.frame, {}, {} from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 where o.path = $1",
+        "select {}, o.frame, {}, {}, {} from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 where o.path = $1",
         named(OBJECT, "o"),
         named(DOCUMENT, "d"),
         crate::marks::stamp_sql("d.collection", "d.key"),
+        crate::kept::kept_sql("o.id"),
     )
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn found_by_key_sql() -> String {
         columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "select {}, null::bytea, {}, {} from repot_documents d join repot_objects o on o.id = d.object \
+        "select {}, null::bytea, {}, {}, null::bytea[], null::text from repot_documents d join repot_objects o on o.id = d.object \
          where d.collection = $1 and d.key = $2 order by d.code is not null, d.object limit 1",
         named(OBJECT, "o"),
         named(DOCUMENT, "d"),
@@ -108,19 +109,24 @@ pub(crate) fn found_by_key_sql() -> String {
 pub(crate) fn found(row: &Row) -> Result<FoundObject> {
     const DOCUMENT_AT: usize = 11;
     let there: Option<i64> = row.try_get(DOCUMENT_AT).map_err(damaged("repot_documents"))?;
-    Ok(FoundObject {
-        object: object(row)?,
-        document: there.map(|_| document_from(row, DOCUMENT_AT)).transpose()?,
-        stamp: row.try_get(DOCUMENT_AT + 11).map_err(damaged("repot_touched"))?,
-    })
+    let stamp = row.try_get(DOCUMENT_AT + 11).map_err(damaged("repot_touched"))?;
+    let document = there.map(|_| document_from(row, (DOCUMENT_AT, DOCUMENT_AT + 12))).transpose()?;
+    Ok(FoundObject { object: object(row)?, document, stamp })
 }
 
-/// A row of `repot_documents`.
+/// A row of `repot_documents`, as `d`, with what is kept beside its text.
+pub(crate) fn document_sql(keeps: bool) -> String {
+    let own = DOCUMENT.split(", ").map(|column| format!("d.{column}")).collect::<Vec<_>>().join(", ");
+    let kept = if keeps { crate::kept::kept_sql("d.object") } else { "null::bytea[], null::text".to_owned() };
+    format!("select {own}, {kept} from repot_documents d")
+}
+
+/// Reads what [`document_sql`] selects.
 pub(crate) fn document(row: &Row) -> Result<StoredDocument> {
-    document_from(row, 0)
+    document_from(row, (0, 11))
 }
 
-fn document_from(row: &Row, at: usize) -> Result<StoredDocument> {
+fn document_from(row: &Row, (at, kept_at): (usize, usize)) -> Result<StoredDocument> {
     let read = || -> Result<StoredDocument, tokio_postgres::Error> {
         let record = DocumentRecord {
             ordinal: u32::try_from(row.try_get::<_, i64>(at + 1)?).unwrap_or(u32::MAX),
@@ -133,8 +139,15 @@ fn document_from(row: &Row, at: usize) -> Result<StoredDocument> {
             text: row.try_get(at + 8)?,
             reason: reason(row, at + 9)?,
             rows: Range::default(),
+            skips: false,
         };
-        Ok(StoredDocument { object: row.try_get(at)?, record })
+        let mut document = StoredDocument { object: row.try_get(at)?, record, kept: Vec::new() };
+        if let Some(etag) = row.try_get(kept_at + 1)? {
+            document.record.etag = etag;
+            document.kept = row.try_get::<_, Option<Vec<Vec<u8>>>>(kept_at)?.unwrap_or_default();
+            document.record.version += i64::try_from(document.kept.len()).unwrap_or(0);
+        }
+        Ok(document)
     };
     read().map_err(damaged("repot_documents"))
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Decide, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, State, Target,
-    Violation,
+    Batch, Decide, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, RowSecurity, State,
+    Target, TenantGuard, Violation,
 };
 use repot_model::plan::Plan;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -24,6 +24,8 @@ use crate::{create, indexes, lock};
 pub struct PostgresTarget {
     writer: Arc<Mutex<Writer>>,
     plan: SharedPlan,
+    /// The role that a tenant's statements run under, once it is known that it can be taken.
+    tenants: Option<Arc<str>>,
     pub(crate) address: Address,
     version: String,
     // last, so that everything above ends while it still runs
@@ -76,7 +78,8 @@ impl PostgresTarget {
             prepared: HashMap::new(),
             search_kept: false,
         };
-        Self { writer: Arc::new(Mutex::new(writer)), plan: SharedPlan::default(), address, version, runtime }
+        let (writer, plan) = (Arc::new(Mutex::new(writer)), SharedPlan::default());
+        Self { writer, plan, tenants: None, address, version, runtime }
     }
 
     pub(crate) fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
@@ -110,6 +113,13 @@ impl Drop for PostgresTarget {
             Ok(())
         });
         drop(released);
+    }
+}
+
+impl TenantGuard for PostgresTarget {
+    fn row_security(&mut self, plan: &Plan) -> Result<RowSecurity> {
+        let plan = self.plan.of(plan);
+        self.run(|mut writer| async move { writer.row_security(&plan).await })
     }
 }
 
@@ -216,7 +226,11 @@ impl Target for PostgresTarget {
 
     fn enforce_rules(&mut self, plan: &Plan) -> Result<()> {
         let plan = self.plan.of(plan);
-        self.run(|mut writer| async move { writer.enforce_rules(&plan).await })
+        let shared = Arc::clone(&plan);
+        self.run(|mut writer| async move { writer.enforce_rules(&shared).await })?;
+        self.tenants =
+            self.run(|mut writer| async move { writer.enforce_tenants(&plan).await })?.map(Arc::from);
+        Ok(())
     }
 
     fn number_changes(&mut self) -> Result<()> {
@@ -239,6 +253,6 @@ impl Target for PostgresTarget {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(PostgresReader::open(self.runtime.clone(), self.address.clone())?))
+        Ok(Box::new(PostgresReader::open(self.runtime.clone(), self.address.clone(), self.tenants.clone())?))
     }
 }

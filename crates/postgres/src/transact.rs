@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future;
 use repot_core::change_log::FormerDocument;
-use repot_core::{Batch, Decide, Error, Item, Kind, LoadReport, Result, Retry, Status};
+use repot_core::{Batch, Decide, Error, Item, Kind, LoadReport, Refusal, Result, Retry, Status};
 use repot_model::plan::Plan;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -292,6 +292,10 @@ impl Writer {
         careful: bool,
     ) -> Result<Step<LoadReport>, Failure> {
         check(batch)?;
+        if careful && batch.items.iter().any(|item| item.kept.is_some()) {
+            // whoever gave it has to read the texts
+            return Ok(Step::Done(kept_refused(batch)));
+        }
         let units = units(batch);
         self.claim(batch).await?;
         // what refers to these rows is looked for next, and must not come in afterwards
@@ -304,6 +308,7 @@ impl Writer {
                 None => return Ok(Step::Carefully),
             }
         };
+        self.put_audit(batch).await?;
         for (key, value) in &batch.meta {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;
@@ -372,6 +377,7 @@ impl Writer {
             return Ok(dropped);
         }
         let numbers: Vec<i64> = paths.keys().copied().collect();
+        self.drop_kept(&numbers).await?;
         let sql = "delete from repot_documents where object = any($1) returning object, ordinal, collection, key, etag";
         let gone = self.client().query_typed(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
         let gone = gone.map_err(Failure::server("remove records of documents"))?;
@@ -453,6 +459,17 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn kept_refused(batch: &Batch) -> LoadReport {
+    let kept = batch.items.iter().filter(|item| item.kept.is_some());
+    let refused = kept.map(|item| Refusal {
+        path: item.object.path.clone(),
+        ordinal: 0,
+        code: "R0203",
+        reason: "the database refuses the change".to_owned(),
+    });
+    LoadReport { refused: refused.collect() }
 }
 
 fn signed(count: usize) -> i64 {

@@ -1,6 +1,8 @@
 //! The same for programs without a runtime: each call waits for its end. Calls from within a runtime are refused
 //! (`R0405`), because they would stop its thread; use the calls that wait there.
 
+mod history;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ const DEPTH_MAX: usize = 32;
 
 /// The documents of a type: all of them, or one tenant's. Cheap to clone.
 pub struct Collection<T> {
-    inside: Arc<Inside>,
+    pub(crate) inside: Arc<Inside>,
     tenant: Option<Arc<str>>,
     shape: Arc<Shape>,
     /// The model has values for fields that are not given: what was written is not all that is there.
@@ -84,7 +84,7 @@ impl<T: Entity> Collection<T> {
     }
 
     /// All that can be reached from here.
-    fn scope(&self) -> Scope {
+    pub(crate) fn scope(&self) -> Scope {
         let scope = Scope::of(T::COLLECTION);
         match &self.tenant {
             Some(tenant) => scope.in_tenant(tenant),

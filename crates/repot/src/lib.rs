@@ -14,6 +14,7 @@ mod entity;
 mod error;
 mod filters;
 mod find;
+mod history;
 mod open;
 mod place;
 mod repository;
@@ -30,9 +31,11 @@ pub use filters::{Filters, Operand};
 pub use open::{Repot, Tenant};
 pub use place::Place;
 pub use repository::Repository;
+pub use repot_core::change_log::ChangeKind;
 pub use repot_core::store::{
-    Capabilities, Change, Cursor, DocumentKey, ETag, Filter, Op, Pointer, Precondition, Query, QueryItem,
-    QueryPage, QueryValue, Queryable, QueryableExt, Scope, Store, StoreExt,
+    Capabilities, Change, ChangeEntry, ChangePage, ChangePosition, Cursor, DocumentKey, ETag, EntryId, Event,
+    FieldChange, Filter, HistoryEntry, HistoryPage, HistoryQuery, Moment, Op, Pointer, Precondition, Query,
+    QueryItem, QueryPage, QueryValue, Queryable, QueryableExt, Scope, Store, StoreExt,
 };
 pub use repot_core::{Clock, FixedClock, Retry, SystemClock};
 pub use stored::Stored;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use repot_bucket::{DirectoryObjects, S3Objects};
+use repot_core::combinator::Acting;
 use repot_core::store::{
     BucketStore, Capabilities, Layout, MemoryObjects, Objects, Query, QueryPage, Queryable,
 };
@@ -31,7 +32,7 @@ pub struct Repot {
 }
 
 /// What the handles share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Inside {
     pub(crate) store: Arc<dyn Queryable>,
     pub(crate) model: Arc<Model>,
@@ -109,6 +110,15 @@ impl Repot {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Queryable> {
         Arc::clone(&self.inside.store)
+    }
+
+    /// The same documents, written in this actor's name where changes are on record (`audit` in the model); see
+    /// [`Collection::history`]. Files and buckets keep no record: there a write of a document on audit is refused then
+    /// ([`Error::Unsupported`]).
+    #[must_use]
+    pub fn acting_as(&self, actor: &str) -> Self {
+        let store = Arc::new(Acting::new(Arc::clone(&self.inside.store), actor));
+        Self { inside: Arc::new(Inside { store, ..self.inside.as_ref().clone() }) }
     }
 
     /// A page of rows or documents that fulfil a condition; [`Query::full`] gives whole documents.

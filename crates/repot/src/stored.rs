@@ -69,7 +69,8 @@ impl<T: DeserializeOwned> Stored<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(key: &DocumentKey, body: &[u8]) -> Result<T> {
+/// The value that a text says.
+pub(crate) fn read<T: DeserializeOwned>(key: &DocumentKey, body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         Cause::new(
             Kind::Invalid,

@@ -26,6 +26,12 @@ impl Unit {
         Self { inside, work: UnitOfWork::default(), creates: false }
     }
 
+    /// Says who writes, for the record of changes, whatever [`crate::Repot::acting_as`] said.
+    pub fn by(&mut self, actor: &str) -> &mut Self {
+        self.work.actor = Some(actor.to_owned());
+        self
+    }
+
     /// A new document.
     ///
     /// # Errors

@@ -33,7 +33,8 @@ pub(crate) fn log(
     }
     let insert = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
-            "insert into repot_changes (collection, key, path, kind, at_ms) values (?1, ?2, ?3, ?4, ?5)",
+            "insert into repot_changes (seq, collection, key, path, kind, at_ms) \
+             select coalesce(max(seq), 0) + 1, ?1, ?2, ?3, ?4, ?5 from repot_changes where seq < 9223372036854775807",
         )?;
         for change in &changes {
             let kind = change.kind as i16;

@@ -2,6 +2,7 @@
 //! others. [`SqliteTarget`] is the way in.
 
 mod ask;
+mod audit;
 mod bind;
 mod careful;
 mod changes;
@@ -9,6 +10,7 @@ mod connect;
 mod decode;
 mod error;
 mod finish;
+mod kept;
 mod list_text;
 mod load;
 mod lock;

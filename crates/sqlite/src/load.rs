@@ -3,9 +3,10 @@
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
-use repot_model::sql::create_index;
+use repot_model::sql::{create_index, quote};
 use rusqlite::CachedStatement;
 
+use crate::audit;
 use crate::bind;
 use crate::careful;
 use crate::changes;
@@ -13,10 +14,11 @@ use crate::error::{fail, failed, refusal};
 use crate::marks;
 use crate::records::{Records, Refused};
 use crate::references::References;
-use crate::rows::Access;
+use crate::rows::{Access, pick};
 use crate::rules;
 use crate::schema::set_meta;
 use crate::search;
+use crate::statements::{column_name, same};
 use crate::trash;
 use crate::work::Work;
 
@@ -41,6 +43,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
     }
     let refused = match fast(access, batch, loading) {
         Ok(refused) => refused,
+        Err(Stop::Refused) if batch.items.iter().any(|item| item.kept.is_some()) => kept_refused(batch),
         Err(Stop::Refused) => careful::load(access, batch, loading)?,
         Err(Stop::Failed(error)) => return Err(error),
     };
@@ -52,10 +55,17 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
     Ok(LoadReport { refused })
 }
 
+/// The database refuses a batch with changes that are to be kept beside texts: whoever gave it has to read the texts.
+fn kept_refused(batch: &Batch) -> Refused {
+    let kept = batch.items.iter().filter(|item| item.kept.is_some());
+    let reason = || "the database refuses the change".to_owned();
+    kept.map(|item| ((item.object.path.clone(), 0), ("R0203", reason()))).collect()
+}
+
 fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, Stop> {
     let work = Work::begin(access.connection)?;
     rules::enter(access.connection)?;
-    let searched = search::enter(access.connection, access.plan)?;
+    let searched = search::enter(access.connection, access.plan, batch)?;
     let mut refused = Refused::new();
     {
         dictionaries(access, batch)?;
@@ -63,8 +73,15 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
         for (table, identity) in batch.items.iter().flat_map(|item| item.changes.deletes.iter()) {
             writer.delete(table, identity).map_err(|error| stop(access, table, error))?;
         }
-        for (table, row) in batch.items.iter().flat_map(|item| item.changes.updates.iter()) {
-            writer.update(table, row).map_err(|error| stop(access, table, error))?;
+        for item in &batch.items {
+            for (at, (table, row)) in item.changes.updates.iter().enumerate() {
+                let columns = item.kept.as_ref().and_then(|kept| kept.columns.get(at));
+                let done = match columns {
+                    Some(columns) => writer.update_columns(table, row, columns),
+                    None => writer.update(table, row),
+                };
+                done.map_err(|error| stop(access, table, error))?;
+            }
         }
         for (table, _, row) in in_order(access, batch) {
             writer.insert(table, row).map_err(|error| stop(access, table, error))?;
@@ -97,6 +114,7 @@ pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()
     if batch.all_or_nothing && !refused.is_empty() {
         return work.undo();
     }
+    audit::put(work.connection(), batch)?;
     for (key, value) in &batch.meta {
         set_meta(work.connection(), key, value.as_deref())?;
     }
@@ -199,6 +217,24 @@ impl<'a> RowWriter<'a> {
             Some(sql) => run(self.access, &mut self.updates[table], sql, row, &mut self.scratch),
             None => Ok(()),
         }
+    }
+
+    /// Overwrites these columns of the row with the same identity; indexes of others are not written.
+    fn update_columns(&mut self, table: usize, row: &[u8], columns: &[usize]) -> rusqlite::Result<()> {
+        let shape = &self.access.plan.tables[table];
+        let sets: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(at, &column)| format!("{} = ?{}", column_name(shape, column), at + 1))
+            .collect();
+        let own = shape.identity.iter().enumerate();
+        let own: Vec<String> = own.map(|(at, &column)| same(shape, column, columns.len() + at + 1)).collect();
+        let sql =
+            format!("update {} set {} where {}", quote(&shape.name), sets.join(", "), own.join(" and "));
+        let cells = [pick(row, columns), pick(row, &shape.identity)].concat();
+        let mut statement = self.access.connection.prepare_cached(&sql)?;
+        bind::cells(&mut statement, 1, &cells, &mut self.scratch)?;
+        statement.raw_execute().map(drop)
     }
 
     /// Deletes the row of this identity.

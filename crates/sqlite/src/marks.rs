@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::error::failed;
 
-/// The tables of marks and changes, the one row that says who writes, and the view that the triggers insert into.
+/// The tables of marks, changes and what is kept beside texts (`seq` 0: nothing may be), the view that says who writes, and the view that the triggers insert into.
 pub(crate) const TABLES: &str = "\
 create table if not exists repot_touched (
   collection text not null,
@@ -15,7 +15,7 @@ create table if not exists repot_touched (
   primary key (collection, key)
 ) strict, without rowid;
 create table if not exists repot_changes (
-  seq integer primary key autoincrement,
+  seq integer primary key,
   collection text not null,
   tenant text,
   key text not null,
@@ -23,8 +23,15 @@ create table if not exists repot_changes (
   kind integer not null,
   at_ms integer not null
 ) strict;
-create table if not exists repot_writer (busy integer not null) strict;
-insert into repot_writer (busy) select 0 where not exists (select 1 from repot_writer);";
+create table if not exists repot_pending (
+  object integer not null,
+  seq integer not null,
+  etag text not null,
+  change blob not null,
+  standing blob not null,
+  primary key (object, seq)
+) strict, without rowid;
+create view if not exists repot_writer as select exists (select 1 from repot_changes where seq = 9223372036854775807) as busy;";
 
 /// The stamp of a document's mark, as a part of a statement: it counts the mark of its whole collection too.
 pub(crate) fn stamp_sql(collection: &str, key: &str) -> String {

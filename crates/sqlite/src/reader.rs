@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, FoundObject, ListedDocument, Mark, Piece, QueryResult, Rank, Reader, Referred, Referrer, Result,
-    Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult, Rank,
+    Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
-use repot_model::plan::Plan;
+use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::Dialect;
 use repot_model::sql::query::{Speech, Statement};
@@ -19,7 +19,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{ask, changes, decode, marks, query, schema, trash};
+use crate::{ask, audit, changes, decode, kept, marks, query, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -32,12 +32,21 @@ pub(crate) struct SqliteReader {
     /// It reads in a transaction that is not its own to end.
     inner: bool,
     sql: Option<Arc<PlanSql>>,
+    /// The database is not of a version before changes were kept beside texts.
+    keeps: Option<bool>,
 }
 
 impl SqliteReader {
     /// Reads in the transaction that was begun on this connection.
     pub(crate) fn within(connection: Connection, path: &Path, sql: Arc<PlanSql>) -> Self {
-        Self { connection, shown: path.to_owned(), begun: true, inner: true, sql: Some(sql) }
+        Self {
+            connection,
+            shown: path.to_owned(),
+            begun: true,
+            inner: true,
+            sql: Some(sql),
+            keeps: Some(true),
+        }
     }
 
     pub(crate) fn into_connection(self) -> Connection {
@@ -51,6 +60,7 @@ impl SqliteReader {
             begun: false,
             inner: false,
             sql: None,
+            keeps: None,
         })
     }
 
@@ -126,7 +136,12 @@ impl Reader for SqliteReader {
         let mut ids = objects.to_vec();
         ids.sort_unstable();
         ids.dedup();
+        let known = self.keeps;
         let connection = self.begin()?;
+        let keeps = match known {
+            Some(keeps) => keeps,
+            None => schema::taken(connection, "repot_pending")?.is_some(),
+        };
         for run in ids.chunks(OBJECTS_AT_ONCE) {
             let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
             let contiguous =
@@ -146,12 +161,19 @@ impl Reader for SqliteReader {
                     parameters,
                 )
             };
+            let mut kept =
+                if keeps { kept::of_objects(connection, (first, last))? } else { kept::Kept::new() };
             let mut statement = connection.prepare_cached(&sql).map_err(failed(what))?;
             let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(failed(what))?;
             while let Some(row) = rows.next().map_err(failed(what))? {
-                each(records::document(row).map_err(failed(what))??)?;
+                let mut document = records::document(row).map_err(failed(what))??;
+                if let Some(kept) = kept.remove(&document.object) {
+                    lay(&mut document, kept);
+                }
+                each(document)?;
             }
         }
+        self.keeps = Some(keeps);
         Ok(())
     }
 
@@ -175,11 +197,33 @@ impl Reader for SqliteReader {
     }
 
     fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
-        self.begin()?
+        let found = self
+            .begin()?
             .prepare_cached(&records::found_sql())
             .and_then(|mut statement| statement.query_row([path], records::found).optional())
             .map_err(failed("read a document"))?
-            .transpose()
+            .transpose()?;
+        let Some((mut found, kept)) = found else { return Ok(None) };
+        if kept && let Some(document) = &mut found.document {
+            let one = (document.object, document.object);
+            for (_, kept) in kept::of_objects(self.begin()?, one)? {
+                lay(document, kept);
+            }
+        }
+        Ok(Some(found))
+    }
+
+    fn outline(&mut self, path: &str) -> Result<Option<Outline>> {
+        kept::outline(self.begin()?, path)
+    }
+
+    fn held_rows(&mut self, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer> {
+        let (connection, sql) = self.access(plan)?;
+        kept::rows(Access { connection, plan, sql: &sql }, wanted)
+    }
+
+    fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
+        kept::page(self.begin()?, after, most)
     }
 
     fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>> {
@@ -188,6 +232,7 @@ impl Reader for SqliteReader {
             .and_then(|mut statement| statement.query_row((collection, key), records::found).optional())
             .map_err(failed("read a document"))?
             .transpose()
+            .map(|found| found.map(|(found, _)| found))
     }
 
     fn rank(&mut self, object: i64, collection: &str, ordinal: u32) -> Result<Rank> {
@@ -326,6 +371,10 @@ order by 1, 2 limit ?2";
         }
     }
 
+    fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        audit::read(self.begin()?, filter, most)
+    }
+
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let (connection, sql) = self.access(plan)?;
         Access { connection, plan, sql: &sql }.referrers(referred)
@@ -341,7 +390,7 @@ order by 1, 2 limit ?2";
     }
 
     fn speech(&mut self) -> Result<Speech> {
-        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true })
+        Ok(Speech { dialect: Dialect::Sqlite, texts_by_bytes: true, policed: false })
     }
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
@@ -350,6 +399,15 @@ order by 1, 2 limit ?2";
 
     fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {
         ask::explain(self.begin()?, statement)
+    }
+}
+
+/// Says of a document what is kept beside its text: changes, each with the `ETag` after it.
+fn lay(document: &mut StoredDocument, kept: Vec<(String, Vec<u8>)>) {
+    for (etag, change) in kept {
+        document.record.etag = etag;
+        document.record.version += 1;
+        document.kept.push(change);
     }
 }
 

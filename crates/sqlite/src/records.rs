@@ -61,7 +61,10 @@ pub(crate) fn object(row: &Row<'_>) -> rusqlite::Result<Result<StoredObject>> {
 pub(crate) fn found_sql() -> String {
     format!(
         "{OBJECT}, o.frame, {} from repot_objects as o left join repot_documents as d on d.object = o.id and d.ordinal = 0 where o.path = ?1",
-        DOCUMENT_COLUMNS.to_owned() + ", " + &marks::stamp_sql("d.collection", "d.key")
+        DOCUMENT_COLUMNS.to_owned()
+            + ", "
+            + &marks::stamp_sql("d.collection", "d.key")
+            + ", exists (select 1 from repot_pending as p where p.object = o.id and p.seq > 0)"
     )
 }
 
@@ -69,12 +72,12 @@ pub(crate) fn found_sql() -> String {
 pub(crate) fn found_by_key_sql() -> String {
     format!(
         "{OBJECT}, null, {DOCUMENT_COLUMNS}, {} from repot_documents as d join repot_objects as o on o.id = d.object where d.collection = ?1 and d.key = ?2 order by d.code is not null, d.object limit 1",
-        marks::stamp_sql("d.collection", "d.key")
+        marks::stamp_sql("d.collection", "d.key") + ", false"
     )
 }
 
-/// Reads what [`found_sql`] or [`found_by_key_sql`] selects.
-pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<FoundObject>> {
+/// Reads what [`found_sql`] or [`found_by_key_sql`] selects; `true`: changes are kept beside the document's text.
+pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<(FoundObject, bool)>> {
     const DOCUMENT_AT: usize = 11;
     let object = match object(row)? {
         Ok(object) => object,
@@ -87,7 +90,8 @@ pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<FoundObject>> {
             Err(error) => return Ok(Err(error)),
         },
     };
-    Ok(Ok(FoundObject { object, document, stamp: row.get(DOCUMENT_AT + 11)? }))
+    let found = FoundObject { object, document, stamp: row.get(DOCUMENT_AT + 11)? };
+    Ok(Ok((found, row.get(DOCUMENT_AT + 12)?)))
 }
 
 /// Reads what [`document_sql`] selects.
@@ -112,8 +116,9 @@ fn document_from(row: &Row<'_>, at: usize) -> rusqlite::Result<Result<StoredDocu
         text: row.get(at + 10)?,
         reason: reason(row, at + 8)?,
         rows: 0..0,
+        skips: false,
     };
-    Ok(Ok(StoredDocument { object, record }))
+    Ok(Ok(StoredDocument { object, record, kept: Vec::new() }))
 }
 
 fn reason(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<(String, String)>> {
@@ -136,6 +141,8 @@ pub(crate) struct Records<'c> {
     drop_pieces: CachedStatement<'c>,
     find: CachedStatement<'c>,
     drop_object: CachedStatement<'c>,
+    keep: CachedStatement<'c>,
+    drop_kept: CachedStatement<'c>,
     next_id: i64,
     any_pieces: bool,
     /// The documents that the objects held before.
@@ -170,6 +177,10 @@ impl<'c> Records<'c> {
             drop_pieces: prepare("delete from repot_pieces where path = ?1")?,
             find: prepare("select id from repot_objects where path = ?1")?,
             drop_object: prepare("delete from repot_objects where id = ?1")?,
+            keep: prepare(
+                "insert into repot_pending (object, seq, etag, change, standing) select id, ?2, ?3, ?4, ?5 from repot_objects where path = ?1",
+            )?,
+            drop_kept: prepare("delete from repot_pending where object = ?1")?,
             next_id,
             any_pieces,
             former: Vec::new(),
@@ -180,6 +191,10 @@ impl<'c> Records<'c> {
     pub(crate) fn put(&mut self, item: &Item, refused: &Refused) -> Result<()> {
         let record = &item.object;
         let what = "record an object";
+        if let (Some(kept), Some(document)) = (&item.kept, item.documents.first()) {
+            let values = (&record.path, kept.seq, &document.etag, &kept.change, &kept.standing);
+            return self.keep.execute(values).map(drop).map_err(failed("keep a change"));
+        }
         if self.any_pieces && !item.keeps_pieces {
             self.drop_pieces.execute([&record.path]).map_err(failed(what))?;
         }
@@ -227,6 +242,13 @@ impl<'c> Records<'c> {
         } else {
             self.insert_object.execute(values).map_err(failed(what))?;
         }
+        if let [only] = item.documents.as_slice()
+            && only.skips
+            && item.touched.is_none()
+        {
+            let nothing: &[u8] = &[];
+            self.keep.execute((&record.path, 0, "", nothing, nothing)).map_err(failed(what))?;
+        }
         for document in &item.documents {
             let aside =
                 if refused.is_empty() { None } else { refused.get(&(record.path.clone(), document.ordinal)) };
@@ -237,6 +259,7 @@ impl<'c> Records<'c> {
 
     /// Removes the records of the documents that an item replaces, and keeps what they were.
     fn drop_former(&mut self, item: &Item, id: i64) -> Result<()> {
+        self.drop_kept.execute([id]).map_err(failed("record an object"))?;
         let former = |row: &Row<'_>| {
             let path = item.object.path.clone();
             let (ordinal, collection) = (row.get(0)?, row.get(1)?);

@@ -51,7 +51,7 @@ const OURS: [&str; 6] = [
 ) strict",
 ];
 
-const OUR_NAMES: [&str; 9] = [
+const OUR_NAMES: [&str; 10] = [
     "repot_objects",
     "repot_documents",
     "repot_documents_set_aside",
@@ -59,6 +59,7 @@ const OUR_NAMES: [&str; 9] = [
     "repot_pieces",
     "repot_touched",
     "repot_changes",
+    "repot_pending",
     "repot_writer",
     "repot_marking",
 ];

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use repot_core::{Batch, Result};
+use repot_core::{Batch, Item, Result};
 use repot_model::plan::{Plan, Table};
 use repot_model::row::{Cell, Cells};
 use repot_model::search::{Part, parts};
@@ -52,8 +52,19 @@ fn statements(connection: &Connection, plan: &Plan) -> Result<Vec<String>> {
 
 /// From here to [`leave`] the transaction keeps these indexes itself. None where they are not there, or are of another
 /// model: then the triggers mark what it writes, if there are any.
-pub(crate) fn enter(connection: &Connection, plan: &Plan) -> Result<Vec<SearchIndex>> {
-    let indexes = search_indexes(plan);
+pub(crate) fn enter(connection: &Connection, plan: &Plan, batch: &Batch) -> Result<Vec<SearchIndex>> {
+    let mut indexes = search_indexes(plan);
+    if batch.items.iter().all(|item| item.kept.is_some()) {
+        // triggers look at the columns that are searched, so no other write needs our mark
+        indexes.retain(|index| {
+            let mut written = batch.items.iter().flat_map(Item::written);
+            written.any(|(table, _, columns)| table == index.table && index.is_touched_by(columns))
+        });
+        if indexes.is_empty() {
+            return Ok(indexes);
+        }
+        indexes = search_indexes(plan);
+    }
     let Some(wanted) = search_meta(&indexes) else { return Ok(indexes) };
     if !is_kept_by_writes(plan, &indexes) || meta(connection, SEARCH_META)?.as_ref() != Some(&wanted) {
         return Ok(Vec::new());
@@ -84,8 +95,10 @@ pub(crate) fn index(access: Access<'_>, batch: &Batch, indexes: &[SearchIndex]) 
         for (_, identity) in batch.items.iter().flat_map(|item| item.changes.deletes.iter()).filter(own) {
             words.remove(&Keys::Cells(identity)).map_err(failed(WHAT))?;
         }
-        let written = batch.items.iter().flat_map(|item| item.changes.updates.iter().chain(item.rows.iter()));
-        for (_, row) in written.filter(own) {
+        let written = batch.items.iter().flat_map(Item::written);
+        for (_, row, _) in
+            written.filter(|&(table, _, columns)| table == index.table && index.is_touched_by(columns))
+        {
             let identity = pick(row, &table.identity);
             words.put(&Keys::Cells(&identity), &of_row(row, &index.columns)).map_err(failed(WHAT))?;
         }

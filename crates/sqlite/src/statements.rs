@@ -142,7 +142,7 @@ fn children(plan: &Plan, holder: usize) -> Vec<ChildSql> {
     out
 }
 
-fn column_name(table: &Table, column: usize) -> String {
+pub(crate) fn column_name(table: &Table, column: usize) -> String {
     quote(&table.columns[column].name)
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn selected(table: &Table) -> String {
     columns.join(", ")
 }
 
-fn same(table: &Table, column: usize, parameter: usize) -> String {
+pub(crate) fn same(table: &Table, column: usize, parameter: usize) -> String {
     let operator = if table.columns[column].nullable { "is" } else { "=" };
     format!("{} {operator} ?{parameter}", column_name(table, column))
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Decide, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, State,
-    Target, Violation,
+    Batch, Decide, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, RowSecurity,
+    State, Target, TenantGuard, Violation,
 };
 use repot_model::plan::Plan;
 use rusqlite::Connection;
@@ -210,6 +210,12 @@ impl fmt::Debug for SqliteTarget {
             .field("path", &self.path)
             .field("options", &self.options)
             .finish_non_exhaustive()
+    }
+}
+
+impl TenantGuard for SqliteTarget {
+    fn row_security(&mut self, plan: &Plan) -> Result<RowSecurity> {
+        Ok(RowSecurity::unsupported(plan))
     }
 }
 

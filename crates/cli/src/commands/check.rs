@@ -1,6 +1,6 @@
 //! `repot check`: source, target, and where each setting came from.
 
-use repot_core::Result;
+use repot_core::{Health, Result, RowSecurity};
 use serde_json::json;
 
 use crate::args::Global;
@@ -48,13 +48,7 @@ pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
         "source",
         project.source().and_then(|source| source.check()).map(|health| (health.message, health.warnings)),
     );
-    report(
-        "target",
-        project
-            .target()
-            .and_then(|mut target| target.check())
-            .map(|health| (health.message, health.warnings)),
-    );
+    report("target", target(&project));
     if let Ok(Database::Sqlite(file)) = project.database() {
         report("disk", disk(&file));
     }
@@ -68,6 +62,16 @@ pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
         next,
     );
     Ok(worst)
+}
+
+/// The target, and whether it can hold tenants apart by itself.
+fn target(project: &Project) -> Result<(String, Vec<String>)> {
+    let mut target = project.target()?;
+    let Health { message, mut warnings } = target.check()?;
+    if let RowSecurity::Missing(why) = target.row_security(&project.plan)? {
+        warnings.push(why);
+    }
+    Ok((message, warnings))
 }
 
 fn model_line(project: &Project) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use repot_core::{SystemClock, Target};
+use repot_core::{RowSecurity, SystemClock, Target};
 use repot_engine::copy::{Copy as EngineCopy, PROOF, Report};
 use repot_engine::verify::{Proof, Scope, Verify};
 use serde_json::json;
@@ -43,6 +43,9 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     progress.end();
     let seconds = began.elapsed().as_secs_f64();
     tell(&report, seconds, copy.retry, output);
+    if let RowSecurity::Missing(why) = target.row_security(&project.plan)? {
+        output.say(&format!("look {why}"));
+    }
     let known = if report.wrote { None } else { target.reader()?.meta(PROOF)? };
     let proof = match known.as_deref().map(Known::read) {
         _ if copy.no_verify => Proven::Not,

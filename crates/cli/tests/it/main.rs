@@ -15,3 +15,4 @@ mod project;
 mod proof;
 mod real_data;
 mod s3;
+mod tenants;

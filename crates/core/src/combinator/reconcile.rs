@@ -14,8 +14,8 @@ use super::remembered::Remembered;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
-    Capabilities, Cursor, Document, DocumentKey, ETag, Layout, Page, Precondition, Receipt, Scope, Store,
-    StoreExt as _, Trash, UnitOfWork, Write, Written,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Page, Precondition,
+    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -69,6 +69,13 @@ pub struct Reconcile {
     limits: Limits,
     remembered: Mutex<Remembered>,
     counts: Mutex<BTreeMap<String, ConflictCounts>>,
+}
+
+/// Who writes.
+type Actor<'a> = Option<&'a str>;
+
+fn alone(write: Write, actor: Actor<'_>) -> UnitOfWork {
+    UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned) }
 }
 
 /// What a single write is, for settling it.
@@ -171,14 +178,14 @@ impl Reconcile {
         }
     }
 
-    async fn one(&self, write: Write) -> Result<Receipt> {
+    async fn one(&self, write: Write, actor: Actor<'_>) -> Result<Receipt> {
         let collection = write.key().collection().to_owned();
         let known = match write.when() {
             Precondition::Matches(etag) => etag.clone(),
-            Precondition::Any | Precondition::Absent => return self.plainly(vec![write]).await,
+            Precondition::Any | Precondition::Absent => return self.plainly(vec![write], actor).await,
         };
         self.count(&collection, |counts| counts.writes += 1);
-        let error = match self.plainly(vec![write.clone()]).await {
+        let error = match self.plainly(vec![write.clone()], actor).await {
             Err(error) if is_conflict(&error) => error,
             done => return done,
         };
@@ -191,27 +198,28 @@ impl Reconcile {
         };
         let settled = match way {
             Way::No => return Err(error),
-            Way::Any => self.plainly(vec![on_condition(write, Precondition::Any)]).await,
-            Way::Again => self.again(write, error).await,
-            Way::Merge => self.merge(write, &known, error).await,
+            Way::Any => self.plainly(vec![on_condition(write, Precondition::Any)], actor).await,
+            Way::Again => self.again(write, error, actor).await,
+            Way::Merge => self.merge((write, actor), &known, error).await,
         }?;
         self.count(&collection, |counts| counts.settled += 1);
         Ok(settled)
     }
 
-    async fn plainly(&self, writes: Vec<Write>) -> Result<Receipt> {
-        let receipt = self.store.apply(UnitOfWork { writes: writes.clone() }).await?;
+    async fn plainly(&self, writes: Vec<Write>, actor: Actor<'_>) -> Result<Receipt> {
+        let work = UnitOfWork { writes: writes.clone(), actor: actor.map(str::to_owned) };
+        let receipt = self.store.apply(work).await?;
         self.remember_written(&writes, &receipt);
         Ok(receipt)
     }
 
     /// Makes a change on the state that is there, until nobody is faster.
-    async fn again(&self, write: Write, mut error: Error) -> Result<Receipt> {
+    async fn again(&self, write: Write, mut error: Error, actor: Actor<'_>) -> Result<Receipt> {
         for tried in 1..self.backoff.tries_max {
             self.pause(tried).await;
             let Some(there) = self.store.get(write.key()).await? else { return Err(error) };
             let next = on_condition(write.clone(), Precondition::Matches(there.etag));
-            match self.store.apply(UnitOfWork::default().with(next)).await {
+            match self.store.apply(alone(next, actor)).await {
                 Err(lost) if is_conflict(&lost) => error = lost,
                 done => return done.map(|_| Receipt { written: vec![Written::Put(self.unseen())] }),
             }
@@ -220,7 +228,12 @@ impl Reconcile {
     }
 
     /// Makes the caller's changes in the state that is there, until nobody is faster.
-    async fn merge(&self, write: Write, known: &ETag, mut error: Error) -> Result<Receipt> {
+    async fn merge(
+        &self,
+        (write, actor): (Write, Actor<'_>),
+        known: &ETag,
+        mut error: Error,
+    ) -> Result<Receipt> {
         let key = write.key().clone();
         let base = lock(&self.remembered).text(&key, known);
         let Some(base) = base else {
@@ -239,7 +252,7 @@ impl Reconcile {
             let Some(there) = self.store.get(&key).await? else { return Err(error) };
             let body = self.merged(&key, &base, &ours, &there)?;
             let next = Write::Put { key: key.clone(), body, when: Precondition::Matches(there.etag) };
-            match self.store.apply(UnitOfWork::default().with(next)).await {
+            match self.store.apply(alone(next, actor)).await {
                 Ok(_) => {
                     let unseen = self.unseen();
                     self.remember(&key, &unseen, &ours);
@@ -317,8 +330,11 @@ impl fmt::Display for Reconcile {
 #[async_trait]
 impl Store for Reconcile {
     fn capabilities(&self) -> Capabilities {
-        // it is read from the store itself
-        Capabilities { change_log: false, ..self.store.capabilities() }
+        self.store.capabilities()
+    }
+
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        self.store.change_feed()
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
@@ -344,7 +360,7 @@ impl Store for Reconcile {
     async fn apply(&self, mut work: UnitOfWork) -> Result<Receipt> {
         if work.writes.len() == 1 {
             return match work.writes.pop() {
-                Some(write) => self.one(write).await,
+                Some(write) => self.one(write, work.actor.as_deref()).await,
                 None => Ok(Receipt::default()),
             };
         }
@@ -352,11 +368,11 @@ impl Store for Reconcile {
             matches!(write.when(), Precondition::Matches(_))
                 && self.strategy(write.key().collection()) == Strategy::LastWriteWins
         };
-        match self.plainly(work.writes.clone()).await {
+        match self.plainly(work.writes.clone(), work.actor.as_deref()).await {
             Err(error) if is_conflict(&error) && work.writes.iter().any(wins) => {
                 let free =
                     |write: Write| if wins(&write) { on_condition(write, Precondition::Any) } else { write };
-                self.plainly(work.writes.into_iter().map(free).collect()).await
+                self.plainly(work.writes.into_iter().map(free).collect(), work.actor.as_deref()).await
             }
             done => done,
         }
@@ -368,5 +384,9 @@ impl Store for Reconcile {
 
     async fn probe(&self) -> Result<()> {
         self.store.probe().await
+    }
+
+    fn record(&self) -> Option<&dyn History> {
+        self.store.record()
     }
 }

@@ -217,6 +217,8 @@ impl Store for BucketStore {
             change_log: false,
             references: false,
             soft_delete: false,
+            row_security: false,
+            audit: false,
         }
     }
 
@@ -248,6 +250,7 @@ impl Store for BucketStore {
         if work.writes.is_empty() {
             return Ok(receipt);
         }
+        self.shelf.layout.check_off_record(&work)?;
         if let Some(journal) = &self.journal {
             return unit::run(&self.shelf, journal, &work).await;
         }

@@ -8,8 +8,10 @@ use repot_json::patch::{Pointer, resolve};
 use repot_json::{Limits, Tree};
 
 use super::change::Change;
+use super::changes::ChangeFeed;
 use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
+use super::history::History;
 use super::key::{DocumentKey, Scope};
 use super::trash::Trash;
 use crate::error::{Error, Kind, Result};
@@ -41,6 +43,12 @@ pub struct Capabilities {
     /// What is deleted from collections with `soft_delete` can be had back ([`super::Trash`]). Without, each delete is
     /// final.
     pub soft_delete: bool,
+    /// The database itself holds tenants apart as well: what a tenant asks runs under a role that sees that tenant's rows
+    /// only. `false` also where no collection has tenants.
+    pub row_security: bool,
+    /// Keeps a record of changes ([`super::History`]). Where it does not, a write that says who writes is refused for
+    /// collections that the model puts on audit; others go by without a record.
+    pub audit: bool,
 }
 
 /// Something that holds documents.
@@ -70,6 +78,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Where what is deleted can be had back; `None` without [`Capabilities::soft_delete`].
     fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
+
+    /// The log of what changed; `None`: this store keeps none.
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
         None
     }
 
@@ -105,6 +118,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
     /// # Errors
     /// When it is out of reach or refuses us.
     async fn probe(&self) -> Result<()>;
+
+    /// Its record of changes, where it keeps one ([`Capabilities::audit`]).
+    fn record(&self) -> Option<&dyn History> {
+        None
+    }
 }
 
 /// Shortcuts; nobody implements them.

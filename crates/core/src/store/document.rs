@@ -163,6 +163,8 @@ impl Write {
 pub struct UnitOfWork {
     /// In this order; no document twice.
     pub writes: Vec<Write>,
+    /// Who writes, for the record of changes.
+    pub actor: Option<String>,
 }
 
 impl UnitOfWork {
@@ -170,6 +172,13 @@ impl UnitOfWork {
     #[must_use]
     pub fn with(mut self, write: Write) -> Self {
         self.writes.push(write);
+        self
+    }
+
+    /// Says who writes.
+    #[must_use]
+    pub fn by(mut self, actor: &str) -> Self {
+        self.actor = Some(actor.to_owned());
         self
     }
 }

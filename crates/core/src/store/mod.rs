@@ -6,10 +6,12 @@ mod changes;
 mod contract;
 mod document;
 mod etag;
+mod history;
 mod key;
 mod layout;
 mod memory;
 mod objects;
+mod pending;
 mod query;
 mod rules;
 mod trash;
@@ -22,10 +24,12 @@ pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeSco
 pub use contract::{Capabilities, Store, StoreExt};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 pub use etag::{ETag, Precondition};
+pub use history::{EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage, HistoryQuery, Moment};
 pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+pub use pending::{Standing, Step, lay};
 pub use query::{
     Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
     Queryable, QueryableExt, SortBy,

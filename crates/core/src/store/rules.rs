@@ -1,8 +1,9 @@
 //! What the model demands of a write, the same on every store: called before anything is stored.
 
 use bytes::Bytes;
-use repot_model::plan::{Place, Problem, Revision, Splitter};
+use repot_model::plan::{Place, Problem, Revision, Splitter, StateChange};
 
+use super::document::UnitOfWork;
 use super::etag::Precondition;
 use super::key::DocumentKey;
 use super::layout::Layout;
@@ -44,6 +45,41 @@ impl Layout {
             .hint("Write with the ETag that was read, or say that nothing may be there."));
         }
         Ok(())
+    }
+
+    /// Checks that nobody wants to be on record, for stores that keep none: a unit of work that says who writes is refused
+    /// where its documents are on audit.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`], code `R0405`; else as [`Layout::audit`].
+    pub fn check_off_record(&self, work: &UnitOfWork) -> Result<()> {
+        if work.actor.is_none() {
+            return Ok(());
+        }
+        for write in &work.writes {
+            if self.audit(write.key().collection())?.is_some() {
+                let message = format!("{} is on audit, and this store keeps no record", write.key());
+                return Err(Error::new(Kind::Unsupported, "R0405", message)
+                    .hint("Write it in a database, or without saying who writes."));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long changes of this collection's documents are kept on record, seconds; `None`: they are not recorded.
+    ///
+    /// # Errors
+    /// As [`Layout::check_scope`], without the tenant.
+    pub fn audit(&self, collection: &str) -> Result<Option<u64>> {
+        Ok(self.plan.audit(self.collection(collection)?.0))
+    }
+
+    /// Whether anything of this collection's documents is recorded: all changes, or those of states.
+    ///
+    /// # Errors
+    /// As [`Layout::audit`].
+    pub fn keeps_history(&self, collection: &str) -> Result<bool> {
+        Ok(self.plan.keeps_history(self.collection(collection)?.0))
     }
 
     /// Whether what is stored depends on what was there before: the model has defaults, times that writes set, or state
@@ -99,16 +135,24 @@ impl Layout {
     /// As [`Layout::check_put`]; [`Kind::Conflict`], code `R0410`, when nothing is wrong but changes of states that the
     /// model does not allow.
     pub fn revise(&self, proposal: Proposal<'_>) -> Result<Bytes> {
+        self.revise_states(proposal).map(|(text, _)| text)
+    }
+
+    /// [`Layout::revise`], with the changes of states.
+    ///
+    /// # Errors
+    /// As [`Layout::revise`].
+    pub fn revise_states(&self, proposal: Proposal<'_>) -> Result<(Bytes, Vec<StateChange>)> {
         let Proposal { key, path, body, before, document_bytes_max, now_ms } = proposal;
         Self::check_length(key, body.len(), document_bytes_max)?;
         self.fits_inside(key, body)?;
         let revision = Revision { after: body, before, now_us: now_ms.saturating_mul(1_000) };
         let revised = self.split(key, path, |splitter, place| splitter.revise(place, path, revision))?;
         self.same_key(key, &revised.key)?;
-        let Some(text) = revised.text else { return Ok(body.clone()) };
+        let Some(text) = revised.text else { return Ok((body.clone(), revised.states)) };
         Self::check_length(key, text.len(), document_bytes_max)?;
         self.fits_inside(key, &text)?;
-        Ok(text.into())
+        Ok((text.into(), revised.states))
     }
 
     fn split<T>(

@@ -55,7 +55,15 @@ pub trait Trash: Store {
     /// # Errors
     /// [`crate::Kind::NotFound`], code `R0418`, when none can be had back under this key; [`crate::Kind::Conflict`], code `R0401`,
     /// when there is a document under one of the keys again, `R0203` or `R0305` when the database refuses a row.
-    async fn restore(&self, key: &DocumentKey) -> Result<Vec<DocumentKey>>;
+    async fn restore(&self, key: &DocumentKey) -> Result<Vec<DocumentKey>> {
+        self.restore_as(key, None).await
+    }
+
+    /// [`Trash::restore`] by this actor, for the record of changes ([`super::History`]).
+    ///
+    /// # Errors
+    /// As [`Trash::restore`].
+    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>>;
 
     /// Removes deleted documents for good whose time is over at `now_ms` (milliseconds since 1970), oldest first, at most
     /// `most`; gives how many. Nothing else does: call it now and then.

@@ -22,6 +22,7 @@ fn document(ordinal: u32, key: Option<&str>, etag: &str) -> DocumentRecord {
         text: Vec::new(),
         reason: None,
         rows: 0..0,
+        skips: false,
     }
 }
 
@@ -47,6 +48,7 @@ fn item(path: &str, documents: Vec<DocumentRecord>) -> Item {
         removes: false,
         keeps_pieces: false,
         touched: None,
+        kept: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn aside(preparer: &mut Preparer<'_>, before: &Before, reasons: &BTreeMap<u32, S
         assembled: crate::stored::Assembled {
             bytes: before.assembled.bytes.clone(),
             spans: before.assembled.spans.clone(),
+            without_kept: None,
         },
         rows: None,
     };

@@ -173,7 +173,7 @@ pub(crate) fn load_before(stored: StoredObject, reader: &mut dyn Reader) -> Resu
     })?;
     let whole = Whole { object, documents };
     let assembled = if whole.documents.is_empty() && whole.object.record.frame.is_none() {
-        crate::stored::Assembled { bytes: Vec::new(), spans: Vec::new() }
+        crate::stored::Assembled { bytes: Vec::new(), spans: Vec::new(), without_kept: None }
     } else {
         let mut unpacker = Unpacker::new(&reader.dictionaries()?)?;
         assemble(&whole, &mut unpacker)?

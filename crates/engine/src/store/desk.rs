@@ -2,15 +2,15 @@
 
 use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
 use repot_core::{
-    DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer, Result, Status, StoredObject,
-    TrashWanted, Trashed,
+    AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
+    Result, Status, StoredObject, TrashWanted, Trashed,
 };
 use repot_json::Limits;
 use repot_model::plan::{LaidOver, Place, Plan, Splitter, Standing, key_cells, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
 use super::located::look_up;
-use crate::prepare::{etag, sha256};
+use crate::prepare::{Before, etag, sha256};
 use crate::route::{Route, Routes};
 use crate::stored::{Assembled, Whole, assemble};
 use crate::text::Unpacker;
@@ -64,6 +64,27 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn document(&self) -> Option<&DocumentRecord> {
         self.whole.documents.first().map(|document| &document.record)
+    }
+
+    /// Its `ETag`, when changes are kept beside its text.
+    pub(super) fn kept_etag(&self) -> Option<String> {
+        let document = self.whole.documents.first().filter(|document| !document.kept.is_empty())?;
+        Some(document.record.etag.clone())
+    }
+
+    /// A copy of it as what is there before a write.
+    pub(super) fn as_before(&self) -> Before {
+        let Assembled { bytes, spans, without_kept } = &self.assembled;
+        let assembled =
+            Assembled { bytes: bytes.clone(), spans: spans.clone(), without_kept: without_kept.clone() };
+        let whole = Whole { object: self.whole.object.clone(), documents: self.whole.documents.clone() };
+        Before { whole, assembled, rows: None }
+    }
+
+    /// Its mark.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let record = self.document()?;
+        Some(Mark { collection: record.collection.clone(), key: record.key.clone()?, stamp: self.stamp })
     }
 }
 
@@ -235,6 +256,11 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.marks(after, new, most)
     }
 
+    /// Paths after this one of objects beside whose texts changes are kept.
+    pub(super) fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
+        self.reader.kept(after, most)
+    }
+
     /// Whether something is recorded at this path.
     pub(super) fn is_taken(&mut self, path: &str) -> Result<bool> {
         Ok(self.reader.object(path)?.is_some())
@@ -327,8 +353,7 @@ impl<'p, 'r> Desk<'p, 'r> {
             let same = laid.bytes == found.assembled.bytes;
             found.etag = Some(if same { stored } else { ETag::new(&etag(&sha256(&laid.bytes))) });
             found.notes = laid.notes;
-            found.assembled =
-                Assembled { spans: std::iter::once(0..laid.bytes.len()).collect(), bytes: laid.bytes };
+            found.assembled = Assembled::alone(laid.bytes);
         }
         Ok(found)
     }
@@ -382,9 +407,18 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     /// The text of a deleted document.
     pub(super) fn unpack(&mut self, kept: &Trashed) -> Result<Vec<u8>> {
-        self.know(kept.dictionary)?;
-        let size = usize::try_from(kept.size).unwrap_or_default();
-        self.unpacker.unpack(kept.dictionary, &kept.text, size)
+        self.unpack_text(kept.dictionary, &kept.text, kept.size)
+    }
+
+    /// A text that was packed as documents are.
+    pub(super) fn unpack_text(&mut self, dictionary: i64, packed: &[u8], size: u64) -> Result<Vec<u8>> {
+        self.know(dictionary)?;
+        self.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or_default())
+    }
+
+    /// Entries of the record of changes.
+    pub(super) fn audit(&mut self, filter: &AuditFilter, most: usize) -> Result<Vec<AuditRecord>> {
+        self.reader.audit(filter, most)
     }
 
     /// The path of the object that holds the document with this key text.

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repot_core::store::{DocumentKey, Proposal, Write};
+use repot_core::store::{DocumentKey, ETag, Proposal, Write};
 use repot_core::{Error, Item, Kind, Object, Referred, Referrer, Result};
 use repot_model::language::OnDelete;
-use repot_model::plan::{ForeignKey, Plan, key_text};
+use repot_model::plan::{ForeignKey, Plan, StateChange, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
 use super::writing::{Hand, before};
@@ -27,6 +27,10 @@ pub(super) struct Follower {
     pub key: DocumentKey,
     /// What was there.
     pub before: Before,
+    /// Its `ETag`.
+    pub etag: ETag,
+    /// The text that it has from then on, and the states that this changes; unless it is removed.
+    pub text: Option<(bytes::Bytes, Vec<StateChange>)>,
     pub removed: bool,
     /// Stamp of its mark.
     pub stamp: i64,
@@ -34,6 +38,9 @@ pub(super) struct Follower {
     nulls: BTreeSet<(RowId, usize)>,
     cuts: BTreeSet<RowId>,
 }
+
+/// A document with other references: the item, the text, and the states that changed.
+type Changed = (Item, (bytes::Bytes, Vec<StateChange>));
 
 /// A reference to something that goes, and cannot be followed.
 struct Holding {
@@ -281,11 +288,11 @@ impl<'p> Following<'_, '_, 'p, '_> {
         if found.whole.documents.len() != 1 || found.whole.object.record.frame.is_some() {
             return Ok((key, true));
         }
-        if found.moved || found.etag.is_none() {
+        let Some(etag) = found.etag.clone().filter(|_| !found.moved) else {
             // its rows are not those of a document at this path
             self.hand.settle_first(&document.0, &document.1);
             return Ok((key, true));
-        }
+        };
         if let Some(field) = self.hand.decider.layout.tenant_field(&document.0)
             && let Some(tenant) = self.hand.desk.root_cell(path, &found.assembled.bytes, field)
         {
@@ -298,6 +305,8 @@ impl<'p> Following<'_, '_, 'p, '_> {
             origin,
             key: key.clone(),
             before,
+            etag,
+            text: None,
             removed: false,
             stamp,
             item: Item { changes: repot_core::RowChanges::default(), ..item },
@@ -317,22 +326,22 @@ impl<'p> Following<'_, '_, 'p, '_> {
     /// Makes anew what is written of a document.
     fn rebuild(&mut self, path: &str) -> Result<()> {
         let Some(follower) = self.followers.get(path) else { return Ok(()) };
-        let item = if follower.removed {
-            self.hand.preparer.removal(&follower.before)
+        let (item, text) = if follower.removed {
+            (self.hand.preparer.removal(&follower.before), None)
         } else {
             match self.changed(path, follower.origin)? {
-                Some(item) => item,
+                Some((item, text)) => (item, Some(text)),
                 None => return Ok(()),
             }
         };
         if let Some(follower) = self.followers.get_mut(path) {
-            follower.item = item;
+            (follower.item, follower.text) = (item, text);
         }
         Ok(())
     }
 
     /// The document without the references that go; `None` when its text cannot say so.
-    fn changed(&mut self, path: &str, origin: usize) -> Result<Option<Item>> {
+    fn changed(&mut self, path: &str, origin: usize) -> Result<Option<Changed>> {
         let Some(follower) = self.followers.get(path) else { return Ok(None) };
         let decider = self.hand.decider;
         let text = &follower.before.assembled.bytes;
@@ -347,9 +356,9 @@ impl<'p> Following<'_, '_, 'p, '_> {
             self.holding.push(Holding { origin, row, path: path.to_owned(), document, field, gone, why });
             return Ok(None);
         }
-        let mut text = bytes::Bytes::from(laid.bytes);
+        let (mut text, mut states) = (bytes::Bytes::from(laid.bytes), Vec::new());
         if decider.layout.has_rules(&follower.key)? {
-            text = decider.layout.revise(Proposal {
+            (text, states) = decider.layout.revise_states(Proposal {
                 key: &follower.key,
                 path,
                 body: &text,
@@ -360,7 +369,8 @@ impl<'p> Following<'_, '_, 'p, '_> {
         }
         let modified_ns = decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path: path.to_owned(), size: text.len() as u64, modified_ns, etag: None };
-        self.hand.preparer.item(&object, &text, Some(&follower.before)).map(Some)
+        let item = self.hand.preparer.item(&object, &text, Some(&follower.before))?;
+        Ok(Some((item, (text, states))))
     }
 
     /// The error that names who holds the unit back, unless all of them go as well.

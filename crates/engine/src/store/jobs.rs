@@ -12,7 +12,11 @@ pub(super) enum Job {
     /// What a caller wants written.
     Unit(UnitOfWork),
     /// Deleted documents that come back.
-    Restore(Vec<Restored>),
+    Restore {
+        documents: Vec<Restored>,
+        /// Who does it, for the record of changes.
+        actor: Option<String>,
+    },
     /// A file with several documents is put in order.
     Tend(Tend),
     /// Deleted documents whose time is over go for good.
@@ -36,11 +40,20 @@ pub(super) struct Restored {
 }
 
 impl Job {
+    /// Who does it, for the record of changes.
+    pub(super) fn actor(&self) -> Option<&str> {
+        match self {
+            Self::Unit(work) => work.actor.as_deref(),
+            Self::Restore { actor, .. } => actor.as_deref(),
+            Self::Tend(_) | Self::Purge { .. } => None,
+        }
+    }
+
     /// The documents it writes.
     pub(super) fn keys(&self) -> Vec<&DocumentKey> {
         match self {
             Self::Unit(work) => work.writes.iter().map(Write::key).collect(),
-            Self::Restore(restored) => restored.iter().map(|one| &one.key).collect(),
+            Self::Restore { documents, .. } => documents.iter().map(|one| &one.key).collect(),
             Self::Tend(tend) => vec![&tend.key],
             Self::Purge { .. } => Vec::new(),
         }
@@ -48,8 +61,8 @@ impl Job {
 
     /// Where its documents may be, as far as their keys say, each document with its paths.
     pub(super) fn paths(&self, layout: &Layout) -> Result<Vec<(&DocumentKey, Vec<String>)>> {
-        if let Self::Restore(restored) = self {
-            return Ok(restored.iter().map(|one| (&one.key, vec![one.path.clone()])).collect());
+        if let Self::Restore { documents, .. } = self {
+            return Ok(documents.iter().map(|one| (&one.key, vec![one.path.clone()])).collect());
         }
         if let Self::Tend(tend) = self {
             return Ok(vec![(&tend.key, vec![tend.path.clone()])]);
@@ -65,7 +78,7 @@ impl Job {
                     |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
                 work.writes.iter().map(size).sum()
             }
-            Self::Restore(restored) => restored.iter().map(|one| one.body.len()).sum(),
+            Self::Restore { documents, .. } => documents.iter().map(|one| one.body.len()).sum(),
             Self::Tend(_) => 0,
             Self::Purge { most, .. } => *most,
         }

@@ -2,10 +2,13 @@
 //! laid over the text when the document is read.
 
 mod changes;
+mod clerk;
 mod desk;
 mod following;
+mod history;
 mod jobs;
 mod located;
+mod parts;
 mod query;
 mod queue;
 mod row_store;

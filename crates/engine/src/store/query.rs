@@ -14,7 +14,7 @@ use repot_core::{Answer, Result};
 use repot_json::{Limits, Tree};
 use repot_model::plan::{Plan, cell_json, key_text};
 use repot_model::row::{Cell, Cells};
-use repot_model::sql::query::{Expansion, Helps, Select, Speech, reads_all, statement};
+use repot_model::sql::query::{Expansion, Helps, Select, Speech, reads_all};
 
 use self::resolve::Resolved;
 use self::search::Marks;
@@ -63,7 +63,7 @@ fn page(
     if marks.wait(desk, &resolved)? {
         return Ok((None, marks));
     }
-    let made = statement(plan, &resolved.tenancy, speech, &resolved.select);
+    let made = resolved.statement(speech);
     let answer = desk.reader().ask(&made, PAGE_BYTES)?;
     let page = if query.full {
         documents(desk, layout, &resolved, &answer)?
@@ -196,7 +196,7 @@ fn explain(desk: &mut Desk<'_, '_>, layout: &Layout, query: &Query) -> Result<Qu
     let plan = desk.plan;
     let speech = desk.reader().speech()?;
     let resolved = Resolved::new(layout.model(), plan, query)?;
-    let made = statement(plan, &resolved.tenancy, speech, &resolved.select);
+    let made = resolved.statement(speech);
     let lines = desk.reader().explain(&made)?;
     let Select { table, filter, .. } = &resolved.select;
     Ok(QueryExplanation {

@@ -32,12 +32,16 @@ pub(super) enum Task {
     Work(Job),
     /// To settle these documents, each by collection and key; the receipt is empty.
     Settle(Vec<(String, String)>),
+    /// To write the texts at these paths with what is kept beside them; the receipt is empty.
+    Fold(Vec<String>),
     /// To give committed changes their positions in the log; the receipt is empty.
     NumberChanges,
     /// To bring the full text indexes up to date with some of what plain SQL changed; the receipt is empty.
     IndexWords,
     /// To take away what the log need not keep; the receipt is empty.
     PruneChanges,
+    /// To take some of what is too old from the record of changes; the receipt is empty.
+    PruneHistory,
 }
 
 /// What one thread has taken and not done yet.
@@ -122,9 +126,13 @@ pub(super) fn write(
                 }
                 (_, Err(error)) => Err(same(error)),
                 (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
+                (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
                 (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
                 (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
-                (Task::PruneChanges, Ok(scribe)) => scribe.prune_changes(options.changes),
+                (Task::PruneChanges, Ok(scribe)) => {
+                    scribe.prune_changes(options.changes).and_then(|()| scribe.prune_history())
+                }
+                (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
             };
             let _dropped = answer.send(done.map(|()| Receipt::default()));
         }
@@ -158,16 +166,14 @@ mod tests {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        (
-            Task::Work(Job::Unit(UnitOfWork { writes: keys.chars().map(delete).collect() })),
-            oneshot::channel().0,
-        )
+        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
+        (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
         let name = |unit: &Writing| match &unit.0 {
             Task::Work(work) => work.keys().iter().map(|key| key.text()).collect(),
-            Task::Settle(_) | Task::IndexWords | Task::NumberChanges | Task::PruneChanges => String::new(),
+            _ => String::new(),
         };
         taken.into_iter().flatten().map(name).collect()
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    Capabilities, Cursor, Document, DocumentKey, DocumentMeta, Layout, Page, Receipt, Scope, Store, Trash,
-    UnitOfWork, Write,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
+    Scope, Store, Trash, UnitOfWork, Write,
 };
-use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, Target};
+use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, RowSecurity, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
@@ -64,11 +64,12 @@ pub struct RowStoreOptions {
 /// written without them.
 pub struct RowStore {
     shown: String,
-    layout: Arc<Layout>,
-    options: RowStoreOptions,
+    pub(super) layout: Arc<Layout>,
+    pub(super) options: RowStoreOptions,
     reading: Option<Sender<Reading>>,
     writing: Option<Sender<Writing>>,
     pruning: Pruning,
+    row_security: RowSecurity,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -96,6 +97,7 @@ impl RowStore {
             reading: Some(reading),
             writing: Some(writing),
             pruning: Pruning::default(),
+            row_security: target.row_security(&plan)?,
             threads: Vec::new(),
         };
         let jobs = Arc::new(Mutex::new(jobs));
@@ -107,6 +109,13 @@ impl RowStore {
         store.spawn_writers(target, (&model, &plan), units)?;
         store.prune();
         Ok(store)
+    }
+
+    /// Whether the database itself holds tenants apart, and if not, why: found out when it was opened. It says so in
+    /// [`Capabilities::row_security`] too.
+    #[must_use]
+    pub const fn row_security(&self) -> &RowSecurity {
+        &self.row_security
     }
 
     fn spawn_writers(
@@ -167,7 +176,7 @@ impl RowStore {
 
     /// Reads a document; where `look` finds only rows of plain SQL (`None`), they are made a document first. Rows that no
     /// document can say are none.
-    async fn settling<T: Default + Send + 'static>(
+    pub(super) async fn settling<T: Default + Send + 'static>(
         &self,
         key: &DocumentKey,
         look: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout, &DocumentKey) -> Result<Option<T>>
@@ -200,7 +209,7 @@ impl RowStore {
         }
     }
 
-    /// Gives every document that plain SQL changed the text that it is read with, makes documents of rows that SQL made, and
+    /// Gives every document whose parts were changed, or that plain SQL changed, the text that it is read with, makes documents of rows that SQL made, and
     /// takes out those whose row is gone. Reads are as before and after, only faster. What no document of the model can
     /// say stays as it is.
     ///
@@ -212,10 +221,22 @@ impl RowStore {
             let last = after.clone();
             let marks =
                 self.read(move |desk, _| desk.marks((&last.0, &last.1), None, SETTLED_AT_ONCE)).await?;
-            let Some(last) = marks.last() else { return Ok(()) };
+            let Some(last) = marks.last() else { return self.fold().await };
             after = (last.collection.clone(), last.key.clone());
             let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
             self.write(Task::Settle(keys)).await?;
+        }
+    }
+
+    /// Writes the texts of all documents beside which changes are kept.
+    async fn fold(&self) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let last = after.clone();
+            let paths = self.read(move |desk, _| desk.kept(&last, SETTLED_AT_ONCE)).await?;
+            let Some(last) = paths.last() else { return Ok(()) };
+            after.clone_from(last);
+            self.write(Task::Fold(paths)).await?;
         }
     }
 
@@ -403,10 +424,16 @@ impl Store for RowStore {
             change_log: true,
             references: true,
             soft_delete: true,
+            row_security: self.row_security.is_enforced(),
+            audit: true,
         }
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn change_feed(&self) -> Option<&dyn ChangeFeed> {
         Some(self)
     }
 
@@ -452,6 +479,10 @@ impl Store for RowStore {
 
     async fn probe(&self) -> Result<()> {
         self.read(|desk, _| desk.objects(None, 1).map(drop)).await
+    }
+
+    fn record(&self) -> Option<&dyn History> {
+        Some(self)
     }
 }
 

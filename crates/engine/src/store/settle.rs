@@ -65,10 +65,21 @@ pub fn settle(
             marks = reader.marks((&after.0, &after.1), None, SETTLED_AT_ONCE)?;
             Ok(None)
         })?;
-        let Some(last) = marks.last() else { return scribe.seal().map(|()| true) };
+        let Some(last) = marks.last() else { break };
         after = (last.collection.clone(), last.key.clone());
         let keys: Vec<_> = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
         scribe.settle(&keys)?;
+    }
+    let mut after = String::new();
+    loop {
+        let mut paths = Vec::new();
+        scribe.target.transact(&plan, &[], &mut |reader| {
+            paths = reader.kept(&after, SETTLED_AT_ONCE)?;
+            Ok(None)
+        })?;
+        let Some(last) = paths.last() else { return scribe.seal().map(|()| true) };
+        after.clone_from(last);
+        scribe.fold(&paths)?;
     }
 }
 
@@ -107,10 +118,7 @@ impl<'p> Scribe<'p> {
         let mut locks: Vec<String> = Vec::new();
         let mut with_desk =
             |reader: &mut dyn Reader, work: &mut dyn FnMut(&mut Settler<'_, 'p, '_>) -> Result<()>| {
-                let tools = match pen.tools.take() {
-                    Some(tools) => tools,
-                    None => Tools::new(plan, routes, limits)?,
-                };
+                let tools = pen.tools(plan, routes, limits)?;
                 let mut desk = Desk::new(plan, routes, limits, tools, reader);
                 let mut settler = Settler { plan, layout, desk: &mut desk, pen: &mut *pen, now_ms };
                 let done = work(&mut settler);
@@ -233,7 +241,7 @@ impl Settler<'_, '_, '_> {
         let bare = self.pen.preparer.bare(&object, repot_core::Status::Moved, None, false);
         let whole =
             Whole { object: repot_core::StoredObject { id: 0, record: bare.object }, documents: Vec::new() };
-        let assembled = Assembled { bytes: body.clone(), spans: Vec::new() };
+        let assembled = Assembled { bytes: body.clone(), spans: Vec::new(), without_kept: None };
         let mut item =
             self.pen.preparer.item(&object, &body, Some(&Before { whole, assembled, rows: Some(rows) }))?;
         item.replaces = false;

@@ -165,6 +165,7 @@ impl Hand<'_, '_, '_> {
             removes: false,
             keeps_pieces: false,
             touched: Some(Vec::new()),
+            kept: None,
         });
         Ok(unit)
     }

@@ -87,6 +87,9 @@ impl Hand<'_, '_, '_> {
             let size = one.body.len() as u64;
             let object = Object { path: one.path.clone(), size, modified_ns, etag: None };
             let item = self.preparer.item(&object, &one.body, found.map(before).as_ref())?;
+            if let Some(document) = item.documents.first() {
+                self.restored_on_record(&one.key, (&one.body, document))?;
+            }
             let etag = item.documents.first().map(|document| ETag::new(&document.etag));
             unit.receipt.written.extend(etag.map(Written::Put));
             unit.items.push(item);
@@ -135,6 +138,7 @@ impl Hand<'_, '_, '_> {
         for one in due {
             unit.receipt.written.push(Written::Deleted);
             unit.untrash.push(one.id);
+            self.purged_on_record(&key_of(&one))?;
         }
         Ok(unit)
     }
@@ -195,7 +199,7 @@ impl Trash for RowStore {
         self.read(move |desk, _| Ok(desk.trash(&last(&key, now_ms))?.first().map(deleted))).await
     }
 
-    async fn restore(&self, key: &DocumentKey) -> Result<Vec<DocumentKey>> {
+    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>> {
         self.layout().whereabouts(key)?;
         let (wanted, now_ms) = (by_id(self.layout(), key)?, self.now_ms());
         let restored = self.read(move |desk, _| together(desk, &last(&wanted, now_ms))).await?;
@@ -203,7 +207,8 @@ impl Trash for RowStore {
             return Err(nothing_kept(key));
         }
         let keys = restored.iter().map(|one| one.key.clone()).collect();
-        self.submit(Job::Restore(restored)).await?;
+        let actor = actor.map(str::to_owned);
+        self.submit(Job::Restore { documents: restored, actor }).await?;
         Ok(keys)
     }
 

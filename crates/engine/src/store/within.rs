@@ -378,7 +378,10 @@ impl OpenFile {
             }
             if let Some(all) = &mut self.all {
                 let record = blank(ordinal, &collection, &within.id);
-                all.insert(number.min(all.len()), StoredDocument { object: self.object.id, record });
+                all.insert(
+                    number.min(all.len()),
+                    StoredDocument { object: self.object.id, record, kept: Vec::new() },
+                );
             }
         }
         self.resize(0, text.len());
@@ -404,7 +407,7 @@ impl OpenFile {
         let new = self.edits.iter().filter(|(_, edit)| edit.was.is_none());
         for (&ordinal, edit) in new {
             let record = blank(ordinal, &edit.collection, &edit.within.id);
-            all.push(StoredDocument { object: self.object.id, record });
+            all.push(StoredDocument { object: self.object.id, record, kept: Vec::new() });
         }
         self.all = Some(all);
         Ok(())
@@ -429,6 +432,7 @@ impl OpenFile {
             removes: false,
             keeps_pieces: false,
             touched: None,
+            kept: None,
         };
         match self.all.take() {
             Some(all) => self.rewrite(hand, all, (&mut item, marks))?,
@@ -556,6 +560,7 @@ fn blank(ordinal: u32, collection: &str, id: &str) -> DocumentRecord {
         text: Vec::new(),
         reason: None,
         rows: 0..0,
+        skips: false,
     }
 }
 

@@ -11,12 +11,14 @@ use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Proposal, Receipt, UnitOfWork, Whereabouts, Within, Write, Written,
 };
 use repot_core::{
-    Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry, Target, Trashed,
+    AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Object, Reader, Refusal, Result, Retry,
+    Target, Trashed,
 };
 use repot_json::Limits;
-use repot_model::plan::Plan;
+use repot_model::plan::{Plan, StateChange};
 
 use super::changes::STEPS_MOST;
+use super::clerk::{Clerk, expired};
 use super::desk::{Desk, Found, Sought, Tools};
 use super::following::follow;
 use super::jobs::Job;
@@ -51,6 +53,18 @@ pub(super) struct Pen<'p> {
     pub preparer: Preparer<'p>,
 }
 
+impl<'p> Pen<'p> {
+    /// The tools of a desk, which are put back when it is left.
+    pub(super) fn tools(
+        &mut self,
+        plan: &'p Plan,
+        routes: &'p Routes<'p>,
+        limits: Limits,
+    ) -> Result<Tools<'p>> {
+        self.tools.take().map_or_else(|| Tools::new(plan, routes, limits), Ok)
+    }
+}
+
 /// What became of the units of one transaction, or why nothing did.
 type Decided = Vec<Result<Unit>>;
 
@@ -68,6 +82,8 @@ pub(super) struct Unit {
     trash: Vec<Vec<Trashed>>,
     /// Kept ones that go or come back.
     pub untrash: Vec<i64>,
+    /// What is put on record.
+    pub audit: Vec<AuditRecord>,
 }
 
 /// What units of one transaction come to together.
@@ -78,6 +94,8 @@ struct Together {
     further: Vec<String>,
     /// Two units come to write one document.
     clash: bool,
+    /// Parts are changed without their texts.
+    by_rows: bool,
 }
 
 impl Together {
@@ -89,10 +107,12 @@ impl Together {
             batch.marks.append(&mut unit.marks);
             batch.trash.append(&mut unit.trash);
             batch.untrash.append(&mut unit.untrash);
+            batch.audit.records.append(&mut unit.audit);
             all.further.append(&mut unit.further);
         }
         all.further.retain(|path| !locks.contains(path));
         for item in &batch.items {
+            all.by_rows |= item.kept.is_some();
             all.clash |= !all.written.insert(item.object.path.clone());
         }
         (batch, all)
@@ -107,6 +127,8 @@ enum Attempt {
     Done(Vec<Result<Receipt>>),
     /// Each unit must have its own.
     Apart,
+    /// The database refuses a change of a part; why, a change of the text tells.
+    ByText,
     /// A document is no longer where it was looked up; nothing was written.
     Moved,
     /// Plain SQL made these documents, which must be settled first; nothing was written.
@@ -137,6 +159,7 @@ impl<'p> Scribe<'p> {
     fn together(&mut self, works: &[&Job]) -> Result<Option<Vec<Result<Receipt>>>> {
         let mut settled = 0;
         let (mut tried, mut further) = (BTreeSet::new(), Vec::<String>::new());
+        let mut by_rows = true;
         for _ in 0..TRIES_MAX {
             self.store_dictionaries()?;
             let mut located = Located::of(self.layout, works)?;
@@ -150,7 +173,8 @@ impl<'p> Scribe<'p> {
             let Some(mut locks) = located.paths(self.layout, works)? else { return Ok(None) };
             further.retain(|path| !locks.contains(path));
             locks.extend(further.iter().cloned());
-            match self.attempt(works, (&located, &tried), &locks)? {
+            match self.attempt(works, (&located, &tried, by_rows), &locks)? {
+                Attempt::ByText => by_rows = false,
                 Attempt::Done(receipts) => return Ok(Some(receipts)),
                 Attempt::Apart => return Ok(None),
                 Attempt::Moved => {}
@@ -174,7 +198,7 @@ impl<'p> Scribe<'p> {
     fn attempt(
         &mut self,
         works: &[&Job],
-        (located, tried): (&Located, &BTreeSet<(String, String)>),
+        (located, tried, by_rows): (&Located, &BTreeSet<(String, String)>, bool),
         locks: &[String],
     ) -> Result<Attempt> {
         let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
@@ -187,6 +211,7 @@ impl<'p> Scribe<'p> {
             now_ms: self.clock.now_ms(),
             document_bytes_max: self.document_bytes_max,
             tried,
+            by_rows,
         };
         let (pen, leads) = (&mut self.pen, self.leads);
         let mut led = leads;
@@ -207,7 +232,9 @@ impl<'p> Scribe<'p> {
             }
             let meta = lead(reader, leads, decider.now_ms)?;
             led = true;
-            Ok(Some(Batch { meta, at_ms: (!tends).then_some(decider.now_ms), ..batch }))
+            let mut batch = Batch { meta, at_ms: (!tends).then_some(decider.now_ms), ..batch };
+            batch.audit.until = expired(decider.plan, Some(&batch.audit.records), decider.now_ms);
+            Ok(Some(batch))
         })?;
         if moved {
             return Ok(Attempt::Moved);
@@ -232,6 +259,7 @@ impl<'p> Scribe<'p> {
             (Some(refusal), [_]) if refusal.code == "R0305" && !all.written.contains(&refusal.path) => {
                 Attempt::Again(Vec::new())
             }
+            (Some(_), [_]) if all.by_rows => Attempt::ByText,
             (Some(refusal), [work]) => Attempt::Done(vec![Err(self.refused(work, refusal))]),
             (Some(_), _) => Attempt::Apart,
         })
@@ -250,6 +278,17 @@ impl<'p> Scribe<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Takes from the record what is older than the model keeps it, a bounded part of it.
+    pub(super) fn prune_history(&mut self) -> Result<()> {
+        let until = expired(self.plan, None, self.clock.now_ms());
+        if until.is_empty() {
+            return Ok(());
+        }
+        let audit = AuditBatch { until, ..AuditBatch::default() };
+        let batch = Batch { audit, ..Batch::default() };
+        self.target.transact(self.plan, &[], &mut |_| Ok(Some(batch.clone()))).map(drop)
     }
 
     /// Stores dictionaries that were made, by themselves: a transaction that is taken back must not take them along.
@@ -295,11 +334,13 @@ pub(super) struct Decider<'a, 'p> {
     pub plan: &'p Plan,
     routes: &'p Routes<'p>,
     pub layout: &'a Layout,
-    limits: Limits,
+    pub limits: Limits,
     pub now_ms: i64,
     pub document_bytes_max: u64,
     /// Documents that were settled for these units: what is not there by now never is.
     tried: &'a BTreeSet<(String, String)>,
+    /// Parts may be changed without reading the text.
+    by_rows: bool,
 }
 
 impl<'p> Decider<'_, 'p> {
@@ -309,20 +350,22 @@ impl<'p> Decider<'_, 'p> {
         reader: &mut dyn Reader,
         works: &[&Job],
     ) -> Result<(Decided, Vec<(String, String)>)> {
-        let tools = match pen.tools.take() {
-            Some(tools) => tools,
-            None => Tools::new(self.plan, self.routes, self.limits)?,
-        };
+        let tools = pen.tools(self.plan, self.routes, self.limits)?;
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
-        let unsettled = Vec::new();
-        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, unsettled };
+        let (clerk, unsettled) = (Clerk::default(), Vec::new());
+        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, clerk, unsettled };
         let decided = works
             .iter()
-            .map(|work| match work {
-                Job::Unit(work) => hand.unit(work),
-                Job::Restore(restored) => hand.restore(restored),
-                Job::Tend(tend) => hand.tend(tend),
-                Job::Purge { now_ms, most } => hand.purge(*now_ms, *most),
+            .map(|work| {
+                hand.clerk = Clerk::new(work.actor(), self.now_ms);
+                let mut unit = match work {
+                    Job::Unit(work) => hand.unit(work)?,
+                    Job::Restore { documents, .. } => hand.restore(documents)?,
+                    Job::Tend(tend) => hand.tend(tend)?,
+                    Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
+                };
+                unit.audit = hand.clerk.leave();
+                Ok(unit)
             })
             .collect();
         let unsettled = hand.unsettled;
@@ -335,8 +378,8 @@ impl<'p> Decider<'_, 'p> {
 pub(super) enum Outcome {
     /// It stays as it is.
     Same(Written),
-    /// It is this text.
-    Put(Bytes),
+    /// It is this text, with these changes of states.
+    Put(Bytes, Vec<StateChange>),
     /// It goes.
     Gone,
 }
@@ -346,12 +389,19 @@ pub(super) struct Hand<'h, 'p, 'r> {
     pub decider: &'h Decider<'h, 'p>,
     pub desk: &'h mut Desk<'p, 'r>,
     pub preparer: &'h mut Preparer<'p>,
+    /// What the unit at hand puts on record.
+    pub clerk: Clerk,
     /// Documents that are to be settled first: collection and key.
     unsettled: Vec<(String, String)>,
 }
 
 impl Hand<'_, '_, '_> {
     fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
+        if self.decider.by_rows
+            && let Some(unit) = self.parts(&work.writes)?
+        {
+            return Ok(unit);
+        }
         let mut unit = Unit::default();
         let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
         let mut files = Files::default();
@@ -400,6 +450,7 @@ impl Hand<'_, '_, '_> {
             if let Some(one) = self.discard(&follower, &work.writes)? {
                 trash.entry(follower.origin).or_default().push(one);
             }
+            self.follower_on_record(&follower)?;
             unit.marks.push(mark(&follower.key, follower.stamp));
             unit.further.push(follower.item.object.path.clone());
             unit.items.push(follower.item);
@@ -418,10 +469,15 @@ impl Hand<'_, '_, '_> {
         fresh
     }
 
-    /// The text to store, by the rules of the model.
-    fn revise(&self, key: &DocumentKey, body: &Bytes, found: Option<&Found>) -> Result<Bytes> {
+    /// The text to store, by the rules of the model, and the states that it changes.
+    fn revise(
+        &self,
+        key: &DocumentKey,
+        body: &Bytes,
+        found: Option<&Found>,
+    ) -> Result<(Bytes, Vec<StateChange>)> {
         let there = found.filter(|found| found.etag.is_some());
-        self.decider.layout.revise(Proposal {
+        self.decider.layout.revise_states(Proposal {
             key,
             path: &self.path(key, found)?,
             body,
@@ -443,7 +499,7 @@ impl Hand<'_, '_, '_> {
                 if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
                     self.revise(key, body, found)?
                 } else {
-                    body.clone()
+                    (body.clone(), Vec::new())
                 }
             }
             Write::Patch { change, .. } => {
@@ -467,7 +523,7 @@ impl Hand<'_, '_, '_> {
             Write::Delete { .. } if found.is_some() => return Ok(Outcome::Gone),
             Write::Delete { .. } => return Ok(Outcome::Same(Written::Missing)),
         };
-        Ok(Outcome::Put(body))
+        Ok(Outcome::Put(body.0, body.1))
     }
 
     /// What is kept of a document that goes.
@@ -493,8 +549,14 @@ impl Hand<'_, '_, '_> {
     ) -> Result<(Written, bool)> {
         let text = match outcome {
             Outcome::Same(written) => return Ok((written, false)),
-            Outcome::Put(text) => Some(text),
-            Outcome::Gone => None,
+            Outcome::Put(text, states) => {
+                self.shared_on_record(key, found.as_ref(), (Some(&text), states))?;
+                Some(text)
+            }
+            Outcome::Gone => {
+                self.shared_on_record(key, found.as_ref(), (None, Vec::new()))?;
+                None
+            }
         };
         let path = self.path(key, found.as_ref())?;
         let written = files.write(self, Inside { origin, key, within, found, old: None, path }, text)?;
@@ -509,10 +571,13 @@ impl Hand<'_, '_, '_> {
     ) -> Result<(Written, Option<Item>)> {
         match (outcome, found) {
             (Outcome::Same(written), _) => Ok((written, None)),
-            (Outcome::Put(body), found) => self.put(key, &body, found),
+            (Outcome::Put(body, states), found) => self.put(key, (body, states), found),
             (Outcome::Gone, Some(found)) => {
-                let written = if found.etag.is_some() { Written::Deleted } else { Written::Missing };
-                Ok((written, Some(self.preparer.removal(&before(found)))))
+                let etag = found.etag.clone();
+                let before = before(found);
+                self.on_record(key, Vec::new(), (etag.as_ref().map(|etag| (etag, &before)), None))?;
+                let written = if etag.is_some() { Written::Deleted } else { Written::Missing };
+                Ok((written, Some(self.preparer.removal(&before))))
             }
             (Outcome::Gone, None) => Ok((Written::Missing, None)),
         }
@@ -535,16 +600,18 @@ impl Hand<'_, '_, '_> {
     fn put(
         &mut self,
         key: &DocumentKey,
-        body: &[u8],
+        (body, states): (Bytes, Vec<StateChange>),
         found: Option<Found>,
     ) -> Result<(Written, Option<Item>)> {
         let path = self.path(key, found.as_ref())?;
         let modified_ns = self.decider.now_ms.saturating_mul(1_000_000);
         let object = Object { path, size: body.len() as u64, modified_ns, etag: None };
-        let item = self.preparer.item(&object, body, found.map(before).as_ref())?;
-        let etag = item.documents.first().map(|document| ETag::new(&document.etag));
-        let etag = etag.ok_or_else(|| lost(&key.to_string()))?;
-        Ok((Written::Put(etag), Some(item)))
+        let was = found.as_ref().and_then(|found| found.etag.clone());
+        let before = found.map(before);
+        let item = self.preparer.item(&object, &body, before.as_ref())?;
+        let document = item.documents.first().ok_or_else(|| lost(&key.to_string()))?;
+        self.on_record(key, states, (was.as_ref().zip(before.as_ref()), Some((&body, document))))?;
+        Ok((Written::Put(ETag::new(&document.etag)), Some(item)))
     }
 }
 

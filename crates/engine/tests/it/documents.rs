@@ -29,7 +29,7 @@ use crate::scripted::Scripted;
 repot_testkit::conformance!(sqlite, super::Database::sqlite().subject());
 repot_testkit::conformance!(postgres, super::Database::postgres().map(super::Database::subject));
 
-type OwnModel<'m> = (Arc<repot_model::language::Model>, Arc<repot_model::plan::Plan>, &'m str);
+pub(crate) type OwnModel<'m> = (Arc<repot_model::language::Model>, Arc<repot_model::plan::Plan>, &'m str);
 
 /// A database of the test's own.
 pub(crate) enum Database {
@@ -131,7 +131,8 @@ impl Database {
         match self {
             Self::Sqlite(_) => {
                 self.sql(&format!(
-                    "update repot_writer set busy = 1; {sql}; update repot_writer set busy = 0"
+                    "insert into repot_changes (seq, collection, key, kind, at_ms) values (9223372036854775807, '', '', -1, 0); \
+                     {sql}; delete from repot_changes where seq = 9223372036854775807"
                 ));
             }
             Self::Postgres(..) => self.sql(&format!("set repot.writer = 'on'; {sql}")),
@@ -258,7 +259,11 @@ pub(crate) fn copy(database: &Database, source: &Scripted) -> repot_core::Result
 }
 
 pub(crate) fn proof(database: &Database) -> Proof {
-    let (model, plan, _) = model();
+    proof_of(database, model())
+}
+
+/// The same, of a model of the test's own.
+pub(crate) fn proof_of(database: &Database, (model, plan, _): OwnModel<'_>) -> Proof {
     let options = Options::default();
     let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };
     verify.run(database.target().as_ref(), verify::Scope::Everything).unwrap()
@@ -390,7 +395,7 @@ fn the_documented_capabilities_are_those_of_the_stores() {
         let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
         stores.push((name, database.open().capabilities()));
     }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log | follows references | soft delete |\n| --- | ---: | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
+    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log | follows references | soft delete | row level security | record of changes |\n| --- | ---: | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
     let yes = |can| if can { "yes" } else { "no" };
     for (name, can) in &stores {
         let Capabilities {
@@ -404,10 +409,12 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             change_log,
             references,
             soft_delete,
+            row_security,
+            audit,
         } = *can;
         assert_eq!(document_bytes_max, bytes_max, "a setting");
         let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             yes(conditional_put),
             yes(conditional_delete),
             yes(keys_per_tenant),
@@ -415,7 +422,9 @@ fn the_documented_capabilities_are_those_of_the_stores() {
             yes(found_by_key),
             yes(change_log),
             yes(references),
-            yes(soft_delete)
+            yes(soft_delete),
+            yes(row_security),
+            yes(audit)
         );
         table.push_str(&line);
     }

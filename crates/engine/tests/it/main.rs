@@ -2,19 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
+mod audit_following;
+mod audit_sql;
 mod busy;
 mod changes;
 mod containers;
 mod documents;
 mod look;
 mod marks;
+mod parts;
 mod pooled;
 mod query;
 mod query_random;
 mod references;
+mod row_security;
 mod rules;
 mod scripted;
 mod search;
 mod search_random;
+mod tenants_random;
 mod trash;
 mod writers;

@@ -275,7 +275,7 @@ fn an_older_database_takes_every_document_for_changed() {
         drop(store);
         database.sql("update repot_meta set value = '1' where key = 'format'");
         let cascade = if matches!(database, Database::Sqlite(_)) {
-            "drop view repot_marking; drop table repot_writer; drop table repot_touched; drop table repot_changes"
+            "drop view repot_marking; drop view repot_writer; drop table repot_touched; drop table repot_changes"
         } else {
             "drop table repot_touched, repot_changes"
         };

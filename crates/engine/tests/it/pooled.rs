@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use repot_core::store::{DocumentKey, Precondition, Store, StoreExt as _, UnitOfWork, Write};
+use repot_core::store::{
+    DocumentKey, Precondition, Query, Queryable as _, Scope, Store, StoreExt as _, UnitOfWork, Write,
+};
 use repot_core::{Kind, LockHolder};
 use repot_engine::store::RowStore;
 use repot_postgres::{PostgresOptions, PostgresTarget};
@@ -107,4 +109,42 @@ fn a_copy_keeps_a_pooled_store_out() {
     block_on(async {
         store.put(&note("a"), text("a", 1)).await.unwrap();
     });
+}
+
+/// What tenants ask runs under a role that goes with the transaction: sessions that many share show each its own, and
+/// nothing of it stays behind in them.
+#[test]
+fn tenants_ask_behind_a_pooler() {
+    let Some((database, url)) = pooled() else { return };
+    let target = || Box::new(PostgresTarget::open(&url, PostgresOptions::default()).unwrap());
+    let open = || Arc::new(RowStore::open(target(), model(), Database::options()).unwrap());
+    let stores = [open(), open(), open()];
+    assert!(stores.iter().all(|store| store.capabilities().row_security));
+    let chat = |at: usize| {
+        let body = format!(r#"{{"id": "c{at}", "user_id": "u{}"}}"#, at % 3);
+        (DocumentKey::new("chats", &format!("c{at}")).in_tenant(&format!("u{}", at % 3)), body)
+    };
+    block_on(async {
+        for (key, body) in (0..12).map(chat) {
+            stores[0].put(&key, body).await.unwrap();
+        }
+        let asking = (0..48).map(|at| {
+            let (store, tenant) = (Arc::clone(&stores[at % 3]), format!("u{}", at % 5));
+            tokio::spawn(async move {
+                let query = Query::of(Scope::of("chats").in_tenant(&tenant));
+                let found = store.query(&query).await.unwrap().items;
+                assert_eq!(found.len(), if at % 5 < 3 { 4 } else { 0 });
+                let said = format!("\"user_id\":\"{tenant}\"");
+                assert!(found.iter().all(|item| String::from_utf8_lossy(&item.body).contains(&said)));
+            })
+        });
+        for asked in asking.collect::<Vec<_>>() {
+            asked.await.unwrap();
+        }
+    });
+    let Database::Postgres(server, _) = &database else { return };
+    for _ in 0..8 {
+        let left = "select current_user = session_user, coalesce(current_setting('repot.tenant', true), '')";
+        assert_eq!(server.query(&url, left), "t|\n");
+    }
 }

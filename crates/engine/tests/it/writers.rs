@@ -83,7 +83,7 @@ fn crossing_units_all_end() {
                     tokio::spawn(async move {
                         for _ in 0..TIMES {
                             let writes = order.chars().map(|id| update(&id.to_string())).collect();
-                            store.apply(UnitOfWork { writes }).await.unwrap();
+                            store.apply(UnitOfWork { writes, ..UnitOfWork::default() }).await.unwrap();
                         }
                     })
                 })

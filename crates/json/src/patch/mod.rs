@@ -14,6 +14,7 @@
 
 mod apply;
 mod change;
+mod differences;
 mod draft;
 mod equal;
 mod error;
@@ -28,6 +29,7 @@ mod spot;
 
 pub use apply::apply;
 pub use change::{append, append_all, remove, set};
+pub use differences::{Difference, differences};
 pub use error::{PatchError, PatchFault, Place, Text};
 pub use lists::{Lists, Part};
 pub use merge::merge;

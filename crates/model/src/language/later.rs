@@ -59,14 +59,8 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
             matches!(collection.place, Place::View { refresh: Some(_), .. }),
             "The view is computed when it is read, not kept and refreshed.",
         ),
-        (
-            "tenant",
-            collection.tenant.is_some(),
-            "Requests are not held to one tenant yet, and the database has no row level security.",
-        ),
         ("expire", collection.expire.is_some(), "Nothing is deleted by its age yet."),
         ("archive", collection.archive.is_some(), "Nothing is moved to a cold table yet."),
-        ("audit", collection.audit.is_some(), "Changes are not recorded yet."),
         ("cache", collection.cache.is_some(), "There is no cache yet."),
         (
             "mirror",

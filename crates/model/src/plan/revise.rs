@@ -37,6 +37,23 @@ pub struct Revised {
     pub key: String,
     /// The text; `None`: as it was given.
     pub text: Option<Vec<u8>>,
+    /// What became of states.
+    pub states: Vec<StateChange>,
+}
+
+/// A state that became another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The table.
+    pub table: String,
+    /// The row: its key as text, or its place where it has none of its own.
+    pub row: String,
+    /// The column.
+    pub field: String,
+    /// The word before; `None`: there was none.
+    pub from: Option<String>,
+    /// The word now.
+    pub to: Option<String>,
 }
 
 /// A text, and the rows that it makes.
@@ -72,14 +89,14 @@ impl Splitter<'_> {
         let (mut tree, mut problems) = (Tree::default(), Vec::new());
         let after = self.look(place, path, revision.after, (&mut tree, &mut problems));
         let (Some(root), true) = (after.root, self.plan.has_rules(place.root)) else {
-            return settled(after.key, problems).map(|key| Revised { key, text: None });
+            return settled(after.key, problems).map(|key| Revised { key, text: None, states: Vec::new() });
         };
         let mut old_tree = Tree::default();
         // what was wrong with it before is nobody's fault now
         let before = revision.before.filter(|text| *text != revision.after);
         let before = before.map(|text| self.look(place, path, text, (&mut old_tree, &mut Vec::new())));
         if revision.before.is_some() && before.is_none() {
-            return settled(after.key, problems).map(|key| Revised { key, text: None });
+            return settled(after.key, problems).map(|key| Revised { key, text: None, states: Vec::new() });
         }
         let mut review = Review {
             plan: self.plan,
@@ -90,11 +107,13 @@ impl Splitter<'_> {
             problems,
             editor: Editor::new(root),
             missing: Vec::new(),
+            states: Vec::new(),
             captured: self.plan.roots[place.root].captures.get(place.template).map_or(&[], Vec::as_slice),
         };
         review.rows(root);
+        let states = std::mem::take(&mut review.states);
         let (problems, text) = review.finish();
-        settled(after.key, problems).map(|key| Revised { key, text })
+        settled(after.key, problems).map(|key| Revised { key, text, states })
     }
 
     fn look<'t>(
@@ -127,6 +146,7 @@ impl Splitter<'_> {
             ordinal: standing.as_ref().map_or(0, |standing| standing.ordinal),
             trace: Some(&mut look.nodes),
             problems: Some(&mut *problems),
+            skipped: false,
         };
         let element = look.root.map(|value| match (&keys, &standing) {
             (Some(keys), Some(standing)) => keys.element(value, root, standing),
@@ -227,6 +247,18 @@ fn spot<'t>(element: Value<'t>, names: &[String]) -> Spot<'t> {
     Spot::There(here)
 }
 
+fn state_change(
+    plan: &Plan,
+    (table, row): (usize, &[u8]),
+    column: usize,
+    (from, to): (Option<String>, Option<String>),
+) -> StateChange {
+    let shape = &plan.tables[table];
+    let by = if shape.key.is_empty() { &shape.identity } else { &shape.key };
+    let field = shape.columns[column].name.clone();
+    StateChange { table: shape.name.clone(), row: key_text(&pick(row, by)), field, from, to }
+}
+
 /// Values that are to be put into an object under one name.
 struct Missing {
     object: u32,
@@ -246,6 +278,7 @@ struct Review<'p, 'l, 't> {
     problems: Vec<Problem>,
     editor: Editor<'t>,
     missing: Vec<Missing>,
+    states: Vec<StateChange>,
     /// Columns that the path fills.
     captured: &'l [Option<usize>],
 }
@@ -287,6 +320,9 @@ impl<'t> Review<'_, '_, 't> {
             };
             let (was, is) = (word(&was), word(&is));
             if machine.allows(was.as_deref(), is.as_deref()) {
+                if was != is {
+                    self.states.push(state_change(plan, (table, row), machine.column, (was, is)));
+                }
                 continue;
             }
             let (Some(was), column) = (was, &plan.programs[table].columns[machine.column]) else { continue };

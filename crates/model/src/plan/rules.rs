@@ -19,6 +19,8 @@ pub struct TableRules {
     pub machines: Vec<Machine>,
     /// Columns that keys of maps fill.
     pub(crate) map_keys: Vec<usize>,
+    /// `audit`: seconds that changes are kept on record.
+    pub audit: Option<u64>,
     /// Columns whose words are searched; see [`crate::search`].
     pub search: Vec<usize>,
 }
@@ -108,6 +110,7 @@ impl TableRules {
             machines: machines.collect(),
             search: collection.search.iter().map(|name| column_of(name)).collect(),
             map_keys: entry_fields(collection).iter().map(|name| column_of(name)).collect(),
+            audit: collection.audit.as_ref().map(|life| life.value),
         }
     }
 }
@@ -118,11 +121,39 @@ impl Plan {
     pub fn has_rules(&self, root: usize) -> bool {
         let Some(root) = self.roots.get(root).filter(|root| root.body.is_none()) else { return false };
         let Some(table) = root.table else { return false };
+        self.within(table).iter().zip(&self.rules).any(|(within, rules)| *within && !rules.is_empty())
+    }
+
+    /// How long changes of this root's documents are kept on record, seconds: as its collection says, or one of those
+    /// inside of it, whichever is longer. `None`: they are not recorded.
+    #[must_use]
+    pub fn audit(&self, root: usize) -> Option<u64> {
+        let table = self.roots.get(root)?.table?;
+        let within = self.within(table);
+        self.rules.iter().zip(within).filter(|(_, within)| *within).filter_map(|(rules, _)| rules.audit).max()
+    }
+
+    /// Whether anything of this root's documents is recorded: all changes, or those of states.
+    #[must_use]
+    pub fn keeps_history(&self, root: usize) -> bool {
+        let Some(table) = self.roots.get(root).and_then(|root| root.table) else { return false };
+        let kept = |rules: &TableRules| rules.audit.is_some() || !rules.machines.is_empty();
+        self.rules.iter().zip(self.within(table)).any(|(rules, within)| within && kept(rules))
+    }
+
+    /// Whether anything of any document is recorded.
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        self.rules.iter().any(|rules| rules.audit.is_some() || !rules.machines.is_empty())
+    }
+
+    /// For each table, whether its rows can stand in documents whose root row is in `table`.
+    pub(crate) fn within(&self, table: usize) -> Vec<bool> {
         // parents come before their children
         let mut within = vec![false; self.tables.len()];
         for (at, shape) in self.tables.iter().enumerate() {
             within[at] = at == table || shape.parents.iter().any(|parent| within[parent.table]);
         }
-        within.iter().zip(&self.rules).any(|(within, rules)| *within && !rules.is_empty())
+        within
     }
 }

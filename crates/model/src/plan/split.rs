@@ -46,6 +46,8 @@ pub struct SplitDocument {
     pub rows: Range<usize>,
     /// Why it has no rows.
     pub misfit: Option<Misfit>,
+    /// An element of a list or a map has no row, so its rows do not say how long that list is.
+    pub skips: bool,
 }
 
 /// Splits files; keeps its memory from one to the next.
@@ -100,6 +102,7 @@ impl<'p> Splitter<'p> {
             key: None,
             rows: rows.len()..rows.len(),
             misfit: Some(misfit),
+            skips: false,
         };
         if let Some(standing) = self.standing.take() {
             found.push(self.alone(first, path, (bytes, &standing), rows));
@@ -152,6 +155,7 @@ impl<'p> Splitter<'p> {
                 key: None,
                 rows: rows.len()..rows.len(),
                 misfit: Some(syntax(bytes, error)),
+                skips: false,
             },
         };
         self.tree = tree;
@@ -189,6 +193,7 @@ impl<'p> Splitter<'p> {
                         key: None,
                         rows: rows.len()..rows.len(),
                         misfit: Some(syntax(text, error)),
+                        skips: false,
                     },
                 };
                 found.push(document);
@@ -220,6 +225,7 @@ impl<'p> Splitter<'p> {
                     key: None,
                     rows: rows.len()..rows.len(),
                     misfit: Some(Misfit { code: "R0316", reason }),
+                    skips: false,
                 });
                 return;
             }
@@ -241,6 +247,7 @@ impl<'p> Splitter<'p> {
                     key: None,
                     rows: 0..0,
                     misfit: Some(Misfit { code: "R0319", reason }),
+                    skips: false,
                 });
                 return;
             }
@@ -272,11 +279,13 @@ impl<'p> Splitter<'p> {
             ordinal: whole.ordinal,
             trace: self.trace.as_mut(),
             problems: None,
+            skipped: false,
         };
         let done = match root.table {
             Some(table) => walker.root(root, table, place, whole.bytes, element),
             None => Ok(String::new()),
         };
+        let skips = walker.skipped;
         match done {
             Ok(key) => SplitDocument {
                 span: whole.span,
@@ -284,6 +293,7 @@ impl<'p> Splitter<'p> {
                 key: Some(key),
                 rows: start..rows.len(),
                 misfit: None,
+                skips,
             },
             Err(misfit) => {
                 rows.truncate(start);
@@ -296,6 +306,7 @@ impl<'p> Splitter<'p> {
                     key: None,
                     rows: start..start,
                     misfit: Some(misfit),
+                    skips: false,
                 }
             }
         }

@@ -85,6 +85,8 @@ pub(super) struct Walker<'p, 'r> {
     pub trace: Option<&'r mut Vec<u32>>,
     /// Where all that is wrong goes; `None`: the first thing wrong ends the walk.
     pub problems: Option<&'r mut Vec<Problem>>,
+    /// An element was met that gives no row.
+    pub skipped: bool,
 }
 
 /// A row being filled.
@@ -97,9 +99,9 @@ struct Draft<'t> {
 }
 
 /// A parent's part in its children's rows.
-struct Held<'t, 'p> {
-    child: &'p Child,
-    key: Cell<'t>,
+pub(super) struct Held<'t, 'p> {
+    pub child: &'p Child,
+    pub key: Cell<'t>,
 }
 
 impl<'p> Walker<'p, '_> {
@@ -171,10 +173,11 @@ impl<'p> Walker<'p, '_> {
     }
 
     /// A child's row, and those below it.
-    fn row<'t>(&mut self, held: &Held<'t, 'p>, element: &Element<'t>) -> Result<(), Misfit> {
+    pub(super) fn row<'t>(&mut self, held: &Held<'t, 'p>, element: &Element<'t>) -> Result<(), Misfit> {
         let table = held.child.table;
         let program = &self.plan.programs[table];
         if element.value.kind() != Kind::Object && program.whole.is_empty() {
+            self.skipped = true;
             return Ok(());
         }
         let mut draft = self.draft(table);
@@ -197,7 +200,7 @@ impl<'p> Walker<'p, '_> {
     ) -> Result<(), Misfit> {
         for (child, value) in children {
             let key = draft.cells[child.key.1].clone();
-            let key = self.child_key(child, key);
+            let key = self.plan.child_key(child, key);
             let held = Held { child, key };
             let mut elements = Vec::new();
             walk(&child.ops, value, &mut Vec::new(), &mut elements);
@@ -206,17 +209,6 @@ impl<'p> Walker<'p, '_> {
             }
         }
         Ok(())
-    }
-
-    /// The parent's key as the child's column holds it: text where parents of several key types meet.
-    fn child_key<'t>(&self, child: &Child, key: Cell<'t>) -> Cell<'t> {
-        let kind = self.plan.tables[child.table].columns[child.key.0].kind;
-        if matches!(kind, ColumnKind::Text(_)) && !matches!(key, Cell::Text(_)) {
-            let mut encoded = Vec::new();
-            key.encode(&mut encoded);
-            return Cell::Text(Cow::Owned(key_text(&encoded)));
-        }
-        key
     }
 
     fn fill<'t>(
@@ -515,6 +507,17 @@ fn auto_key(kind: ColumnKind, table: &str, path: &str, ordinal: usize, index: u6
 }
 
 impl Plan {
+    /// The parent's key as the child's column holds it: text where parents of several key types meet.
+    pub(super) fn child_key<'t>(&self, child: &Child, key: Cell<'t>) -> Cell<'t> {
+        let kind = self.tables[child.table].columns[child.key.0].kind;
+        if matches!(kind, ColumnKind::Text(_)) && !matches!(key, Cell::Text(_)) {
+            let mut encoded = Vec::new();
+            key.encode(&mut encoded);
+            return Cell::Text(Cow::Owned(key_text(&encoded)));
+        }
+        key
+    }
+
     /// Whether Repot makes the keys of the documents of `root`.
     #[must_use]
     pub fn makes_key(&self, root: usize) -> bool {

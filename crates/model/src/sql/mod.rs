@@ -1,5 +1,6 @@
 //! SQL text for both databases, made from the plan: identifiers quoted in one place, types, DDL, triggers.
 
+mod audit;
 mod ddl;
 mod marks;
 pub mod query;
@@ -7,6 +8,7 @@ mod search;
 mod settle;
 mod transitions;
 
+pub use audit::{AUDIT_PREFIX, STATE_PREFIX, audit_triggers, create_audit};
 pub use ddl::{Dialect, create_index, create_table, foreign_key, primary_key, quote, text_literal};
 pub use marks::{ANY_KEY, MARKING_VIEW, mark_everything};
 pub use search::{

@@ -110,7 +110,9 @@ pub fn settle_search(
     {
         let Names { rows, words, stale } = Names::of(name);
         for name in [rows, words, stale] {
-            statements.push(format!("drop table if exists {}", quote(&name)));
+            // with the view through which a tenant searches
+            let views = if dialect == Dialect::Postgres { " cascade" } else { "" };
+            statements.push(format!("drop table if exists {}{views}", quote(&name)));
         }
     }
     let made: Vec<Trigger> =
@@ -278,6 +280,12 @@ impl SearchIndex {
             identity(table, "r."),
             quote(&table.name)
         )
+    }
+
+    /// Whether a write of these columns (`None`: of all) changes what is searched.
+    #[must_use]
+    pub fn is_touched_by(&self, columns: Option<&[usize]>) -> bool {
+        columns.is_none_or(|columns| columns.iter().any(|column| self.columns.contains(column)))
     }
 
     fn triggers(&self, table: &Table, spec: &str, dialect: Dialect) -> Vec<Trigger> {

@@ -1,5 +1,6 @@
 //! The triggers of ours on the user's tables, and how those that are there become those that should be.
 
+use super::audit::audit_triggers;
 use super::marks::mark_triggers;
 use super::transitions::transition_triggers;
 use super::{Dialect, quote, text_literal};
@@ -28,6 +29,7 @@ pub struct Trigger {
 #[must_use]
 pub fn triggers(plan: &Plan, dialect: Dialect, schema: &str) -> Vec<Trigger> {
     let mut all = transition_triggers(plan, dialect);
+    all.extend(audit_triggers(plan, dialect));
     all.extend(mark_triggers(plan, dialect, schema));
     all
 }

@@ -45,17 +45,24 @@ fn trigger(table: &Table, machine: &Machine, dialect: Dialect) -> Trigger {
         Dialect::Sqlite => sqlite(&name, table, column, machine),
         Dialect::Postgres => postgres(&name, table, column, machine),
     };
-    let mark = match dialect {
-        Dialect::Sqlite => create.clone(),
+    made((name, &table.name), create, REFUSE_TRANSITION, dialect)
+}
+
+/// A trigger with what is kept with it.
+pub(super) fn made(
+    (name, table): (String, &str),
+    create: String,
+    function: &'static str,
+    dialect: Dialect,
+) -> Trigger {
+    let (mark, function) = match dialect {
+        Dialect::Sqlite => (create.clone(), String::new()),
         Dialect::Postgres => {
-            format!("Made by Repot from the model: {}", digest(&format!("{create}{REFUSE_TRANSITION}"), 8))
+            let hash = digest(&format!("{create}{function}"), 8);
+            (format!("Made by Repot from the model: {hash}"), function.to_owned())
         }
     };
-    let function = match dialect {
-        Dialect::Sqlite => String::new(),
-        Dialect::Postgres => REFUSE_TRANSITION.to_owned(),
-    };
-    Trigger { name, table: table.name.clone(), create, function, mark }
+    Trigger { name, table: table.to_owned(), create, function, mark }
 }
 
 /// After the update, so that what other triggers make of the row counts. The messages are constants, because older
@@ -74,7 +81,7 @@ fn sqlite(name: &str, table: &Table, column: &str, machine: &Machine) -> String 
             .expect("a String takes everything");
     }
     let other = text_literal(&format!("{label}: this is no allowed change"));
-    // the table repot_writer says when Repot itself writes
+    // the view repot_writer says when Repot itself writes
     format!(
         "create trigger {name} after update of {of} on {table} for each row\n\
          when old.{of} is not null and old.{of} is not new.{of}\n  \

@@ -160,10 +160,10 @@ fn what_comes_later_is_named() {
         words.dedup();
         words.join(" ")
     };
-    assert_eq!(words("media"), "repot.backup media.audit media.cache jobs.audit queue.queue");
+    assert_eq!(words("media"), "repot.backup media.cache queue.queue");
     assert_eq!(
         words("clips"),
-        "repot.target games.table games.tenant raw_clips.table raw_clips.tenant raw_clips.archive projects.table projects.tenant projects.watch"
+        "repot.target games.table raw_clips.table raw_clips.archive projects.table projects.watch"
     );
-    assert_eq!(words("council"), "conversations.tenant usage.tenant usage.quota");
+    assert_eq!(words("council"), "usage.quota");
 }

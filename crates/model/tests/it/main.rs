@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking, also in its helpers")]
 
 mod apps;
+mod audit;
 mod mistakes;
 mod places;
 mod queries;

@@ -35,7 +35,7 @@ fn at(plan: &Plan, table: &str, column: &str) -> (usize, usize) {
 
 fn shown(plan: &Plan, tenancy: &Tenancy, select: &Select) -> String {
     let print = |dialect| {
-        let speech = Speech { dialect, texts_by_bytes: dialect == Dialect::Sqlite };
+        let speech = Speech { dialect, texts_by_bytes: dialect == Dialect::Sqlite, policed: false };
         let made = statement(plan, tenancy, speech, select);
         // parameters are numbered without a gap
         for number in 1..=made.parameters.len() {

@@ -302,6 +302,7 @@ pub(crate) fn item(path: &str, documents: &[Rows<'_>]) -> Item {
             text: vec![1, 2, 3, u8::try_from(ordinal % 256).unwrap()],
             reason: None,
             rows: start..rows.len(),
+            skips: false,
         });
     }
     Item {
@@ -323,5 +324,6 @@ pub(crate) fn item(path: &str, documents: &[Rows<'_>]) -> Item {
         removes: false,
         keeps_pieces: false,
         touched: None,
+        kept: None,
     }
 }

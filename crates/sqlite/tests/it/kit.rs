@@ -200,6 +200,7 @@ pub(crate) fn record(
         text: text.as_bytes().to_vec(),
         reason: None,
         rows,
+        skips: false,
     }
 }
 
@@ -224,6 +225,7 @@ pub(crate) fn bare(path: &str, collection: &str) -> Item {
         removes: false,
         keeps_pieces: false,
         touched: None,
+        kept: None,
     }
 }
 

@@ -19,6 +19,7 @@ mod reads;
 mod rules;
 mod subject;
 mod tenants;
+mod tenants_random;
 mod units;
 
 pub use changes::*;
@@ -36,6 +37,7 @@ pub use reads::*;
 pub use rules::*;
 pub use subject::{DOCUMENT_BYTES_MAX, Subject, layout, model, run};
 pub use tenants::*;
+pub use tenants_random::random_calls_never_meet_another_tenant;
 pub use units::*;
 
 /// Makes one test for each promise, in a module of this name.
@@ -67,6 +69,7 @@ macro_rules! conformance {
                 the_same_key_in_two_tenants
                 a_hostile_tenant_finds_nothing
                 a_body_cannot_claim_another_tenant
+                random_calls_never_meet_another_tenant
                 awkward_documents_come_back_byte_for_byte
                 hostile_keys_are_held_or_refused
                 hostile_keys_of_several_parts_stay_apart

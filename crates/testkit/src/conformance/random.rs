@@ -15,10 +15,10 @@ use super::subject::{DOCUMENT_BYTES_MAX, Subject, body, layout, note};
 const OPERATIONS: usize = 1_000;
 
 /// `xorshift64*`: the same numbers on every machine.
-struct Numbers(u64);
+pub(super) struct Numbers(pub u64);
 
 impl Numbers {
-    fn below(&mut self, most: usize) -> usize {
+    pub(super) fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

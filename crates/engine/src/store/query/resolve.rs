@@ -8,7 +8,7 @@ use repot_model::language::Model;
 use repot_model::plan::{ColumnKind, Plan, Table, key_text};
 use repot_model::sql::query::{
     Comparison, Condition, Expansion, ExpansionTarget, Held, JsonType, Operand, Parameter, Select, Sort,
-    Tenancy, links,
+    Speech, Statement, Tenancy, links, statement,
 };
 
 use super::cursor;
@@ -77,6 +77,12 @@ impl<'q> Resolved<'q> {
             offset: query.offset,
         };
         Ok(Self { query, tenancy, select, shown, key, plan })
+    }
+
+    /// The statement, which says who asks.
+    pub(super) fn statement(&self, speech: Speech) -> Statement {
+        let tenant = self.query.scope.tenant.clone();
+        Statement { tenant, ..statement(self.plan, &self.tenancy, speech, &self.select) }
     }
 
     /// Items of a page at most.

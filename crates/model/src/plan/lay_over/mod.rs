@@ -14,4 +14,4 @@ mod spell;
 mod tests;
 
 pub use file::LaidOver;
-pub(super) use spell::now_like;
+pub use spell::now_like;

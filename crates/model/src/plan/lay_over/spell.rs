@@ -118,7 +118,8 @@ fn decimal_like(plain: &str, old: &str) -> String {
 
 /// The instant with the separator, zone and precision of `old`: what is finer is cut off, so that a program that reads
 /// times of one form finds that form. `None` when `old` is no time.
-pub(in crate::plan) fn now_like(micros: i64, old: &str) -> Option<String> {
+#[must_use]
+pub fn now_like(micros: i64, old: &str) -> Option<String> {
     parse_time(old)?;
     let rest = old.get(16..)?;
     let step = match rest.strip_prefix(':').and_then(|rest| rest.get(2..)) {

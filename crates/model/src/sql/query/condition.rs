@@ -309,7 +309,7 @@ impl<'p> Writer<'p> {
         }
     }
 
-    fn with_type(&self, table: usize, link: &Parent, child: &str, condition: String) -> String {
+    pub(super) fn with_type(&self, table: usize, link: &Parent, child: &str, condition: String) -> String {
         let Some(column) = link.type_column else { return condition };
         let name = self.column(table, column, child);
         format!("{name} = {} and {condition}", text_literal(&self.plan.tables[link.table].name))

@@ -4,12 +4,14 @@
 mod condition;
 mod helps;
 mod json;
+mod policies;
 mod select;
 mod words;
 
 pub use condition::{Comparison, Condition, Held, JsonType, Operand};
 pub use helps::{Helps, reads_all};
 pub use json::{compare_decimals, json_at, json_number};
+pub use policies::{Policed, SETTING, has_tenants, policed, settle_policies};
 pub use select::{Expansion, ExpansionTarget, Select, Sort, Statement, statement};
 pub use words::{marks, searched_tables};
 
@@ -24,6 +26,8 @@ pub struct Speech {
     /// Texts of a column follow each other by their bytes without being told so (SQLite always; PostgreSQL where the
     /// database was made with the locale `C`).
     pub texts_by_bytes: bool,
+    /// What a tenant asks is run under a role that sees that tenant's rows only.
+    pub policed: bool,
 }
 
 /// A value that a statement is run with.

@@ -65,6 +65,8 @@ pub struct Statement {
     pub parameters: Vec<Parameter>,
     /// The types of the columns of its answer: those asked for, those of rows that come along, those of the order.
     pub columns: Vec<ColumnKind>,
+    /// The tenant that asks; where the database has a role for that, it is run under it.
+    pub tenant: Option<String>,
 }
 
 /// The statement of a page of rows.
@@ -109,7 +111,7 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
         page.push_str(&format!(" offset {}", count(select.offset)));
     }
     let sql = format!("select {}\nfrom {from}{place}{order}{page}", list.join(", "));
-    Statement { sql, parameters: writer.parameters, columns }
+    Statement { sql, parameters: writer.parameters, columns, tenant: None }
 }
 
 /// How a value of the order is read for a cursor. SQLite orders the texts of its columns, whatever else they mean: plain

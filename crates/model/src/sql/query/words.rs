@@ -1,6 +1,7 @@
 //! Conditions on words, by the indexes of full text search.
 
 use super::condition::{Condition, Writer};
+use super::policies::seen_name;
 use super::{Parameter, Statement};
 use crate::plan::{ColumnKind, Plan};
 use crate::row::Cell;
@@ -15,7 +16,10 @@ impl Writer<'_> {
         };
         let shape = &self.plan.tables[table];
         let dialect = self.speech.dialect;
-        let (rows, keys) = (quote(&index.rows), index.keys(shape));
+        let tenant_asks = self.tenancy.tenant.is_some() && self.tenancy.applies(self.plan, table);
+        let rows =
+            if self.speech.policed && tenant_asks { seen_name(&index.rows) } else { index.rows.clone() };
+        let (rows, keys) = (quote(&rows), index.keys(shape));
         let mut places = Vec::with_capacity(terms.len());
         for term in terms {
             let part = self.alias();
@@ -79,5 +83,5 @@ pub fn marks(plan: &Plan, table: usize) -> Option<Statement> {
     let index = search_indexes(plan).into_iter().find(|index| index.table == table)?;
     let sql = format!("select min(seq), max(seq) from {}", quote(&index.stale));
     let parameters: Vec<Parameter> = Vec::new();
-    Some(Statement { sql, parameters, columns: vec![ColumnKind::Int; 2] })
+    Some(Statement { sql, parameters, columns: vec![ColumnKind::Int; 2], tenant: None })
 }

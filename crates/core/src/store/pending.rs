@@ -1,0 +1,286 @@
+//! Changes that are kept beside a document's text until the text is written again, so that a change of one field or one
+//! element more in a list neither reads nor writes the whole document. The rows have them already; whoever reads the text
+//! lays them over it, with the same result as if each had been made in the text at once.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use repot_json::edit::quote;
+use repot_json::patch::{self, PatchError, Pointer};
+use repot_json::{Limits, Tree};
+use repot_model::plan::now_like;
+
+use crate::error::{Error, Kind, Result};
+
+/// One step of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The value at this place is this JSON text.
+    Set(Pointer, Bytes),
+    /// This JSON text comes last in the list at this place.
+    Append(Pointer, Bytes),
+    /// The time at this place is this one, microseconds since 1970-01-01T00:00:00Z, spelled like the one that was there.
+    Time(Pointer, i64),
+}
+
+/// What all changes that are kept for a document come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes of their values.
+    pub size_bytes: u64,
+    /// How many of them set something; reading costs a walk over the text for each.
+    pub sets: u32,
+    /// Lists that grew, and their lengths.
+    pub lengths: Vec<(Pointer, i64)>,
+    /// Times that were set, which so have three digits of seconds at least.
+    pub times: Vec<Pointer>,
+}
+
+const SET: u8 = 1;
+const APPEND: u8 = 2;
+const TIME: u8 = 3;
+
+/// No bounds: what is laid over a text was within them when it was accepted.
+const UNBOUNDED: Limits = Limits { depth_max: usize::MAX, nodes_max: usize::MAX };
+
+impl Step {
+    /// Steps as they are stored.
+    #[must_use]
+    pub fn encode(steps: &[Self]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for step in steps {
+            let time;
+            let (tag, at, value) = match step {
+                Self::Set(at, value) => (SET, at, value.as_ref()),
+                Self::Append(at, value) => (APPEND, at, value.as_ref()),
+                Self::Time(at, micros) => {
+                    time = micros.to_le_bytes();
+                    (TIME, at, time.as_slice())
+                }
+            };
+            out.push(tag);
+            put(&mut out, at.to_string().as_bytes());
+            put(&mut out, value);
+        }
+        out
+    }
+
+    /// What [`Step::encode`] stored; `None`: it is something else.
+    fn decode(mut bytes: &[u8]) -> Option<Vec<Self>> {
+        let mut steps = Vec::new();
+        while let Some((&tag, rest)) = bytes.split_first() {
+            bytes = rest;
+            let at = Pointer::parse(std::str::from_utf8(take(&mut bytes)?).ok()?).ok()?;
+            let value = take(&mut bytes)?;
+            steps.push(match tag {
+                SET => Self::Set(at, Bytes::copy_from_slice(value)),
+                APPEND => Self::Append(at, Bytes::copy_from_slice(value)),
+                TIME => Self::Time(at, i64::from_le_bytes(value.try_into().ok()?)),
+                _ => return None,
+            });
+        }
+        Some(steps)
+    }
+}
+
+impl Standing {
+    /// With these steps more; lengths are told by [`Standing::set_length`].
+    pub fn add(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Append(_, value) => self.size_bytes += value.len() as u64,
+                Step::Set(at, value) => {
+                    self.size_bytes += value.len() as u64;
+                    self.sets += 1;
+                    self.times.retain(|time| time != at);
+                }
+                Step::Time(at, _) => {
+                    if !self.times.contains(at) {
+                        self.times.push(at.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The length of a list, where it is known.
+    #[must_use]
+    pub fn length(&self, list: &Pointer) -> Option<i64> {
+        self.lengths.iter().find(|(at, _)| at == list).map(|&(_, length)| length)
+    }
+
+    /// The list is so long now.
+    pub fn set_length(&mut self, list: &Pointer, length: i64) {
+        match self.lengths.iter_mut().find(|(at, _)| at == list) {
+            Some(known) => known.1 = length,
+            None => self.lengths.push((list.clone(), length)),
+        }
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.size_bytes.to_le_bytes());
+        out.extend_from_slice(&self.sets.to_le_bytes());
+        for (at, length) in &self.lengths {
+            out.push(APPEND);
+            put(&mut out, at.to_string().as_bytes());
+            out.extend_from_slice(&length.to_le_bytes());
+        }
+        for at in &self.times {
+            out.push(TIME);
+            put(&mut out, at.to_string().as_bytes());
+        }
+        out
+    }
+
+    /// What [`Standing::encode`] stored; `None`: it is something else.
+    #[must_use]
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let mut standing = Self { size_bytes: u64::from_le_bytes(fixed(&mut bytes)?), ..Self::default() };
+        standing.sets = u32::from_le_bytes(fixed(&mut bytes)?);
+        while let Some((&tag, rest)) = bytes.split_first() {
+            bytes = rest;
+            let at = Pointer::parse(std::str::from_utf8(take(&mut bytes)?).ok()?).ok()?;
+            match tag {
+                APPEND => standing.lengths.push((at, i64::from_le_bytes(fixed(&mut bytes)?))),
+                TIME => standing.times.push(at),
+                _ => return None,
+            }
+        }
+        Some(standing)
+    }
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn take<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
+    let length = usize::try_from(u64::from_le_bytes(fixed(bytes)?)).ok()?;
+    let (head, tail) = bytes.split_at_checked(length)?;
+    *bytes = tail;
+    Some(head)
+}
+
+fn fixed<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = bytes.split_at_checked(N)?;
+    *bytes = tail;
+    head.try_into().ok()
+}
+
+/// The text with the changes that are kept for it, in their order, each as [`Step::encode`] gave it. Elements of one list
+/// are added together, and of a time only the last value counts, so that a long row of them costs little more than one.
+///
+/// # Errors
+/// [`Kind::Corrupt`], code `R0803`, when they are no changes of this text.
+pub fn lay<'e>(text: Vec<u8>, kept: impl IntoIterator<Item = &'e [u8]>) -> Result<Vec<u8>> {
+    let damaged = || {
+        Error::new(Kind::Corrupt, "R0803", "what is kept beside a text is no change of it")
+            .hint("Somebody changed Repot's own tables; restore the database from a backup.")
+    };
+    let mut laid = Laid { text, grown: BTreeMap::new(), times: BTreeMap::new() };
+    for change in kept {
+        for step in Step::decode(change).ok_or_else(damaged)? {
+            laid.step(step).map_err(|error| damaged().cause(error))?;
+        }
+    }
+    laid.finish().map_err(|error| damaged().cause(error))
+}
+
+struct Laid {
+    text: Vec<u8>,
+    grown: BTreeMap<Pointer, Vec<Bytes>>,
+    times: BTreeMap<Pointer, i64>,
+}
+
+impl Laid {
+    fn step(&mut self, step: Step) -> Result<(), PatchError> {
+        match step {
+            Step::Append(list, element) => self.grown.entry(list).or_default().push(element),
+            Step::Time(at, micros) => drop(self.times.insert(at, micros)),
+            Step::Set(at, value) => {
+                self.grow()?;
+                self.times.remove(&at);
+                self.text = patch::set(&self.text, &at, &value, UNBOUNDED)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self) -> Result<(), PatchError> {
+        for (list, elements) in std::mem::take(&mut self.grown) {
+            let elements: Vec<&[u8]> = elements.iter().map(AsRef::as_ref).collect();
+            self.text = patch::append_all(&self.text, &list, &elements, UNBOUNDED)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>, PatchError> {
+        self.grow()?;
+        for (at, micros) in std::mem::take(&mut self.times) {
+            let mut tree = Tree::default();
+            let spelled = tree.scan(&self.text, UNBOUNDED).ok().and_then(|()| {
+                let old = patch::resolve(tree.root(&self.text)?, &at)?;
+                now_like(micros, &old.as_str()?)
+            });
+            let Some(spelled) = spelled else { return Err(PatchError::NoSuchPlace(at.into())) };
+            self.text = patch::set(&self.text, &at, quote(&spelled).as_bytes(), UNBOUNDED)?;
+        }
+        Ok(self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pointer, Standing, Step, lay};
+
+    fn at(text: &str) -> Pointer {
+        Pointer::parse(text).unwrap()
+    }
+
+    const TEXT: &str = "{\n  \"title\": \"a\",\n  \"at\": \"2026-01-02 03:04:05.123+02:00\",\n  \"list\": [\n    1\n  ]\n}\n";
+
+    #[test]
+    fn laid_over_as_if_each_was_made_at_once() {
+        let steps = [
+            vec![Step::Append(at("/list"), "2".into()), Step::Time(at("/at"), 1_000)],
+            vec![Step::Set(at("/list/1"), "[5]".into())],
+            vec![Step::Append(at("/list"), "3".into()), Step::Time(at("/at"), 4_567_000)],
+            vec![Step::Set(at("/title"), "\"b\"".into())],
+        ];
+        let kept: Vec<Vec<u8>> = steps.iter().map(|steps| Step::encode(steps)).collect();
+        let laid = lay(TEXT.into(), kept.iter().map(Vec::as_slice)).unwrap();
+        let mut one_by_one: Vec<u8> = TEXT.into();
+        for kept in &kept {
+            one_by_one = lay(one_by_one, [kept.as_slice()]).unwrap();
+        }
+        let laid = String::from_utf8(laid).unwrap();
+        assert_eq!(laid.as_bytes(), one_by_one);
+        assert!(laid.contains("\"at\": \"1970-01-01 02:00:04.567+02:00\""), "{laid}");
+        assert!(laid.contains("\"title\": \"b\""), "{laid}");
+    }
+
+    #[test]
+    fn what_is_no_change_is_refused() {
+        let kept = Step::encode(&[Step::Append(at("/title"), "2".into())]);
+        assert_eq!(lay(TEXT.into(), [kept.as_slice()]).unwrap_err().code(), "R0803");
+        assert_eq!(lay(TEXT.into(), [[9].as_slice()]).unwrap_err().code(), "R0803");
+        let time = Step::encode(&[Step::Time(at("/title"), 0)]);
+        assert_eq!(lay(TEXT.into(), [time.as_slice()]).unwrap_err().code(), "R0803");
+    }
+
+    #[test]
+    fn a_standing_comes_back() {
+        let standing = Standing {
+            size_bytes: 7,
+            sets: 2,
+            lengths: vec![(at("/a~1b"), 9), (at("/c"), 1)],
+            times: vec![at("/x/y")],
+        };
+        assert_eq!(Standing::decode(&standing.encode()), Some(standing));
+        assert_eq!(Standing::decode(&[1]), None);
+    }
+}

@@ -1,0 +1,403 @@
+//! Changes of a part of a document, from its rows alone: one field, or one element more in a list. What a write of the
+//! whole text would do to the rows is done here without the text. Where the rows do not say enough the answer is `None`,
+//! and the text has to be read.
+
+use std::borrow::Cow;
+
+use repot_json::{Kind, Value};
+
+use super::convert;
+use super::program::{Child, Op, Shape};
+use super::rules::Filler;
+use super::split::Place;
+use super::walker::{Element, Held, Walker};
+use super::{ColumnKind, Plan};
+use crate::row::{Cell, Cells, RowBuffer};
+
+/// Microseconds of a second.
+const SECOND_US: i64 = 1_000_000;
+/// Microseconds of the last digit that the times of writes have.
+const STEP_US: i64 = 1_000;
+
+/// Which rows are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowsWanted {
+    /// Their table.
+    pub table: usize,
+    /// Columns that are compared, and their cells, encoded one after the other.
+    pub columns: Vec<usize>,
+    /// The cells.
+    pub cells: Vec<u8>,
+    /// Only the one with the last position; else all, of which more than two are never looked at.
+    pub last: bool,
+}
+
+/// Gives the rows that are wanted.
+pub type Find<'f, E> = &'f mut dyn FnMut(&RowsWanted) -> Result<RowBuffer, E>;
+
+/// What becomes of a document's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartRows {
+    /// Whole rows as they shall be.
+    pub updates: RowBuffer,
+    /// For each of them, the columns that change.
+    pub columns: Vec<Vec<usize>>,
+    /// New rows.
+    pub inserts: RowBuffer,
+}
+
+/// A row on the way to the part, as it shall be.
+#[derive(Debug)]
+struct Row {
+    table: usize,
+    /// Each cell encoded.
+    cells: Vec<Vec<u8>>,
+    /// Where its element stands.
+    at: Vec<String>,
+    /// Columns that the change itself sets.
+    set: Vec<usize>,
+    /// All columns that change.
+    changed: Vec<usize>,
+}
+
+impl Row {
+    fn cell(&self, column: usize) -> Cell<'_> {
+        self.cells.get(column).and_then(|cell| Cells::new(cell).next()).unwrap_or(Cell::Null)
+    }
+
+    fn put(&mut self, column: usize, cell: &Cell<'_>) {
+        let mut encoded = Vec::new();
+        cell.encode(&mut encoded);
+        if let Some(place) = self.cells.get_mut(column) {
+            *place = encoded;
+            self.changed.push(column);
+        }
+    }
+}
+
+/// What a part is in the rows.
+enum Part<'p> {
+    /// A column of one of the rows; so many names lead to it from the row's element.
+    Column { row: usize, column: usize, names: usize },
+    /// A list whose elements are rows, held by one of the rows.
+    List { row: usize, child: &'p Child },
+}
+
+/// Changes parts of one document in its rows. After a call that gave `None` nothing of it may be used.
+#[derive(Debug)]
+pub struct PartEditor<'p> {
+    plan: &'p Plan,
+    /// The columns of the root row that the path fills.
+    captured: Vec<usize>,
+    path: String,
+    /// The root row first.
+    rows: Vec<Row>,
+    inserts: RowBuffer,
+}
+
+impl<'p> PartEditor<'p> {
+    /// For the document at this place, whose root row has this key (encoded cells).
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub fn open<E>(
+        plan: &'p Plan,
+        place: &Place<'_>,
+        path: &str,
+        key: &[u8],
+        find: Find<'_, E>,
+    ) -> Result<Option<Self>, E> {
+        let root = &plan.roots[place.root];
+        let Some(table) = root.table.filter(|_| root.body.is_none() && !root.is_container()) else {
+            return Ok(None);
+        };
+        let mut editor = Self {
+            plan,
+            captured: root.captured(place.template).collect(),
+            path: path.to_owned(),
+            rows: Vec::new(),
+            inserts: RowBuffer::new(),
+        };
+        let columns = plan.tables[table].key.clone();
+        let wanted = RowsWanted { table, columns, cells: key.to_vec(), last: false };
+        Ok(editor.take(&wanted, Vec::new(), find)?.then_some(editor))
+    }
+
+    /// Takes up the one row that is wanted; `false`: there is none, or not one alone.
+    fn take<E>(&mut self, wanted: &RowsWanted, at: Vec<String>, find: Find<'_, E>) -> Result<bool, E> {
+        if wanted.columns.is_empty() || !self.plan.programs[wanted.table].whole.is_empty() {
+            return Ok(false);
+        }
+        let found = find(wanted)?;
+        if found.len() != 1 {
+            return Ok(false);
+        }
+        let mut raw = Cells::new(found.row(0).1);
+        let cells = std::iter::from_fn(|| raw.next_raw()).map(<[u8]>::to_vec).collect();
+        self.rows.push(Row { table: wanted.table, cells, at, set: Vec::new(), changed: Vec::new() });
+        Ok(true)
+    }
+
+    /// What stands at this place, reading the rows on the way.
+    fn part<E>(&mut self, at: &[String], find: Find<'_, E>) -> Result<Option<Part<'p>>, E> {
+        let plan = self.plan;
+        let (mut row, mut names) = (0, 0);
+        let mut shape: &'p Shape = &plan.programs[self.rows[0].table].shape;
+        for (number, name) in at.iter().enumerate() {
+            if !shape.children.is_empty() {
+                let ([child], true) = (shape.children.as_slice(), shape.entries.is_empty()) else {
+                    return Ok(None);
+                };
+                let Some(wanted) = self.held(row, child, name) else { return Ok(None) };
+                if !self.take(&wanted, at[..=number].to_vec(), find)? {
+                    return Ok(None);
+                }
+                (row, names) = (self.rows.len() - 1, 0);
+                shape = &plan.programs[child.table].shape;
+                continue;
+            }
+            let Some(entry) = shape.entries.iter().find(|entry| entry.name == *name) else { return Ok(None) };
+            if number + 1 < at.len() {
+                // a column that holds all of it would change too
+                if !entry.columns.is_empty() {
+                    return Ok(None);
+                }
+                (shape, names) = (&entry.inner, names + 1);
+                continue;
+            }
+            let inner = &entry.inner;
+            return Ok(match (entry.columns.as_slice(), inner.children.as_slice()) {
+                (&[column], []) if inner.entries.is_empty() => Some(Part::Column { row, column, names }),
+                ([], [child]) if inner.entries.is_empty() && matches!(child.ops.as_slice(), [Op::Each]) => {
+                    Some(Part::List { row, child })
+                }
+                _ => None,
+            });
+        }
+        Ok(None)
+    }
+
+    /// The row that an element of a list or an entry of a map is.
+    fn held(&self, row: usize, child: &Child, name: &str) -> Option<RowsWanted> {
+        let (mut columns, mut cells) = self.holder(row, child);
+        let program = &self.plan.programs[child.table];
+        let (column, cell) = match child.ops.as_slice() {
+            [Op::Each] => {
+                let number: i64 = name.parse().ok().filter(|number: &i64| number.to_string() == name)?;
+                (self.plan.tables[child.table].position?, Cell::Int(number))
+            }
+            [Op::Entry(column)] => {
+                (*column, convert::word(Cow::Borrowed(name), &program.columns[*column]).ok()?)
+            }
+            _ => return None,
+        };
+        columns.push(column);
+        cell.encode(&mut cells);
+        Some(RowsWanted { table: child.table, columns, cells, last: false })
+    }
+
+    /// What all rows have that this row holds as these children.
+    fn holder(&self, row: usize, child: &Child) -> (Vec<usize>, Vec<u8>) {
+        let (mut columns, mut cells) = (vec![child.key.0], Vec::new());
+        self.plan.child_key(child, self.rows[row].cell(child.key.1)).encode(&mut cells);
+        if let Some(column) = child.type_column {
+            columns.push(column);
+            Cell::Text(Cow::Borrowed(&child.parent_name)).encode(&mut cells);
+        }
+        (columns, cells)
+    }
+
+    /// Sets one field.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub fn set<E>(&mut self, at: &[String], value: Value<'_>, find: Find<'_, E>) -> Result<Option<()>, E> {
+        let Some(Part::Column { row, column, names }) = self.part(at, find)? else { return Ok(None) };
+        let table = self.rows[row].table;
+        if value.kind() == Kind::Null
+            || !self.is_plain(table, column)
+            || (row == 0 && self.captured.contains(&column))
+        {
+            return Ok(None);
+        }
+        let program = &self.plan.programs[table].columns[column];
+        let Ok(new) = convert::cell(value, program) else { return Ok(None) };
+        let old = self.rows[row].cell(column);
+        // objects on the way are surely there when something stands in them; a default may stand in for nothing
+        let sure = names == 0 || (old != Cell::Null && program.default.as_ref() != Some(&old));
+        if new == Cell::Null || new == old || !sure {
+            return Ok(None);
+        }
+        self.rows[row].put(column, &new);
+        self.rows[row].set.push(column);
+        Ok(Some(()))
+    }
+
+    /// Nothing but the row itself depends on the column.
+    fn is_plain(&self, table: usize, column: usize) -> bool {
+        let shape = &self.plan.tables[table];
+        let rules = &self.plan.rules[table];
+        let referred = |other: &super::Table| {
+            other.foreign_keys.iter().any(|key| key.table == table && key.target_column == column)
+        };
+        !(shape.key.contains(&column)
+            || shape.identity.contains(&column)
+            || shape.position == Some(column)
+            || shape.tenant == Some(column)
+            || shape.unique.iter().any(|unique| unique.columns.iter().any(|one| one.0 == column))
+            || shape.foreign_keys.iter().any(|key| key.column == column)
+            || shape
+                .parents
+                .iter()
+                .any(|parent| parent.column == column || parent.type_column == Some(column))
+            || rules.machines.iter().any(|machine| machine.column == column)
+            || rules.map_keys.contains(&column)
+            || self.plan.tables.iter().any(referred))
+    }
+
+    /// Adds an element at the end of a list, whose length may be known; gives the length after it.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub fn append<E>(
+        &mut self,
+        list: &[String],
+        element: Value<'_>,
+        length: Option<i64>,
+        find: Find<'_, E>,
+    ) -> Result<Option<i64>, E> {
+        let Some(Part::List { row, child }) = self.part(list, find)? else { return Ok(None) };
+        let Some(position) = self.plan.tables[child.table].position else { return Ok(None) };
+        if !self.can_grow(row, child) || !self.is_filled(child.table, element) {
+            return Ok(None);
+        }
+        let length = match length {
+            Some(length) => length,
+            None => {
+                let (columns, cells) = self.holder(row, child);
+                let last = find(&RowsWanted { table: child.table, columns, cells, last: true })?;
+                let last = last.iter().next().and_then(|(_, cells)| Cells::new(cells).nth(position));
+                // without elements the list may be null, or not there
+                let Some(Cell::Int(last)) = last else { return Ok(None) };
+                last + 1
+            }
+        };
+        let Ok(counted) = u64::try_from(length) else { return Ok(None) };
+        let mut counters = vec![0; self.plan.tables.len()];
+        counters[child.table] = counted;
+        let start = self.inserts.len();
+        let mut walker = Walker {
+            plan: self.plan,
+            rows: &mut self.inserts,
+            counters: &mut counters,
+            path: &self.path,
+            ordinal: 0,
+            trace: None,
+            problems: None,
+            skipped: false,
+        };
+        let key = self.plan.child_key(child, self.rows[row].cell(child.key.1));
+        let element = Element { position: Some(length), ..Element::of(element) };
+        let made = walker.row(&Held { child, key }, &element);
+        let whole = made.is_ok() && !walker.skipped && self.inserts.len() > start;
+        Ok(whole.then_some(length + 1))
+    }
+
+    /// The rows of one element more follow from the element and the length of the list.
+    fn can_grow(&self, row: usize, child: &Child) -> bool {
+        let plan = self.plan;
+        let alone = || {
+            let places =
+                plan.programs.iter().map(|program| program.shape.leads_to(child.table)).sum::<usize>();
+            row == 0 && places == 1
+        };
+        let below = plan.below(child.table);
+        // keys made by Repot count all rows of the table in the document
+        (plan.programs[child.table].auto_key.is_none() || alone())
+            && plan.rules[child.table].machines.is_empty()
+            && below.iter().all(|&table| {
+                table != child.table
+                    && plan.programs[table].auto_key.is_none()
+                    && plan.rules[table].is_empty()
+            })
+    }
+
+    /// The element says itself what a write would fill in.
+    fn is_filled(&self, table: usize, element: Value<'_>) -> bool {
+        self.plan.rules[table].fillings.iter().all(|filling| {
+            let names = self.plan.programs[table].columns[filling.column].path.as_deref().unwrap_or_default();
+            names.iter().try_fold(element, |here, name| here.get(name)).is_some()
+        })
+    }
+
+    /// Sets the times that a write sets; gives where they stand. `exact`: the text of the time there is known to have
+    /// three digits of seconds at least. Comes after all other changes. `now_us` is in whole milliseconds.
+    pub fn touch(&mut self, now_us: i64, exact: &dyn Fn(&[String]) -> bool) -> Option<Vec<Vec<String>>> {
+        let mut touched = Vec::new();
+        for number in 0..self.rows.len() {
+            let table = self.rows[number].table;
+            for filling in &self.plan.rules[table].fillings {
+                let column = filling.column;
+                let by_path = number == 0 && self.captured.contains(&column);
+                if filling.with != Filler::NowOnWrite || by_path || self.rows[number].set.contains(&column) {
+                    continue;
+                }
+                let program = &self.plan.programs[table].columns[column];
+                let names = program.path.as_deref().unwrap_or_default();
+                let at: Vec<String> = self.rows[number].at.iter().chain(names).cloned().collect();
+                let (ColumnKind::Time, Cell::Time(old)) = (program.kind, self.rows[number].cell(column))
+                else {
+                    return None;
+                };
+                // a text with fewer digits could not say the new time
+                let fraction = old.rem_euclid(SECOND_US);
+                let digits = fraction % (10 * STEP_US) != 0;
+                if now_us % STEP_US != 0 || !(digits || exact(&at)) {
+                    return None;
+                }
+                if old != now_us {
+                    self.rows[number].put(column, &Cell::Time(now_us));
+                    touched.push(at);
+                }
+            }
+        }
+        Some(touched)
+    }
+
+    /// What becomes of the rows.
+    #[must_use]
+    pub fn finish(self) -> PartRows {
+        let mut rows = PartRows { updates: RowBuffer::new(), columns: Vec::new(), inserts: self.inserts };
+        for row in self.rows.into_iter().filter(|row| !row.changed.is_empty()) {
+            row.cells.iter().for_each(|cell| rows.updates.raw(cell));
+            rows.updates.end_row(row.table);
+            rows.columns.push(row.changed);
+        }
+        rows
+    }
+}
+
+impl Shape {
+    /// How many ways lead from here to rows of this table, not through other tables.
+    fn leads_to(&self, table: usize) -> usize {
+        let own = self.children.iter().filter(|child| child.table == table).count();
+        own + self.entries.iter().map(|entry| entry.inner.leads_to(table)).sum::<usize>()
+    }
+}
+
+impl Plan {
+    /// All tables whose rows may stand within rows of this one.
+    fn below(&self, table: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut open = vec![table];
+        while let Some(next) = open.pop() {
+            for (at, shape) in self.tables.iter().enumerate() {
+                if !found.contains(&at) && shape.parents.iter().any(|parent| parent.table == next) {
+                    found.push(at);
+                    open.push(at);
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,145 @@
+//! Changes that are kept beside a document's text: `repot_pending`.
+
+use repot_core::{Batch, Outline, Result};
+use repot_model::plan::{Plan, RowsWanted};
+use repot_model::row::RowBuffer;
+use repot_model::sql::quote;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use crate::chain::{borrowed, condition, named};
+use crate::copy::Failure;
+use crate::error::failed;
+use crate::marks;
+use crate::stored::cells;
+use crate::transaction::Writer;
+
+/// The table of kept changes; `seq` 0 says that none may be kept.
+pub(crate) const TABLE: &str = "\
+create table if not exists repot_pending (
+  object bigint not null, seq bigint not null, etag text not null, change bytea not null, standing bytea not null, primary key (object, seq));
+";
+
+/// What is kept for an object, and the `ETag` after it, as two columns.
+pub(crate) fn kept_sql(object: &str) -> String {
+    let of = format!("from repot_pending p where p.object = {object} and p.seq > 0");
+    format!(
+        "(select array_agg(p.change order by p.seq) {of}), (select p.etag {of} order by p.seq desc limit 1)"
+    )
+}
+
+/// The first document of the object with a path.
+pub(crate) fn outline_sql() -> String {
+    format!(
+        "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, coalesce(p.etag, d.etag), d.size, {}, \
+         coalesce(p.seq, 0), p.standing, exists (select from repot_pending z where z.object = o.id and z.seq = 0) \
+         from repot_objects o join repot_documents d on d.object = o.id and d.ordinal = 0 \
+         left join lateral (select * from repot_pending l where l.object = o.id and l.seq > 0 order by l.seq desc limit 1) p on true \
+         where o.path = $1",
+        marks::stamp_sql("d.collection", "d.key")
+    )
+}
+
+/// Reads what [`outline_sql`] selects.
+pub(crate) fn outline(row: &Row) -> Result<Outline> {
+    let read = || -> Result<Outline, tokio_postgres::Error> {
+        Ok(Outline {
+            object: row.try_get(0)?,
+            is_whole: row.try_get(1)?,
+            collection: row.try_get(2)?,
+            key: row.try_get(3)?,
+            etag: row.try_get(4)?,
+            size: u64::try_from(row.try_get::<_, i64>(5)?).unwrap_or(0),
+            stamp: row.try_get(6)?,
+            seq: row.try_get(7)?,
+            standing: row.try_get::<_, Option<Vec<u8>>>(8)?.unwrap_or_default(),
+            skips: row.try_get(9)?,
+        })
+    };
+    read().map_err(|error| failed("look at a document", error))
+}
+
+/// Paths of documents with something kept beside them, after a path.
+pub(crate) const PAGE: &str = "\
+select o.path from repot_objects o where o.path > $1 \
+and o.id in (select p.object from repot_pending p where p.seq > 0) order by o.path limit $2";
+
+/// The rows that are wanted.
+pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer> {
+    let table = &plan.tables[wanted.table];
+    let (place, parameters) = condition(table, &wanted.columns, &wanted.cells, "t")?;
+    let all: Vec<usize> = (0..table.columns.len()).collect();
+    let order = match table.position.filter(|_| wanted.last) {
+        Some(column) => format!("order by t.{} desc limit 1", quote(&table.columns[column].name)),
+        None => "limit 2".to_owned(),
+    };
+    let sql =
+        format!("select {} from {} t where {place} {order}", named(table, &all, "t"), quote(&table.name));
+    let found = client
+        .query_typed(&sql, &borrowed(&parameters))
+        .await
+        .map_err(|error| failed(&format!("read rows of {}", table.name), error))?;
+    let mut out = RowBuffer::new();
+    let mut row_cells = Vec::new();
+    for row in found {
+        row_cells.clear();
+        cells(&row, 0, table.columns.iter().map(|column| column.kind), &mut row_cells)?;
+        out.raw(&row_cells);
+        out.end_row(wanted.table);
+    }
+    Ok(out)
+}
+
+impl Writer {
+    /// Keeps what the batch's items keep, and says of which documents nothing may be kept. `numbers`: of the items' objects.
+    pub(crate) async fn keep_changes(&self, batch: &Batch, numbers: &[i64]) -> Result<(), Failure> {
+        const SQL: &str = "insert into repot_pending (object, seq, etag, change, standing) \
+                           select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[])";
+        let (mut objects, mut seqs, mut etags) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut changes, mut standings): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+        for (item, &number) in batch.items.iter().zip(numbers).filter(|(item, _)| !item.removes) {
+            let Some(document) = item.documents.first() else { continue };
+            let (seq, etag, change, standing) = match &item.kept {
+                Some(kept) => (kept.seq, document.etag.as_str(), &*kept.change, &*kept.standing),
+                None if document.skips && item.documents.len() == 1 && item.touched.is_none() => {
+                    (0, "", [].as_slice(), [].as_slice())
+                }
+                None => continue,
+            };
+            objects.push(number);
+            seqs.push(seq);
+            etags.push(etag);
+            changes.push(change);
+            standings.push(standing);
+        }
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let done = self
+            .client()
+            .execute_typed(
+                SQL,
+                &[
+                    (&objects, Type::INT8_ARRAY),
+                    (&seqs, Type::INT8_ARRAY),
+                    (&etags, Type::TEXT_ARRAY),
+                    (&changes, Type::BYTEA_ARRAY),
+                    (&standings, Type::BYTEA_ARRAY),
+                ],
+            )
+            .await;
+        done.map(drop).map_err(Failure::server("keep changes beside documents"))
+    }
+
+    /// Lets go what is kept for these objects.
+    pub(crate) async fn drop_kept(&self, numbers: &[i64]) -> Result<(), Failure> {
+        let done = self
+            .client()
+            .execute_typed(
+                "delete from repot_pending where object = any($1)",
+                &[(&numbers, Type::INT8_ARRAY)],
+            )
+            .await;
+        done.map(drop).map_err(Failure::server("let go what is kept beside documents"))
+    }
+}
