@@ -13,7 +13,7 @@ use repot_model::plan::{Plan, StateChange};
 
 use super::desk::Found;
 use super::following::Follower;
-use super::writing::Hand;
+use super::hand::Hand;
 use crate::prepare::{Before, Preparer, etag, sha256};
 
 /// Differences of one change that are told apart; where there are more, the whole text is the difference.

@@ -9,7 +9,7 @@ use repot_model::language::OnDelete;
 use repot_model::plan::{ForeignKey, Plan, StateChange, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
-use super::writing::{Hand, before};
+use super::hand::{Hand, before};
 use crate::prepare::{Before, identity};
 
 /// Documents that one unit of work may change besides those that it names.

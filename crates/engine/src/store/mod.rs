@@ -5,6 +5,7 @@ mod changes;
 mod clerk;
 mod desk;
 mod following;
+mod hand;
 mod history;
 mod jobs;
 mod located;

@@ -10,7 +10,8 @@ use repot_json::{Kind, Limits, Tree};
 use repot_model::plan::{PartEditor, PartRows, Place, key_cells};
 
 use super::desk::Desk;
-use super::writing::{Hand, Scribe, Unit, before, lead, mark};
+use super::hand::{Hand, before, mark};
+use super::writing::{Scribe, Unit, lead};
 use crate::prepare::{etag, sha256};
 use crate::route::Route;
 

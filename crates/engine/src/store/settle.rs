@@ -11,8 +11,9 @@ use repot_model::plan::Plan;
 use repot_model::row::RowBuffer;
 
 use super::desk::{Desk, Found, Tools};
+use super::hand::before;
 use super::row_store::{LEADS, RowStoreOptions};
-use super::writing::{Pen, Scribe, before, lead};
+use super::writing::{Pen, Scribe, lead};
 use crate::prepare::{Before, Preparer};
 use crate::route::Routes;
 use crate::stored::{Assembled, Whole};

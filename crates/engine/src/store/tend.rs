@@ -8,9 +8,10 @@ use repot_model::plan::{Place as SplitPlace, Splitter, Standing};
 use repot_model::row::RowBuffer;
 
 use super::desk::{Desk, Sought};
+use super::hand::Hand;
 use super::jobs::Job;
 use super::within::{Files, Inside};
-use super::writing::{Hand, Scribe, Unit};
+use super::writing::{Scribe, Unit};
 use crate::frame;
 use crate::prepare::sha256;
 use crate::route::Route;

@@ -9,10 +9,11 @@ use repot_core::{Error, Kind, Object, Result, TrashWanted, Trashed};
 
 use super::desk::{Desk, Found, Sought};
 use super::following::Follower;
+use super::hand::{Hand, before, mark};
 use super::jobs::{Job, Restored};
 use super::row_store::RowStore;
 use super::within::{Files, Inside};
-use super::writing::{Hand, Unit, before, mark};
+use super::writing::Unit;
 
 /// Deleted documents that go for good in one transaction.
 const PURGED_AT_ONCE: usize = 1_000;

@@ -16,7 +16,8 @@ use repot_model::plan::{Gaps, Standing};
 use repot_model::row::RowBuffer;
 
 use super::desk::{Desk, Found, Sought};
-use super::writing::Hand;
+use super::hand::Hand;
+use super::writing::lost;
 use crate::frame;
 use crate::prepare::{etag, sha256};
 use crate::stored::Whole;
@@ -216,10 +217,6 @@ impl Files {
         }
         Ok((items, marks))
     }
-}
-
-fn lost(path: &str) -> Error {
-    Error::new(Kind::Internal, "R0901", format!("{path} is lost"))
 }
 
 impl OpenFile {
