@@ -6,6 +6,8 @@ pub mod catalogue;
 pub mod change_log;
 mod clock;
 pub mod combinator;
+mod connections;
+mod echo;
 mod error;
 mod pacing;
 pub mod path_text;
@@ -17,6 +19,8 @@ mod target;
 mod trashed;
 
 pub use clock::{Clock, FixedClock, SystemClock};
+pub use connections::{Connections, Idling};
+pub use echo::{Echo, is_echo_wanted, without_values};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use pacing::Pacing;
 pub use referrers::{Referred, Referrer};

@@ -31,9 +31,9 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 /// A connection for reading.
 pub struct PostgresReader {
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     address: Address,
-    connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
     plan: SharedPlan,
     begun: bool,
     speech: Option<Speech>,
@@ -100,7 +100,7 @@ impl PostgresReader {
         Self { runtime, address, connection, plan, begun: true, within: Some(within), speech: None }
     }
 
-    fn reconnect(&mut self) -> Result<()> {
+    pub(crate) fn reconnect(&mut self) -> Result<()> {
         let to = self.address.clone();
         self.connection = Arc::new(self.runtime.run(async move { Connection::open(&to).await })?);
         Ok(())

@@ -7,6 +7,7 @@ mod certificate;
 mod commands;
 mod crash;
 mod docs;
+mod echo;
 mod incremental;
 mod killed;
 mod laid_over;

@@ -9,7 +9,7 @@ use repot_core::store::{
     BucketStore, Change, DocumentKey, Layout, Precondition, Store, StoreExt as _, UnitOfWork, Write,
 };
 use repot_core::{LockHolder, Result, SystemClock, Target};
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_json::Limits;
 use repot_json::patch::Pointer;
 use repot_model::language::parse;
@@ -105,6 +105,7 @@ impl Place {
         let options = RowStoreOptions {
             readers: 2,
             writers: 4,
+            pool: PoolOptions::default(),
             document_bytes_max: BYTES_MAX,
             json: Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },

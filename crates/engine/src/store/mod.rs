@@ -2,10 +2,12 @@
 //! laid over the text when the document is read.
 
 mod changes;
+mod crew;
 mod desk;
 mod following;
 mod jobs;
 mod located;
+mod pool;
 mod query;
 mod queue;
 mod row_store;
@@ -13,5 +15,6 @@ mod settle;
 mod trash;
 mod writing;
 
+pub use pool::{PoolOptions, PoolUsage};
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
 pub use settle::settle;

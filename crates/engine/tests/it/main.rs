@@ -8,6 +8,7 @@ mod documents;
 mod look;
 mod marks;
 mod pooled;
+mod pools;
 mod query;
 mod query_random;
 mod references;
