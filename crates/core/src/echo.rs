@@ -64,13 +64,15 @@ pub fn without_values(sql: &str) -> String {
             }
             '"' => {
                 let length = quoted(rest, false);
-                out.push_str(&rest[..length]);
+                out.push_str(rest.get(..length).unwrap_or_default());
                 length
             }
             '$' if !in_word && dollar_tag(rest).is_some() => {
                 out.push('?');
                 let tag = dollar_tag(rest).unwrap_or_default();
-                rest[tag.len()..].find(tag).map_or(rest.len(), |end| end + 2 * tag.len())
+                rest.get(tag.len()..)
+                    .and_then(|inside| inside.find(tag))
+                    .map_or(rest.len(), |end| end + 2 * tag.len())
             }
             '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
             '/' if rest.starts_with("/*") => comment(rest),
@@ -89,7 +91,8 @@ pub fn without_values(sql: &str) -> String {
                 other.len_utf8()
             }
         };
-        rest = &rest[length..];
+        // each length ends behind an ASCII letter or a whole one
+        rest = rest.get(length..).unwrap_or_default();
     }
     out.truncate(out.trim_end().len());
     out
@@ -117,10 +120,9 @@ fn quoted(text: &str, escapes: bool) -> usize {
 
 /// `$tag$`, `$$`; `None` for a parameter such as `$1`.
 fn dollar_tag(text: &str) -> Option<&str> {
-    let end = text[1..].find('$')? + 1;
-    let tag = &text[1..end];
+    let (tag, _) = text.strip_prefix('$')?.split_once('$')?;
     let first_is_digit = tag.starts_with(|first: char| first.is_ascii_digit());
-    (!first_is_digit && tag.chars().all(is_word)).then(|| &text[..=end])
+    (!first_is_digit && tag.chars().all(is_word)).then(|| text.get(..tag.len() + 2)).flatten()
 }
 
 /// Length of a comment; in PostgreSQL comments stand in one another.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod busy;
+mod capability_pages;
 mod changes;
 mod documents;
 mod look;
