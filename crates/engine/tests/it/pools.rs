@@ -1,12 +1,15 @@
 //! Connections of a store on real databases: how many there are, how long calls wait for one, and what idles.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use repot_core::store::{Store, StoreExt as _};
-use repot_core::{Clock, Kind, Retry};
-use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
+use repot_core::{Clock, Echo, Kind, Result, Retry};
+use repot_engine::store::{PoolOptions, PoolUsage, RowStore, RowStoreOptions};
+use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::conformance::model;
+
+use tokio::task::JoinHandle;
 
 use crate::documents::{Database, block_on, note, proof};
 
@@ -53,25 +56,44 @@ fn until(is: impl Fn() -> bool) {
     }
 }
 
+/// How many were answered and how many were refused because no connection became free.
+async fn answers<T: std::fmt::Debug>(asked: Vec<JoinHandle<Result<T>>>, in_use: &str) -> (usize, usize) {
+    let (mut answered, mut refused) = (0, 0);
+    for answer in asked {
+        match answer.await.unwrap() {
+            Ok(_) => answered += 1,
+            Err(error) => {
+                let known = (error.kind(), error.code(), error.may_retry());
+                assert_eq!(known, (Kind::Unavailable, "R0428", Retry::Safe), "{error}");
+                assert!(error.message().contains("within 30000 ms"), "{error}");
+                assert!(error.message().contains(in_use), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    (answered, refused)
+}
+
+fn ended<T>(asked: &[JoinHandle<T>]) -> usize {
+    asked.iter().filter(|one| one.is_finished()).count()
+}
+
 /// Reads and writes wait for a table that somebody locked: no more connections come to be than may, who waits too long
 /// is told so, and everybody else is answered when the lock goes.
 #[test]
 fn more_askers_than_connections() {
     let Some(database) = Database::postgres() else { return };
+    let Database::Postgres(_, url) = &database else { return };
     let clock = Hand::new();
     let store = open(&database, &clock, PoolOptions::default());
-    block_on(store.create(&note("a"), r#"{"id": "a"}"#)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let Database::Postgres(_, url) = &database else { return };
+    block_on(async {
+        store.create(&note("a"), r#"{"id": "a"}"#).await.unwrap();
         let (locker, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         locker.batch_execute("begin; lock table repot_objects in access exclusive mode").await.unwrap();
         let read = || {
-            tokio::spawn({
-                let store = Arc::clone(&store);
-                async move { store.get(&note("a")).await }
-            })
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.require(&note("a")).await })
         };
         let write = |number: usize| {
             let (store, key) = (Arc::clone(&store), note(&format!("w{number}")));
@@ -83,58 +105,20 @@ fn more_askers_than_connections() {
             tokio::task::yield_now().await;
         }
         let (reading, writing) = store.pools();
-        assert_eq!((reading.most, reading.open, reading.in_use), (3, 3, 3));
-        assert_eq!((writing.most, writing.open, writing.in_use), (2, 2, 2));
+        assert_eq!(reading, PoolUsage { most: 3, open: 3, in_use: 3, waiting: 17 });
+        assert_eq!(writing, PoolUsage { most: 2, open: 2, in_use: 2, waiting: 18 });
         assert_eq!(sessions(&database), 5);
         clock.turn(30_000);
         // another call is what makes the store look at the clock at once
         asked.push(read());
         written.push(write(20));
-        for (answers, most) in [(17, 3)] {
-            let mut refused = 0;
-            let mut left = Vec::new();
-            while refused < answers {
-                let (first, rest) = {
-                    let mut all = std::mem::take(&mut asked);
-                    (all.remove(0), all)
-                };
-                asked = rest;
-                if first.is_finished() {
-                    let error = first.await.unwrap().unwrap_err();
-                    assert_eq!(
-                        (error.kind(), error.code(), error.may_retry()),
-                        (Kind::Unavailable, "R0428", Retry::Safe)
-                    );
-                    assert!(
-                        error.message().contains(&format!("{most} of at most {most} are in use")),
-                        "{error}"
-                    );
-                    refused += 1;
-                } else {
-                    left.push(first);
-                    if asked.is_empty() {
-                        asked = std::mem::take(&mut left);
-                    }
-                    tokio::task::yield_now().await;
-                }
-            }
-            asked.extend(left);
+        while ended(&asked) < 17 || ended(&written) < 18 {
+            tokio::task::yield_now().await;
         }
         locker.batch_execute("rollback").await.unwrap();
-        assert_eq!(asked.len(), 4);
-        for answer in asked {
-            assert!(answer.await.unwrap().unwrap().is_some());
-        }
-        let mut made = 0;
-        for answer in written {
-            match answer.await.unwrap() {
-                Ok(_) => made += 1,
-                Err(error) => assert_eq!(error.code(), "R0428", "{error}"),
-            }
-        }
-        assert_eq!(made, 3, "two were at work, and one came later");
+        assert_eq!(answers(asked, "3 of at most 3 are in use").await, (4, 17));
+        assert_eq!(answers(written, "2 of at most 2 are in use").await, (3, 18));
     });
-    drop(runtime);
     drop(store);
     assert!(proof(&database).holds());
 }
@@ -222,4 +206,34 @@ fn many_read_beside_one_writer() {
     let (reading, writing) = store.pools();
     assert!(reading.open <= 3, "{reading:?}");
     assert_eq!((writing.most, writing.open), (1, 1), "a file has one writer, whatever was asked for");
+}
+
+/// A session that was at work a moment ago is used as it is; one that had nothing to do for a second is tried first.
+#[test]
+fn what_idled_is_tried_before_it_is_used() {
+    let Some(database) = Database::postgres() else { return };
+    let Database::Postgres(_, url) = &database else { return };
+    drop(database.open());
+    let (clock, said) = (Hand::new(), Arc::new(Mutex::new(Vec::new())));
+    let sink = Arc::clone(&said);
+    let echo = Echo::new(move |sql: &str| sink.lock().unwrap().push(sql.to_owned()));
+    let target = PostgresTarget::open_with_echo(url, PostgresOptions::default(), Some(echo)).unwrap();
+    let options =
+        RowStoreOptions { readers: 1, writers: 1, clock: Arc::new(clock.clone()), ..Database::options() };
+    let store = RowStore::open(Box::new(target), model(), options).unwrap();
+    // the sign of life that is asked for is a statement without text
+    let tried = || said.lock().unwrap().iter().filter(|sql| sql.is_empty()).count();
+    block_on(async {
+        store.put(&note("a"), r#"{"id": "a"}"#).await.unwrap();
+        store.require(&note("a")).await.unwrap();
+        clock.turn(999);
+        store.put(&note("a"), r#"{"id": "a", "count": 1}"#).await.unwrap();
+        store.require(&note("a")).await.unwrap();
+        assert_eq!(tried(), 0);
+        clock.turn(1_000);
+        store.require(&note("a")).await.unwrap();
+        assert_eq!(tried(), 1, "the one that reads");
+        store.put(&note("a"), r#"{"id": "a", "count": 2}"#).await.unwrap();
+        assert_eq!(tried(), 2, "the one that writes");
+    });
 }
