@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use repot_core::store::Layout;
-use repot_core::{Connections, Error, Reader, Result, Target};
+use repot_core::{Connections, Error, Kind, Reader, Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 
@@ -103,7 +103,11 @@ impl Crew {
 
     fn open_reader(&self) {
         match self.connections.reader() {
-            Ok(reader) => self.read(reader),
+            Ok(reader) => {
+                if let Err(error) = self.read(reader) {
+                    self.lanes.reading.unopened(&error, same);
+                }
+            }
             Err(error) => self.lanes.reading.unopened(&error, same),
         }
     }
@@ -111,17 +115,21 @@ impl Crew {
     fn open_writer(&self) {
         match self.connections.writer() {
             Ok(target) => self.write(target),
+            Err(error) if self.connections.writers_max() == 1 => {
+                let message = "the thread that writes ended unexpectedly";
+                let error = Error::new(Kind::Internal, "R0901", message).cause(error);
+                self.lanes.writing.unopened(&error, same);
+            }
             Err(error) => self.lanes.writing.unopened(&error, same),
         }
     }
 
-    fn read(&self, mut reader: Box<dyn Reader>) {
-        let mut seat = self.lanes.reading.seat();
-        // the layout was made from the same model without an error
-        let Ok(routes) = Routes::new(&self.model, &self.plan) else { return };
-        let limits = self.options.json;
-        let Ok(tools) = Tools::new(&self.plan, &routes, limits) else { return };
+    /// Reads until the connection is to be closed. An error: it never began.
+    fn read(&self, mut reader: Box<dyn Reader>) -> Result<()> {
+        let (routes, limits) = (Routes::new(&self.model, &self.plan)?, self.options.json);
+        let tools = Tools::new(&self.plan, &routes, limits)?;
         let mut desk = Desk::new(&self.plan, &routes, limits, tools, reader.as_mut());
+        let mut seat = self.lanes.reading.seat();
         while let Some(Reading(job)) = seat.next() {
             if seat.idled_ms() >= self.options.pool.check_ms.into() {
                 // where it cannot be reached, the job says so
@@ -131,6 +139,7 @@ impl Crew {
             // what is no longer needed must not keep the database's log from being cut; the next job says what fails
             let _ended = desk.refresh();
         }
+        Ok(())
     }
 
     fn write(&self, target: Box<dyn Target>) {
