@@ -160,6 +160,11 @@ pub(crate) fn count(value: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(value), if value == 1 { one } else { many })
 }
 
+/// A statement that goes to the database, to stderr: the user asked for it.
+pub(crate) fn echo(sql: &str) {
+    let _closed = writeln!(std::io::stderr(), "sql: {sql}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::{count, number, size};

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use repot_bucket::{DirectorySource, S3Config, S3Source};
-use repot_core::{Clock, Error, Kind, LockHolder, Result, Source, SystemClock, Target};
+use repot_core::{Clock, Echo, Error, Kind, LockHolder, Result, Source, SystemClock, Target, is_echo_wanted};
 use repot_engine::Options;
-use repot_engine::store::RowStoreOptions;
+use repot_engine::store::{PoolOptions, RowStoreOptions};
 use repot_model::language::{self, Model};
 use repot_model::plan::Plan;
 use repot_model::sql::Dialect;
@@ -16,7 +16,7 @@ use repot_sqlite::{SqliteOptions, SqliteTarget};
 use crate::args::{Bounds, Global};
 use crate::database_url::{self, Database};
 use crate::errors::Failure;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::settings::{Environment, Origin};
 
 /// Everything a command needs.
@@ -89,9 +89,17 @@ impl Project {
     }
 
     pub(crate) fn target(&self) -> Result<Box<dyn Target>> {
+        let echo = match self.environment.value("DATABASE_ECHO") {
+            Some(value) if is_echo_wanted(&value)? => Some(Echo::new(output::echo)),
+            _ => None,
+        };
         Ok(match self.database()? {
-            Database::Sqlite(file) => Box::new(SqliteTarget::open(&file, SqliteOptions::default())?),
-            Database::Postgres(url) => Box::new(PostgresTarget::open(&url, PostgresOptions::default())?),
+            Database::Sqlite(file) => {
+                Box::new(SqliteTarget::open(&file, SqliteOptions::default())?.with_echo(echo))
+            }
+            Database::Postgres(url) => {
+                Box::new(PostgresTarget::open_with_echo(&url, PostgresOptions::default(), echo)?)
+            }
         })
     }
 
@@ -131,6 +139,7 @@ impl Project {
         let options = RowStoreOptions {
             readers: 1,
             writers: 1,
+            pool: PoolOptions::default(),
             document_bytes_max: options.document_bytes_max,
             json: options.json,
             me: me(&SystemClock),

@@ -363,6 +363,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Give the collection a key that stands in the documents, or is the key of the map; give each document a file of its own; or query the rows.",
     ),
     entry(
+        "R0428",
+        "No connection became free",
+        "All connections that the store may have to its database were at work for as long as a call waits for one. Nothing was done.",
+        "Send it again later, let fewer ask at once, or allow more connections: POSTGRES_MAX_CONNECTIONS, or the options of the pool.",
+    ),
+    entry(
         "R0604",
         "The change log does not reach back that far",
         "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",

@@ -7,6 +7,8 @@ pub mod catalogue;
 pub mod change_log;
 mod clock;
 pub mod combinator;
+mod connections;
+mod echo;
 mod error;
 mod found;
 mod pacing;
@@ -22,6 +24,8 @@ mod trashed;
 
 pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
+pub use connections::{Connections, Idling};
+pub use echo::{Echo, is_echo_wanted, without_values};
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use found::{FoundObject, ListedDocument, Mark, Rank};
 pub use pacing::Pacing;

@@ -6,6 +6,7 @@
 //! nothing of ours.
 
 use std::fmt::{Debug, Display};
+use std::sync::Arc;
 
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -13,6 +14,7 @@ use repot_model::sql::query::{Speech, Statement};
 
 use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
+use crate::connections::{Connections, Idling};
 use crate::error::Result;
 use crate::found::{FoundObject, ListedDocument, Mark, Rank};
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
@@ -212,7 +214,7 @@ pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>
 
 /// A database that takes documents as rows and text. A copy writes alone, stores write beside each other; see
 /// [`Target::reader`] for the rest.
-pub trait Target: crate::TenantGuard + Debug + Display + Send {
+pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
     /// Can it be reached and written?
     ///
     /// # Errors
@@ -278,11 +280,11 @@ pub trait Target: crate::TenantGuard + Debug + Display + Send {
     /// [`crate::Retry::Unknown`] when that could not be found out.
     fn transact(&mut self, plan: &Plan, locks: &[String], decide: Decide<'_>) -> Result<LoadReport>;
 
-    /// Another writing connection under the same shared lock; `None` where only one can write at a time.
+    /// Opens more connections, also after this one is gone. To be asked for once the lock is shared.
     ///
     /// # Errors
-    /// When it cannot be opened.
-    fn another(&self) -> Result<Option<Box<dyn Target>>>;
+    /// When the database is out of reach.
+    fn connections(&self) -> Result<Arc<dyn Connections>>;
 
     /// Keeps one piece of an object that is too large to be a document, in a transaction of its own. Number 0
     /// first drops all pieces kept for this path. The object's own record follows as an [`Item`] without
@@ -342,7 +344,7 @@ pub trait Target: crate::TenantGuard + Debug + Display + Send {
 }
 
 /// A reading connection. All of it is streamed or paged.
-pub trait Reader: Debug + Send {
+pub trait Reader: Idling + Debug + Send {
     /// From the next read on, sees the state of the database at that read.
     ///
     /// # Errors

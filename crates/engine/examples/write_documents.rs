@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use repot_core::store::{DocumentKey, StoreExt as _};
 use repot_core::{LockHolder, SystemClock, Target};
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, model};
@@ -27,6 +27,7 @@ fn main() -> anyhow::Result<()> {
     let options = RowStoreOptions {
         readers: 2,
         writers: 4,
+        pool: PoolOptions::default(),
         document_bytes_max: DOCUMENT_BYTES_MAX,
         json: repot_json::Limits::default(),
         me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use repot_core::{Error, Kind, Result};
+use repot_core::{Echo, Error, Kind, Result};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
@@ -48,6 +48,8 @@ pub(crate) struct Address {
     pub options: PostgresOptions,
     /// The URL says that it leads to a pooler that shares sessions (`pgbouncer=true`, as other clients write it).
     pub pooled: bool,
+    /// Who is told the statements.
+    pub echo: Option<Echo>,
 }
 
 /// Parameters of other clients' URLs that mean nothing here and do no harm when left out.
@@ -122,7 +124,7 @@ impl Address {
         if config.get_user().is_none() {
             config.user("postgres");
         }
-        Ok(Self { config, protection, options, pooled })
+        Ok(Self { config, protection, options, pooled, echo: None })
     }
 }
 

@@ -3,14 +3,15 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::client::Client;
 use futures_util::StreamExt;
 use futures_util::future::{join, join4};
 use repot_core::{Answer, Error, Kind, Result};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{SETTING, Speech, Statement};
 use repot_model::sql::{Dialect, quote};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 
 use crate::chain::{Encoded, borrowed, parameter};
 use crate::decode;

@@ -40,7 +40,7 @@ impl Writer {
 }
 
 async fn put(
-    client: &tokio_postgres::Client,
+    client: &crate::client::Client,
     sql: &str,
     record: &AuditRecord,
 ) -> Result<u64, tokio_postgres::Error> {

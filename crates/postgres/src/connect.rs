@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::client::Client;
 use repot_core::{Error, Kind, Result};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, NoTls, Socket};
+use tokio_postgres::{NoTls, Socket};
 
 use crate::address::{Address, Protection};
 use crate::error::failed;
@@ -65,7 +66,7 @@ impl Connection {
             drop(connection.await);
             flag.store(false, Ordering::Release);
         });
-        Ok(Self { client, alive })
+        Ok(Self { client: Client::new(client, address.echo.clone()), alive })
     }
 
     /// It failed; the next one to use it is to open another.

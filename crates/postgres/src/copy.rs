@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 
+use crate::client::Client;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use repot_core::{Error, Kind};
 use repot_model::plan::Table;
 use repot_model::row::Cells;
 use repot_model::sql::quote;
-use tokio_postgres::{Client, CopyInSink, Statement};
+use tokio_postgres::{CopyInSink, Statement};
 
 use crate::encode;
 use crate::error::failed;

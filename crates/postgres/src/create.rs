@@ -1,9 +1,9 @@
 //! Our tables and the user's: what is there, and making them.
 
+use crate::client::Client;
 use repot_core::{Error, Kind, Loading, Result, State};
 use repot_model::plan::Plan;
 use repot_model::sql::{Dialect, create_table, quote};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::failed;

@@ -4,10 +4,11 @@ use repot_core::{Batch, Outline, Result};
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::quote;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 
 use crate::chain::{borrowed, condition, named};
+use crate::client::Client;
 use crate::copy::Failure;
 use crate::error::failed;
 use crate::marks;

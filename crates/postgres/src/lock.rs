@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use crate::client::Client;
 use repot_core::{Error, Kind, LockHolder, Result, Retry};
-use tokio_postgres::Client;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::{ToSql, Type};
 

@@ -1,7 +1,8 @@
 //! Questions of the user: one statement, read only, bounded in time and rows.
 
+use crate::client::Client;
 use repot_core::{Error, Kind, QueryResult, Result};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::address::Address;
 use crate::error::{failed, position};

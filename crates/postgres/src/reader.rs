@@ -32,9 +32,9 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 /// A connection for reading.
 pub struct PostgresReader {
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     address: Address,
-    connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
     plan: SharedPlan,
     begun: bool,
     speech: Option<Speech>,
@@ -117,7 +117,7 @@ impl PostgresReader {
         }
     }
 
-    fn reconnect(&mut self) -> Result<()> {
+    pub(crate) fn reconnect(&mut self) -> Result<()> {
         let to = self.address.clone();
         self.connection = Arc::new(self.runtime.run(async move { Connection::open(&to).await })?);
         Ok(())

@@ -1,10 +1,10 @@
 //! Who refers to rows that are about to go.
 
+use crate::client::Client;
 use repot_core::{Referrer, Result};
 use repot_model::plan::{Plan, key_text};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::quote;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::chain::{Chain, Encoded, chains, named};

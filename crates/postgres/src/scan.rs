@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
+use crate::client::Client;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use repot_core::{Error, Kind, Result};
@@ -11,7 +12,6 @@ use repot_model::plan::{Plan, Table};
 use repot_model::row::{Cell, RowBuffer};
 use repot_model::sql::quote;
 use tokio::sync::mpsc;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::chain::{borrowed, chains, condition};

@@ -1,6 +1,7 @@
 //! The full text indexes: made and removed with the model, kept by our own writes, brought up to date with what plain SQL
 //! changed.
 
+use crate::client::Client;
 use futures_util::future;
 use repot_core::{Batch, Result};
 use repot_model::plan::{Plan, Table};
@@ -10,8 +11,8 @@ use repot_model::sql::{
     Dialect, SEARCH_META, SEARCH_PREFIX, SearchIndex, is_kept_by_writes, quote, search_indexes, search_meta,
     settle_search,
 };
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
 
 use crate::chain::{Encoded, parameter};
 use crate::changes::identity;

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use crate::client::Client;
 use repot_core::{
     DocumentRecord, Error, FoundObject, Kind, ObjectRecord, Result, Status, StoredDocument, StoredObject,
 };
 use repot_model::plan::{ColumnKind, Plan};
+use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Client, Row};
 
 use crate::chain::{borrowed, chains, condition};
 use crate::decode;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Decide, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result, RowSecurity, State,
-    Target, TenantGuard, Violation,
+    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result,
+    RowSecurity, State, Target, TenantGuard, Violation,
 };
 use repot_model::plan::Plan;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::address::{Address, PostgresOptions};
 use crate::connect::Connection;
+use crate::connections::PostgresConnections;
 use crate::error::failed;
 use crate::reader::PostgresReader;
 use crate::runtime::Runtime;
@@ -40,7 +41,15 @@ impl PostgresTarget {
     /// # Errors
     /// When the URL is wrong or the server is out of reach.
     pub fn open(url: &str, options: PostgresOptions) -> Result<Self> {
-        let address = Address::parse(url, options)?;
+        Self::open_with_echo(url, options, None)
+    }
+
+    /// The same; `echo` is told each statement, without values. Statements that are prepared are told once a connection.
+    ///
+    /// # Errors
+    /// As [`PostgresTarget::open`].
+    pub fn open_with_echo(url: &str, options: PostgresOptions, echo: Option<Echo>) -> Result<Self> {
+        let address = Address { echo, ..Address::parse(url, options)? };
         let runtime = Runtime::new()?;
         let to = address.clone();
         let (connection, version) = runtime.run(async move {
@@ -64,7 +73,7 @@ impl PostgresTarget {
         Ok(Self::with(connection, address, version, runtime))
     }
 
-    fn with(connection: Connection, address: Address, version: String, runtime: Runtime) -> Self {
+    pub(crate) fn with(connection: Connection, address: Address, version: String, runtime: Runtime) -> Self {
         let writer = Writer {
             address: address.clone(),
             connection: Arc::new(connection),
@@ -181,13 +190,14 @@ impl Target for PostgresTarget {
         self.decided(&plan, locks, decide)
     }
 
-    fn another(&self) -> Result<Option<Box<dyn Target>>> {
-        let to = self.address.clone();
-        let connection = self.runtime.run(async move { Connection::open(&to).await })?;
-        let other = Self::with(connection, self.address.clone(), self.version.clone(), self.runtime.clone());
-        let shares = self.run(|writer| async move { Ok(writer.shares) })?;
-        other.run(move |mut writer| async move { writer.share(shares).await })?;
-        Ok(Some(Box::new(other)))
+    fn connections(&self) -> Result<Arc<dyn Connections>> {
+        Ok(Arc::new(PostgresConnections {
+            tenants: self.tenants.clone(),
+            shares: self.run(|writer| async move { Ok(writer.shares) })?,
+            address: self.address.clone(),
+            version: self.version.clone(),
+            runtime: self.runtime.clone(),
+        }))
     }
 
     fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()> {

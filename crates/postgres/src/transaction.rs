@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::Client;
 use futures_util::future;
 use repot_core::change_log::FormerDocument;
 use repot_core::{Error, Kind, Result, Retry};
 use repot_model::plan::Plan;
+use tokio_postgres::Statement;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Statement};
 
 use crate::address::Address;
 use crate::connect::Connection;

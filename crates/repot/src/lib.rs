@@ -37,7 +37,7 @@ pub use repot_core::store::{
     FieldChange, Filter, HistoryEntry, HistoryPage, HistoryQuery, Moment, Op, Pointer, Precondition, Query,
     QueryItem, QueryPage, QueryValue, Queryable, QueryableExt, Scope, Store, StoreExt,
 };
-pub use repot_core::{Clock, FixedClock, Retry, SystemClock};
+pub use repot_core::{Clock, Echo, FixedClock, Retry, SystemClock};
 pub use stored::Stored;
 pub use unit::Unit;
 

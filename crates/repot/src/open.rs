@@ -209,12 +209,12 @@ fn open(config: &Config) -> Result<Inside> {
         Place::Sqlite(path) => rows(
             config,
             (&model, &plan, &text),
-            Box::new(SqliteTarget::open(path, SqliteOptions::default())?),
+            Box::new(SqliteTarget::open(path, SqliteOptions::default())?.with_echo(config.echo.clone())),
         )?,
         Place::Postgres(url) => rows(
             config,
             (&model, &plan, &text),
-            Box::new(PostgresTarget::open(url, PostgresOptions::default())?),
+            Box::new(PostgresTarget::open_with_echo(url, PostgresOptions::default(), config.echo.clone())?),
         )?,
     };
     let layout = Layout::new(Arc::clone(&model), plan, config.json)?;
@@ -237,9 +237,11 @@ fn rows(
     (model, plan, text): (&Arc<Model>, &Arc<Plan>, &str),
     target: Box<dyn Target>,
 ) -> Result<Arc<dyn Queryable>> {
+    let (readers, writers, pool) = config.pool();
     let options = RowStoreOptions {
-        readers: config.readers,
-        writers: config.readers,
+        readers,
+        writers,
+        pool,
         document_bytes_max: config.document_bytes_max,
         json: config.json,
         me: me(config.clock.as_ref()),

@@ -1,12 +1,13 @@
 //! Statements made from the plan: their values bound, their answers as cells; and the functions that they need.
 
+use crate::connection::Connection;
 use repot_core::{Answer, Result};
 use repot_json::Kind;
 use repot_model::row::Cells;
 use repot_model::sql::query::{Statement, compare_decimals, json_at, json_number};
+use rusqlite::Row;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
 
 use crate::error::failed;
 use crate::{bind, decode};

@@ -1,8 +1,9 @@
 //! The record of changes: our own writes' entries, in their transaction, and what is on record.
 
+use crate::connection::Connection;
 use repot_core::{AuditFilter, AuditKind, AuditRecord, Batch, PackedText, Result};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Row, params, params_from_iter};
 
 use crate::error::{damaged, failed};
 use crate::schema::taken;

@@ -1,11 +1,12 @@
 //! The change log: what our own writes put into it, reading it, and what is old enough to go. One writer at a time numbers
 //! the changes by the order of their commits.
 
+use crate::connection::Connection;
 use repot_core::change_log::{
     ChangeKind, ChangeRetention, FormerDocument, PRUNED_TO, StoredChange, StoredChanges, changes_of,
 };
 use repot_core::{Batch, Result};
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 
 use crate::error::{damaged, failed};
 use crate::records::Refused;
@@ -106,17 +107,17 @@ pub(crate) fn prune(connection: &Connection, keep: ChangeRetention, now_ms: i64)
     let transaction = begin(connection, what)?;
     let oldest = || -> rusqlite::Result<Vec<(i64, i64)>> {
         let mut statement =
-            transaction.prepare_cached("select seq, at_ms from repot_changes order by seq limit ?1")?;
+            connection.prepare_cached("select seq, at_ms from repot_changes order by seq limit ?1")?;
         let most = i64::try_from(PRUNED_AT_ONCE).unwrap_or(i64::MAX);
         statement.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };
     let rows = oldest().map_err(failed(what))?;
-    let newest: Option<i64> = transaction
+    let newest: Option<i64> = connection
         .query_row("select max(seq) from repot_changes", (), |row| row.get(0))
         .map_err(failed(what))?;
     let Some(to) = keep.prunes_to(&rows, newest.unwrap_or(0), now_ms) else { return Ok(false) };
-    transaction.execute("delete from repot_changes where seq <= ?1", [to]).map_err(failed(what))?;
-    set_meta(&transaction, PRUNED_TO, Some(&to.to_string()))?;
+    connection.execute("delete from repot_changes where seq <= ?1", [to]).map_err(failed(what))?;
+    set_meta(connection, PRUNED_TO, Some(&to.to_string()))?;
     transaction.commit().map_err(failed(what))?;
     Ok(rows.len() == PRUNED_AT_ONCE && rows.last().is_some_and(|&(last, _)| last == to))
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use repot_core::{Error, Kind, Loading, Result};
+use crate::connection::Connection;
+use repot_core::{Echo, Error, Kind, Loading, Result};
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
 
 use crate::error::failed;
 
@@ -37,12 +38,16 @@ impl Default for SqliteOptions {
 }
 
 /// Opens for writing. `create`: make the file when it is missing.
-pub(crate) fn writer(path: &Path, options: &SqliteOptions, create: bool) -> Result<Connection> {
+pub(crate) fn writer(
+    path: &Path,
+    (options, echo): (&SqliteOptions, Option<&Echo>),
+    create: bool,
+) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let connection = open(path, flags, options, options.write_cache_bytes)?;
+    let connection = open(path, flags, (options, echo), options.write_cache_bytes)?;
     let set = || -> rusqlite::Result<()> {
         // takes effect on an empty file only
         connection.pragma_update(None, "page_size", options.page_bytes)?;
@@ -56,15 +61,20 @@ pub(crate) fn writer(path: &Path, options: &SqliteOptions, create: bool) -> Resu
 }
 
 /// Opens for reading.
-pub(crate) fn reader(path: &Path, options: &SqliteOptions) -> Result<Connection> {
+pub(crate) fn reader(path: &Path, options: &SqliteOptions, echo: Option<&Echo>) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = open(path, flags, options, options.read_cache_bytes)?;
+    let connection = open(path, flags, (options, echo), options.read_cache_bytes)?;
     connection.pragma_update(None, "query_only", true).map_err(failed("open the database"))?;
     crate::ask::prepare(&connection).map_err(failed("open the database"))?;
     Ok(connection)
 }
 
-fn open(path: &Path, flags: OpenFlags, options: &SqliteOptions, cache_bytes: u32) -> Result<Connection> {
+fn open(
+    path: &Path,
+    flags: OpenFlags,
+    (options, echo): (&SqliteOptions, Option<&Echo>),
+    cache_bytes: u32,
+) -> Result<Connection> {
     const STATEMENTS_KEPT: usize = 512;
     if !flags.contains(OpenFlags::SQLITE_OPEN_CREATE) && !path.exists() {
         return Err(Error::new(
@@ -75,7 +85,7 @@ fn open(path: &Path, flags: OpenFlags, options: &SqliteOptions, cache_bytes: u32
         .hint("Check the path; `repot copy` makes the database."));
     }
     let what = format!("open {}", path.display());
-    let connection = Connection::open_with_flags(path, flags).map_err(failed(&what))?;
+    let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(failed(&what))?;
     let set = || -> rusqlite::Result<()> {
         connection.busy_timeout(Duration::from_millis(u64::from(options.busy_timeout_ms)))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
@@ -85,7 +95,7 @@ fn open(path: &Path, flags: OpenFlags, options: &SqliteOptions, cache_bytes: u32
     };
     set().map_err(failed(&what))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    Ok(connection)
+    Ok(Connection::new(connection, echo.cloned()))
 }
 
 /// Turns to the write-ahead log, which lets readers go on while one writes.

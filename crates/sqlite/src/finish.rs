@@ -4,10 +4,10 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::connection::Connection;
 use repot_core::{Error, Kind, Loading, Result, Violation};
 use repot_model::plan::Plan;
 use repot_model::sql::{create_index, quote};
-use rusqlite::Connection;
 
 use crate::connect::{SqliteOptions, settle};
 use crate::decode;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::connection::Connection;
 use repot_core::{Outline, Result};
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::quote;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{OptionalExtension as _, Row};
 
 use crate::error::{damaged, failed};
 use crate::marks;

@@ -7,6 +7,8 @@ mod bind;
 mod careful;
 mod changes;
 mod connect;
+mod connection;
+mod connections;
 mod decode;
 mod error;
 mod finish;

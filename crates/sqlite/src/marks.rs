@@ -1,8 +1,9 @@
 //! Marks: what plain SQL changed since a document's text was written. Triggers set them; here they are read, and go with
 //! the writes that meet them.
 
+use crate::connection::Connection;
 use repot_core::{Batch, Error, Kind, Mark, Result, Retry};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::OptionalExtension as _;
 
 use crate::error::failed;
 

@@ -1,7 +1,7 @@
 //! Statements of the user's: one at a time, and only such as read.
 
+use crate::connection::Connection;
 use repot_core::{Error, Kind, QueryResult, Result};
-use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 

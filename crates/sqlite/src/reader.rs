@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::connection::Connection;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, AuditFilter, AuditRecord, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult, Rank,
-    Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Echo, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult,
+    Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::Dialect;
 use repot_model::sql::query::{Speech, Statement};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::OptionalExtension as _;
 
 use crate::connect::{self, SqliteOptions};
 use crate::error::{damaged, fail, failed};
@@ -53,9 +54,9 @@ impl SqliteReader {
         self.connection
     }
 
-    pub(crate) fn open(path: &Path, options: &SqliteOptions) -> Result<Self> {
+    pub(crate) fn open(path: &Path, options: &SqliteOptions, echo: Option<&Echo>) -> Result<Self> {
         Ok(Self {
-            connection: connect::reader(path, options)?,
+            connection: connect::reader(path, options, echo)?,
             shown: path.to_owned(),
             begun: false,
             inner: false,

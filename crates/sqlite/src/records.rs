@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::connection::Connection;
 use repot_core::change_log::FormerDocument;
 use repot_core::{
     DocumentRecord, FoundObject, Item, ObjectRecord, Result, Status, StoredDocument, StoredObject,
 };
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
+use rusqlite::{CachedStatement, OptionalExtension as _, Row};
 
 use crate::error::{damaged, failed};
 use crate::marks;

@@ -1,9 +1,9 @@
 //! Whole rows of single documents: down from a root row to all it holds, and up from any row to its root.
 
+use crate::connection::Connection;
 use repot_core::Result;
 use repot_model::plan::{ColumnKind, Plan, key_cell, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
-use rusqlite::Connection;
 
 use crate::error::failed;
 use crate::statements::PlanSql;

@@ -1,13 +1,13 @@
 //! Triggers of ours on the user's tables: they notice plain SQL and hold it to the state machines of the model. And the
 //! mark that lets our own writes pass.
 
+use crate::connection::Connection;
 use repot_core::{Loading, Result};
 use repot_model::plan::Plan;
 use repot_model::sql::{
     Dialect, MARKING_VIEW, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, mark_everything, settle_triggers,
     triggers,
 };
-use rusqlite::Connection;
 
 use crate::error::failed;
 use crate::marks::TABLES;
@@ -70,16 +70,16 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
         connection.execute_batch(create_audit(Dialect::Sqlite)).map_err(failed(what))?;
     }
     for statement in statements {
-        transaction.execute(&statement, ()).map_err(failed(what))?;
+        connection.execute(&statement, ()).map_err(failed(what))?;
     }
     if old {
         if loading(connection)? == Loading::Steady {
             // until now nobody noticed what plain SQL did
             for statement in mark_everything(plan, Dialect::Sqlite) {
-                transaction.execute(&statement, ()).map_err(failed(what))?;
+                connection.execute(&statement, ()).map_err(failed(what))?;
             }
         }
-        set_meta(&transaction, "format", Some(&FORMAT.to_string()))?;
+        set_meta(connection, "format", Some(&FORMAT.to_string()))?;
     }
     transaction.commit().map_err(failed(what))
 }

@@ -1,9 +1,10 @@
 //! Tables: ours, and the making of the user's; where the database stands.
 
+use crate::connection::Connection;
 use repot_core::{Error, Kind, Loading, Result, State};
 use repot_model::plan::Plan;
 use repot_model::sql::{Dialect, create_table, quote};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::OptionalExtension as _;
 
 use crate::error::{damaged, failed};
 
@@ -86,15 +87,15 @@ pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> 
         }
     }
     for sql in OURS {
-        transaction.execute(sql, ()).map_err(failed(what))?;
+        connection.execute(sql, ()).map_err(failed(what))?;
     }
-    crate::rules::make_tables(&transaction)?;
+    crate::rules::make_tables(connection)?;
     for table in &plan.tables {
         let sql = create_table(table, &plan.tables, Dialect::Sqlite);
-        transaction.execute(&sql, ()).map_err(failed(&format!("make the table {}", table.name)))?;
+        connection.execute(&sql, ()).map_err(failed(&format!("make the table {}", table.name)))?;
     }
     for (name, sql) in &plan.views {
-        let made = transaction.execute(&format!("create view {} as {sql}", quote(name)), ());
+        let made = connection.execute(&format!("create view {} as {sql}", quote(name)), ());
         made.map_err(|error| {
             Error::new(
                 Kind::Invalid,
@@ -111,7 +112,7 @@ pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> 
         ("plan_hash", plan.hash.clone()),
         ("loading", loading_word(Loading::Bulk).to_owned()),
     ] {
-        set_meta(&transaction, key, Some(&value))?;
+        set_meta(connection, key, Some(&value))?;
     }
     transaction.commit().map_err(failed(what))
 }

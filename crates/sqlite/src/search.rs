@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::connection::Connection;
 use repot_core::{Batch, Item, Result};
 use repot_model::plan::{Plan, Table};
 use repot_model::row::{Cell, Cells};
@@ -12,7 +13,7 @@ use repot_model::sql::{
     search_meta, settle_search,
 };
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Statement, ToSql, params_from_iter};
+use rusqlite::{Statement, ToSql, params_from_iter};
 
 use crate::bind;
 use crate::error::failed;
@@ -29,10 +30,10 @@ pub(crate) fn settle(connection: &Connection, plan: &Plan) -> Result<()> {
     }
     let what = "make the full text indexes";
     let transaction = begin(connection, what)?;
-    for statement in statements(&transaction, plan)? {
-        transaction.execute(&statement, ()).map_err(failed(what))?;
+    for statement in statements(connection, plan)? {
+        connection.execute(&statement, ()).map_err(failed(what))?;
     }
-    set_meta(&transaction, SEARCH_META, search_meta(&search_indexes(plan)).as_deref())?;
+    set_meta(connection, SEARCH_META, search_meta(&search_indexes(plan)).as_deref())?;
     transaction.commit().map_err(failed(what))
 }
 

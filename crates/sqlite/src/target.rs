@@ -5,15 +5,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::connection::Connection;
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Decide, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader, Result, RowSecurity,
-    State, Target, TenantGuard, Violation,
+    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader,
+    Result, RowSecurity, State, Target, TenantGuard, Violation,
 };
 use repot_model::plan::Plan;
-use rusqlite::Connection;
 
 use crate::connect::{self, SqliteOptions};
+use crate::connections::SqliteConnections;
 use crate::error::failed;
 use crate::lock::Lock;
 use crate::reader::SqliteReader;
@@ -25,6 +26,7 @@ use crate::{changes, finish, load, rules, schema, search};
 pub struct SqliteTarget {
     path: PathBuf,
     options: SqliteOptions,
+    echo: Option<Echo>,
     connection: Option<Connection>,
     loading: Option<Loading>,
     sql: Option<Arc<PlanSql>>,
@@ -41,7 +43,22 @@ impl SqliteTarget {
             return Err(Error::new(Kind::Invalid, "R0106", format!("{} is a folder", path.display()))
                 .hint("Give the path of a database file."));
         }
-        Ok(Self { path: path.to_owned(), options, connection: None, loading: None, sql: None, lock: None })
+        Ok(Self {
+            path: path.to_owned(),
+            options,
+            echo: None,
+            connection: None,
+            loading: None,
+            sql: None,
+            lock: None,
+        })
+    }
+
+    /// Tells each statement, without values. Those that are prepared are told when they are.
+    #[must_use]
+    pub fn with_echo(mut self, echo: Option<Echo>) -> Self {
+        self.echo = echo;
+        self
     }
 
     /// The writing connection; `None` when there is no file and none shall be made.
@@ -50,7 +67,7 @@ impl SqliteTarget {
             if !create && !self.path.exists() {
                 return Ok(None);
             }
-            self.connection = Some(connect::writer(&self.path, &self.options, create)?);
+            self.connection = Some(connect::writer(&self.path, (&self.options, self.echo.as_ref()), create)?);
         }
         Ok(self.connection.as_ref())
     }
@@ -274,9 +291,12 @@ impl Target for SqliteTarget {
         self.tell(report)
     }
 
-    fn another(&self) -> Result<Option<Box<dyn Target>>> {
-        // a second one would only wait for the first
-        Ok(None)
+    fn connections(&self) -> Result<Arc<dyn Connections>> {
+        Ok(Arc::new(SqliteConnections {
+            path: self.path.clone(),
+            options: self.options,
+            echo: self.echo.clone(),
+        }))
     }
 
     fn put_piece(&mut self, path: &str, piece: &Piece) -> Result<()> {
@@ -318,6 +338,6 @@ impl Target for SqliteTarget {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(SqliteReader::open(&self.path, &self.options)?))
+        Ok(Box::new(SqliteReader::open(&self.path, &self.options, self.echo.as_ref())?))
     }
 }

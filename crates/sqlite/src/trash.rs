@@ -1,8 +1,9 @@
 //! Deleted documents that can be had back: `repot_trash`.
 
+use crate::connection::Connection;
 use repot_core::{Batch, Result, TrashWanted, Trashed};
+use rusqlite::Row;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row};
 
 use crate::error::failed;
 

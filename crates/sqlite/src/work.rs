@@ -1,7 +1,7 @@
 //! A piece of work that happens whole or not at all: a transaction, or a savepoint where one is under way.
 
+use crate::connection::Connection;
 use repot_core::Result;
-use rusqlite::Connection;
 
 use crate::error::failed;
 

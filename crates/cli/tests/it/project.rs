@@ -77,7 +77,14 @@ impl Project {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_repot"));
         command.arg("-C").arg(self.folder.path()).args(words);
-        for name in ["REPOT_SOURCE", "REPOT_MODEL", "DATABASE_URL", "COUNCIL_SOURCE", "AWS_ACCESS_KEY_ID"] {
+        for name in [
+            "REPOT_SOURCE",
+            "REPOT_MODEL",
+            "DATABASE_URL",
+            "COUNCIL_SOURCE",
+            "AWS_ACCESS_KEY_ID",
+            "DATABASE_ECHO",
+        ] {
             command.env_remove(name);
         }
         if let Database::Postgres(url) = &self.database {

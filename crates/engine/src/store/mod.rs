@@ -3,6 +3,7 @@
 
 mod changes;
 mod clerk;
+mod crew;
 mod desk;
 mod following;
 mod hand;
@@ -10,6 +11,7 @@ mod history;
 mod jobs;
 mod located;
 mod parts;
+mod pool;
 mod query;
 mod queue;
 mod row_store;
@@ -19,5 +21,6 @@ mod trash;
 mod within;
 mod writing;
 
+pub use pool::{PoolOptions, PoolUsage};
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
 pub use settle::settle;

@@ -1,17 +1,17 @@
 //! The threads that write: what waits for them, and how much of it goes into one transaction.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Layout, Receipt};
-use repot_core::{Result, Target};
+use repot_core::{Error, Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::Tools;
 use super::jobs::Job;
+use super::pool::{Seat, Waits};
 use super::row_store::RowStoreOptions;
 use super::writing::{Pen, Scribe, same};
 use crate::prepare::Preparer;
@@ -25,6 +25,12 @@ const TOGETHER_BYTES: usize = 4 << 20;
 
 /// What a writing thread is asked for, and who waits for it.
 pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
+
+impl Waits for Writing {
+    fn fail(self, error: Error) {
+        let _dropped = self.1.send(Err(error));
+    }
+}
 
 /// What a writing thread is asked for.
 pub(super) enum Task {
@@ -57,16 +63,13 @@ impl Queue {
 
     /// The next units, of which no two write one document, and which come before everything they overlap with that
     /// came later. `None` when there will be none any more.
-    fn next(&mut self, units: &Mutex<Receiver<Writing>>) -> Option<Vec<Writing>> {
-        {
-            let units = units.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.waiting.is_empty() {
-                self.waiting.push_back(units.recv().ok()?);
-            }
-            while self.waiting.len() < self.together {
-                let Ok(unit) = units.try_recv() else { break };
-                self.waiting.push_back(unit);
-            }
+    fn next(&mut self, units: &mut Seat<'_, Writing>) -> Option<Vec<Writing>> {
+        if self.waiting.is_empty() {
+            self.waiting.push_back(units.next()?);
+        }
+        while self.waiting.len() < self.together {
+            let Some(unit) = units.try_next() else { break };
+            self.waiting.push_back(unit);
         }
         let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
@@ -95,7 +98,7 @@ pub(super) fn write(
     (model, plan): (&Model, &Plan),
     layout: &Layout,
     (options, dictionaries): (&RowStoreOptions, Dictionaries),
-    (mut queue, units): (Queue, &Mutex<Receiver<Writing>>),
+    (mut queue, units): (Queue, &mut Seat<'_, Writing>),
 ) {
     let made = Routes::new(model, plan);
     let made = made.as_ref().map_err(same).and_then(|routes| {
@@ -116,6 +119,12 @@ pub(super) fn write(
         pen,
     });
     while let Some(taken) = queue.next(units) {
+        if let Ok(scribe) = &mut scribe
+            && units.idled_ms() >= options.pool.check_ms.into()
+        {
+            // where it cannot be reached, the work says so
+            let _unreachable = scribe.target.wake();
+        }
         let (mut works, mut answers) = (Vec::new(), Vec::new());
         for (task, answer) in taken {
             let done = match (task, &mut scribe) {
@@ -153,12 +162,13 @@ pub(super) fn write(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-    use std::sync::mpsc::channel;
+    use std::sync::Arc;
 
+    use repot_core::FixedClock;
     use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
+    use super::super::pool::{Bounds, Lane};
     use super::{Job, Queue, Task, Writing};
 
     fn unit(keys: &str) -> Writing {
@@ -168,6 +178,16 @@ mod tests {
         };
         let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
         (Task::Work(Job::Unit(work)), oneshot::channel().0)
+    }
+
+    /// A lane where these wait for a connection.
+    fn lane<const N: usize>(units: [Writing; N]) -> Lane<Writing> {
+        let bounds = Bounds { name: "writing", most: 2, kept: 2, least: 0, wait_ms: 1_000, idle_ms: 1_000 };
+        let lane = Lane::new(bounds, Arc::new(FixedClock(0)), Arc::default());
+        for unit in units {
+            lane.submit(unit);
+        }
+        lane
     }
 
     fn keys(taken: Option<&Vec<Writing>>) -> Vec<String> {
@@ -180,29 +200,24 @@ mod tests {
 
     #[test]
     fn units_of_one_document_stay_in_their_order() {
-        let (sender, receiver) = channel();
-        for unit in ["a", "b", "ac", "c", "d", "a"].map(unit) {
-            assert!(sender.send(unit).is_ok());
-        }
-        drop(sender);
-        let receiver = Mutex::new(receiver);
+        let lane = lane(["a", "b", "ac", "c", "d", "a"].map(unit));
+        lane.end();
+        let mut receiver = lane.seat();
         let mut queue = Queue::new(10);
-        assert_eq!(keys(queue.next(&receiver).as_ref()), ["a", "b", "d"]);
-        assert_eq!(keys(queue.next(&receiver).as_ref()), ["ac"]);
-        assert_eq!(keys(queue.next(&receiver).as_ref()), ["c", "a"]);
-        assert!(queue.next(&receiver).is_none());
+        assert_eq!(keys(queue.next(&mut receiver).as_ref()), ["a", "b", "d"]);
+        assert_eq!(keys(queue.next(&mut receiver).as_ref()), ["ac"]);
+        assert_eq!(keys(queue.next(&mut receiver).as_ref()), ["c", "a"]);
+        assert!(queue.next(&mut receiver).is_none());
     }
 
     #[test]
     fn one_at_a_time_leaves_the_rest_to_other_threads() {
-        let (sender, receiver) = channel();
-        for unit in ["a", "b"].map(unit) {
-            assert!(sender.send(unit).is_ok());
-        }
-        let receiver = Mutex::new(receiver);
+        let lane = lane(["a", "b"].map(unit));
+        lane.expect_one();
+        let (mut here, mut there) = (lane.seat(), lane.seat());
         let (mut one, mut other) = (Queue::new(1), Queue::new(1));
         assert_eq!(
-            (keys(one.next(&receiver).as_ref()), keys(other.next(&receiver).as_ref())),
+            (keys(one.next(&mut here).as_ref()), keys(other.next(&mut there).as_ref())),
             (vec!["a".into()], vec!["b".into()])
         );
     }

@@ -1,8 +1,7 @@
 //! [`RowStore`]: some threads that read and some that write, behind the contract of stores.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,18 +11,19 @@ use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
     Scope, Store, Trash, UnitOfWork, Write,
 };
-use repot_core::{Clock, Error, Kind, Loading, LockHolder, Reader, Result, RowSecurity, Target};
+use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::changes::Pruning;
-use super::desk::{Desk, Tools};
+use super::crew::{Crew, Lanes, Reading, lanes};
+use super::desk::Desk;
 use super::jobs::Job;
-use super::queue::{Queue, TOGETHER, Task, Writing, write};
+use super::pool::{Bell, PoolOptions, PoolUsage};
+use super::queue::Task;
 use super::settle::SETTLED_AT_ONCE;
 use super::writing::SETTLED_MOST;
-use crate::route::Routes;
 use crate::text::Dictionaries;
 
 /// Name of the value of ours that says since when documents are written in the database itself, milliseconds since
@@ -42,10 +42,12 @@ const OPEN_PAUSE: Duration = Duration::from_millis(50);
 /// What a [`RowStore`] is opened with.
 #[derive(Debug, Clone)]
 pub struct RowStoreOptions {
-    /// Threads that read, each with a connection.
+    /// The most connections that read, each with a thread; at least one.
     pub readers: usize,
-    /// Threads that write, each with a connection. SQLite has one writer, whatever is said here.
+    /// The most connections that write, each with a thread. SQLite has one writer, whatever is said here.
     pub writers: usize,
+    /// How many of them are kept open, and how long calls wait for one.
+    pub pool: PoolOptions,
     /// Bytes of the largest document.
     pub document_bytes_max: u64,
     /// Bounds of one JSON text.
@@ -66,14 +68,11 @@ pub struct RowStore {
     shown: String,
     pub(super) layout: Arc<Layout>,
     pub(super) options: RowStoreOptions,
-    reading: Option<Sender<Reading>>,
-    writing: Option<Sender<Writing>>,
+    lanes: Arc<Lanes>,
     pruning: Pruning,
     row_security: RowSecurity,
-    threads: Vec<thread::JoinHandle<()>>,
+    keeper: Option<thread::JoinHandle<()>>,
 }
-
-type Reading = Box<dyn for<'p, 'r> FnOnce(&mut Desk<'p, 'r>) + Send>;
 
 impl RowStore {
     /// Opens the database, makes its tables where there are none, and takes the lock that stores hold together.
@@ -88,25 +87,23 @@ impl RowStore {
     ) -> Result<Self> {
         let layout = Arc::new(Layout::new(Arc::clone(&model), Arc::clone(&plan), options.json)?);
         ready(target.as_mut(), &plan, model_text, &options.me)?;
-        let (reading, jobs) = channel();
-        let (writing, units) = channel();
-        let mut store = Self {
-            shown: target.to_string(),
-            layout,
-            options,
-            reading: Some(reading),
-            writing: Some(writing),
-            pruning: Pruning::default(),
-            row_security: target.row_security(&plan)?,
-            threads: Vec::new(),
+        let (shown, row_security) = (target.to_string(), target.row_security(&plan)?);
+        let dictionaries = Dictionaries::shared(target.reader()?.dictionaries()?);
+        let (connections, bell) = (target.connections()?, Arc::new(Bell::default()));
+        let lanes = Arc::new(lanes(&options, connections.writers_max(), &bell));
+        let crew = Crew {
+            connections,
+            model,
+            plan,
+            layout: Arc::clone(&layout),
+            options: options.clone(),
+            dictionaries,
+            lanes: Arc::clone(&lanes),
+            bell,
         };
-        let jobs = Arc::new(Mutex::new(jobs));
-        for _ in 0..store.options.readers.max(1) {
-            let (reader, jobs, limits) = (target.reader()?, Arc::clone(&jobs), store.options.json);
-            let (model, plan) = (Arc::clone(&model), Arc::clone(&plan));
-            store.spawn(move || read(&model, &plan, limits, reader, &jobs));
-        }
-        store.spawn_writers(target, (&model, &plan), units)?;
+        let keeper = Some(thread::spawn(move || crew.keep(target)));
+        let pruning = Pruning::default();
+        let store = Self { shown, layout, options, lanes, pruning, row_security, keeper };
         store.prune();
         Ok(store)
     }
@@ -118,37 +115,10 @@ impl RowStore {
         &self.row_security
     }
 
-    fn spawn_writers(
-        &mut self,
-        target: Box<dyn Target>,
-        (model, plan): (&Arc<Model>, &Arc<Plan>),
-        units: Receiver<Writing>,
-    ) -> Result<()> {
-        let dictionaries = Dictionaries::shared(target.reader()?.dictionaries()?);
-        let mut targets = vec![target];
-        // what waits for the only writer there can be goes into one transaction
-        let mut together = TOGETHER;
-        while let Some(another) = targets[0].another()? {
-            together = 1;
-            if targets.len() >= self.options.writers {
-                break;
-            }
-            targets.push(another);
-        }
-        let units = Arc::new(Mutex::new(units));
-        for target in targets {
-            let (options, layout) = (self.options.clone(), Arc::clone(&self.layout));
-            let (model, plan, units) = (Arc::clone(model), Arc::clone(plan), Arc::clone(&units));
-            let (dictionaries, queue) = (dictionaries.clone(), Queue::new(together));
-            self.spawn(move || {
-                write(target, (&model, &plan), &layout, (&options, dictionaries), (queue, &units));
-            });
-        }
-        Ok(())
-    }
-
-    fn spawn(&mut self, work: impl FnOnce() + Send + 'static) {
-        self.threads.push(thread::spawn(work));
+    /// The connections that read at this moment, and those that write.
+    #[must_use]
+    pub fn pools(&self) -> (PoolUsage, PoolUsage) {
+        (self.lanes.reading.usage(), self.lanes.writing.usage())
     }
 
     /// Runs `work` on a reading thread.
@@ -158,19 +128,21 @@ impl RowStore {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let layout = Arc::clone(&self.layout);
-        let job: Reading = Box::new(move |desk| {
-            let result = desk.refresh().and_then(|()| work(desk, &layout));
+        self.lanes.reading.submit(Reading(Box::new(move |desk| {
+            if answer.is_closed() {
+                return;
+            }
+            let result = desk.and_then(|desk| desk.refresh().and_then(|()| work(desk, &layout)));
             // nobody waits any more when the future was dropped
             let _dropped = answer.send(result);
-        });
-        self.reading.as_ref().ok_or_else(ended)?.send(job).map_err(|_closed| ended())?;
+        })));
         answered.await.map_err(|_closed| ended())?
     }
 
     /// Hands something to a writing thread.
     pub(super) async fn write(&self, task: Task) -> Result<Receipt> {
         let (answer, answered) = oneshot::channel();
-        self.writing.as_ref().ok_or_else(ended)?.send((task, answer)).map_err(|_closed| ended())?;
+        self.lanes.writing.submit((task, answer));
         answered.await.map_err(|_closed| ended())?
     }
 
@@ -242,9 +214,7 @@ impl RowStore {
 
     /// Has the change log pruned; nobody waits for it, and what fails is tried again later.
     pub(super) fn prune(&self) {
-        if let Some(writing) = &self.writing {
-            let _ended = writing.send((Task::PruneChanges, oneshot::channel().0));
-        }
+        self.lanes.writing.submit((Task::PruneChanges, oneshot::channel().0));
     }
 
     /// Has it done on a writing thread.
@@ -367,26 +337,6 @@ fn ended() -> Error {
     Error::new(Kind::Internal, "R0901", "a thread of the store ended unexpectedly")
 }
 
-fn read(
-    model: &Model,
-    plan: &Plan,
-    limits: repot_json::Limits,
-    mut reader: Box<dyn Reader>,
-    jobs: &Mutex<Receiver<Reading>>,
-) {
-    // the layout was made from the same model without an error
-    let Ok(routes) = Routes::new(model, plan) else { return };
-    let Ok(tools) = Tools::new(plan, &routes, limits) else { return };
-    let mut desk = Desk::new(plan, &routes, limits, tools, reader.as_mut());
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        job(&mut desk);
-        // what is no longer needed must not keep the database's log from being cut; the next job says what fails
-        let _ended = desk.refresh();
-    }
-}
-
 impl fmt::Display for RowStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
@@ -401,11 +351,9 @@ impl fmt::Debug for RowStore {
 
 impl Drop for RowStore {
     fn drop(&mut self) {
-        // closed channels end the threads
-        self.reading = None;
-        self.writing = None;
-        for thread in self.threads.drain(..) {
-            let _panicked = thread.join();
+        self.lanes.end();
+        if let Some(keeper) = self.keeper.take() {
+            let _panicked = keeper.join();
         }
     }
 }

@@ -14,7 +14,7 @@ use repot_core::store::{
 };
 use repot_core::{FixedClock, Kind, LockHolder, Target};
 use repot_engine::copy::Copy;
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_engine::verify::{self, Proof, Verify};
 use repot_engine::{NoProgress, Options};
 use repot_postgres::{PostgresOptions, PostgresTarget};
@@ -91,6 +91,7 @@ impl Database {
         RowStoreOptions {
             readers: 2,
             writers: 4,
+            pool: PoolOptions::default(),
             document_bytes_max: DOCUMENT_BYTES_MAX,
             json: repot_json::Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },

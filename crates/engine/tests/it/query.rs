@@ -8,7 +8,7 @@ use repot_core::store::{
     Queryable, QueryableExt as _, Scope, Store as _, StoreExt as _,
 };
 use repot_core::{FixedClock, Kind, LockHolder, Target};
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
 use repot_postgres::{PostgresOptions, PostgresTarget};
@@ -116,6 +116,7 @@ fn store(target: Box<dyn Target>, text: &'static str) -> RowStore {
     let options = RowStoreOptions {
         readers: 1,
         writers: 1,
+        pool: PoolOptions::default(),
         changes: repot_core::change_log::ChangeRetention::default(),
         document_bytes_max: 4 << 20,
         json: repot_json::Limits::default(),

@@ -28,6 +28,9 @@ fn a_writer_that_lost_its_lock_writes_nothing() {
     fixture.load(vec![item("a", &[vec![user("a", None, None)]])]);
     let killed = fixture.sql("select count(pg_terminate_backend(pid)) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())");
     assert_eq!(killed, "1\n");
+    // the signal is sent, and the session ends a moment later
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())";
+    while fixture.sql(held) != "0\n" {}
     let batch = |path: &str| Batch {
         items: vec![item(path, &[vec![user(path, None, None)]])],
         dictionaries: Vec::new(),

@@ -6,6 +6,7 @@ mod blocking;
 mod collections;
 mod council;
 mod dramas;
+mod echo;
 mod history;
 mod media;
 mod opening;

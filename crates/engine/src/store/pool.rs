@@ -1,0 +1,362 @@
+//! Connections of one kind as a pool: what waits for one, how many there are, which of them idle, and when one is opened
+//! or closed. Each connection has a thread of its own; a [`Keeper`](super::crew) starts those threads, and minds the time.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use repot_core::{Clock, Error, Kind, Retry};
+
+/// How long a connection above those that are kept idles before it is closed: the next of a crowd may be near.
+const LINGER_MS: i64 = 1_000;
+/// Longest sleep of the keeper.
+const SLEEP_MS_MAX: i64 = 3_600_000;
+
+/// How connections are kept, and how long calls wait for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Reading connections that stay open for `idle_ms`; those above them are closed soon after a crowd is gone.
+    pub kept_readers: usize,
+    /// Writing connections of that kind.
+    pub kept_writers: usize,
+    /// How long a call waits for a connection before it fails with `R0428`, milliseconds.
+    pub wait_ms: u32,
+    /// A connection without work for this long is closed, milliseconds; the first that writes stays for the lock.
+    pub idle_ms: u32,
+    /// A connection that was without work for this long is tried before it is used, milliseconds; 0: each time.
+    pub check_ms: u32,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self { kept_readers: 4, kept_writers: 1, wait_ms: 30_000, idle_ms: 20_000, check_ms: 1_000 }
+    }
+}
+
+/// The connections of a store at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// The most there can be.
+    pub most: usize,
+    /// Open, or being opened.
+    pub open: usize,
+    /// Of these, at work.
+    pub in_use: usize,
+    /// Calls that wait for one.
+    pub waiting: usize,
+}
+
+/// Something that waits for a connection, and can be told that there will be none.
+pub(super) trait Waits: Send {
+    /// Answers with an error.
+    fn fail(self, error: Error);
+}
+
+/// Wakes the keeper.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    rung: Mutex<bool>,
+    heard: Condvar,
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.heard.notify_one();
+    }
+
+    /// Sleeps until it rings, or for so long; no longer than an hour.
+    pub(super) fn sleep(&self, ms: i64) {
+        let most = Duration::from_millis(ms.clamp(1, SLEEP_MS_MAX).unsigned_abs());
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let slept = self.heard.wait_timeout_while(rung, most, |rung| !*rung);
+        *slept.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+/// The bounds of one kind of connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// What they do, for errors.
+    pub name: &'static str,
+    pub most: usize,
+    pub kept: usize,
+    /// So many are never closed.
+    pub least: usize,
+    pub wait_ms: i64,
+    pub idle_ms: i64,
+}
+
+/// One kind of connections, and what waits for them.
+pub(super) struct Lane<T> {
+    bounds: Bounds,
+    clock: Arc<dyn Clock>,
+    bell: Arc<Bell>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    waiting: VecDeque<(T, i64)>,
+    /// The last was at work last, and is the next to be at work.
+    idle: Vec<(SyncSender<Option<T>>, i64)>,
+    /// There, or to be opened.
+    open: usize,
+    /// Of these, not there yet.
+    starting: usize,
+    /// Of these, nobody has begun to open.
+    wanted: usize,
+    /// When the keeper looks next.
+    alarm_ms: i64,
+    ended: bool,
+}
+
+/// What the keeper has to do.
+pub(super) struct Tended {
+    /// Connections to open.
+    pub start: usize,
+    /// When to look again, milliseconds since 1970.
+    pub alarm_ms: i64,
+    /// Nothing will ever be to do again.
+    pub done: bool,
+}
+
+impl<T: Waits> Lane<T> {
+    pub(super) fn new(bounds: Bounds, clock: Arc<dyn Clock>, bell: Arc<Bell>) -> Self {
+        let bounds = Bounds { most: bounds.most.max(1), ..bounds };
+        let state = State {
+            waiting: VecDeque::new(),
+            idle: Vec::new(),
+            open: 0,
+            starting: 0,
+            wanted: 0,
+            alarm_ms: i64::MAX,
+            ended: false,
+        };
+        Self { bounds, clock, bell, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn usage(&self) -> PoolUsage {
+        let state = self.state();
+        PoolUsage {
+            most: self.bounds.most,
+            open: state.open,
+            in_use: state.open - state.starting - state.idle.len(),
+            waiting: state.waiting.len(),
+        }
+    }
+
+    /// One connection is there already, and takes its seat soon.
+    pub(super) fn expect_one(&self) {
+        let mut state = self.state();
+        state.open += 1;
+        state.starting += 1;
+    }
+
+    /// Gives a job to a connection that idles, or lets it wait for one.
+    pub(super) fn submit(&self, job: T) {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        if state.ended {
+            drop(state);
+            job.fail(Error::new(Kind::Internal, "R0901", "the store was closed"));
+            return;
+        }
+        let overdue = self.mind(&mut state, now_ms);
+        let mut job = Some(job);
+        while job.is_some()
+            && let Some((seat, _)) = state.idle.pop()
+        {
+            // a thread that is gone gives it back
+            job = match seat.try_send(job) {
+                Ok(()) => None,
+                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
+            };
+        }
+        if let Some(job) = job {
+            state.waiting.push_back((job, now_ms));
+            let due_ms = now_ms.saturating_add(self.bounds.wait_ms);
+            if self.want_more(&mut state) || due_ms < state.alarm_ms {
+                state.alarm_ms = state.alarm_ms.min(due_ms);
+                self.bell.ring();
+            }
+        }
+        drop(state);
+        self.tell(overdue);
+    }
+
+    /// Asks for another connection where one may be and somebody waits for it.
+    fn want_more(&self, state: &mut State<T>) -> bool {
+        let more = state.open < self.bounds.most && state.starting < state.waiting.len();
+        if more {
+            state.open += 1;
+            state.starting += 1;
+            state.wanted += 1;
+        }
+        more
+    }
+
+    /// Closes what idled for too long; gives what waited for too long.
+    fn mind(&self, state: &mut State<T>, now_ms: i64) -> Vec<(T, i64)> {
+        while state.open - state.starting > self.bounds.least
+            && let Some((_, since_ms)) = state.idle.first()
+            && now_ms.saturating_sub(*since_ms) >= self.patience_ms(state)
+        {
+            let (seat, _) = state.idle.remove(0);
+            state.open -= 1;
+            let _gone = seat.try_send(None);
+        }
+        let mut overdue = Vec::new();
+        while let Some((_, since_ms)) = state.waiting.front()
+            && now_ms.saturating_sub(*since_ms) >= self.bounds.wait_ms
+        {
+            overdue.extend(state.waiting.pop_front().map(|(job, since_ms)| (job, now_ms - since_ms)));
+        }
+        overdue
+    }
+
+    /// How long a connection may idle.
+    fn patience_ms(&self, state: &State<T>) -> i64 {
+        if state.open > self.bounds.kept { LINGER_MS.min(self.bounds.idle_ms) } else { self.bounds.idle_ms }
+    }
+
+    fn tell(&self, overdue: Vec<(T, i64)>) {
+        if overdue.is_empty() {
+            return;
+        }
+        let PoolUsage { most, open, in_use, waiting } = self.usage();
+        for (job, waited_ms) in overdue {
+            let name = self.bounds.name;
+            let message = format!(
+                "no {name} connection became free within {waited_ms} ms: {in_use} of at most {most} are in use, {waiting} calls wait"
+            );
+            job.fail(
+                Error::new(Kind::Unavailable, "R0428", message)
+                    .retry(Retry::Safe)
+                    .detail(format!("open: {open}"))
+                    .hint("Send it again later, let fewer ask at once, or allow more connections."),
+            );
+        }
+    }
+
+    /// The time passes: closes, refuses, and says what to open.
+    pub(super) fn tend(&self) -> Tended {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        let overdue = self.mind(&mut state, now_ms);
+        let waits = state.waiting.front().map(|(_, since_ms)| since_ms.saturating_add(self.bounds.wait_ms));
+        let idles = state.idle.first().filter(|_| state.open - state.starting > self.bounds.least);
+        let idles = idles.map(|(_, since_ms)| since_ms.saturating_add(self.patience_ms(&state)));
+        state.alarm_ms = waits.into_iter().chain(idles).min().unwrap_or(i64::MAX);
+        let tended =
+            Tended { start: std::mem::take(&mut state.wanted), alarm_ms: state.alarm_ms, done: state.ended };
+        drop(state);
+        self.tell(overdue);
+        tended
+    }
+
+    /// A connection that was asked for could not be opened. Others go on with what waits; where there is none, that is
+    /// told to all who wait.
+    pub(super) fn unopened(&self, error: &Error, same: fn(&Error) -> Error) {
+        let mut state = self.state();
+        state.open -= 1;
+        state.starting -= 1;
+        let failing = if state.open == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        drop(state);
+        for (job, _) in failing {
+            job.fail(same(error));
+        }
+    }
+
+    /// Nothing more is taken; what waits is still done.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        for (seat, _) in std::mem::take(&mut state.idle) {
+            state.open -= 1;
+            let _gone = seat.try_send(None);
+        }
+        drop(state);
+        self.bell.ring();
+    }
+
+    /// A connection that was asked for is there.
+    pub(super) fn seat(&self) -> Seat<'_, T> {
+        self.state().starting -= 1;
+        let (order, orders) = sync_channel(1);
+        Seat { lane: self, order, orders, idled_ms: 0, seated: true }
+    }
+
+    /// What waits, for a connection that can do several things at once.
+    fn next_waiting(&self) -> Option<T> {
+        self.state().waiting.pop_front().map(|(job, _)| job)
+    }
+}
+
+/// An open connection's place in its lane; given back when it is dropped.
+pub(super) struct Seat<'l, T: Waits> {
+    lane: &'l Lane<T>,
+    order: SyncSender<Option<T>>,
+    orders: Receiver<Option<T>>,
+    idled_ms: i64,
+    seated: bool,
+}
+
+impl<T: Waits> Seat<'_, T> {
+    /// The next job; waits for one. `None`: the connection is to be closed.
+    pub(super) fn next(&mut self) -> Option<T> {
+        let since_ms = {
+            let mut state = self.lane.state();
+            if let Some((job, _)) = state.waiting.pop_front() {
+                self.idled_ms = 0;
+                return Some(job);
+            }
+            if state.ended {
+                return None;
+            }
+            let now_ms = self.lane.clock.now_ms();
+            state.idle.push((self.order.clone(), now_ms));
+            let due_ms = now_ms.saturating_add(self.lane.patience_ms(&state));
+            if due_ms < state.alarm_ms && state.open - state.starting > self.lane.bounds.least {
+                state.alarm_ms = due_ms;
+                self.lane.bell.ring();
+            }
+            now_ms
+        };
+        let job = self.orders.recv().ok().flatten();
+        // who closes it has given its seat back
+        self.seated = job.is_some();
+        self.idled_ms = self.lane.clock.now_ms().saturating_sub(since_ms);
+        job
+    }
+
+    /// Another job, if one waits.
+    pub(super) fn try_next(&self) -> Option<T> {
+        self.lane.next_waiting()
+    }
+
+    /// How long the connection had nothing to do before the job that it was given last.
+    pub(super) const fn idled_ms(&self) -> i64 {
+        self.idled_ms
+    }
+}
+
+impl<T: Waits> Drop for Seat<'_, T> {
+    fn drop(&mut self) {
+        if self.seated {
+            // its thread ended by itself: what waits may need another
+            let mut state = self.lane.state();
+            state.open -= 1;
+            if self.lane.want_more(&mut state) {
+                self.lane.bell.ring();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

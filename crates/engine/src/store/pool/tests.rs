@@ -1,0 +1,249 @@
+//! The pool by itself: connections are seats that the tests take, and time is a number.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use repot_core::{Clock, Error, Kind, Result, Retry};
+
+use super::{Bell, Bounds, LINGER_MS, Lane, PoolUsage, Waits};
+
+#[derive(Debug, Default)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Answers with its number when it is done.
+struct Job(u32, Sender<Result<u32>>);
+
+impl Waits for Job {
+    fn fail(self, error: Error) {
+        self.1.send(Err(error)).unwrap();
+    }
+}
+
+const BOUNDS: Bounds = Bounds { name: "reading", most: 3, kept: 1, least: 0, wait_ms: 500, idle_ms: 20_000 };
+
+fn lane(bounds: Bounds) -> (Arc<Hand>, Lane<Job>) {
+    let hand = Arc::new(Hand::default());
+    let lane = Lane::new(bounds, Arc::clone(&hand) as Arc<dyn Clock>, Arc::new(Bell::default()));
+    (hand, lane)
+}
+
+/// Lets the threads of a test go, also when it fails.
+struct Ends<'l>(&'l Lane<Job>);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn usage(open: usize, in_use: usize, waiting: usize) -> PoolUsage {
+    PoolUsage { most: 3, open, in_use, waiting }
+}
+
+#[test]
+fn no_more_are_opened_than_the_bound_and_than_wait() {
+    let (_hand, lane) = lane(BOUNDS);
+    let (answer, _answers) = channel();
+    lane.submit(Job(0, answer.clone()));
+    assert_eq!(lane.tend().start, 1);
+    // the one that is being opened is for the first; the second needs another
+    lane.submit(Job(1, answer.clone()));
+    assert_eq!(lane.tend().start, 1);
+    for number in 2..10 {
+        lane.submit(Job(number, answer.clone()));
+    }
+    assert_eq!(lane.tend().start, 1);
+    assert_eq!(lane.usage(), usage(3, 0, 10));
+    let mut seats = [lane.seat(), lane.seat(), lane.seat()];
+    let first: Vec<u32> = seats.iter_mut().map(|seat| seat.next().unwrap().0).collect();
+    assert_eq!(first, [0, 1, 2]);
+    assert_eq!(lane.usage(), usage(3, 3, 7));
+    assert_eq!(lane.tend().start, 0);
+}
+
+#[test]
+fn who_waits_too_long_is_told_how_long_and_why() {
+    let (hand, lane) = lane(BOUNDS);
+    let (answer, answers) = channel();
+    lane.submit(Job(0, answer.clone()));
+    assert_eq!(lane.tend().start, 1);
+    let mut seat = lane.seat();
+    assert_eq!(seat.next().unwrap().0, 0);
+    lane.submit(Job(1, answer.clone()));
+    hand.0.store(300, Ordering::SeqCst);
+    lane.submit(Job(2, answer.clone()));
+    assert_eq!(lane.tend().alarm_ms, 500);
+    hand.0.store(499, Ordering::SeqCst);
+    lane.tend();
+    assert!(answers.try_recv().is_err());
+    hand.0.store(500, Ordering::SeqCst);
+    assert_eq!(lane.tend().alarm_ms, 800);
+    let error = answers.try_recv().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.code(), error.may_retry()), (Kind::Unavailable, "R0428", Retry::Safe));
+    assert_eq!(
+        error.message(),
+        "no reading connection became free within 500 ms: 1 of at most 3 are in use, 1 calls wait"
+    );
+    // the other is still done
+    assert_eq!(seat.next().unwrap().0, 2);
+    assert!(answers.try_recv().is_err());
+}
+
+#[test]
+fn above_those_that_are_kept_a_connection_lingers_shortly() {
+    let (hand, lane) = lane(BOUNDS);
+    let lane = &lane;
+    let (answer, _answers) = channel();
+    for number in 0..3 {
+        lane.submit(Job(number, answer.clone()));
+    }
+    assert_eq!(lane.tend().start, 3);
+    thread::scope(|scope| {
+        let _ends = Ends(lane);
+        let ended: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut seat = lane.seat();
+                    while seat.next().is_some() {}
+                })
+            })
+            .collect();
+        while lane.state().idle.len() < 3 {
+            thread::yield_now();
+        }
+        assert_eq!(lane.tend().alarm_ms, LINGER_MS);
+        hand.0.store(LINGER_MS, Ordering::SeqCst);
+        // two go; the third is kept until it idled for long
+        assert_eq!(lane.tend().alarm_ms, 20_000);
+        assert_eq!(lane.usage(), usage(1, 0, 0));
+        hand.0.store(19_999, Ordering::SeqCst);
+        lane.tend();
+        assert_eq!(lane.usage(), usage(1, 0, 0));
+        hand.0.store(20_000, Ordering::SeqCst);
+        assert_eq!(lane.tend().alarm_ms, i64::MAX);
+        assert_eq!(lane.usage(), usage(0, 0, 0));
+        for thread in ended {
+            thread.join().unwrap();
+        }
+        lane.submit(Job(3, answer));
+        assert_eq!(lane.tend().start, 1, "the next call opens one");
+    });
+}
+
+/// What was at work last works next, so that the others idle.
+#[test]
+fn few_calls_keep_few_connections_warm() {
+    let (hand, lane) = lane(Bounds { kept: 3, ..BOUNDS });
+    let lane = &lane;
+    let (answer, answers) = channel();
+    for number in 0..3 {
+        lane.submit(Job(number, answer.clone()));
+    }
+    assert_eq!(lane.tend().start, 3);
+    let idled = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut seat = lane.seat();
+                while let Some(Job(number, answer)) = seat.next() {
+                    idled.lock().unwrap().push((number, seat.idled_ms()));
+                    answer.send(Ok(number)).unwrap();
+                }
+            });
+        }
+        let _ends = Ends(lane);
+        while lane.state().idle.len() < 3 {
+            thread::yield_now();
+        }
+        for number in 3..8 {
+            while lane.usage().in_use > 0 {
+                thread::yield_now();
+            }
+            hand.0.fetch_add(5_000, Ordering::SeqCst);
+            lane.submit(Job(number, answer.clone()));
+        }
+        while lane.usage().in_use > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(lane.usage(), usage(1, 0, 0), "the others idled for too long meanwhile");
+    });
+    assert_eq!(answers.try_iter().count(), 8);
+    let idled = idled.into_inner().unwrap();
+    assert_eq!(idled[3..], [(3, 5_000), (4, 5_000), (5, 5_000), (6, 5_000), (7, 5_000)]);
+}
+
+#[test]
+fn where_none_can_be_opened_all_who_wait_are_told() {
+    let (_hand, lane) = lane(BOUNDS);
+    let (answer, answers) = channel();
+    let refused = Error::new(Kind::TargetUnavailable, "R0106", "nobody is there");
+    let again = |error: &Error| Error::new(error.kind(), error.code(), error.message());
+    for number in 0..2 {
+        lane.submit(Job(number, answer.clone()));
+    }
+    assert_eq!(lane.tend().start, 2);
+    // the other may still come to be
+    lane.unopened(&refused, again);
+    assert!(answers.try_recv().is_err());
+    let mut seat = lane.seat();
+    assert_eq!(seat.next().unwrap().0, 0);
+    assert_eq!(seat.next().unwrap().0, 1);
+    drop(seat);
+    lane.submit(Job(2, answer.clone()));
+    lane.submit(Job(3, answer.clone()));
+    assert_eq!(lane.tend().start, 2);
+    lane.unopened(&refused, again);
+    lane.unopened(&refused, again);
+    for _ in 0..2 {
+        assert_eq!(answers.try_recv().unwrap().unwrap_err().code(), "R0106");
+    }
+    assert_eq!(lane.usage(), usage(0, 0, 0));
+}
+
+#[test]
+fn a_thread_that_ends_by_itself_is_replaced() {
+    let (_hand, lane) = lane(Bounds { most: 1, ..BOUNDS });
+    let (answer, _answers) = channel();
+    lane.submit(Job(0, answer.clone()));
+    assert_eq!(lane.tend().start, 1);
+    let mut seat = lane.seat();
+    let _at_work = seat.next().unwrap();
+    lane.submit(Job(1, answer));
+    assert_eq!(lane.tend().start, 0);
+    drop(seat);
+    assert_eq!(lane.tend().start, 1);
+    assert_eq!(lane.seat().next().unwrap().0, 1);
+}
+
+#[test]
+fn the_last_that_holds_the_lock_stays() {
+    let (hand, lane) = lane(Bounds { least: 1, ..BOUNDS });
+    let lane = &lane;
+    lane.expect_one();
+    thread::scope(|scope| {
+        let _ends = Ends(lane);
+        scope.spawn(|| {
+            let mut seat = lane.seat();
+            assert!(seat.next().is_none());
+        });
+        while lane.state().idle.is_empty() {
+            thread::yield_now();
+        }
+        hand.0.store(1_000_000, Ordering::SeqCst);
+        assert_eq!(lane.tend().alarm_ms, i64::MAX);
+        assert_eq!(lane.usage(), usage(1, 0, 0));
+        lane.end();
+        assert!(lane.tend().done);
+    });
+    let (answer, answers) = channel();
+    lane.submit(Job(0, answer));
+    assert!(answers.try_recv().unwrap().is_err(), "nothing is taken any more");
+}
