@@ -15,6 +15,7 @@ use super::clerk::Clerk;
 use super::desk::{Desk, Found, Sought};
 use super::following::follow;
 use super::jobs::Job;
+use super::parts::{Open, Parts};
 use super::within::{Files, Inside};
 use super::writing::{Decided, Pen, Unit, lost};
 use crate::prepare::{Before, Preparer};
@@ -40,11 +41,18 @@ impl<'p> Decider<'_, 'p> {
         pen: &mut Pen<'p>,
         reader: &mut dyn Reader,
         works: &[&Job],
-    ) -> Result<(Decided, Vec<(String, String)>)> {
+    ) -> Result<Decision> {
         let tools = pen.tools(self.plan, self.routes, self.limits)?;
         let mut desk = Desk::new(self.plan, self.routes, self.limits, tools, reader);
-        let (clerk, unsettled) = (Clerk::default(), Vec::new());
-        let mut hand = Hand { decider: self, desk: &mut desk, preparer: &mut pen.preparer, clerk, unsettled };
+        let mut hand = Hand {
+            decider: self,
+            desk: &mut desk,
+            preparer: &mut pen.preparer,
+            clerk: Clerk::default(),
+            unsettled: Vec::new(),
+            open: BTreeMap::new(),
+            apart: false,
+        };
         let decided = works
             .iter()
             .map(|work| {
@@ -59,9 +67,9 @@ impl<'p> Decider<'_, 'p> {
                 Ok(unit)
             })
             .collect();
-        let unsettled = hand.unsettled;
+        let (parts, unsettled) = (hand.close_parts(), hand.unsettled);
         pen.tools = Some(desk.leave());
-        Ok((decided, unsettled))
+        Ok(Decision { decided, unsettled, parts })
     }
 }
 
@@ -84,6 +92,18 @@ pub(super) struct Hand<'h, 'p, 'r> {
     pub clerk: Clerk,
     /// Documents that are to be settled first: collection and key.
     unsettled: Vec<(String, String)>,
+    /// Documents whose parts are changed, by path.
+    pub open: BTreeMap<String, Open<'p>>,
+    /// A unit needs a text that others of the same transaction change parts of.
+    pub apart: bool,
+}
+
+/// What units of work come to.
+pub(super) struct Decision {
+    pub decided: Decided,
+    /// Documents that are to be settled first: collection and key.
+    pub unsettled: Vec<(String, String)>,
+    pub parts: Parts,
 }
 
 impl Hand<'_, '_, '_> {

@@ -1,5 +1,6 @@
 //! What a writing thread is asked for.
 
+use super::parts::steps;
 use bytes::Bytes;
 use repot_core::Result;
 use repot_core::store::{DocumentKey, Layout, UnitOfWork, Write};
@@ -46,6 +47,17 @@ impl Job {
             Self::Unit(work) => work.actor.as_deref(),
             Self::Restore { actor, .. } => actor.as_deref(),
             Self::Tend(_) | Self::Purge { .. } => None,
+        }
+    }
+
+    /// The document, when all it does is to change a part of one that may be changed together with other parts.
+    pub(super) fn part(&self) -> Option<&DocumentKey> {
+        match self {
+            Self::Unit(work) => match work.writes.as_slice() {
+                [Write::Patch { key, change, .. }] => steps(change).map(|_| key),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

@@ -57,12 +57,17 @@ impl Located {
         // files with several documents: which unit writes there, and which documents
         let mut shared: BTreeMap<String, usize> = BTreeMap::new();
         let mut inside = HashSet::new();
+        // documents of which units change parts: several may
+        let mut parts = HashSet::new();
         let places = works.iter().map(|work| work.paths(layout)).collect::<Result<Vec<_>>>()?;
         let numbered = places
             .into_iter()
             .enumerate()
             .flat_map(|(unit, all)| all.into_iter().map(move |one| (unit, one)));
         for (unit, (key, mut paths)) in numbered {
+            if works.get(unit).is_some_and(|work| work.part().is_some()) && !parts.insert(key) {
+                continue;
+            }
             paths.extend(self.0.get(key).cloned().flatten());
             // no database holds one in a text
             paths.retain(|path| !path.contains('\0'));

@@ -1,16 +1,16 @@
-//! Changes of parts of documents without their texts: rows are changed, and the change itself is kept beside the text
-//! ([`repot_core::store::Step`]). Where that would not surely give what a change of the text gives, the text is read.
+//! Changes of parts of documents without their texts, those of one document together: rows are changed, and the change
+//! itself is kept beside the text ([`repot_core::store::Step`]). Where that would not surely give what a change of the text gives, the text is read.
 
 use bytes::Bytes;
 use repot_core::store::{Change, DocumentKey, ETag, Pointer, Standing, Step, Whereabouts, Write, Written};
 use repot_core::{
-    Batch, DocumentRecord, Item, KeptChange, ObjectRecord, Outline, Result, RowChanges, Status,
+    Batch, DocumentRecord, Item, KeptChange, Mark, ObjectRecord, Outline, Result, RowChanges, Status,
 };
 use repot_json::{Kind, Limits, Tree};
 use repot_model::plan::{PartEditor, PartRows, Place, key_cells};
 
 use super::desk::Desk;
-use super::hand::{Hand, before, mark};
+use super::hand::{Hand, before};
 use super::writing::{Scribe, Unit, lead};
 use crate::prepare::{etag, sha256};
 use crate::route::Route;
@@ -24,99 +24,198 @@ const SPREAD: u64 = 4;
 /// Documents whose texts are written at once.
 const FOLDED_AT_ONCE: usize = 64;
 
-impl Hand<'_, '_, '_> {
-    /// A unit of work that changes nothing but parts, all of them without a text; `None`: the texts have to be read.
+/// A document whose parts are changed, by one unit of work or several.
+pub(super) struct Open<'p> {
+    outline: Outline,
+    editor: PartEditor<'p>,
+    standing: Standing,
+    /// All changes so far, and the `ETag` after them.
+    steps: Vec<Step>,
+    etag: String,
+}
+
+/// What changes of parts come to.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub items: Vec<Item>,
+    /// Marks of the documents.
+    pub marks: Vec<Mark>,
+    /// A unit needs a text that others of the same transaction change parts of.
+    pub apart: bool,
+}
+
+impl<'p> Hand<'_, 'p, '_> {
+    /// A unit of work that changes nothing but parts, all of them without a text; `None`: the texts have to be read. What it
+    /// comes to is among what [`Hand::close_parts`] gives.
     pub(super) fn parts(&mut self, writes: &[Write]) -> Result<Option<Unit>> {
-        let mut unit = Unit::default();
+        let mut wanted = Vec::with_capacity(writes.len());
         for write in writes {
             let Write::Patch { key, change, when } = write else { return Ok(None) };
-            let Some((outline, path)) = self.outline(key)? else { return Ok(None) };
-            when.check(key, Some(&ETag::new(&outline.etag)))?;
             let Some(steps) = steps(change) else { return Ok(None) };
-            let Some((written, item)) = self.beside(&outline, path, steps)? else { return Ok(None) };
+            let Some(path) = self.open_part(key)? else { return Ok(None) };
+            if let Some(open) = self.open.get(&path) {
+                when.check(key, Some(&ETag::new(&open.etag)))?;
+            }
+            wanted.push((path, steps));
+        }
+        let mut unit = Unit::default();
+        for (path, steps) in &wanted {
+            let Some(written) = self.change_part(path, steps)? else {
+                // nothing of it holds
+                let others = |path: &String| self.open.get(path).is_some_and(|open| !open.steps.is_empty());
+                self.apart |= wanted.iter().any(|(path, _)| others(path));
+                wanted.iter().for_each(|(path, _)| drop(self.open.remove(path)));
+                return Ok(None);
+            };
             unit.receipt.written.push(written);
-            unit.marks.push(mark(key, 0));
-            unit.items.push(item);
         }
         Ok(Some(unit))
     }
 
-    /// The document, if changes can be kept beside its text.
-    fn outline(&mut self, key: &DocumentKey) -> Result<Option<(Outline, String)>> {
+    /// What all changes of parts come to.
+    pub(super) fn close_parts(&mut self) -> Parts {
+        let mut parts = Parts { apart: self.apart, ..Parts::default() };
+        for (path, open) in std::mem::take(&mut self.open) {
+            if let (false, Some(key)) = (open.steps.is_empty(), &open.outline.key) {
+                let collection = open.outline.collection.clone();
+                parts.marks.push(Mark { collection, key: key.clone(), stamp: 0 });
+                parts.items.push(open.close(path));
+            }
+        }
+        parts
+    }
+
+    /// The path of the document, which is open from here on; `None`: changes cannot be kept beside its text.
+    fn open_part(&mut self, key: &DocumentKey) -> Result<Option<String>> {
         let Whereabouts { paths, elsewhere } = self.decider.layout.whereabouts(key)?;
         if elsewhere || self.decider.layout.audit(key.collection())?.is_some() {
             // what is on record is the text before and after
             return Ok(None);
         }
         for path in paths.into_iter().filter(|path| !path.contains('\0')) {
+            if self.open.contains_key(&path) {
+                return Ok(Some(path));
+            }
             let Some(outline) = self.desk.reader().outline(&path)? else { continue };
             let own = outline.collection == key.collection() && outline.key.as_deref() == key.id();
-            let plain = own && outline.is_whole && outline.stamp == 0 && !outline.skips;
-            return Ok(plain.then_some((outline, path)));
+            if !(own && outline.is_whole && outline.stamp == 0 && !outline.skips) {
+                return Ok(None);
+            }
+            let (Some(standing), Some(editor)) = (standing(&outline), self.editor(&path, &outline)?) else {
+                return Ok(None);
+            };
+            let etag = outline.etag.clone();
+            self.open.insert(path.clone(), Open { outline, editor, standing, steps: Vec::new(), etag });
+            return Ok(Some(path));
         }
         Ok(None)
     }
 
-    fn beside(
-        &mut self,
-        outline: &Outline,
-        path: String,
-        mut steps: Vec<Step>,
-    ) -> Result<Option<(Written, Item)>> {
+    fn editor(&mut self, path: &str, outline: &Outline) -> Result<Option<PartEditor<'p>>> {
         let plan = self.decider.plan;
-        let Some(mut standing) = standing(outline) else { return Ok(None) };
-        standing.add(&steps);
-        if !self.has_room(outline, &standing) {
-            return Ok(None);
-        }
-        let Route::Documents { places, values } = self.desk.routes.find(&path) else { return Ok(None) };
+        let Route::Documents { places, values } = self.desk.routes.find(path) else { return Ok(None) };
         let &[(root, template)] = places.as_slice() else { return Ok(None) };
         let key = plan.roots[root].table.zip(outline.key.as_deref());
         let Some(key) = key.and_then(|(table, key)| key_cells(&plan.tables[table], key)) else {
             return Ok(None);
         };
         let place = Place { root, template, values: &values };
-        let mut find = |wanted: &_| self.desk.reader().held_rows(plan, wanted);
-        let Some(mut editor) = PartEditor::open(plan, &place, &path, &key, &mut find)? else {
+        PartEditor::open(plan, &place, path, &key, &mut |wanted| self.desk.reader().held_rows(plan, wanted))
+    }
+
+    /// One change of an open document; `None`: its text has to be read, and what is open is of no use any more.
+    fn change_part(&mut self, path: &str, steps: &[Step]) -> Result<Option<Written>> {
+        let (plan, limits) = (self.decider.plan, self.decider.layout.limits());
+        let (bytes_max, now_us) =
+            (self.decider.document_bytes_max, self.decider.now_ms.saturating_mul(1_000));
+        let Some(open) = self.open.get_mut(path) else { return Ok(None) };
+        open.standing.add(steps);
+        if !open.has_room(bytes_max, limits) {
             return Ok(None);
-        };
+        }
+        open.editor.begin();
+        let mut find = |wanted: &_| self.desk.reader().held_rows(plan, wanted);
         let mut tree = Tree::default();
-        for step in &steps {
+        for step in steps {
             let (Step::Set(at, value) | Step::Append(at, value)) = step else { continue };
-            if tree.scan(value, within(self.decider.layout.limits(), at)).is_err() {
+            if tree.scan(value, within(limits, at)).is_err() {
                 return Ok(None);
             }
             let Some(value) = tree.root(value) else { return Ok(None) };
             let done = if matches!(step, Step::Set(..)) {
-                editor.set(at.parts(), value, &mut find)?
+                open.editor.set(at.parts(), value, &mut find)?
             } else {
-                let length = standing.length(at);
-                let length = editor.append(at.parts(), value, length, &mut find)?;
-                length.map(|length| standing.set_length(at, length))
+                let length = open.standing.length(at);
+                let length = open.editor.append(at.parts(), value, length, &mut find)?;
+                length.map(|length| open.standing.set_length(at, length))
             };
             if done.is_none() {
                 return Ok(None);
             }
         }
-        let now_us = self.decider.now_ms.saturating_mul(1_000);
-        let exact = |at: &[String]| standing.times.iter().any(|time| time.parts() == at);
-        let Some(touched) = editor.touch(now_us, &exact) else { return Ok(None) };
+        let exact = |at: &[String]| open.standing.times.iter().any(|time| time.parts() == at);
+        let Some(touched) = open.editor.touch(now_us, &exact) else { return Ok(None) };
         let times: Vec<Step> =
             touched.into_iter().map(|at| Step::Time(Pointer::from_parts(at), now_us)).collect();
-        standing.add(&times);
-        steps.extend(times);
-        Ok(Some(item(outline, path, editor.finish(), (&steps, &standing))))
+        open.standing.add(&times);
+        let own = [steps, &times].concat();
+        // equal only when the text before and all that was done to it since are
+        open.etag = etag(&sha256(&[open.etag.as_bytes(), b"\n", &Step::encode(&own)].concat()));
+        open.steps.extend(own);
+        Ok(Some(Written::Put(ETag::new(&open.etag))))
+    }
+}
+
+impl Open<'_> {
+    /// The text stays within its bounds, and reading it stays cheap.
+    fn has_room(&self, bytes_max: u64, limits: Limits) -> bool {
+        let (size, kept) = (self.outline.size, self.standing.size_bytes);
+        self.standing.sets <= SETS_MAX
+            && kept <= KEPT_BYTES_MIN.max(size / 2)
+            && size.saturating_add(kept.saturating_mul(SPREAD)) <= bytes_max
+            // no node is shorter than a byte and what parts it from the next
+            && size.saturating_add(kept) / 2 < limits.nodes_max as u64
     }
 
-    /// The text stays within its bounds, and reading it stays cheap.
-    fn has_room(&self, outline: &Outline, standing: &Standing) -> bool {
-        let all = outline.size.saturating_add(standing.size_bytes);
-        let spread = outline.size.saturating_add(standing.size_bytes.saturating_mul(SPREAD));
-        standing.sets <= SETS_MAX
-            && standing.size_bytes <= KEPT_BYTES_MIN.max(outline.size / 2)
-            && spread <= self.decider.document_bytes_max
-            // no node is shorter than a byte and what parts it from the next
-            && all / 2 < self.decider.layout.limits().nodes_max as u64
+    fn close(self, path: String) -> Item {
+        let Self { outline, editor, standing, steps, etag } = self;
+        let PartRows { updates, columns, inserts } = editor.finish();
+        let document = DocumentRecord {
+            ordinal: 0,
+            collection: outline.collection.clone(),
+            key: outline.key,
+            etag,
+            version: 0,
+            dictionary: 0,
+            size: 0,
+            text: Vec::new(),
+            reason: None,
+            rows: 0..inserts.len(),
+            skips: false,
+        };
+        let object = ObjectRecord {
+            path,
+            size: 0,
+            modified_ns: 0,
+            etag: None,
+            sha256: Vec::new(),
+            collection: Some(outline.collection),
+            status: Status::Moved,
+            reason: None,
+            frame: None,
+        };
+        let (change, standing) = (Step::encode(&steps), standing.encode());
+        Item {
+            object,
+            documents: vec![document],
+            rows: inserts,
+            changes: RowChanges { updates, ..RowChanges::default() },
+            replaces: true,
+            removes: false,
+            keeps_pieces: true,
+            touched: None,
+            kept: Some(KeptChange { seq: outline.seq + 1, change, standing, columns }),
+        }
     }
 }
 
@@ -130,7 +229,7 @@ fn standing(outline: &Outline) -> Option<Standing> {
 }
 
 /// What a change is step by step; `None`: it may be more than that.
-fn steps(change: &Change) -> Option<Vec<Step>> {
+pub(super) fn steps(change: &Change) -> Option<Vec<Step>> {
     match change {
         Change::Set { at, value } => Some(vec![Step::Set(at.clone(), value.clone())]),
         Change::Append { list, element } => Some(vec![Step::Append(list.clone(), element.clone())]),
@@ -154,54 +253,6 @@ fn merged(patch: &Bytes) -> Option<Vec<Step>> {
         steps.push(Step::Set(at, Bytes::copy_from_slice(value.raw().as_bytes())));
     }
     (!steps.is_empty()).then_some(steps)
-}
-
-fn item(
-    outline: &Outline,
-    path: String,
-    PartRows { updates, columns, inserts }: PartRows,
-    (steps, standing): (&[Step], &Standing),
-) -> (Written, Item) {
-    let change = Step::encode(steps);
-    // equal only when the text before and all that was done to it since are
-    let etag = etag(&sha256(&[outline.etag.as_bytes(), b"\n", &change].concat()));
-    let document = DocumentRecord {
-        ordinal: 0,
-        collection: outline.collection.clone(),
-        key: outline.key.clone(),
-        etag: etag.clone(),
-        version: 0,
-        dictionary: 0,
-        size: 0,
-        text: Vec::new(),
-        reason: None,
-        rows: 0..inserts.len(),
-        skips: false,
-    };
-    let object = ObjectRecord {
-        path,
-        size: 0,
-        modified_ns: 0,
-        etag: None,
-        sha256: Vec::new(),
-        collection: Some(outline.collection.clone()),
-        status: Status::Moved,
-        reason: None,
-        frame: None,
-    };
-    let kept = KeptChange { seq: outline.seq + 1, change, standing: standing.encode(), columns };
-    let item = Item {
-        object,
-        documents: vec![document],
-        rows: inserts,
-        changes: RowChanges { updates, ..RowChanges::default() },
-        replaces: true,
-        removes: false,
-        keeps_pieces: true,
-        touched: None,
-        kept: Some(kept),
-    };
-    (Written::Put(ETag::new(&etag)), item)
 }
 
 impl<'p> Scribe<'p> {

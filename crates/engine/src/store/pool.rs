@@ -339,6 +339,28 @@ impl<T: Waits> Seat<'_, T> {
         self.lane.next_waiting()
     }
 
+    /// At most `most` of the jobs that wait: those that `choose` says `true` of. With `false` those after it stay, too.
+    pub(super) fn take_while_free(&self, most: usize, choose: impl Fn(&T) -> Option<bool>) -> Vec<T> {
+        let mut state = self.lane.state();
+        let (mut taken, mut left) = (Vec::new(), VecDeque::new());
+        while taken.len() < most
+            && let Some((job, since_ms)) = state.waiting.pop_front()
+        {
+            let chosen = choose(&job);
+            if chosen == Some(true) {
+                taken.push(job);
+                continue;
+            }
+            left.push_back((job, since_ms));
+            if chosen == Some(false) {
+                break;
+            }
+        }
+        left.append(&mut state.waiting);
+        state.waiting = left;
+        taken
+    }
+
     /// How long the connection had nothing to do before the job that it was given last.
     pub(super) const fn idled_ms(&self) -> i64 {
         self.idled_ms

@@ -1,6 +1,6 @@
 //! The threads that write: what waits for them, and how much of it goes into one transaction.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Layout, Receipt};
@@ -22,6 +22,9 @@ use crate::text::Dictionaries;
 pub(super) const TOGETHER: usize = 128;
 /// Bytes of texts after which no further unit joins a transaction.
 const TOGETHER_BYTES: usize = 4 << 20;
+
+/// Changes of parts of one document in one transaction.
+const PARTS_TOGETHER: usize = 1_024;
 
 /// What a writing thread is asked for, and who waits for it.
 pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
@@ -61,8 +64,8 @@ impl Queue {
         Self { together, waiting: VecDeque::new() }
     }
 
-    /// The next units, of which no two write one document, and which come before everything they overlap with that
-    /// came later. `None` when there will be none any more.
+    /// The next units, of which no two write one document, unless they change parts of it, and which come before
+    /// everything they overlap with that came later. `None` when there will be none any more.
     fn next(&mut self, units: &mut Seat<'_, Writing>) -> Option<Vec<Writing>> {
         if self.waiting.is_empty() {
             self.waiting.push_back(units.next()?);
@@ -71,16 +74,28 @@ impl Queue {
             let Some(unit) = units.try_next() else { break };
             self.waiting.push_back(unit);
         }
-        let mut seen: BTreeSet<DocumentKey> = BTreeSet::new();
+        if self.together == 1
+            && let Some(key) = self.waiting.front().and_then(|unit| part(unit)).cloned()
+        {
+            // what others wait for can be done on their own connection, but for this document
+            let more = units.take_while_free(PARTS_TOGETHER, |unit| match part(unit) {
+                Some(own) if *own == key => Some(true),
+                _ => keys(unit).contains(&&key).then_some(false),
+            });
+            self.waiting.extend(more);
+        }
+        // documents that are written; `true`: only parts of them, and more of these may join
+        let mut seen: BTreeMap<DocumentKey, bool> = BTreeMap::new();
         let (mut chosen, mut bytes) = (Vec::new(), 0);
         for unit in std::mem::take(&mut self.waiting) {
             let Task::Work(work) = &unit.0 else {
                 chosen.push(unit);
                 continue;
             };
-            let keys = work.keys();
-            let free = bytes < TOGETHER_BYTES && !keys.iter().any(|key| seen.contains(key));
-            seen.extend(keys.into_iter().cloned());
+            let (keys, is_part) = (work.keys(), work.part().is_some());
+            let joins = |key: &&DocumentKey| seen.get(*key).is_none_or(|&open| open && is_part);
+            let free = bytes < TOGETHER_BYTES && keys.iter().all(joins);
+            seen.extend(keys.into_iter().map(|key| (key.clone(), free && is_part)));
             if free {
                 bytes += work.size_bytes();
                 chosen.push(unit);
@@ -90,6 +105,15 @@ impl Queue {
         }
         Some(chosen)
     }
+}
+
+/// The document, when a unit changes a part of one and nothing else.
+fn part(unit: &Writing) -> Option<&DocumentKey> {
+    if let Task::Work(work) = &unit.0 { work.part() } else { None }
+}
+
+fn keys(unit: &Writing) -> Vec<&DocumentKey> {
+    if let Task::Work(work) = &unit.0 { work.keys() } else { Vec::new() }
 }
 
 /// Writes until nobody can ask for it any more.
@@ -165,7 +189,7 @@ mod tests {
     use std::sync::Arc;
 
     use repot_core::FixedClock;
-    use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
+    use repot_core::store::{Change, DocumentKey, Pointer, Precondition, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
     use super::super::pool::{Bounds, Lane};
@@ -177,6 +201,16 @@ mod tests {
             when: Precondition::Any,
         };
         let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
+        (Task::Work(Job::Unit(work)), oneshot::channel().0)
+    }
+
+    /// An upper case letter: a change of a part of that document.
+    fn some(keys: &str) -> Writing {
+        let Some(key) = keys.chars().next().filter(char::is_ascii_uppercase) else { return unit(keys) };
+        let key = DocumentKey::new("notes", &key.to_lowercase().to_string());
+        let change = Change::Append { list: Pointer::default(), element: "1".into() };
+        let work =
+            UnitOfWork { writes: vec![Write::Patch { key, change, when: Precondition::Any }], actor: None };
         (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 
@@ -208,6 +242,21 @@ mod tests {
         assert_eq!(keys(queue.next(&mut receiver).as_ref()), ["ac"]);
         assert_eq!(keys(queue.next(&mut receiver).as_ref()), ["c", "a"]);
         assert!(queue.next(&mut receiver).is_none());
+    }
+
+    #[test]
+    fn changes_of_parts_of_one_document_are_made_together() {
+        let taken = |together: usize| {
+            let lane = lane(["A", "A", "b", "A", "a", "A", "B", "A"].map(some));
+            lane.end();
+            let (mut seat, mut queue, mut all) = (lane.seat(), Queue::new(together), Vec::new());
+            while let Some(units) = queue.next(&mut seat) {
+                all.push(keys(Some(&units)).concat());
+            }
+            all
+        };
+        assert_eq!(taken(10), ["aaba", "ab", "aa"].map(String::from));
+        assert_eq!(taken(1), ["aaa", "b", "a", "aa", "b"].map(String::from));
     }
 
     #[test]

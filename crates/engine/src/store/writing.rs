@@ -16,9 +16,10 @@ use repot_model::plan::Plan;
 use super::changes::STEPS_MOST;
 use super::clerk::expired;
 use super::desk::Tools;
-use super::hand::Decider;
+use super::hand::{Decider, Decision};
 use super::jobs::Job;
 use super::located::{Located, TRIES_MAX, too_often};
+use super::parts::Parts;
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 use crate::prepare::Preparer;
@@ -87,16 +88,17 @@ struct Together {
     /// Paths that are written, and those of them that are not locked.
     written: BTreeSet<String>,
     further: Vec<String>,
-    /// Two units come to write one document.
+    /// Two units come to write one document, and not only parts of it.
     clash: bool,
     /// Parts are changed without their texts.
     by_rows: bool,
 }
 
 impl Together {
-    fn of(decided: &mut Decided, locks: &[String]) -> (Batch, Self) {
-        let mut batch = Batch { all_or_nothing: true, ..Batch::default() };
-        let mut all = Self::default();
+    fn of(decided: &mut Decided, parts: Parts, locks: &[String]) -> (Batch, Self) {
+        let Parts { items, marks, apart } = parts;
+        let mut batch = Batch { items, marks, all_or_nothing: true, ..Batch::default() };
+        let mut all = Self { clash: apart, ..Self::default() };
         for unit in decided.iter_mut().flatten() {
             batch.items.append(&mut unit.items);
             batch.marks.append(&mut unit.marks);
@@ -215,9 +217,10 @@ impl<'p> Scribe<'p> {
             if moved {
                 return Ok(None);
             }
-            (decided, unsettled) = decider.decide(pen, reader, works)?;
+            let parts;
+            Decision { decided, unsettled, parts } = decider.decide(pen, reader, works)?;
             let batch;
-            (batch, all) = Together::of(&mut decided, locks);
+            (batch, all) = Together::of(&mut decided, parts, locks);
             // what settles a document was logged when plain SQL did it
             let tends = matches!(works, [Job::Tend(_)]);
             let nothing = batch.items.is_empty() && batch.untrash.is_empty();

@@ -65,12 +65,23 @@ impl Row {
         self.cells.get(column).and_then(|cell| Cells::new(cell).next()).unwrap_or(Cell::Null)
     }
 
+    /// Whether it is the row that is wanted.
+    fn is(&self, wanted: &RowsWanted) -> bool {
+        let mut cells = Cells::new(&wanted.cells);
+        self.table == wanted.table
+            && wanted.columns.iter().all(|&column| {
+                cells.next_raw().is_some_and(|cell| self.cells.get(column).is_some_and(|own| own == cell))
+            })
+    }
+
     fn put(&mut self, column: usize, cell: &Cell<'_>) {
         let mut encoded = Vec::new();
         cell.encode(&mut encoded);
         if let Some(place) = self.cells.get_mut(column) {
             *place = encoded;
-            self.changed.push(column);
+            if !self.changed.contains(&column) {
+                self.changed.push(column);
+            }
         }
     }
 }
@@ -120,22 +131,36 @@ impl<'p> PartEditor<'p> {
         };
         let columns = plan.tables[table].key.clone();
         let wanted = RowsWanted { table, columns, cells: key.to_vec(), last: false };
-        Ok(editor.take(&wanted, Vec::new(), find)?.then_some(editor))
+        Ok(editor.take(&wanted, Vec::new(), find)?.map(|_| editor))
     }
 
-    /// Takes up the one row that is wanted; `false`: there is none, or not one alone.
-    fn take<E>(&mut self, wanted: &RowsWanted, at: Vec<String>, find: Find<'_, E>) -> Result<bool, E> {
+    /// The number of the one row that is wanted, which is taken up if need be; `None`: there is none, or not one alone.
+    fn take<E>(
+        &mut self,
+        wanted: &RowsWanted,
+        at: Vec<String>,
+        find: Find<'_, E>,
+    ) -> Result<Option<usize>, E> {
         if wanted.columns.is_empty() || !self.plan.programs[wanted.table].whole.is_empty() {
-            return Ok(false);
+            return Ok(None);
+        }
+        let known = self.rows.iter().position(|row| row.is(wanted));
+        if known.is_some() {
+            return Ok(known);
         }
         let found = find(wanted)?;
         if found.len() != 1 {
-            return Ok(false);
+            return Ok(None);
         }
         let mut raw = Cells::new(found.row(0).1);
         let cells = std::iter::from_fn(|| raw.next_raw()).map(<[u8]>::to_vec).collect();
         self.rows.push(Row { table: wanted.table, cells, at, set: Vec::new(), changed: Vec::new() });
-        Ok(true)
+        Ok(Some(self.rows.len() - 1))
+    }
+
+    /// From here on another change is made, after those before.
+    pub fn begin(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.set.clear());
     }
 
     /// What stands at this place, reading the rows on the way.
@@ -149,10 +174,8 @@ impl<'p> PartEditor<'p> {
                     return Ok(None);
                 };
                 let Some(wanted) = self.held(row, child, name) else { return Ok(None) };
-                if !self.take(&wanted, at[..=number].to_vec(), find)? {
-                    return Ok(None);
-                }
-                (row, names) = (self.rows.len() - 1, 0);
+                let Some(taken) = self.take(&wanted, at[..=number].to_vec(), find)? else { return Ok(None) };
+                (row, names) = (taken, 0);
                 shape = &plan.programs[child.table].shape;
                 continue;
             }
