@@ -49,12 +49,15 @@ pub(crate) async fn run(
     role: Option<&str>,
 ) -> Result<Answer> {
     let bound = format!("set local statement_timeout = {}", timeout.as_millis());
+    let given = parameters(statement)?;
+    let typed = borrowed(&given);
+    // now, so that below nothing is waited for between its messages and those that give the role back
+    let kept = client.kept(&statement.sql, &typed).await.map_err(|error| wrong(error, 0))?;
+    let rows = || rows(client, (statement, kept.as_ref()), &typed, bytes_max);
     let (set, answer) = join(client.batch_execute(&bound), async {
         match (role, &statement.tenant) {
-            (Some(role), Some(tenant)) => {
-                as_tenant(client, (role, tenant), rows(client, statement, bytes_max)).await
-            }
-            _ => rows(client, statement, bytes_max).await,
+            (Some(role), Some(tenant)) => as_tenant(client, (role, tenant), rows()).await,
+            _ => rows().await,
         }
     })
     .await;
@@ -91,15 +94,28 @@ async fn as_tenant<T>(
     Ok(done)
 }
 
-async fn rows(client: &Client, statement: &Statement, bytes_max: usize) -> Result<Answer> {
-    let given = parameters(statement)?;
-    let given = given.iter().map(|(value, kind)| (value as &(dyn ToSql + Sync), kind.clone()));
-    let rows = client.query_typed_raw(&statement.sql, given).await;
-    let mut rows = pin!(rows.map_err(|error| wrong(error, 0))?);
+async fn rows(
+    client: &Client,
+    (statement, kept): (&Statement, Option<&tokio_postgres::Statement>),
+    typed: &[(&(dyn ToSql + Sync), Type)],
+    bytes_max: usize,
+) -> Result<Answer> {
+    let rows = match kept {
+        Some(kept) => client.query_raw(kept, typed.iter().map(|(value, _)| *value)).await,
+        None => client.query_typed_raw(&statement.sql, typed.iter().cloned()).await,
+    };
+    let rows = rows.map_err(|error| {
+        client.forget(&statement.sql);
+        wrong(error, 0)
+    })?;
+    let mut rows = pin!(rows);
     let mut answer = Answer::default();
     let mut cells = Vec::new();
     while let Some(row) = rows.next().await {
-        let row = row.map_err(|error| wrong(error, 0))?;
+        let row = row.map_err(|error| {
+            client.forget(&statement.sql);
+            wrong(error, 0)
+        })?;
         if answer.rows.size_bytes() > bytes_max {
             answer.cut = true;
             break;

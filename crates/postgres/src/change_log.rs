@@ -100,7 +100,7 @@ impl Writer {
                    on conflict (xid, collection, key) do nothing";
         let done = self
             .client()
-            .execute_typed(
+            .execute_again(
                 sql,
                 &[
                     (&collections, Type::TEXT_ARRAY),

@@ -1,8 +1,11 @@
 //! The driver's client, which tells the statements that it sends to whoever wants to see them.
 
+use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use repot_core::Echo;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{BorrowToSql, ToSql, Type};
 use tokio_postgres::{CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, Statement};
 
@@ -11,13 +14,82 @@ use tokio_postgres::{CopyOutStream, Error, Row, RowStream, SimpleQueryMessage, S
 pub(crate) struct Client {
     inner: tokio_postgres::Client,
     echo: Option<Echo>,
+    /// Statements that were prepared, by their text; empty until the session is known to be nobody else's.
+    kept: OnceLock<Mutex<HashMap<String, Statement>>>,
+}
+
+/// Statements that a session keeps; when there are more, all are made anew.
+const KEPT_MAX: usize = 128;
+
+/// The plan of a kept statement does not hold any more, or somebody took the statement away: it is prepared again the next
+/// time.
+pub(crate) fn is_stale(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::INVALID_SQL_STATEMENT_NAME
+    })
+}
+
+fn untyped<'a>(values: &'a [Typed<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    values.iter().map(|(value, _)| *value).collect()
 }
 
 type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl Client {
     pub(crate) const fn new(inner: tokio_postgres::Client, echo: Option<Echo>) -> Self {
-        Self { inner, echo }
+        Self { inner, echo, kept: OnceLock::new() }
+    }
+
+    /// The session is nobody else's: statements that come again are prepared once.
+    pub(crate) fn keep_statements(&self) {
+        self.kept.get_or_init(Mutex::default);
+    }
+
+    /// Whether the session is nobody else's.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.kept.get().is_some()
+    }
+
+    /// The statement, prepared once a session; `None` where statements are not kept.
+    pub(crate) async fn kept(&self, sql: &str, values: &[Typed<'_>]) -> Result<Option<Statement>, Error> {
+        let Some(kept) = self.kept.get() else { return Ok(None) };
+        let locked = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = locked().get(sql).cloned();
+        if let Some(statement) = known {
+            self.say(sql);
+            return Ok(Some(statement));
+        }
+        let types: Vec<Type> = values.iter().map(|(_, kind)| kind.clone()).collect();
+        let statement = self.prepare_typed(sql, &types).await?;
+        let mut kept = locked();
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(sql.to_owned(), statement.clone());
+        Ok(Some(statement))
+    }
+
+    /// What is said of a kept statement may be over: a table was changed under it. It is made anew the next time.
+    pub(crate) fn forget(&self, sql: &str) {
+        if let Some(kept) = self.kept.get() {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).remove(sql);
+        }
+    }
+
+    /// Rows of a statement that comes again and again.
+    pub(crate) async fn query_again(&self, sql: &str, values: &[Typed<'_>]) -> Result<Vec<Row>, Error> {
+        let Some(statement) = self.kept(sql, values).await? else {
+            return self.query_typed(sql, values).await;
+        };
+        self.inner.query(&statement, &untyped(values)).await.inspect_err(|_| self.forget(sql))
+    }
+
+    /// Runs a statement that comes again and again.
+    pub(crate) async fn execute_again(&self, sql: &str, values: &[Typed<'_>]) -> Result<u64, Error> {
+        let Some(statement) = self.kept(sql, values).await? else {
+            return self.execute_typed(sql, values).await;
+        };
+        self.inner.execute(&statement, &untyped(values)).await.inspect_err(|_| self.forget(sql))
     }
 
     fn say(&self, sql: &str) {

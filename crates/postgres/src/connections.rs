@@ -30,7 +30,9 @@ pub(crate) struct PostgresConnections {
 
 impl Connections for PostgresConnections {
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(PostgresReader::open(self.runtime.clone(), self.address.clone(), self.tenants.clone())?))
+        let direct = self.shares == Some(Shared::BySession);
+        let (runtime, address) = (self.runtime.clone(), self.address.clone());
+        Ok(Box::new(PostgresReader::open(runtime, address, self.tenants.clone(), direct)?))
     }
 
     fn writers_max(&self) -> usize {

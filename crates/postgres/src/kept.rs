@@ -77,7 +77,7 @@ pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> R
     let sql =
         format!("select {} from {} t where {place} {order}", named(table, &all, "t"), quote(&table.name));
     let found = client
-        .query_typed(&sql, &borrowed(&parameters))
+        .query_again(&sql, &borrowed(&parameters))
         .await
         .map_err(|error| failed(&format!("read rows of {}", table.name), error))?;
     let mut out = RowBuffer::new();
@@ -118,7 +118,7 @@ impl Writer {
         }
         let done = self
             .client()
-            .execute_typed(
+            .execute_again(
                 SQL,
                 &[
                     (&objects, Type::INT8_ARRAY),
@@ -136,7 +136,7 @@ impl Writer {
     pub(crate) async fn drop_kept(&self, numbers: &[i64]) -> Result<(), Failure> {
         let done = self
             .client()
-            .execute_typed(
+            .execute_again(
                 "delete from repot_pending where object = any($1)",
                 &[(&numbers, Type::INT8_ARRAY)],
             )

@@ -21,10 +21,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
+use crate::client::is_stale;
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
-use crate::transaction::{SharedPlan, begin};
+use crate::transaction::{SharedPlan, begin, settle};
 use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
 /// Records are handed over when they have about this many bytes.
@@ -42,6 +43,8 @@ pub struct PostgresReader {
     keeps: Option<bool>,
     /// The role that a tenant's statements run under.
     tenants: Option<Arc<str>>,
+    /// Its session is nobody else's: settings and prepared statements stay.
+    direct: bool,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
 }
@@ -80,10 +83,24 @@ fn listed(parameters: &Parameters) -> Vec<(&(dyn ToSql + Sync), Type)> {
     parameters.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone())).collect()
 }
 
+async fn connect(to: &Address, direct: bool) -> Result<Connection> {
+    let connection = Connection::open(to).await?;
+    if direct {
+        settle(&connection.client, to).await?;
+    }
+    Ok(connection)
+}
+
 impl PostgresReader {
-    pub(crate) fn open(runtime: Runtime, address: Address, tenants: Option<Arc<str>>) -> Result<Self> {
+    /// `direct`: no pooler gives the session to others.
+    pub(crate) fn open(
+        runtime: Runtime,
+        address: Address,
+        tenants: Option<Arc<str>>,
+        direct: bool,
+    ) -> Result<Self> {
         let to = address.clone();
-        let connection = runtime.run(async move { Connection::open(&to).await })?;
+        let connection = runtime.run(async move { connect(&to, direct).await })?;
         Ok(Self {
             runtime,
             address,
@@ -94,6 +111,7 @@ impl PostgresReader {
             speech: None,
             keeps: None,
             tenants,
+            direct,
         })
     }
 
@@ -114,18 +132,20 @@ impl PostgresReader {
             speech: None,
             keeps: Some(true),
             tenants: None,
+            direct: false,
         }
     }
 
     pub(crate) fn reconnect(&mut self) -> Result<()> {
-        let to = self.address.clone();
-        self.connection = Arc::new(self.runtime.run(async move { Connection::open(&to).await })?);
+        let (to, direct) = (self.address.clone(), self.direct);
+        self.connection = Arc::new(self.runtime.run(async move { connect(&to, direct).await })?);
         Ok(())
     }
 
     fn try_begin(&self) -> Result<()> {
         let connection = Arc::clone(&self.connection);
-        let sql = begin(&self.address, "isolation level repeatable read read only");
+        let mode = "isolation level repeatable read read only";
+        let sql = begin(&self.connection.client, &self.address, mode);
         self.runtime.run(async move {
             connection.client.batch_execute(&sql).await.map_err(|error| {
                 if is_lost(&error) {
@@ -166,7 +186,7 @@ impl PostgresReader {
         self.run(|connection| async move {
             connection
                 .client
-                .query_typed(&sql, &listed(&parameters))
+                .query_again(&sql, &listed(&parameters))
                 .await
                 .map_err(|error| failed(what, error))
         })
@@ -184,7 +204,11 @@ impl PostgresReader {
             }
             let (connection, sql, parameters) = (Arc::clone(&self.connection), sql.to_owned(), parameters());
             let read = self.runtime.run(async move {
-                connection.client.query_typed(&sql, &listed(&parameters)).await.map_err(|error| {
+                let mut read = connection.client.query_again(&sql, &listed(&parameters)).await;
+                if read.as_ref().is_err_and(is_stale) {
+                    read = connection.client.query_again(&sql, &listed(&parameters)).await;
+                }
+                read.map_err(|error| {
                     if is_lost(&error) {
                         connection.give_up();
                     }

@@ -263,6 +263,11 @@ impl Target for PostgresTarget {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(PostgresReader::open(self.runtime.clone(), self.address.clone(), self.tenants.clone())?))
+        Ok(Box::new(PostgresReader::open(
+            self.runtime.clone(),
+            self.address.clone(),
+            self.tenants.clone(),
+            false,
+        )?))
     }
 }

@@ -21,7 +21,7 @@ use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::{PostgresReader, Within};
 use crate::records::{Refused, former};
 use crate::target::PostgresTarget;
-use crate::transaction::{Writer, begin_writing};
+use crate::transaction::{Writer, begin_writing, settle};
 
 /// Tries of one transaction. Each failed one means that another writer got on.
 const TRIES_MAX: usize = 50;
@@ -122,7 +122,10 @@ impl Writer {
             None => Shared::BySession,
         };
         match way {
-            Shared::BySession => lock::share(self.client()).await?,
+            Shared::BySession => {
+                lock::share(self.client()).await?;
+                settle(self.client(), &self.address).await?;
+            }
             Shared::ByTransaction => {
                 let row = self.client().query_typed_one(SHARE, &lock::class()).await;
                 if row.map_err(|error| failed("share the lock", error))?.get::<_, Option<bool>>(1)
@@ -151,7 +154,7 @@ impl Writer {
         self.set_apart(paths.len()).await?;
         let number = self.begin_any().await?;
         let sql = "select path, id from repot_objects where path = any($1) order by path for update";
-        let rows = match self.client().query_typed(sql, &[(&paths, Type::TEXT_ARRAY)]).await {
+        let rows = match self.client().query_again(sql, &[(&paths, Type::TEXT_ARRAY)]).await {
             Ok(rows) => rows,
             Err(error) => {
                 self.rollback().await;
@@ -182,12 +185,12 @@ impl Writer {
 
     /// Begins a transaction that runs while no copy is at work; gives its number.
     pub(crate) async fn begin_shared(&mut self) -> Result<String> {
-        let begin = begin_writing(&self.address);
+        let begin = begin_writing(self.client(), &self.address);
         let (client, class) = (self.client(), lock::class());
-        let asking = client.query_typed_one(SHARE, &class);
+        let asking = client.query_again(SHARE, &class);
         let (begun, asked) = future::join(client.batch_execute(&begin), asking).await;
-        match begun.and(asked) {
-            Ok(row) if row.get::<_, Option<bool>>(1) == Some(true) => Ok(row.get(0)),
+        match begun.and(asked).map(|rows| rows.into_iter().next()) {
+            Ok(Some(row)) if row.get::<_, Option<bool>>(1) == Some(true) => Ok(row.get(0)),
             Ok(_) => {
                 self.rollback().await;
                 Err(lock::taken(self.client()).await)
@@ -379,7 +382,7 @@ impl Writer {
         let numbers: Vec<i64> = paths.keys().copied().collect();
         self.drop_kept(&numbers).await?;
         let sql = "delete from repot_documents where object = any($1) returning object, ordinal, collection, key, etag";
-        let gone = self.client().query_typed(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
+        let gone = self.client().query_again(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
         let gone = gone.map_err(Failure::server("remove records of documents"))?;
         let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
         dropped.extend(gone.iter().filter_map(|row| Some(former(path(row)?, row))));
@@ -436,7 +439,7 @@ impl Writer {
             let text = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
             let size = i64::try_from(object.size).unwrap_or(i64::MAX);
             client
-                .execute_typed(
+                .execute_again(
                     sql,
                     &[
                         (&id, Type::INT8),

@@ -45,17 +45,36 @@ pub(crate) struct Writer {
 }
 
 /// What every transaction of ours begins with; `local`, so that nothing stays behind in a pooled session.
-pub(crate) fn begin(address: &Address, mode: &str) -> String {
+pub(crate) fn begin(client: &Client, address: &Address, mode: &str) -> String {
+    if client.is_direct() {
+        return format!("begin {mode}");
+    }
+    format!("begin {mode}; {}", settings(address, "set local"))
+}
+
+/// What our statements count on; `set`: for how long.
+fn settings(address: &Address, set: &str) -> String {
     let lock_ms = address.options.lock_timeout.as_millis();
     format!(
-        "begin {mode}; set local client_min_messages = warning; set local datestyle = 'ISO'; set local timezone = 'UTC'; \
-         set local lock_timeout = {lock_ms}; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0"
+        "{set} client_min_messages = warning; {set} datestyle = 'ISO'; {set} timezone = 'UTC'; \
+         {set} lock_timeout = {lock_ms}; {set} statement_timeout = 0; {set} idle_in_transaction_session_timeout = 0"
     )
 }
 
+/// For a session that is nobody else's: settings and prepared statements stay from here on.
+///
+/// # Errors
+/// When the server is out of reach.
+pub(crate) async fn settle(client: &Client, address: &Address) -> Result<()> {
+    let set = settings(address, "set");
+    client.batch_execute(&set).await.map_err(|error| failed("begin a session", error))?;
+    client.keep_statements();
+    Ok(())
+}
+
 /// A transaction that writes: triggers that are about plain SQL let it pass.
-pub(crate) fn begin_writing(address: &Address) -> String {
-    begin(address, "isolation level read committed read write") + "; set local repot.writer = 'on'"
+pub(crate) fn begin_writing(client: &Client, address: &Address) -> String {
+    begin(client, address, "isolation level read committed read write") + "; set local repot.writer = 'on'"
 }
 
 impl Writer {
@@ -82,6 +101,7 @@ impl Writer {
         self.connection = Arc::new(Connection::open(&self.address).await?);
         if self.shares == Some(Shared::BySession) {
             lock::share(&self.connection.client).await?;
+            settle(&self.connection.client, &self.address).await?;
         }
         Ok(())
     }
@@ -92,7 +112,7 @@ impl Writer {
     /// When the server is out of reach, or the lock is gone.
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
-        let begin = begin_writing(&self.address);
+        let begin = begin_writing(self.client(), &self.address);
         let client = &self.connection.client;
         let number = match &self.held {
             None => {
