@@ -41,52 +41,62 @@ fn parameters(statement: &Statement) -> Result<Vec<(Encoded, Type)>> {
 }
 
 /// Runs a statement until its rows take more than `bytes_max`; all messages go out before an answer is awaited. That of a
-/// tenant runs under the role, which it leaves again whatever becomes of it: the transaction goes on as it was.
+/// tenant runs under the role, which it leaves again whatever becomes of it: the transaction goes on as it was. `begin`:
+/// what begins that transaction.
 pub(crate) async fn run(
     client: &Client,
     statement: &Statement,
     (bytes_max, timeout): (usize, Duration),
-    role: Option<&str>,
+    (begin, role): (Option<String>, Option<&str>),
 ) -> Result<Answer> {
-    let bound = format!("set local statement_timeout = {}", timeout.as_millis());
+    let begin = begin.map_or_else(String::new, |begin| format!("{begin}; "));
+    let bound = format!("{begin}set local statement_timeout = {}", timeout.as_millis());
     let given = parameters(statement)?;
     let typed = borrowed(&given);
     // now, so that below nothing is waited for between its messages and those that give the role back
     let kept = client.kept(&statement.sql, &typed).await.map_err(|error| wrong(error, 0))?;
-    let rows = || rows(client, (statement, kept.as_ref()), &typed, bytes_max);
-    let (set, answer) = join(client.batch_execute(&bound), async {
-        match (role, &statement.tenant) {
-            (Some(role), Some(tenant)) => as_tenant(client, (role, tenant), rows()).await,
-            _ => rows().await,
+    let work = rows(client, (statement, kept.as_ref()), &typed, bytes_max);
+    match (role, &statement.tenant) {
+        (Some(role), Some(tenant)) => as_tenant(client, &bound, (role, tenant), work).await,
+        _ => {
+            let (set, answer) = join(client.batch_execute(&bound), work).await;
+            set.map_err(|error| failed("answer a query", error))?;
+            answer
         }
-    })
-    .await;
-    set.map_err(|error| failed("answer a query", error))?;
-    answer
+    }
 }
 
-/// Does `work` under the role that sees this tenant's rows only. The savepoint takes role and setting back also when the
-/// statement fails, and needs no look at which role it was before.
+/// Does `work` under the role that sees this tenant's rows only, after `first`. The savepoint takes role and setting back
+/// also when the statement fails, and needs no look at which role it was before.
 async fn as_tenant<T>(
     client: &Client,
+    first: &str,
     (role, tenant): (&str, &str),
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     // no text of PostgreSQL holds a NUL, so there are no rows of such a tenant; '' is nobody's
     let tenant = if tenant.contains('\0') { "" } else { tenant };
-    let begin = format!("savepoint repot_tenant; set local role {}", quote(role));
+    let begin = format!("{first}; savepoint repot_tenant; set local role {}", quote(role));
     let name = format!("select set_config('{SETTING}', $1, true)");
     let given: [(&(dyn ToSql + Sync), Type); 1] = [(&tenant, Type::TEXT)];
     let end = "rollback to savepoint repot_tenant; release savepoint repot_tenant";
+    let what = "take the role of a tenant";
+    // prepared before the first message, so that it is sent in its turn
+    let kept = client.kept(&name, &given).await.map_err(|error| failed(what, error))?;
+    let named = async {
+        match kept {
+            Some(kept) => client.execute(&kept, &[&tenant]).await.map(drop),
+            None => client.query_typed(&name, &given).await.map(drop),
+        }
+    };
     let (taken, named, done, left) = join4(
         client.batch_execute(&begin),
-        client.query_typed(&name, &given),
+        named,
         work,
         // sent behind the rest, and awaited while the rows are read
         client.batch_execute(end),
     )
     .await;
-    let what = "take the role of a tenant";
     taken.map_err(|error| failed(what, error).hint(MEND))?;
     named.map_err(|error| failed(what, error))?;
     let done = done?;
@@ -153,7 +163,7 @@ pub(crate) async fn explain(
         Ok(rows.iter().map(|row| row.get(0)).collect())
     };
     match (role, &statement.tenant) {
-        (Some(role), Some(tenant)) => as_tenant(client, (role, tenant), asked).await,
+        (Some(role), Some(tenant)) => as_tenant(client, "", (role, tenant), asked).await,
         _ => asked.await,
     }
 }

@@ -28,6 +28,8 @@ use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin, settle};
 use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
+/// How reading transactions begin.
+const READING: &str = "isolation level repeatable read read only";
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -144,8 +146,7 @@ impl PostgresReader {
 
     fn try_begin(&self) -> Result<()> {
         let connection = Arc::clone(&self.connection);
-        let mode = "isolation level repeatable read read only";
-        let sql = begin(&self.connection.client, &self.address, mode);
+        let sql = begin(&self.connection.client, &self.address, READING);
         self.runtime.run(async move {
             connection.client.batch_execute(&sql).await.map_err(|error| {
                 if is_lost(&error) {
@@ -582,9 +583,27 @@ impl Reader for PostgresReader {
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
         let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
         let role = self.tenants.clone();
+        // the transaction begins with the same message
+        let begin = (!self.begun && self.direct && self.connection.is_alive())
+            .then(|| begin(&self.connection.client, &self.address, READING));
+        if begin.is_none() {
+            self.begin()?;
+        }
+        let connection = Arc::clone(&self.connection);
+        let (of_role, asked, first) = (role.clone(), statement.clone(), begin.clone());
+        let answer = self.runtime.run(async move {
+            let bounds = (bytes_max, timeout);
+            ask::run(&connection.client, &asked, bounds, (first, of_role.as_deref())).await
+        });
+        self.begun = self.begun || begin.is_some();
+        if answer.is_ok() || begin.is_none() || self.connection.is_alive() {
+            return answer;
+        }
+        // a session that ended while nobody used it
+        self.begun = false;
         self.run(|connection| async move {
             let bounds = (bytes_max, timeout);
-            ask::run(&connection.client, &statement, bounds, role.as_deref()).await
+            ask::run(&connection.client, &statement, bounds, (None, role.as_deref())).await
         })
     }
 
