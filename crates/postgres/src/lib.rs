@@ -40,6 +40,7 @@ mod tls;
 mod transact;
 mod transaction;
 mod trash;
+mod within;
 
 pub use address::PostgresOptions;
 pub use reader::PostgresReader;

@@ -1,17 +1,14 @@
 //! The reading connection: one repeatable-read transaction from its first read to its end.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, AuditFilter, AuditRecord, Error, FoundObject, Kind, ListedDocument, Mark, Outline, Piece,
-    QueryResult, Rank, Reader, Referred, Referrer, Result, Retry, Status, StoredDocument, StoredObject,
-    TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Error, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult,
+    Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted, key_text};
 use repot_model::row::RowBuffer;
@@ -26,6 +23,7 @@ use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin, settle};
+use crate::within::Within;
 use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
 /// How reading transactions begin.
@@ -49,28 +47,6 @@ pub struct PostgresReader {
     direct: bool,
     /// It reads in a transaction that is not its own to end.
     within: Option<Arc<Within>>,
-}
-
-/// A transaction of a writer: what it locked.
-#[derive(Debug)]
-pub(crate) struct Within {
-    /// Paths that were to be locked.
-    pub paths: HashSet<String>,
-    /// Numbers of the objects that were there.
-    pub numbers: HashSet<i64>,
-    /// An object came to be at one of the paths meanwhile, so it is not locked.
-    pub escaped: AtomicBool,
-}
-
-impl Within {
-    fn check(&self, path: &str, object: i64) -> Result<()> {
-        if !self.paths.contains(path) || self.numbers.contains(&object) {
-            return Ok(());
-        }
-        self.escaped.store(true, Ordering::Relaxed);
-        let message = format!("{path} was made by another writer meanwhile");
-        Err(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
-    }
 }
 
 impl fmt::Debug for PostgresReader {

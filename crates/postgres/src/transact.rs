@@ -18,10 +18,11 @@ use crate::create::set_meta;
 use crate::error::{failed, is_given_up, is_lost, is_refusal};
 use crate::load::{check, units};
 use crate::lock::{self, SHARE, Shared, is_pooled};
-use crate::reader::{PostgresReader, Within};
+use crate::reader::PostgresReader;
 use crate::records::{Refused, former};
 use crate::target::PostgresTarget;
 use crate::transaction::{Writer, begin_writing, settle};
+use crate::within::Within;
 
 /// Tries of one transaction. Each failed one means that another writer got on.
 const TRIES_MAX: usize = 50;
