@@ -41,7 +41,7 @@ fn parameters(statement: &Statement) -> Result<Vec<(Encoded, Type)>> {
 }
 
 /// Runs a statement until its rows take more than `bytes_max`; all messages go out before an answer is awaited. That of a
-/// tenant runs under the role, which it leaves again whatever becomes of it: the transaction goes on as it was. `begin`:
+/// tenant runs under the role, which it leaves again whatever becomes of it. `begin`:
 /// what begins that transaction.
 pub(crate) async fn run(
     client: &Client,

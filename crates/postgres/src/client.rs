@@ -19,7 +19,7 @@ pub(crate) struct Client {
 }
 
 /// Statements that a session keeps; when there are more, all are made anew.
-const KEPT_MAX: usize = 128;
+pub(crate) const KEPT_MAX: usize = 128;
 
 /// The plan of a kept statement does not hold any more, or somebody took the statement away: it is prepared again the next
 /// time.

@@ -1,5 +1,7 @@
 //! Changes that are kept beside a document's text: `repot_pending`.
 
+use std::sync::LazyLock;
+
 use repot_core::{Batch, Outline, Result};
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -30,7 +32,7 @@ pub(crate) fn kept_sql(object: &str) -> String {
 }
 
 /// The first document of the object with a path.
-pub(crate) fn outline_sql() -> String {
+pub(crate) static OUTLINE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, coalesce(p.etag, d.etag), d.size, {}, \
          coalesce(p.seq, 0), p.standing, exists (select from repot_pending z where z.object = o.id and z.seq = 0) \
@@ -39,9 +41,9 @@ pub(crate) fn outline_sql() -> String {
          where o.path = $1",
         marks::stamp_sql("d.collection", "d.key")
     )
-}
+});
 
-/// Reads what [`outline_sql`] selects.
+/// Reads what [`OUTLINE`] selects.
 pub(crate) fn outline(row: &Row) -> Result<Outline> {
     let read = || -> Result<Outline, tokio_postgres::Error> {
         Ok(Outline {

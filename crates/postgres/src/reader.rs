@@ -330,8 +330,7 @@ impl Reader for PostgresReader {
     }
 
     fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
-        let sql = stored::found_sql();
-        let rows = self.rows_now("read a document", &sql, path)?;
+        let rows = self.rows_now("read a document", &stored::FOUND, path)?;
         let found = rows.first().map(stored::found).transpose()?;
         if let (Some(within), Some(found)) = (&self.within, &found) {
             within.check(path, found.object.id)?;
@@ -340,7 +339,7 @@ impl Reader for PostgresReader {
     }
 
     fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>> {
-        let sql = stored::found_by_key_sql();
+        let sql = stored::FOUND_BY_KEY.clone();
         let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
         let rows = self.rows("read a document", sql, parameters)?;
         let found = rows.first().map(stored::found).transpose()?;
@@ -351,7 +350,7 @@ impl Reader for PostgresReader {
     }
 
     fn outline(&mut self, path: &str) -> Result<Option<Outline>> {
-        let rows = self.rows_now("look at a document", &kept::outline_sql(), path)?;
+        let rows = self.rows_now("look at a document", &kept::OUTLINE, path)?;
         let found = rows.first().map(kept::outline).transpose()?;
         if let (Some(within), Some(found)) = (&self.within, &found) {
             within.check(path, found.object)?;
@@ -571,12 +570,20 @@ impl Reader for PostgresReader {
             let bounds = (bytes_max, timeout);
             ask::run(&connection.client, &asked, bounds, (first, of_role.as_deref())).await
         });
-        self.begun = self.begun || begin.is_some();
-        if answer.is_ok() || begin.is_none() || self.connection.is_alive() {
+        if begin.is_none() || answer.is_ok() {
+            self.begun = true;
+            return answer;
+        }
+        if self.connection.is_alive() {
+            // whether it began or not: nothing was read in it before, and what comes next begins anew
+            let connection = Arc::clone(&self.connection);
+            self.runtime.run(async move {
+                let ended = connection.client.batch_execute("rollback").await;
+                ended.map_err(|error| failed("answer a query", error))
+            })?;
             return answer;
         }
         // a session that ended while nobody used it
-        self.begun = false;
         self.run(|connection| async move {
             let bounds = (bytes_max, timeout);
             ask::run(&connection.client, &statement, bounds, (None, role.as_deref())).await

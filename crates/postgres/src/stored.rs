@@ -1,6 +1,7 @@
 //! Reading what is stored: fields as they come, our own records, a row's document.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use crate::client::Client;
 use repot_core::{
@@ -78,11 +79,13 @@ pub(crate) fn object(row: &Row) -> Result<StoredObject> {
     read().map_err(damaged("repot_objects"))
 }
 
+/// These columns of this table.
+fn named(columns: &str, table: &str) -> String {
+    columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
+}
+
 /// An object by its path, its first document and the stamp of that document's mark.
-pub(crate) fn found_sql() -> String {
-    let named = |columns: &str, table: &str| {
-        columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
-    };
+pub(crate) static FOUND: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select {}, o.frame, {}, {}, {} from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 where o.path = $1",
         named(OBJECT, "o"),
@@ -90,13 +93,10 @@ pub(crate) fn found_sql() -> String {
         crate::marks::stamp_sql("d.collection", "d.key"),
         crate::kept::kept_sql("o.id"),
     )
-}
+});
 
 /// The object of a document by its key, that document and the stamp of its mark; no frame.
-pub(crate) fn found_by_key_sql() -> String {
-    let named = |columns: &str, table: &str| {
-        columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
-    };
+pub(crate) static FOUND_BY_KEY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select {}, null::bytea, {}, {}, null::bytea[], null::text from repot_documents d join repot_objects o on o.id = d.object \
          where d.collection = $1 and d.key = $2 order by d.code is not null, d.object limit 1",
@@ -104,9 +104,9 @@ pub(crate) fn found_by_key_sql() -> String {
         named(DOCUMENT, "d"),
         crate::marks::stamp_sql("d.collection", "d.key"),
     )
-}
+});
 
-/// Reads what [`found_sql`] or [`found_by_key_sql`] selects.
+/// Reads what [`FOUND`] or [`FOUND_BY_KEY`] selects.
 pub(crate) fn found(row: &Row) -> Result<FoundObject> {
     const DOCUMENT_AT: usize = 11;
     let there: Option<i64> = row.try_get(DOCUMENT_AT).map_err(damaged("repot_documents"))?;
@@ -117,7 +117,7 @@ pub(crate) fn found(row: &Row) -> Result<FoundObject> {
 
 /// A row of `repot_documents`, as `d`, with what is kept beside its text.
 pub(crate) fn document_sql(keeps: bool) -> String {
-    let own = DOCUMENT.split(", ").map(|column| format!("d.{column}")).collect::<Vec<_>>().join(", ");
+    let own = named(DOCUMENT, "d");
     let kept = if keeps { crate::kept::kept_sql("d.object") } else { "null::bytea[], null::text".to_owned() };
     format!("select {own}, {kept} from repot_documents d")
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, KEPT_MAX};
 use futures_util::future;
 use repot_core::change_log::FormerDocument;
 use repot_core::{Error, Kind, Result, Retry};
@@ -225,6 +225,9 @@ impl Writer {
             return Ok(statement.clone());
         }
         let statement = self.client().prepare_typed(sql, types).await?;
+        if self.prepared.len() >= KEPT_MAX {
+            self.prepared.clear();
+        }
         self.prepared.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }

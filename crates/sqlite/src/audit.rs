@@ -16,12 +16,12 @@ const COLUMNS: &str = "at_ms, kind, actor, collection, tenant, key, version, eta
 /// Puts the batch's entries on record, and removes some that are old enough.
 pub(crate) fn put(connection: &Connection, batch: &Batch) -> Result<()> {
     let what = "put a change on record";
+    let sql = format!(
+        "insert into repot_audit ({COLUMNS}) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+    );
     for record in &batch.audit.records {
         let size = |text: Option<&PackedText>| text.map(|text| i64::try_from(text.size).unwrap_or(i64::MAX));
         let bytes = |text: Option<&PackedText>| text.map(|text| text.bytes.clone());
-        let sql = format!(
-            "insert into repot_audit ({COLUMNS}) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
-        );
         let (before, after) = (record.before.as_ref(), record.after.as_ref());
         let run = || -> rusqlite::Result<usize> {
             connection.prepare_cached(&sql)?.execute(params![

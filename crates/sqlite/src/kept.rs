@@ -1,18 +1,18 @@
 //! Changes that are kept beside a document's text: `repot_pending`.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use crate::connection::Connection;
 use repot_core::{Outline, Result};
-use repot_model::plan::{Plan, RowsWanted};
+use repot_model::plan::RowsWanted;
 use repot_model::row::RowBuffer;
-use repot_model::sql::quote;
 use rusqlite::{OptionalExtension as _, Row};
 
 use crate::error::{damaged, failed};
 use crate::marks;
 use crate::rows::Access;
-use crate::statements::{column_name, same, selected};
+use crate::statements::{column_name, same};
 
 /// Rows of one answer; one is wanted, and a second says that it is not alone.
 const ROWS_MOST: usize = 2;
@@ -36,18 +36,21 @@ pub(crate) fn of_objects(connection: &Connection, (first, last): (i64, i64)) -> 
     run().map_err(failed("read what is kept beside documents"))
 }
 
-/// The first document of the object with this path, without its text.
-pub(crate) fn outline(connection: &Connection, path: &str) -> Result<Option<Outline>> {
-    let sql = format!(
+static OUTLINE: LazyLock<String> = LazyLock::new(|| {
+    format!(
         "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, coalesce(p.etag, d.etag), d.size, {}, \
          coalesce(p.seq, 0), p.standing, exists (select 1 from repot_pending as z where z.object = o.id and z.seq = 0) \
          from repot_objects as o join repot_documents as d on d.object = o.id and d.ordinal = 0 \
          left join repot_pending as p on p.object = o.id and p.seq = (select max(l.seq) from repot_pending as l where l.object = o.id and l.seq > 0) \
          where o.path = ?1",
         marks::stamp_sql("d.collection", "d.key")
-    );
+    )
+});
+
+/// The first document of the object with this path, without its text.
+pub(crate) fn outline(connection: &Connection, path: &str) -> Result<Option<Outline>> {
     connection
-        .prepare_cached(&sql)
+        .prepare_cached(&OUTLINE)
         .and_then(|mut statement| statement.query_row([path], read_outline).optional())
         .map_err(failed("look at a document"))?
         .transpose()
@@ -90,15 +93,15 @@ pub(crate) fn page(connection: &Connection, after: &str, most: usize) -> Result<
 /// The rows that are wanted.
 pub(crate) fn rows(access: Access<'_>, wanted: &RowsWanted) -> Result<RowBuffer> {
     let mut found = RowBuffer::new();
-    for row in access.select(wanted.table, &sql(access.plan, wanted), &wanted.cells)? {
+    for row in access.select(wanted.table, &sql(access, wanted), &wanted.cells)? {
         found.raw(&row);
         found.end_row(wanted.table);
     }
     Ok(found)
 }
 
-fn sql(plan: &Plan, wanted: &RowsWanted) -> String {
-    let table = &plan.tables[wanted.table];
+fn sql(access: Access<'_>, wanted: &RowsWanted) -> String {
+    let table = &access.plan.tables[wanted.table];
     let equal: Vec<String> =
         wanted.columns.iter().enumerate().map(|(at, &column)| same(table, column, at + 1)).collect();
     let last = table.position.filter(|_| wanted.last);
@@ -106,10 +109,5 @@ fn sql(plan: &Plan, wanted: &RowsWanted) -> String {
         || format!("limit {ROWS_MOST}"),
         |column| format!("order by {} desc limit 1", column_name(table, column)),
     );
-    format!(
-        "select {} from {} as r where {} {order}",
-        selected(table),
-        quote(&table.name),
-        equal.join(" and ")
-    )
+    format!("{} where {} {order}", access.sql.tables[wanted.table].scan, equal.join(" and "))
 }

@@ -200,7 +200,7 @@ impl Reader for SqliteReader {
     fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
         let found = self
             .begin()?
-            .prepare_cached(&records::found_sql())
+            .prepare_cached(&records::FOUND)
             .and_then(|mut statement| statement.query_row([path], records::found).optional())
             .map_err(failed("read a document"))?
             .transpose()?;
@@ -229,7 +229,7 @@ impl Reader for SqliteReader {
 
     fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>> {
         self.begin()?
-            .prepare_cached(&records::found_by_key_sql())
+            .prepare_cached(&records::FOUND_BY_KEY)
             .and_then(|mut statement| statement.query_row((collection, key), records::found).optional())
             .map_err(failed("read a document"))?
             .transpose()

@@ -1,6 +1,7 @@
 //! Objects, documents, pieces and dictionaries as recorded in our tables.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::connection::Connection;
 use repot_core::change_log::FormerDocument;
@@ -59,7 +60,7 @@ pub(crate) fn object(row: &Row<'_>) -> rusqlite::Result<Result<StoredObject>> {
 }
 
 /// An object by its path, its first document and the stamp of that document's mark.
-pub(crate) fn found_sql() -> String {
+pub(crate) static FOUND: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{OBJECT}, o.frame, {} from repot_objects as o left join repot_documents as d on d.object = o.id and d.ordinal = 0 where o.path = ?1",
         DOCUMENT_COLUMNS.to_owned()
@@ -67,17 +68,17 @@ pub(crate) fn found_sql() -> String {
             + &marks::stamp_sql("d.collection", "d.key")
             + ", exists (select 1 from repot_pending as p where p.object = o.id and p.seq > 0)"
     )
-}
+});
 
 /// The object of a document by its key, that document and the stamp of its mark; no frame.
-pub(crate) fn found_by_key_sql() -> String {
+pub(crate) static FOUND_BY_KEY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{OBJECT}, null, {DOCUMENT_COLUMNS}, {} from repot_documents as d join repot_objects as o on o.id = d.object where d.collection = ?1 and d.key = ?2 order by d.code is not null, d.object limit 1",
         marks::stamp_sql("d.collection", "d.key") + ", false"
     )
-}
+});
 
-/// Reads what [`found_sql`] or [`found_by_key_sql`] selects; `true`: changes are kept beside the document's text.
+/// Reads what [`FOUND`] or [`FOUND_BY_KEY`] selects; `true`: changes are kept beside the document's text.
 pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<(FoundObject, bool)>> {
     const DOCUMENT_AT: usize = 11;
     let object = match object(row)? {

@@ -11,12 +11,19 @@ use repot_model::sql::{
 
 use crate::error::failed;
 use crate::marks::TABLES;
-use crate::schema::{FORMAT, begin, loading, meta, set_meta};
+use crate::schema::{FORMAT, begin, loading, meta, set_meta, taken};
 use crate::trash;
+use crate::work::Work;
 
-/// Makes the tables that the triggers need.
+/// Makes the tables that the triggers need, all or nothing.
 pub(crate) fn make_tables(connection: &Connection) -> Result<()> {
-    connection.execute_batch(&format!("{TABLES}{MARKING_VIEW}")).map_err(failed("make our tables"))
+    let work = Work::begin(connection)?;
+    if taken(connection, "repot_writer")?.is_some_and(|(kind, _)| kind == "table") {
+        // of a version that had a table of that name, with one row; triggers read the view in the same way
+        connection.execute_batch("drop table repot_writer").map_err(failed("make our tables"))?;
+    }
+    connection.execute_batch(&format!("{TABLES}{MARKING_VIEW}")).map_err(failed("make our tables"))?;
+    work.keep()
 }
 
 /// From here to [`leave`] the transaction's writes are ours, which the view `repot_writer` says. The mark stands last in

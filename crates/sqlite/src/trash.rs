@@ -33,7 +33,10 @@ pub(crate) fn make(connection: &Connection) -> Result<()> {
     if crate::schema::taken(connection, "repot_trash")?.is_some() {
         return Ok(());
     }
-    connection.execute_batch(&format!("begin immediate; {TABLE}; commit")).map_err(failed("make repot_trash"))
+    let what = "make repot_trash";
+    let transaction = crate::schema::begin(connection, what)?;
+    transaction.execute_batch(TABLE).map_err(failed(what))?;
+    transaction.commit().map_err(failed(what))
 }
 
 /// Keeps and lets go what the batch says.

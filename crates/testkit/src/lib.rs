@@ -12,4 +12,5 @@ mod tree;
 
 pub use data::shared_data;
 pub use pacing::QuickPacing;
+pub use requirement::full;
 pub use tree::{TempTree, Tree, assert_same_trees, copy_tree, difference, read_tree, write_tree};

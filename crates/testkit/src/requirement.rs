@@ -12,6 +12,12 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Whether the long form of tests is asked for: `REPOT_FULL=1`.
+#[must_use]
+pub fn full() -> bool {
+    variable("REPOT_FULL").is_some_and(|value| value == "1")
+}
+
 /// Reports that `what` is missing: panics if one of `demands` is set, else prints a skip.
 ///
 /// `cargo xtask test` names a file in `REPOT_SKIP_LOG`; skips are appended to it, because a test runner hides what a

@@ -169,7 +169,7 @@ async fn write_units(store: &BucketStore, acknowledged: impl Fn(u64)) {
 fn a_kill_leaves_all_of_a_unit_or_nothing() {
     let folder = TempTree::new();
     let mut recovered = 0;
-    let rounds: u64 = if std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1") { 300 } else { 20 };
+    let rounds: u64 = if repot_testkit::full() { 300 } else { 20 };
     for round in 0..rounds {
         let mut child = start("write", folder.path());
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();

@@ -74,7 +74,7 @@ fn project(database: Database, numbers: &mut Numbers) -> Project {
 }
 
 fn full() -> bool {
-    std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1")
+    repot_testkit::full()
 }
 
 #[test]

@@ -227,7 +227,7 @@ async fn check_shared(store: &dyn Store, shared: &Shared) {
 
 /// Kills one process after the other, each after another number of acknowledged writes, and looks after each what is there.
 fn kill(place: &Place, when_dead: impl Fn()) {
-    let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
+    let full = repot_testkit::full();
     let counts: Vec<usize> =
         if full { (0..20).map(|round| 1 + round * 997 % 4_000).collect() } else { vec![1, 700, 400] };
     runtime().block_on(writers::begin(place.open().as_ref()));

@@ -268,7 +268,7 @@ impl Hand<'_, '_, '_> {
                 Some(DocumentRecord {
                     ordinal: 0,
                     collection: key.collection().to_owned(),
-                    key: stored.and_then(|stored| stored.key.clone()),
+                    key: self.decider.layout.within(key)?.map(|within| within.id),
                     etag: etag(&sha256(text)),
                     version: stored.map_or(1, |stored| stored.version + 1),
                     dictionary,

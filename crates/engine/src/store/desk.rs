@@ -66,10 +66,10 @@ impl Found {
         self.whole.documents.first().map(|document| &document.record)
     }
 
-    /// Its `ETag`, when changes are kept beside its text.
-    pub(super) fn kept_etag(&self) -> Option<String> {
+    /// Its `ETag` and version, when changes are kept beside its text.
+    pub(super) fn kept(&self) -> Option<(String, i64)> {
         let document = self.whole.documents.first().filter(|document| !document.kept.is_empty())?;
-        Some(document.record.etag.clone())
+        Some((document.record.etag.clone(), document.record.version))
     }
 
     /// A copy of it as what is there before a write.
@@ -237,8 +237,7 @@ impl<'p, 'r> Desk<'p, 'r> {
         let Some(column) = self.plan.tables[table].tenant else { return Some(identity) };
         let mut cell = Vec::new();
         Cells::new(root).nth(column)?.encode(&mut cell);
-        // as a part of a path it stands without escapes
-        Some(identity.in_tenant(&key_text(&cell).replace("%2F", "/").replace("%25", "%")))
+        Some(identity.in_tenant(&tenant_text(&cell)))
     }
 
     /// The object that holds the document with this collection and key.
@@ -469,6 +468,11 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.unpacker = Unpacker::new(&stored)?;
         Ok(())
     }
+}
+
+/// A tenant's name, from the cell of a root row: as a part of a path it stands without escapes.
+pub(super) fn tenant_text(cell: &[u8]) -> String {
+    key_text(cell).replace("%2F", "/").replace("%25", "%")
 }
 
 /// The same rows, in whatever order.

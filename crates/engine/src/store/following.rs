@@ -9,6 +9,7 @@ use repot_model::language::OnDelete;
 use repot_model::plan::{ForeignKey, Plan, StateChange, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
+use super::desk::tenant_text;
 use super::hand::{Hand, before};
 use crate::prepare::{Before, identity};
 
@@ -296,7 +297,7 @@ impl<'p> Following<'_, '_, 'p, '_> {
         if let Some(field) = self.hand.decider.layout.tenant_field(&document.0)
             && let Some(tenant) = self.hand.desk.root_cell(path, &found.assembled.bytes, field)
         {
-            key = key.in_tenant(&key_text(&tenant));
+            key = key.in_tenant(&tenant_text(&tenant));
         }
         let stamp = found.stamp;
         let before = before(found);

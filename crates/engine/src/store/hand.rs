@@ -143,10 +143,12 @@ impl Hand<'_, '_, '_> {
                 unit.receipt.written.push(written.0);
                 continue;
             }
+            // a document that is named by its place has its mark under its key
+            let own = found.as_ref().and_then(Found::mark);
             let (written, item) = self.write(key, found, outcome)?;
             unit.receipt.written.push(written);
             if item.is_some() && !moved {
-                unit.marks.push(mark(key, stamp));
+                unit.marks.push(own.unwrap_or_else(|| mark(key, stamp)));
             }
             items.extend(item.map(|item| (at, item)));
         }

@@ -391,6 +391,7 @@ fn undo(
             }
             Ok(Write::Delete { key, when: Precondition::Matches(etag) })
         }
+        (Some(_), None) if matches!(when, Precondition::Matches(_)) => Err(when.failed(&key, None)),
         (Some(before), None) => Ok(Write::Put { key, body: before.into(), when: Precondition::Absent }),
         (None, None) => {
             let message = format!(

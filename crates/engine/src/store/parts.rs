@@ -60,14 +60,17 @@ impl<'p> Hand<'_, 'p, '_> {
         }
         let mut unit = Unit::default();
         for (path, steps) in &wanted {
-            let Some(written) = self.change_part(path, steps)? else {
-                // nothing of it holds
+            let changed = self.change_part(path, steps);
+            if !matches!(changed, Ok(Some(_))) {
+                // nothing of it holds, whatever the reason is
                 let others = |path: &String| self.open.get(path).is_some_and(|open| !open.steps.is_empty());
                 self.apart |= wanted.iter().any(|(path, _)| others(path));
                 wanted.iter().for_each(|(path, _)| drop(self.open.remove(path)));
-                return Ok(None);
-            };
-            unit.receipt.written.push(written);
+            }
+            match changed? {
+                Some(written) => unit.receipt.written.push(written),
+                None => return Ok(None),
+            }
         }
         Ok(Some(unit))
     }
@@ -270,7 +273,7 @@ impl<'p> Scribe<'p> {
                 let (mut items, mut marks) = (Vec::new(), Vec::new());
                 for path in paths {
                     let Some(found) = desk.at(path)? else { continue };
-                    let (Some(own), 0) = (found.kept_etag(), found.stamp) else { continue };
+                    let (Some((own, version)), 0) = (found.kept(), found.stamp) else { continue };
                     let body = found.assembled.bytes.clone();
                     let record = &found.whole.object.record;
                     let object = repot_core::Object {
@@ -282,7 +285,7 @@ impl<'p> Scribe<'p> {
                     marks.extend(found.mark());
                     let mut item = pen.preparer.item(&object, &body, Some(&before(found)))?;
                     if let Some(document) = item.documents.first_mut() {
-                        document.etag = own;
+                        (document.etag, document.version) = (own, version);
                     }
                     items.push(item);
                 }

@@ -219,8 +219,13 @@ impl Settler<'_, '_, '_> {
             return Ok(Some(Vec::new()));
         }
         let object = self.object(found.whole.object.record.path.clone(), found.assembled.bytes.len());
-        let body = found.assembled.bytes.clone();
-        Ok(Some(vec![self.pen.preparer.item(&object, &body, Some(&before(found)))?]))
+        let (body, etag) = (found.assembled.bytes.clone(), found.etag.clone());
+        let mut item = self.pen.preparer.item(&object, &body, Some(&before(found)))?;
+        if let (Some(document), Some(etag)) = (item.documents.first_mut(), etag) {
+            // that which it is read with already
+            etag.as_str().clone_into(&mut document.etag);
+        }
+        Ok(Some(vec![item]))
     }
 
     /// A document for rows that have none at their place.

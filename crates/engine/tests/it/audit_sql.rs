@@ -45,9 +45,10 @@ fn plain_sql_is_on_record() {
             r#"dramas {"id":"a1","title":null,"status":"draft",B} -> {"id":"a1","title":"it's \"x\"","status":"draft",B}"#,
         ];
         assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+        let state = format!("{user} dramas/a1.status draft -> live by SQL");
+        assert_eq!(lines.iter().filter(|line| **line == state).count(), 1, "{lines:#?}");
         for (line, expected) in lines.iter().zip(expected) {
             if expected == "STATE" || expected == "LIVE" {
-                let state = format!("{user} dramas/a1.status draft -> live by SQL");
                 assert!(*line == state || line.contains(r#""status":"live""#), "{line}");
             } else {
                 assert_eq!(*line, format!("{user} {expected}"));

@@ -66,7 +66,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
 
 /// Compares a page's table, or writes it.
 fn check(page: &str, variants: &[(&str, Capabilities)]) {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/stores").join(page);
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (written, after) = rest.split_once(END).unwrap();
@@ -98,28 +98,50 @@ fn both(objects: impl Fn() -> Arc<dyn Objects>) -> [(&'static str, Capabilities)
 
 #[test]
 fn memory() {
-    check("memory.md", &both(|| Arc::new(MemoryObjects::new())));
+    check("stores/memory.md", &both(|| Arc::new(MemoryObjects::new())));
 }
 
 #[test]
 fn directory() {
     let folder = TempTree::new();
-    check("directory.md", &both(|| Arc::new(DirectoryObjects::open(folder.path()).unwrap())));
+    check("stores/directory.md", &both(|| Arc::new(DirectoryObjects::open(folder.path()).unwrap())));
+}
+
+fn objects_of(lab: &S3Lab) -> Arc<dyn Objects> {
+    let config = S3Config {
+        bucket: lab.bucket().to_owned(),
+        endpoint: Some(lab.endpoint()),
+        access_key: lab.access_key().to_owned(),
+        secret_key: lab.secret_key().to_owned(),
+        ..S3Config::default()
+    };
+    Arc::new(S3Objects::open(config).unwrap())
+}
+
+/// All of them in the overview, as they are opened without a journal.
+#[test]
+fn overview() {
+    let Some(postgres) = Database::postgres() else { return };
+    let (folder, lab) = (TempTree::new(), S3Lab::start());
+    let probed = |objects: Arc<dyn Objects>| {
+        let store = plain(objects);
+        block_on(store.probe()).unwrap();
+        store.capabilities()
+    };
+    let stores = [
+        ("memory", probed(Arc::new(MemoryObjects::new()))),
+        ("directory", probed(Arc::new(DirectoryObjects::open(folder.path()).unwrap()))),
+        ("S3 bucket", probed(objects_of(&lab))),
+        ("SQLite", Database::sqlite().open().capabilities()),
+        ("PostgreSQL", postgres.open().capabilities()),
+    ];
+    check("stores.md", &stores);
 }
 
 #[test]
 fn s3() {
     let lab = S3Lab::start();
-    let objects = || -> Arc<dyn Objects> {
-        let config = S3Config {
-            bucket: lab.bucket().to_owned(),
-            endpoint: Some(lab.endpoint()),
-            access_key: lab.access_key().to_owned(),
-            secret_key: lab.secret_key().to_owned(),
-            ..S3Config::default()
-        };
-        Arc::new(S3Objects::open(config).unwrap())
-    };
+    let objects = || objects_of(&lab);
     let mut variants = both(objects).to_vec();
     for condition in [Condition::PutIfNoneMatch, Condition::PutIfMatch, Condition::DeleteIfMatch] {
         lab.ignore(condition);
@@ -127,16 +149,16 @@ fn s3() {
     let store = plain(objects());
     block_on(store.probe()).unwrap();
     variants.push(("on a server that ignores conditions", store.capabilities()));
-    check("s3.md", &variants);
+    check("stores/s3.md", &variants);
 }
 
 #[test]
 fn sqlite() {
-    check("sqlite.md", &[("SQLite", Database::sqlite().open().capabilities())]);
+    check("stores/sqlite.md", &[("SQLite", Database::sqlite().open().capabilities())]);
 }
 
 #[test]
 fn postgres() {
     let Some(database) = Database::postgres() else { return };
-    check("postgres.md", &[("PostgreSQL", database.open().capabilities())]);
+    check("stores/postgres.md", &[("PostgreSQL", database.open().capabilities())]);
 }

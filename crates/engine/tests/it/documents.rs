@@ -6,22 +6,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repot_bucket::{DirectoryObjects, S3Config, S3Objects};
 use repot_core::change_log::ChangeRetention;
-use repot_core::store::{
-    BucketStore, Capabilities, DocumentKey, MemoryObjects, Precondition, Scope, Store, StoreExt as _,
-    UnitOfWork, Write,
-};
+use repot_core::store::{DocumentKey, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write};
 use repot_core::{FixedClock, Kind, LockHolder, Target};
 use repot_engine::copy::Copy;
 use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_engine::verify::{self, Proof, Verify};
 use repot_engine::{NoProgress, Options};
 use repot_postgres::{PostgresOptions, PostgresTarget};
-use repot_s3lab::S3Lab;
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 use repot_testkit::TempTree;
-use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, layout, model};
+use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, model};
 use repot_testkit::postgres::{PgServer, postgres};
 
 use crate::scripted::Scripted;
@@ -326,7 +321,7 @@ const PROCESSES: usize = 2;
 /// agree.
 #[test]
 fn a_kill_loses_no_acknowledged_write() {
-    let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
+    let full = repot_testkit::full();
     let program = std::env::current_exe().unwrap().with_file_name("../examples/write_documents");
     for database in Database::all() {
         drop(database.open());
@@ -367,76 +362,4 @@ fn a_kill_loses_no_acknowledged_write() {
         assert!(proof.holds(), "{:?}", proof.differences);
         assert!(proof.documents >= acknowledged.len() as u64);
     }
-}
-
-/// The table in `docs/stores.md` is what the stores say of themselves.
-#[test]
-fn the_documented_capabilities_are_those_of_the_stores() {
-    let bytes_max = DOCUMENT_BYTES_MAX;
-    let memory = BucketStore::new(Arc::new(MemoryObjects::new()), layout(), bytes_max);
-    let folder = TempTree::new();
-    let directory = Arc::new(DirectoryObjects::open(folder.path()).unwrap());
-    let directory = BucketStore::new(directory, layout(), bytes_max);
-    let lab = S3Lab::start();
-    let config = S3Config {
-        bucket: lab.bucket().to_owned(),
-        endpoint: Some(lab.endpoint()),
-        access_key: lab.access_key().to_owned(),
-        secret_key: lab.secret_key().to_owned(),
-        ..S3Config::default()
-    };
-    let bucket = BucketStore::new(Arc::new(S3Objects::open(config).unwrap()), layout(), bytes_max);
-    block_on(bucket.probe()).unwrap();
-    let mut stores: Vec<(&str, Capabilities)> = vec![
-        ("memory", memory.capabilities()),
-        ("directory", directory.capabilities()),
-        ("S3 bucket", bucket.capabilities()),
-    ];
-    for database in Database::all() {
-        let name = if matches!(database, Database::Sqlite(_)) { "SQLite" } else { "PostgreSQL" };
-        stores.push((name, database.open().capabilities()));
-    }
-    let mut table = "\n| store | writes in one unit of work | conditional put | conditional delete | one key in two tenants | queries | found by a key without a place | change log | follows references | soft delete | row level security | record of changes |\n| --- | ---: | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n".to_owned();
-    let yes = |can| if can { "yes" } else { "no" };
-    for (name, can) in &stores {
-        let Capabilities {
-            atomic_writes_max,
-            document_bytes_max,
-            conditional_put,
-            conditional_delete,
-            keys_per_tenant,
-            queries,
-            found_by_key,
-            change_log,
-            references,
-            soft_delete,
-            row_security,
-            audit,
-        } = *can;
-        assert_eq!(document_bytes_max, bytes_max, "a setting");
-        let line = format!(
-            "| {name} | {atomic_writes_max} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-            yes(conditional_put),
-            yes(conditional_delete),
-            yes(keys_per_tenant),
-            yes(queries),
-            yes(found_by_key),
-            yes(change_log),
-            yes(references),
-            yes(soft_delete),
-            yes(row_security),
-            yes(audit)
-        );
-        table.push_str(&line);
-    }
-    let page = include_str!("../../../../docs/stores.md");
-    let begin = "<!-- capabilities: printed by a test -->";
-    let written = page.split(begin).nth(1).and_then(|rest| rest.split("<!-- /capabilities -->").next());
-    // without a PostgreSQL server its line is not looked at
-    let written: String = written
-        .unwrap()
-        .split_inclusive('\n')
-        .filter(|line| stores.len() == 5 || !line.contains("PostgreSQL"))
-        .collect();
-    assert_eq!(written, format!("\n{table}\n"));
 }

@@ -12,6 +12,7 @@ mod containers;
 mod documents;
 mod look;
 mod marks;
+mod numbers;
 mod parts;
 mod pooled;
 mod pools;

@@ -302,7 +302,7 @@ fn plain_sql_between_changes_of_parts() {
 /// Elements of one list by many writers at once: none is lost, none conflicts, and the rows are numbered without gaps.
 #[test]
 fn appends_of_many_writers_are_all_there() {
-    let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
+    let full = repot_testkit::full();
     let (writers, each) = if full { (64, 1_000) } else { (64, 8) };
     for database in Database::all() {
         let store = Arc::new(open(&database));
@@ -361,19 +361,26 @@ fn a_field_of_a_large_document_is_a_small_write() {
             store.put(&chat(), text).await.unwrap();
             // the first change of a day makes pages of the log and the indexes
             patch(&store, set("/stars", "2")).await.unwrap();
-            let mut bytes = Vec::new();
-            for stars in 3..=14 {
+            // the log of a server is that of all its databases, and others are tested beside this one
+            let shared = matches!(database, Database::Postgres(..));
+            let (mut bytes, mut stars) = (Vec::new(), 2);
+            while bytes.len() < 12 && !(shared && bytes.last().is_some_and(|&bytes| bytes < MOST)) {
+                stars += 1;
                 let before = written(&database);
                 patch(&store, set("/stars", &stars.to_string())).await.unwrap();
                 bytes.push(written(&database) - before);
             }
-            assert_eq!(kept(&database), 13);
-            // the log of a server is that of all its databases, and others are tested beside this one
-            let least = bytes.iter().copied().min().unwrap();
-            assert!(0 < least && least < MOST, "{bytes:?} bytes were written in {}", database.url());
-            let all = matches!(database, Database::Postgres(..)) || bytes.iter().all(|&bytes| bytes < MOST);
-            assert!(all, "{bytes:?}");
-            assert!(store.get_part(&chat(), "/stars").await.unwrap().is_some_and(|stars| stars == "14"));
+            assert_eq!(kept(&database), stars - 1);
+            let small = |bytes: &i64| 0 < *bytes && *bytes < MOST;
+            let held = if shared { bytes.last().is_some_and(small) } else { bytes.iter().all(small) };
+            assert!(held, "{bytes:?} bytes were written in {}", database.url());
+            assert!(
+                store
+                    .get_part(&chat(), "/stars")
+                    .await
+                    .unwrap()
+                    .is_some_and(|read| read == stars.to_string())
+            );
         });
     }
 }

@@ -176,7 +176,8 @@ fn idle_connections_are_closed() {
             one.await.unwrap();
         }
         rest(&store);
-        assert!(sessions(&database) > 1);
+        // one of each kind would be kept anyway
+        until(|| sessions(&database) > 2);
         clock.turn(20_000);
         // each kind looks at the clock when it is called: a write keeps the one that writes, a read opens one
         store.put(&note("a"), r#"{"id": "a", "count": 2}"#).await.unwrap();

@@ -8,6 +8,7 @@ use repot_core::store::{
     DocumentKey, Filter, Op, Query, QueryValue, Queryable as _, Scope, SortBy, StoreExt as _,
 };
 
+use crate::numbers::Numbers;
 use crate::query::{Asked, block_on};
 
 const MODEL: &str = r#"
@@ -54,21 +55,6 @@ enum V {
     Bool(bool),
     Number(f64),
     Text(String),
-}
-
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % most
-    }
-
-    fn of<T: Clone>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())].clone()
-    }
 }
 
 const WORDS: [&str; 10] = ["", "a", "A", "b", "é", "Z", "a_b", "a%b", "[x]*", "\u{1f600}"];

@@ -3,6 +3,7 @@
 
 use repot_core::store::{DocumentKey, Filter, Precondition, Query, Queryable as _, Scope, StoreExt as _};
 
+use crate::numbers::Numbers;
 use crate::query::{Asked, block_on};
 
 const MODEL: &str = r#"
@@ -62,17 +63,6 @@ const WRITTEN: [(&str, &[&str]); 26] = [
 const BETWEEN: [&str; 6] = [" ", ", ", " -- ", "\n", "!", " (\u{200b}"];
 const BOOKS: usize = 20;
 const ROUNDS: usize = 4;
-
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % most
-    }
-}
 
 type Field = Vec<&'static str>;
 
@@ -210,7 +200,7 @@ fn the_same_answers_everywhere() {
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
         let mut books: Vec<Option<Book>> = vec![None; BOOKS];
         let mut found_at_all = 0;
-        let rounds = if std::env::var_os("REPOT_FULL").is_some() { ROUNDS * 25 } else { ROUNDS };
+        let rounds = if repot_testkit::full() { ROUNDS * 25 } else { ROUNDS };
         for round in 0..rounds {
             for _ in 0..if round == 0 { 2 * BOOKS } else { BOOKS / 4 } {
                 change(&stores, &mut books, &mut numbers).await;

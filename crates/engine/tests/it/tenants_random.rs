@@ -10,6 +10,7 @@ use repot_core::store::{
 };
 use repot_core::{Kind, Result};
 
+use crate::numbers::Numbers;
 use crate::query::{Asked, block_on};
 
 const MODEL: &str = r#"
@@ -65,21 +66,6 @@ const IDS: [&str; 12] =
 /// What is asked for and compared with, besides the tenants and keys.
 const VALUES: [&str; 8] = ["", "%", "_", "secret0", "secret1", "secret2", "secret3", "' or '1' = '1"];
 
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % most
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-}
-
 struct World<'a> {
     asked: &'a Asked,
     numbers: Numbers,
@@ -90,6 +76,9 @@ struct World<'a> {
     /// Queries, each with a cursor that was given for it, and trash listings.
     asked_before: Vec<(usize, Query)>,
     trash_cursors: Vec<Cursor>,
+    /// Questions that were answered, and what was shown.
+    answered: usize,
+    shown: usize,
 }
 
 fn quoted(text: &str) -> String {
@@ -241,6 +230,8 @@ impl World<'_> {
         let who = TENANTS.iter().position(|tenant| query.scope.tenant.as_deref() == Some(tenant)).unwrap();
         let Some(page) = Self::told(who, self.asked.store.query(&query).await) else { return };
         self.check(who, &query, &page);
+        self.answered += 1;
+        self.shown += page.items.len();
         if query.filter == Filter::All(Vec::new())
             && query.after.is_none()
             && query.scope.collection == "books"
@@ -358,14 +349,22 @@ impl World<'_> {
 #[test]
 fn nothing_of_another_tenant_is_shown_or_changed() {
     let seed = 0x5eed_0000_0000_0003;
-    let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
+    let full = repot_testkit::full();
     let calls = CALLS * if full { 20 } else { 1 };
     for asked in Asked::all(MODEL) {
         println!("{} seed {seed:x}", asked.name);
         let (held, trash) = (BTreeMap::new(), BTreeMap::new());
         let (asked_before, trash_cursors) = (Vec::new(), Vec::new());
-        let mut world =
-            World { asked: &asked, numbers: Numbers(seed), held, trash, asked_before, trash_cursors };
+        let mut world = World {
+            asked: &asked,
+            numbers: Numbers(seed),
+            held,
+            trash,
+            asked_before,
+            trash_cursors,
+            answered: 0,
+            shown: 0,
+        };
         block_on(async {
             asked.put(&DocumentKey::new("voices", "v"), r#"{"id":"v","name":"everybody's"}"#).await;
             for at in 0..calls {
@@ -383,5 +382,11 @@ fn nothing_of_another_tenant_is_shown_or_changed() {
         });
         let holders = (0..TENANTS.len()).filter(|&who| world.own(who).count() > 0).count();
         assert!(holders > 2, "it was mostly refused: {:?}", world.held);
+        // three of eight calls ask; what is refused or empty shows nothing of others either
+        let (answered, shown) = (world.answered, world.shown);
+        assert!(
+            answered > calls / 8 && shown > calls / 8,
+            "{answered} of {calls} were answered, with {shown}"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use super::part::PartRules;
 use super::program::{Child, ColumnProgram, Op, Shape, TableProgram, column_kind, constant, list_kind};
 use super::references::{
     covered, has_rows, path_reference, referring_kind, table_order, templates, unique_name,
@@ -460,14 +461,17 @@ impl<'m> Compiler<'m> {
         let collections = self.order.iter().map(|&at| &self.model.collections[at]);
         let rules =
             collections.zip(&self.programs).map(|(collection, program)| TableRules::of(collection, program));
-        Plan {
+        let mut plan = Plan {
             rules: rules.collect(),
             tables: self.tables,
             roots: self.roots,
             views: self.views,
             hash,
             programs: self.programs,
-        }
+            parts: Vec::new(),
+        };
+        plan.parts = (0..plan.tables.len()).map(|table| PartRules::of(&plan, table)).collect();
+        plan
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) use convert::decimal;
 pub use convert::json as cell_json;
 pub use key::{key_cell, key_cells, key_text, uuid_text};
 pub use lay_over::{LaidOver, now_like};
+pub(crate) use part::PartRules;
 pub use part::{Find, PartEditor, PartRows, RowsWanted};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use revise::{Revised, Revision, StateChange};
@@ -51,6 +52,8 @@ pub struct Plan {
     pub rules: Vec<TableRules>,
     /// One for each table.
     pub(crate) programs: Vec<TableProgram>,
+    /// One for each table.
+    pub(crate) parts: Vec<PartRules>,
 }
 
 /// A collection whose documents are files or stand in files.

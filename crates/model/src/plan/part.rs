@@ -238,7 +238,7 @@ impl<'p> PartEditor<'p> {
         let Some(Part::Column { row, column, names }) = self.part(at, find)? else { return Ok(None) };
         let table = self.rows[row].table;
         if value.kind() == Kind::Null
-            || !self.is_plain(table, column)
+            || !self.plan.parts[table].plain[column]
             || (row == 0 && self.captured.contains(&column))
         {
             return Ok(None);
@@ -256,28 +256,6 @@ impl<'p> PartEditor<'p> {
         Ok(Some(()))
     }
 
-    /// Nothing but the row itself depends on the column.
-    fn is_plain(&self, table: usize, column: usize) -> bool {
-        let shape = &self.plan.tables[table];
-        let rules = &self.plan.rules[table];
-        let referred = |other: &super::Table| {
-            other.foreign_keys.iter().any(|key| key.table == table && key.target_column == column)
-        };
-        !(shape.key.contains(&column)
-            || shape.identity.contains(&column)
-            || shape.position == Some(column)
-            || shape.tenant == Some(column)
-            || shape.unique.iter().any(|unique| unique.columns.iter().any(|one| one.0 == column))
-            || shape.foreign_keys.iter().any(|key| key.column == column)
-            || shape
-                .parents
-                .iter()
-                .any(|parent| parent.column == column || parent.type_column == Some(column))
-            || rules.machines.iter().any(|machine| machine.column == column)
-            || rules.map_keys.contains(&column)
-            || self.plan.tables.iter().any(referred))
-    }
-
     /// Adds an element at the end of a list, whose length may be known; gives the length after it.
     ///
     /// # Errors
@@ -291,7 +269,9 @@ impl<'p> PartEditor<'p> {
     ) -> Result<Option<i64>, E> {
         let Some(Part::List { row, child }) = self.part(list, find)? else { return Ok(None) };
         let Some(position) = self.plan.tables[child.table].position else { return Ok(None) };
-        if !self.can_grow(row, child) || !self.is_filled(child.table, element) {
+        let rules = &self.plan.parts[child.table];
+        let grows = rules.grows && (rules.grows_anywhere || row == 0);
+        if !grows || !self.is_filled(child.table, element) {
             return Ok(None);
         }
         let length = match length {
@@ -324,25 +304,6 @@ impl<'p> PartEditor<'p> {
         let made = walker.row(&Held { child, key }, &element);
         let whole = made.is_ok() && !walker.skipped && self.inserts.len() > start;
         Ok(whole.then_some(length + 1))
-    }
-
-    /// The rows of one element more follow from the element and the length of the list.
-    fn can_grow(&self, row: usize, child: &Child) -> bool {
-        let plan = self.plan;
-        let alone = || {
-            let places =
-                plan.programs.iter().map(|program| program.shape.leads_to(child.table)).sum::<usize>();
-            row == 0 && places == 1
-        };
-        let below = plan.below(child.table);
-        // keys made by Repot count all rows of the table in the document
-        (plan.programs[child.table].auto_key.is_none() || alone())
-            && plan.rules[child.table].machines.is_empty()
-            && below.iter().all(|&table| {
-                table != child.table
-                    && plan.programs[table].auto_key.is_none()
-                    && plan.rules[table].is_empty()
-            })
     }
 
     /// The element says itself what a write would fill in.
@@ -400,27 +361,59 @@ impl<'p> PartEditor<'p> {
     }
 }
 
+/// What may be changed in a table's rows without their document's text. Follows from the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartRules {
+    /// For each column: nothing but the row itself depends on it.
+    plain: Vec<bool>,
+    /// The rows of one element more follow from the element and the length of its list.
+    grows: bool,
+    /// In any list; else only in one that the root row holds.
+    grows_anywhere: bool,
+}
+
+impl PartRules {
+    pub(super) fn of(plan: &Plan, table: usize) -> Self {
+        let (shape, rules) = (&plan.tables[table], &plan.rules[table]);
+        let within = plan.within(table);
+        let inner = |at: &usize| within[*at] && *at != table;
+        let nests = shape.parents.iter().any(|parent| within[parent.table]);
+        let places: usize = plan.programs.iter().map(|program| program.shape.leads_to(table)).sum();
+        // keys made by Repot count all rows of the table in the document
+        let counts = plan.programs[table].auto_key.is_some();
+        Self {
+            plain: (0..shape.columns.len()).map(|column| is_plain(plan, table, column)).collect(),
+            grows: !nests
+                && rules.machines.is_empty()
+                && (!counts || places == 1)
+                && (0..plan.tables.len())
+                    .filter(inner)
+                    .all(|at| plan.programs[at].auto_key.is_none() && plan.rules[at].is_empty()),
+            grows_anywhere: !counts,
+        }
+    }
+}
+
+fn is_plain(plan: &Plan, table: usize, column: usize) -> bool {
+    let (shape, rules) = (&plan.tables[table], &plan.rules[table]);
+    let mut referred = plan.tables.iter().flat_map(|other| &other.foreign_keys);
+    let mut parents = shape.parents.iter();
+    !(shape.key.contains(&column)
+        || shape.identity.contains(&column)
+        || shape.position == Some(column)
+        || shape.tenant == Some(column)
+        || shape.unique.iter().any(|unique| unique.columns.iter().any(|one| one.0 == column))
+        || shape.foreign_keys.iter().any(|key| key.column == column)
+        || parents.any(|parent| parent.column == column || parent.type_column == Some(column))
+        || rules.machines.iter().any(|machine| machine.column == column)
+        || rules.map_keys.contains(&column)
+        || referred.any(|key| key.table == table && key.target_column == column))
+}
+
 impl Shape {
     /// How many ways lead from here to rows of this table, not through other tables.
     fn leads_to(&self, table: usize) -> usize {
         let own = self.children.iter().filter(|child| child.table == table).count();
         own + self.entries.iter().map(|entry| entry.inner.leads_to(table)).sum::<usize>()
-    }
-}
-
-impl Plan {
-    /// All tables whose rows may stand within rows of this one.
-    fn below(&self, table: usize) -> Vec<usize> {
-        let mut found = Vec::new();
-        let mut open = vec![table];
-        while let Some(next) = open.pop() {
-            for (at, shape) in self.tables.iter().enumerate() {
-                if !found.contains(&at) && shape.parents.iter().any(|parent| parent.table == next) {
-                    found.push(at);
-                    open.push(at);
-                }
-            }
-        }
-        found
     }
 }

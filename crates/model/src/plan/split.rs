@@ -50,6 +50,13 @@ pub struct SplitDocument {
     pub skips: bool,
 }
 
+impl SplitDocument {
+    /// A document without rows; `at`: how many rows there were before it.
+    fn unfit(span: Range<usize>, root: usize, at: usize, misfit: Misfit) -> Self {
+        Self { span, root, key: None, rows: at..at, misfit: Some(misfit), skips: false }
+    }
+}
+
 /// Splits files; keeps its memory from one to the next.
 #[derive(Debug)]
 pub struct Splitter<'p> {
@@ -96,14 +103,7 @@ impl<'p> Splitter<'p> {
     ) {
         let Some(first) = places.first() else { return };
         let root = &self.plan.roots[first.root];
-        let whole = |misfit| SplitDocument {
-            span: 0..bytes.len(),
-            root: first.root,
-            key: None,
-            rows: rows.len()..rows.len(),
-            misfit: Some(misfit),
-            skips: false,
-        };
+        let whole = |misfit| SplitDocument::unfit(0..bytes.len(), first.root, rows.len(), misfit);
         if let Some(standing) = self.standing.take() {
             found.push(self.alone(first, path, (bytes, &standing), rows));
             self.standing = Some(standing);
@@ -149,14 +149,7 @@ impl<'p> Splitter<'p> {
                 let element = keys.element(value, &self.plan.roots[place.root], standing);
                 self.document(place, path, whole, Some(&element), rows)
             }
-            Err(error) => SplitDocument {
-                span: whole.span,
-                root: place.root,
-                key: None,
-                rows: rows.len()..rows.len(),
-                misfit: Some(syntax(bytes, error)),
-                skips: false,
-            },
+            Err(error) => SplitDocument::unfit(whole.span, place.root, rows.len(), syntax(bytes, error)),
         };
         self.tree = tree;
         document
@@ -187,14 +180,9 @@ impl<'p> Splitter<'p> {
                         let element = Element { position: number(ordinal), ..Element::of(value) };
                         self.document(place, path, whole, Some(&element), rows)
                     }
-                    Err(error) => SplitDocument {
-                        span: whole.span,
-                        root: place.root,
-                        key: None,
-                        rows: rows.len()..rows.len(),
-                        misfit: Some(syntax(text, error)),
-                        skips: false,
-                    },
+                    Err(error) => {
+                        SplitDocument::unfit(whole.span, place.root, rows.len(), syntax(text, error))
+                    }
                 };
                 found.push(document);
             }
@@ -219,14 +207,12 @@ impl<'p> Splitter<'p> {
                     "the file is no {expected}, which `in` of {} says",
                     self.plan.roots[place.root].name
                 );
-                found.push(SplitDocument {
-                    span: 0..value.document().len(),
-                    root: place.root,
-                    key: None,
-                    rows: rows.len()..rows.len(),
-                    misfit: Some(Misfit { code: "R0316", reason }),
-                    skips: false,
-                });
+                found.push(SplitDocument::unfit(
+                    0..value.document().len(),
+                    place.root,
+                    rows.len(),
+                    Misfit { code: "R0316", reason },
+                ));
                 return;
             }
             let mut here = Vec::new();
@@ -241,14 +227,12 @@ impl<'p> Splitter<'p> {
                 found.clear();
                 rows.truncate(0);
                 let reason = "two collections claim the same part of the file".to_owned();
-                found.push(SplitDocument {
-                    span: 0..value.document().len(),
-                    root: place.root,
-                    key: None,
-                    rows: 0..0,
-                    misfit: Some(Misfit { code: "R0319", reason }),
-                    skips: false,
-                });
+                found.push(SplitDocument::unfit(
+                    0..value.document().len(),
+                    place.root,
+                    0,
+                    Misfit { code: "R0319", reason },
+                ));
                 return;
             }
             end = node.end as usize;
@@ -300,14 +284,7 @@ impl<'p> Splitter<'p> {
                 if let Some(trace) = &mut self.trace {
                     trace.truncate(traced);
                 }
-                SplitDocument {
-                    span: whole.span,
-                    root: place.root,
-                    key: None,
-                    rows: start..start,
-                    misfit: Some(misfit),
-                    skips: false,
-                }
+                SplitDocument::unfit(whole.span, place.root, start, misfit)
             }
         }
     }

@@ -225,5 +225,5 @@ pub async fn check_appends(store: &Arc<dyn Store>, writers: &[String], times: us
 }
 
 fn is_full() -> bool {
-    std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1")
+    crate::full()
 }

@@ -115,7 +115,7 @@ pub async fn random_operations_give_what_memory_gives(subject: Subject) {
     let memory = BucketStore::new(Arc::new(MemoryObjects::new()), layout(), DOCUMENT_BYTES_MAX);
     let capabilities = subject.store.capabilities();
     let (mut ours, mut theirs) = (Side::new(subject.store), Side::new(Arc::new(memory)));
-    let full = std::env::var_os("REPOT_FULL").is_some_and(|value| value == "1");
+    let full = crate::full();
     let seed = 0x5eed_0000_0000_0001;
     let mut numbers = Numbers(seed);
     for at in 0..OPERATIONS * if full { 100 } else { 1 } {
