@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Query(Query),
     /// The documents back as files, in the old layout.
     Export(Export),
+    /// Serve the documents over HTTP.
+    Serve(Serve),
     /// What an error code means and how to mend it.
     Explain(Explain),
     /// Print what can be made from the model.
@@ -161,6 +163,25 @@ pub(crate) struct Export {
     pub into_existing: bool,
     #[command(flatten)]
     pub bounds: Bounds,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", env = "REPOT_LISTEN", default_value = "127.0.0.1:7070")]
+    pub listen: String,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Serve this store instead of the database: ./data, s3://bucket/prefix, sqlite:///app.db, ..."
+    )]
+    pub store: Option<String>,
+    /// Largest body of a request in MiB; also the largest document.
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    pub body_max: u64,
+    /// Connections at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4_096)]
+    pub connections: usize,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -48,6 +48,17 @@ impl Environment {
         }
     }
 
+    /// All variables, with those of `.env` that no variable stands for. Empty ones count as none.
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let mut all = self.file.clone();
+        all.extend(std::env::vars_os().filter_map(text).filter(|(_, value)| !value.is_empty()));
+        all.retain(|_, value| !value.is_empty());
+        all
+    }
+
     /// Where files go that are gone with the process: `TMPDIR`, or what the system has for it.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.value("TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)

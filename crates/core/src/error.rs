@@ -69,6 +69,8 @@ struct Inner {
     problems: Vec<Problem>,
     hint: Option<String>,
     retry: Retry,
+    current: Option<String>,
+    write: Option<usize>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -84,6 +86,8 @@ impl Error {
             problems: Vec::new(),
             hint: None,
             retry: Retry::Never,
+            current: None,
+            write: None,
             source: None,
         }))
     }
@@ -116,6 +120,20 @@ impl Error {
         self
     }
 
+    /// Names the state that is there: the text of its `ETag`.
+    #[must_use]
+    pub fn current(mut self, etag: &str) -> Self {
+        self.0.current = Some(etag.to_owned());
+        self
+    }
+
+    /// Says which write of a unit of work it is about, counted from 0; the first that said so is right.
+    #[must_use]
+    pub fn in_write(mut self, number: usize) -> Self {
+        self.0.write.get_or_insert(number);
+        self
+    }
+
     /// Keeps the cause.
     #[must_use]
     pub fn cause(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -139,6 +157,19 @@ impl Error {
     #[must_use]
     pub const fn may_retry(&self) -> Retry {
         self.0.retry
+    }
+
+    /// The `ETag` of the state that is there, without quotes, where a precondition failed and something is there.
+    #[must_use]
+    pub fn current_state(&self) -> Option<&str> {
+        self.0.current.as_deref()
+    }
+
+    /// Which write of the unit of work it is about, counted from 0; `None` where it is about all of them, or the store
+    /// cannot tell.
+    #[must_use]
+    pub const fn write(&self) -> Option<usize> {
+        self.0.write
     }
 
     /// What was tried on what.

@@ -107,7 +107,11 @@ impl Config {
         )
     }
 
-    fn from_variables(model: &Path, variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
+    /// [`Config::from_env`] with these variables instead of the environment's.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_variables(model: &Path, variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
         let mut config = Self::of_model(model);
         config.variables = variables.filter(|(_, value)| !value.is_empty()).collect();
         config.url = config.variables.get("DATABASE_URL").cloned();

@@ -121,6 +121,12 @@ impl Repot {
         Self { inside: Arc::new(Inside { store, ..self.inside.as_ref().clone() }) }
     }
 
+    /// Where the documents of the model lie, and how they are named.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.inside.layout
+    }
+
     /// A page of rows or documents that fulfil a condition; [`Query::full`] gives whole documents.
     ///
     /// # Errors

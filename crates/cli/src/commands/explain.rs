@@ -40,7 +40,7 @@ pub(crate) fn run(explain: &Explain, output: &Output) -> Result<Exit, Failure> {
 fn entries() -> Vec<Entry> {
     let beside = repot_model::language::CODES.iter().chain(repot_bucket::CODES);
     let beside = beside.map(|&(code, title, explanation, mend)| Entry { code, title, explanation, mend });
-    let mut all: Vec<Entry> = CATALOGUE.iter().copied().chain(beside).collect();
+    let mut all: Vec<Entry> = CATALOGUE.iter().chain(repot_server::CODES).copied().chain(beside).collect();
     all.sort_by_key(|entry| entry.code);
     all.dedup_by_key(|entry| entry.code);
     all

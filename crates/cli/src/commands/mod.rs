@@ -9,6 +9,7 @@ mod generate;
 mod init;
 mod plan;
 mod query;
+mod serve;
 mod verify;
 
 use crate::args::{Args, Command};
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Verify(verify) => verify::run(global, verify, output),
         Command::Query(query) => query::run(global, query, output),
         Command::Export(export) => export::run(global, export, output),
+        Command::Serve(serve) => serve::run(global, serve, output),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),
         Command::Demo(demo) => demo::run(global, demo, output),

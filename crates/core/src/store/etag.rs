@@ -82,7 +82,7 @@ impl Precondition {
         };
         let error = Error::new(Kind::Conflict, "R0401", message);
         match current {
-            Some(current) => error.detail(format!("current ETag: {current}")),
+            Some(current) => error.detail(format!("current ETag: {current}")).current(current.as_str()),
             None => error,
         }
         .hint("Read it again, apply the change to what is there now, and write with its ETag.")

@@ -14,6 +14,7 @@ mod objects;
 mod pending;
 mod query;
 mod rules;
+mod shape;
 mod trash;
 mod whereabouts;
 mod within;
@@ -36,6 +37,7 @@ pub use query::{
 };
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
+pub use shape::{KeyColumn, Shape};
 pub use trash::{Deleted, DeletedPage, Trash};
 pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};

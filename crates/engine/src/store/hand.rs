@@ -130,7 +130,7 @@ impl Hand<'_, '_, '_> {
                 }
             };
             let moved = found.as_ref().is_some_and(|found| found.moved);
-            let outcome = self.outcome(write, found.as_ref())?;
+            let outcome = self.outcome(write, found.as_ref()).map_err(|error| error.in_write(at))?;
             if let Some(one) = self.discarded(key, &outcome, found.as_ref())? {
                 trash.insert(at, vec![one]);
             }

@@ -49,12 +49,12 @@ impl<'p> Hand<'_, 'p, '_> {
     /// comes to is among what [`Hand::close_parts`] gives.
     pub(super) fn parts(&mut self, writes: &[Write]) -> Result<Option<Unit>> {
         let mut wanted = Vec::with_capacity(writes.len());
-        for write in writes {
+        for (at, write) in writes.iter().enumerate() {
             let Write::Patch { key, change, when } = write else { return Ok(None) };
             let Some(steps) = steps(change) else { return Ok(None) };
             let Some(path) = self.open_part(key)? else { return Ok(None) };
             if let Some(open) = self.open.get(&path) {
-                when.check(key, Some(&ETag::new(&open.etag)))?;
+                when.check(key, Some(&ETag::new(&open.etag))).map_err(|error| error.in_write(at))?;
             }
             wanted.push((path, steps));
         }

@@ -26,6 +26,7 @@ mod number;
 mod operation;
 mod pointer;
 mod spot;
+mod way;
 
 pub use apply::apply;
 pub use change::{append, append_all, remove, set};
@@ -35,3 +36,4 @@ pub use lists::{Lists, Part};
 pub use merge::merge;
 pub use merge3::{Merged, merge3};
 pub use pointer::{Pointer, PointerError, PointerFault, resolve};
+pub use way::{Found, WayStep, find};

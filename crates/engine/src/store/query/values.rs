@@ -80,7 +80,11 @@ fn cell(kind: ColumnKind, value: &QueryValue) -> Option<Cell<'static>> {
         }
         (ColumnKind::Bool, QueryValue::Bool(value)) => Some(Cell::Bool(*value)),
         (ColumnKind::Bool, QueryValue::Text(text)) => text.parse().ok().map(Cell::Bool),
-        (ColumnKind::Time, QueryValue::Text(text)) => parse_time(text).map(Cell::Time),
+        // a day begins at midnight, UTC
+        (ColumnKind::Time, QueryValue::Text(text)) => {
+            let day = || parse_date(text).and_then(|_| parse_time(&format!("{text}T00:00:00Z")));
+            parse_time(text).or_else(day).map(Cell::Time)
+        }
         (ColumnKind::Date, QueryValue::Text(text)) => parse_date(text).map(Cell::Date),
         (ColumnKind::Uuid, QueryValue::Text(text)) => uuid(text).map(Cell::Uuid),
         _ => None,

@@ -1,0 +1,80 @@
+//! Answers that carry documents.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use repot_core::store::ETag;
+use repot_model::language::Format;
+
+/// `ETag` as a header; nothing, where it cannot stand in one.
+pub(crate) fn etag_header(etag: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((header::ETAG, HeaderValue::from_str(&format!("\"{etag}\"")).ok()?))
+}
+
+/// The media type of documents of this format.
+pub(crate) const fn media_type(format: Format) -> &'static str {
+    match format {
+        Format::Json | Format::JsonLines => "application/json",
+        Format::Text => "text/plain; charset=utf-8",
+        Format::Bytes => "application/octet-stream",
+    }
+}
+
+/// A document, or a part of one, in this state.
+pub(crate) fn document(status: StatusCode, (media, etag): (&'static str, &ETag), body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.extend(etag_header(etag.as_str()));
+    response
+}
+
+/// No body.
+pub(crate) fn empty(status: StatusCode, etag: Option<&ETag>) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    if let Some(etag) = etag {
+        response.headers_mut().extend(etag_header(etag.as_str()));
+    }
+    response
+}
+
+/// JSON of ours.
+pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// What `Prefer` (RFC 7240) asks for; what is unknown is passed over, as it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Preferences {
+    /// `return=minimal`: no body behind a write.
+    pub minimal: bool,
+    /// `count=exact`: how many there are in all.
+    pub count: bool,
+}
+
+impl Preferences {
+    /// From the headers.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        for preference in values.flat_map(|value| value.split(',')) {
+            match preference.split(';').next().unwrap_or_default().trim() {
+                "return=minimal" => found.minimal = true,
+                "count=exact" => found.count = true,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Says that it was done so.
+    pub(crate) fn minimal_applied(response: &mut Response) {
+        response.headers_mut().insert("preference-applied", HeaderValue::from_static("return=minimal"));
+    }
+}

@@ -1,0 +1,41 @@
+//! The body of a request, read whole within its bounds.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use repot_core::{Error, Kind};
+
+use crate::app::Options;
+use crate::problem::{Answered, Problem};
+
+/// Reads it.
+///
+/// # Errors
+/// 413 when it is too large, 408 when it takes too long, 400 when it ends before its end.
+pub(crate) async fn read(body: Body, options: &Options) -> Answered<Bytes> {
+    let limited = Limited::new(body, options.body_bytes_max).collect();
+    let read = tokio::time::timeout(Duration::from_millis(options.body_ms), limited).await;
+    let read = read.map_err(|_elapsed| {
+        let message = format!("the body did not come within {} ms", options.body_ms);
+        Error::new(Kind::Unavailable, "R0444", message).hint("Send it again, faster, or in parts.")
+    })?;
+    match read {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("the body has more than {} bytes", options.body_bytes_max);
+            Err(Error::new(Kind::Invalid, "R0442", message)
+                .hint("Change parts of the document instead of all of it, or let the server take more.")
+                .into())
+        }
+        Err(_broken) => Err(Problem::bad("the body ended before its end", "Send it again.")),
+    }
+}
+
+/// What the body says it is: type and subtype, in lower case.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}

@@ -1,0 +1,54 @@
+//! The error codes of the HTTP API.
+
+use repot_core::catalogue::{CATALOGUE, Entry};
+
+/// Codes that only the server gives.
+pub const CODES: &[Entry] = &[
+    Entry {
+        code: "R0124",
+        title: "The server cannot listen there",
+        explanation: "The address is no address, or another program listens on it.",
+        mend: "Name another one with --listen or REPOT_LISTEN, such as 127.0.0.1:7070; port 0 takes a free one.",
+    },
+    Entry {
+        code: "R0125",
+        title: "The server would be open to other machines",
+        explanation: "Without keys everybody who reaches the server may read and write everything, so it listens on this machine only.",
+        mend: "Listen on 127.0.0.1, or make a key first.",
+    },
+    Entry {
+        code: "R0440",
+        title: "The request is wrong in itself",
+        explanation: "A parameter, header or path of the request is none that the API has, or cannot be read. Nothing was changed.",
+        mend: "Mend what the message names; docs/api.md lists what each route takes.",
+    },
+    Entry {
+        code: "R0441",
+        title: "This is not done with that method",
+        explanation: "The route is there, but not for this HTTP method.",
+        mend: "Use one of the methods that the message names.",
+    },
+    Entry {
+        code: "R0442",
+        title: "The body is too large",
+        explanation: "The request's body has more bytes than the server takes at once. Nothing was changed.",
+        mend: "Change parts of the document instead of all of it, or let the server take more (--body-max).",
+    },
+    Entry {
+        code: "R0443",
+        title: "The body is of a type that is not taken here",
+        explanation: "Content-Type names no patch that the route knows.",
+        mend: "Send application/merge-patch+json (RFC 7396) or application/json-patch+json (RFC 6902).",
+    },
+    Entry {
+        code: "R0444",
+        title: "The request took too long to arrive",
+        explanation: "Its body did not come within the time that the server waits. Nothing was changed.",
+        mend: "Send it again, faster, or in parts.",
+    },
+];
+
+/// The entry of a code, also of those that every program gives.
+pub(crate) fn find(code: &str) -> Option<&'static Entry> {
+    CODES.iter().chain(CATALOGUE).find(|entry| entry.code == code)
+}

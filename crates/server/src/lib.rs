@@ -1,0 +1,22 @@
+//! The HTTP API: documents of any store, in the app's own JSON, for apps in any language.
+//!
+//! [`App`] is what requests are answered from; [`router`] makes the routes, [`Server`] serves them until it is told to stop.
+//! Status codes, headers and bodies follow RFC 9110 (conditional requests), RFC 9457 (problems), RFC 7396 and RFC 6902
+//! (patches), RFC 7240 (`Prefer`).
+
+mod address;
+mod answer;
+mod app;
+mod ask;
+mod body;
+mod caller;
+mod codes;
+mod conditions;
+mod problem;
+mod routes;
+mod serve;
+
+pub use app::{App, Options};
+pub use codes::CODES;
+pub use routes::router;
+pub use serve::{Bound, Server};

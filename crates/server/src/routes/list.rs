@@ -1,0 +1,174 @@
+//! Listings: `GET /v1/{collection}`, as pages of JSON, or all of it as lines (`Accept: application/x-ndjson`).
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use repot_core::store::{Cursor, Page, Query, QueryItem};
+use repot_core::{Error, Kind};
+use serde_json::json;
+
+use super::Asked;
+use crate::answer::{self, media_type};
+use crate::ask::{Listing, listing, pairs};
+use crate::problem::{Answered, Problem};
+
+const LINES: &str = "application/x-ndjson";
+/// Documents that are read at once where listings have keys only.
+const READ_AT_ONCE: usize = 8;
+const WARNING: HeaderName = HeaderName::from_static("warning");
+
+pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
+    let app = asked.app;
+    let model = app.layout().model();
+    if model.collection(collection).is_none() {
+        return Err(Problem::missing(&format!("a collection {collection}")));
+    }
+    let pairs = pairs(asked.head)?;
+    let Listing { query, needs_tables, form } = listing(model, asked.caller.scope(app, collection), &pairs)?;
+    if query.full {
+        check_json(asked, collection)?;
+    }
+    if wants_lines(&asked.head.headers) {
+        return Ok(lines(asked, query));
+    }
+    let tables = app.store().capabilities().queries;
+    let (items, next) = if tables || needs_tables {
+        let page = app.store().query(&query).await?;
+        (page.items, page.next)
+    } else {
+        check_json(asked, collection)?;
+        let page = app.store().list(&query.scope, query.after.as_ref(), query.limit).await?;
+        read(asked, page).await?
+    };
+    let mut response = answer::json(StatusCode::OK, &json!(null));
+    *response.body_mut() = Body::from(body(&items, next.as_ref(), query.full || !tables));
+    let headers = response.headers_mut();
+    headers.extend(next.as_ref().and_then(|next| link(asked, &pairs, next)));
+    if tables && needs_tables {
+        headers.extend(warning(&app.unhelped(&form, &query).await?));
+    }
+    Ok(response)
+}
+
+/// Whole documents stand in a listing as they are, so they must be JSON.
+fn check_json(asked: &Asked<'_>, collection: &str) -> Answered<()> {
+    match asked.app.shape(collection).map(|shape| media_type(shape.format)) {
+        Some("application/json") | None => Ok(()),
+        Some(_) => {
+            Err(Error::new(Kind::Unsupported, "R0405", format!("documents of {collection} are no JSON"))
+                .hint("List rows (without `full`), and read each document by itself.")
+                .into())
+        }
+    }
+}
+
+/// The documents of a page of keys; those that went since are left out.
+async fn read(asked: &Asked<'_>, page: Page) -> Answered<(Vec<QueryItem>, Option<Cursor>)> {
+    let get = |key| async move {
+        let found = asked.app.store().get(&key).await?;
+        Ok::<_, Error>(found.map(|found| QueryItem {
+            key: Some(found.key),
+            etag: Some(found.etag),
+            body: found.body,
+        }))
+    };
+    let keys = page.items.into_iter().map(|item| item.key);
+    let found = futures_util::stream::iter(keys.map(get)).buffered(READ_AT_ONCE);
+    let items: Vec<Option<QueryItem>> = found.try_collect().await?;
+    Ok((items.into_iter().flatten().collect(), page.next))
+}
+
+/// `items`, `next`, and for whole documents `etags` in the same order; rows have theirs in `_etag`.
+fn body(items: &[QueryItem], next: Option<&Cursor>, full: bool) -> Bytes {
+    let size: usize = items.iter().map(|item| item.body.len() + 80).sum();
+    let mut out = BytesMut::with_capacity(size + 200);
+    out.put_slice(b"{\"items\":[");
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        if full { out.put_slice(&item.body) } else { row(&mut out, item) }
+    }
+    out.put_u8(b']');
+    if full {
+        let etags = items.iter().map(|item| item.etag.as_ref().map(|etag| etag.as_str()));
+        out.put_slice(format!(",\"etags\":{}", json!(etags.collect::<Vec<_>>())).as_bytes());
+    }
+    if let Some(next) = next {
+        out.put_slice(format!(",\"next\":{}", json!(next.as_str())).as_bytes());
+    }
+    out.put_u8(b'}');
+    out.freeze()
+}
+
+/// A row, which is an object of ours, with the tag of its document.
+fn row(out: &mut BytesMut, item: &QueryItem) {
+    let Some((etag, open)) = item.etag.as_ref().zip(item.body.strip_suffix(b"}")) else {
+        return out.put_slice(&item.body);
+    };
+    out.put_slice(open);
+    out.put_slice(if open == b"{" { b"\"_etag\":" } else { b",\"_etag\":" });
+    out.put_slice(json!(etag.as_str()).to_string().as_bytes());
+    out.put_u8(b'}');
+}
+
+fn wants_lines(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts
+        .flat_map(|value| value.split(','))
+        .any(|media| media.split(';').next().map(str::trim) == Some(LINES))
+}
+
+/// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole.
+fn lines(asked: &Asked<'_>, query: Query) -> Response {
+    let store = std::sync::Arc::clone(asked.app.store());
+    let full = query.full;
+    let start = (store, Some(query));
+    let pages = futures_util::stream::try_unfold(start, move |(store, query)| async move {
+        let Some(query) = query else { return Ok::<_, Error>(None) };
+        let page = store.query(&query).await?;
+        let mut out = BytesMut::new();
+        for item in &page.items {
+            if full {
+                one_line(&mut out, &item.body);
+            } else {
+                row(&mut out, item);
+            }
+            out.put_u8(b'\n');
+        }
+        let rest = page.next.map(|next| Query { offset: 0, ..query }.after(next));
+        Ok(Some((out.freeze(), (store, rest))))
+    });
+    let mut response = Response::new(Body::from_stream(pages));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES));
+    response
+}
+
+/// A JSON text on one line: a line break can only be white space in it.
+fn one_line(out: &mut BytesMut, text: &[u8]) {
+    out.extend(text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+}
+
+/// `Link` to the next page (RFC 8288).
+fn link(asked: &Asked<'_>, pairs: &[(String, String)], next: &Cursor) -> Option<(HeaderName, HeaderValue)> {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let kept = pairs.iter().filter(|(name, _)| !matches!(name.as_str(), "after" | "offset"));
+    let mut query: Vec<String> =
+        kept.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    query.push(format!("after={}", encoded(next.as_str())));
+    let link = format!("<{}?{}>; rel=\"next\"", asked.head.uri.path(), query.join("&"));
+    Some((header::LINK, HeaderValue::from_str(&link).ok()?))
+}
+
+/// That no index helps (RFC 7234, 5.5: 199 is any other warning).
+fn warning(unhelped: &[String]) -> Option<(HeaderName, HeaderValue)> {
+    if unhelped.is_empty() {
+        return None;
+    }
+    let shown: String =
+        unhelped.join(", ").chars().filter(|c| c.is_ascii() && !c.is_ascii_control() && *c != '"').collect();
+    Some((WARNING, HeaderValue::from_str(&format!("199 repot \"no index helps with {shown}\"")).ok()?))
+}

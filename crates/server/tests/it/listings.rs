@@ -1,0 +1,124 @@
+//! Listings: filters, order, pages.
+
+use crate::kit::{ALL, DRAMAS, Lab, TABLES, labs};
+
+async fn filled(lab: &Lab) {
+    for n in 0..7 {
+        let genre = if n % 2 == 0 { "noir" } else { "opera" };
+        let metadata = format!(r#"{{"size":{n},"name":"{n}","genre":"{genre}"}}"#);
+        let body = format!(
+            r#"{{"id":"d{n}","title":"T {n}","metadata":{metadata},"created_at":"2025-01-0{}T00:00:00Z","characters":[{{"id":"c{n}","name":"C{n}"}}]}}"#,
+            n + 1,
+        );
+        lab.send(&format!("PUT /v1/dramas/d{n}"), &[], body).await.is(201);
+    }
+}
+
+fn ids(answer: &crate::kit::Answer) -> String {
+    let body = answer.json();
+    let items = body["items"].as_array().unwrap().iter();
+    items.map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn filters_and_order() {
+    for lab in labs(TABLES, DRAMAS).await {
+        filled(&lab).await;
+        for (query, wanted) in [
+            ("genre=noir&sort=-created_at", "d6 d4 d2 d0"),
+            ("genre[ne]=noir&sort=id", "d1 d3 d5"),
+            ("created_at[gte]=2025-01-06", "d5 d6"),
+            ("created_at[lt]=2025-01-02T00:00:00Z", "d0"),
+            ("id[in]=d1,d3,dx", "d1 d3"),
+            ("title[like]=%25+3", "d3"),
+            ("description[null]=1&limit=2", "d0 d1"),
+            ("description[null]=0", ""),
+            ("metadata.size=5", "d5"),
+            ("metadata.size[gt]=4", "d5 d6"),
+            ("metadata.name=\"5\"", "d5"),
+            ("metadata.name=5", ""),
+            ("characters.name=C2", "d2"),
+            ("characters[count]=gt.1", ""),
+            ("title[length]=3&limit=1", "d0"),
+            ("q=5", "d5"),
+            ("sort=-id&limit=2&offset=1", "d5 d4"),
+        ] {
+            let query = query.replace('"', "%22");
+            let answer = lab.get(&format!("/v1/dramas?{query}")).await.is(200);
+            assert_eq!(ids(&answer), wanted, "{} {query}", lab.kind);
+        }
+        for wrong in
+            ["nothing=1", "created_at=soon", "sort=nothing", "fields=nothing", "after=x", "expand=title"]
+        {
+            let answer = lab.get(&format!("/v1/dramas?{wrong}")).await.is(400);
+            assert!(["R0412", "R0413"].contains(&answer.code().as_str()), "{wrong}");
+        }
+        let helped = lab.get("/v1/dramas?genre=noir&sort=-created_at").await;
+        assert_eq!(helped.header("warning"), None);
+        let unhelped = lab.get("/v1/dramas?url=x").await;
+        assert!(unhelped.header("warning").unwrap().contains("url"), "{}", lab.kind);
+    }
+}
+
+#[tokio::test]
+async fn pages_follow_each_other() {
+    for lab in labs(ALL, DRAMAS).await {
+        filled(&lab).await;
+        let (mut path, mut seen, mut pages) = ("/v1/dramas?limit=3".to_owned(), Vec::new(), 0);
+        loop {
+            let page = lab.get(&path).await.is(200);
+            pages += 1;
+            seen.extend(ids(&page).split(' ').filter(|id| !id.is_empty()).map(str::to_owned));
+            let Some(link) = page.header("link") else {
+                assert!(page.json()["next"].is_null());
+                break;
+            };
+            assert!(page.json()["next"].is_string());
+            path = link.strip_prefix('<').unwrap().split_once('>').unwrap().0.to_owned();
+        }
+        seen.sort();
+        assert_eq!(seen.join(" "), "d0 d1 d2 d3 d4 d5 d6", "{}", lab.kind);
+        assert!(pages >= 3);
+    }
+}
+
+#[tokio::test]
+async fn rows_have_their_tag_and_whole_documents_are_as_they_are() {
+    for lab in labs(TABLES, DRAMAS).await {
+        filled(&lab).await;
+        let one = lab.get("/v1/dramas/d3").await;
+        let rows = lab.get("/v1/dramas?id=d3").await.json();
+        assert!(rows["items"][0].get("characters").is_none());
+        let full = lab.get("/v1/dramas?id=d3&full=1").await;
+        assert!(full.text().contains(one.text()), "{}", full.text());
+        assert_eq!(format!("\"{}\"", full.json()["etags"][0].as_str().unwrap()), one.etag());
+        let fields = lab.get("/v1/dramas?id=d3&fields=id,title").await.json();
+        assert_eq!(fields["items"][0]["title"], "T 3");
+        assert!(fields["items"][0].get("genre").is_none());
+        let expanded = lab.get("/v1/characters?name=C2&expand=drama_id").await.is(200).json();
+        assert_eq!(expanded["items"][0]["drama_id"]["title"], "T 2", "{expanded}");
+        let lines = lab
+            .send("GET /v1/dramas?sort=id&limit=2", &[("accept", "application/x-ndjson")], "")
+            .await
+            .is(200);
+        let found: Vec<serde_json::Value> =
+            lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((found.len(), found[6]["id"].as_str()), (7, Some("d6")), "{}", lab.kind);
+    }
+}
+
+#[tokio::test]
+async fn answers_are_compressed_where_asked_with_a_tag_of_their_own() {
+    let lab = Lab::open("memory", DRAMAS).await.unwrap();
+    let body = format!(r#"{{"id":"d1","title":"{}"}}"#, "x".repeat(4_000));
+    lab.send("PUT /v1/dramas/d1", &[], body).await.is(201);
+    let plain = lab.get("/v1/dramas/d1").await;
+    for coding in ["gzip", "zstd"] {
+        let small = lab.send("GET /v1/dramas/d1", &[("accept-encoding", coding)], "").await.is(200);
+        assert_eq!(small.header("content-encoding"), Some(coding));
+        assert!(small.body.len() < 500);
+        assert_eq!(small.etag(), format!("{}-{coding}\"", plain.etag().strip_suffix('"').unwrap()));
+        lab.send("GET /v1/dramas/d1", &[("if-none-match", &small.etag())], "").await.is(304);
+    }
+    assert_eq!(plain.header("x-content-type-options"), Some("nosniff"));
+}

@@ -1,0 +1,10 @@
+//! The HTTP API over real stores: requests in, status, headers and bodies out.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod batch;
+mod connections;
+mod documents;
+mod kit;
+mod listings;
+mod parts;
