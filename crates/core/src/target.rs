@@ -16,6 +16,7 @@ use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::connections::{Connections, Idling};
 use crate::error::Result;
+use crate::facts::{FactBatch, FactReader};
 use crate::found::{FoundObject, ListedDocument, Mark, Rank};
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
@@ -94,6 +95,8 @@ pub struct Batch {
     pub untrash: Vec<i64>,
     /// What is put on record with it, and what goes from there. For [`Target::transact`].
     pub audit: AuditBatch,
+    /// What is noted beside the documents with it. For [`Target::transact`].
+    pub facts: FactBatch,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -344,7 +347,7 @@ pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
 }
 
 /// A reading connection. All of it is streamed or paged.
-pub trait Reader: Idling + Debug + Send {
+pub trait Reader: Idling + FactReader + Debug + Send {
     /// From the next read on, sees the state of the database at that read.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod create;
 mod decode;
 mod encode;
 mod error;
+mod facts;
 mod finish;
 mod indexes;
 mod kept;

@@ -159,7 +159,12 @@ impl PostgresReader {
         self.runtime.run(work(Arc::clone(&self.connection)))
     }
 
-    fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
+    pub(crate) fn rows(
+        &mut self,
+        what: &'static str,
+        sql: String,
+        parameters: Parameters,
+    ) -> Result<Vec<Row>> {
         self.run(|connection| async move {
             connection
                 .client
@@ -239,11 +244,14 @@ impl PostgresReader {
     }
 }
 
-fn one(value: impl ToSql + Sync + Send + 'static, kind: Type) -> (Box<dyn ToSql + Sync + Send>, Type) {
+pub(crate) fn one(
+    value: impl ToSql + Sync + Send + 'static,
+    kind: Type,
+) -> (Box<dyn ToSql + Sync + Send>, Type) {
     (Box::new(value), kind)
 }
 
-fn limit(most: usize) -> i64 {
+pub(crate) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 

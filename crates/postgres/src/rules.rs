@@ -22,6 +22,7 @@ impl Writer {
         self.settle_search(plan).await?;
         self.ready().await?;
         self.make_trash().await?;
+        self.make_facts().await?;
         let rows = self
             .client()
             .query_typed(

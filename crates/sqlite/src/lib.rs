@@ -11,6 +11,7 @@ mod connection;
 mod connections;
 mod decode;
 mod error;
+mod facts;
 mod finish;
 mod kept;
 mod list_text;

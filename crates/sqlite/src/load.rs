@@ -11,6 +11,7 @@ use crate::bind;
 use crate::careful;
 use crate::changes;
 use crate::error::{fail, failed, refusal};
+use crate::facts;
 use crate::marks;
 use crate::records::{Records, Refused};
 use crate::references::References;
@@ -119,6 +120,7 @@ pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()
         set_meta(work.connection(), key, value.as_deref())?;
     }
     trash::apply(work.connection(), batch)?;
+    facts::apply(work.connection(), batch)?;
     marks::meet(work.connection(), batch)?;
     rules::leave(work.connection())?;
     work.keep()

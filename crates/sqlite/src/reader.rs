@@ -66,7 +66,7 @@ impl SqliteReader {
     }
 
     /// The connection, in the one transaction in which everything is read.
-    fn begin(&mut self) -> Result<&Connection> {
+    pub(crate) fn begin(&mut self) -> Result<&Connection> {
         if !self.begun {
             self.connection.execute_batch("begin").map_err(failed("begin to read"))?;
             self.begun = true;

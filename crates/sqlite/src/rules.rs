@@ -10,6 +10,7 @@ use repot_model::sql::{
 };
 
 use crate::error::failed;
+use crate::facts;
 use crate::marks::TABLES;
 use crate::schema::{FORMAT, begin, loading, meta, set_meta, taken};
 use crate::trash;
@@ -53,6 +54,7 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     let what = "make our triggers";
     crate::search::settle(connection, plan)?;
     trash::make(connection)?;
+    facts::make(connection)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
         let pattern = TRIGGER_PREFIX.replace('_', "\\_") + "%";
         connection

@@ -52,7 +52,7 @@ const OURS: [&str; 6] = [
 ) strict",
 ];
 
-const OUR_NAMES: [&str; 10] = [
+const OUR_NAMES: [&str; 11] = [
     "repot_objects",
     "repot_documents",
     "repot_documents_set_aside",
@@ -63,6 +63,7 @@ const OUR_NAMES: [&str; 10] = [
     "repot_pending",
     "repot_writer",
     "repot_marking",
+    "repot_facts",
 ];
 
 /// The index that finds documents by key; a bulk load builds it at its end.

@@ -3,6 +3,7 @@
 //! Whatever is missing on the machine is a printed skip on a laptop and a failure where the environment demands it
 //! (`CI`, `REPOT_REQUIRE_SERVERS=1`, `REPOT_REQUIRE_DATA=1`), so that no check passes by not running.
 
+mod clock;
 pub mod conformance;
 mod data;
 mod pacing;
@@ -10,6 +11,7 @@ pub mod postgres;
 mod requirement;
 mod tree;
 
+pub use clock::HandClock;
 pub use data::shared_data;
 pub use pacing::QuickPacing;
 pub use requirement::full;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, History,
-    HistoryPage, HistoryQuery, Moment, Page, Precondition, Query, QueryExplanation, QueryPage, Queryable,
-    Receipt, Scope, Store, Trash, UnitOfWork, Written,
+    HistoryPage, HistoryQuery, Ledger, Moment, Page, Precondition, Query, QueryExplanation, QueryPage,
+    Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Written,
 };
 
 /// Writes in the name of an actor, for the record of changes; a unit of work that names one itself keeps it.
@@ -91,6 +91,10 @@ impl<S: Store + ?Sized> Store for Acting<S> {
 
     fn record(&self) -> Option<&dyn History> {
         self.store.record().map(|_| self as &dyn History)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        self.store.ledger()
     }
 }
 

@@ -14,8 +14,8 @@ use super::remembered::Remembered;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
-    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Page, Precondition,
-    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Ledger, Page,
+    Precondition, Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -71,11 +71,9 @@ pub struct Reconcile {
     counts: Mutex<BTreeMap<String, ConflictCounts>>,
 }
 
-/// Who writes.
-type Actor<'a> = Option<&'a str>;
-
-fn alone(write: Write, actor: Actor<'_>) -> UnitOfWork {
-    UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned) }
+/// These writes with everything else that the caller's unit of work says: who writes, which facts are noted.
+fn of(around: &UnitOfWork, writes: Vec<Write>) -> UnitOfWork {
+    UnitOfWork { writes, ..around.clone() }
 }
 
 /// What a single write is, for settling it.
@@ -178,14 +176,14 @@ impl Reconcile {
         }
     }
 
-    async fn one(&self, write: Write, actor: Actor<'_>) -> Result<Receipt> {
+    async fn one(&self, write: Write, around: &UnitOfWork) -> Result<Receipt> {
         let collection = write.key().collection().to_owned();
         let known = match write.when() {
             Precondition::Matches(etag) => etag.clone(),
-            Precondition::Any | Precondition::Absent => return self.plainly(vec![write], actor).await,
+            Precondition::Any | Precondition::Absent => return self.plainly(vec![write], around).await,
         };
         self.count(&collection, |counts| counts.writes += 1);
-        let error = match self.plainly(vec![write.clone()], actor).await {
+        let error = match self.plainly(vec![write.clone()], around).await {
             Err(error) if is_conflict(&error) => error,
             done => return done,
         };
@@ -198,28 +196,27 @@ impl Reconcile {
         };
         let settled = match way {
             Way::No => return Err(error),
-            Way::Any => self.plainly(vec![on_condition(write, Precondition::Any)], actor).await,
-            Way::Again => self.again(write, error, actor).await,
-            Way::Merge => self.merge((write, actor), &known, error).await,
+            Way::Any => self.plainly(vec![on_condition(write, Precondition::Any)], around).await,
+            Way::Again => self.again(write, error, around).await,
+            Way::Merge => self.merge((write, around), &known, error).await,
         }?;
         self.count(&collection, |counts| counts.settled += 1);
         Ok(settled)
     }
 
-    async fn plainly(&self, writes: Vec<Write>, actor: Actor<'_>) -> Result<Receipt> {
-        let work = UnitOfWork { writes: writes.clone(), actor: actor.map(str::to_owned) };
-        let receipt = self.store.apply(work).await?;
+    async fn plainly(&self, writes: Vec<Write>, around: &UnitOfWork) -> Result<Receipt> {
+        let receipt = self.store.apply(of(around, writes.clone())).await?;
         self.remember_written(&writes, &receipt);
         Ok(receipt)
     }
 
     /// Makes a change on the state that is there, until nobody is faster.
-    async fn again(&self, write: Write, mut error: Error, actor: Actor<'_>) -> Result<Receipt> {
+    async fn again(&self, write: Write, mut error: Error, around: &UnitOfWork) -> Result<Receipt> {
         for tried in 1..self.backoff.tries_max {
             self.pause(tried).await;
             let Some(there) = self.store.get(write.key()).await? else { return Err(error) };
             let next = on_condition(write.clone(), Precondition::Matches(there.etag));
-            match self.store.apply(alone(next, actor)).await {
+            match self.store.apply(of(around, vec![next])).await {
                 Err(lost) if is_conflict(&lost) => error = lost,
                 done => return done.map(|_| Receipt { written: vec![Written::Put(self.unseen())] }),
             }
@@ -230,7 +227,7 @@ impl Reconcile {
     /// Makes the caller's changes in the state that is there, until nobody is faster.
     async fn merge(
         &self,
-        (write, actor): (Write, Actor<'_>),
+        (write, around): (Write, &UnitOfWork),
         known: &ETag,
         mut error: Error,
     ) -> Result<Receipt> {
@@ -252,7 +249,7 @@ impl Reconcile {
             let Some(there) = self.store.get(&key).await? else { return Err(error) };
             let body = self.merged(&key, &base, &ours, &there)?;
             let next = Write::Put { key: key.clone(), body, when: Precondition::Matches(there.etag) };
-            match self.store.apply(alone(next, actor)).await {
+            match self.store.apply(of(around, vec![next])).await {
                 Ok(_) => {
                     let unseen = self.unseen();
                     self.remember(&key, &unseen, &ours);
@@ -360,7 +357,7 @@ impl Store for Reconcile {
     async fn apply(&self, mut work: UnitOfWork) -> Result<Receipt> {
         if work.writes.len() == 1 {
             return match work.writes.pop() {
-                Some(write) => self.one(write, work.actor.as_deref()).await,
+                Some(write) => self.one(write, &work).await,
                 None => Ok(Receipt::default()),
             };
         }
@@ -368,11 +365,12 @@ impl Store for Reconcile {
             matches!(write.when(), Precondition::Matches(_))
                 && self.strategy(write.key().collection()) == Strategy::LastWriteWins
         };
-        match self.plainly(work.writes.clone(), work.actor.as_deref()).await {
-            Err(error) if is_conflict(&error) && work.writes.iter().any(wins) => {
+        let writes = std::mem::take(&mut work.writes);
+        match self.plainly(writes.clone(), &work).await {
+            Err(error) if is_conflict(&error) && writes.iter().any(wins) => {
                 let free =
                     |write: Write| if wins(&write) { on_condition(write, Precondition::Any) } else { write };
-                self.plainly(work.writes.into_iter().map(free).collect(), work.actor.as_deref()).await
+                self.plainly(writes.into_iter().map(free).collect(), &work).await
             }
             done => done,
         }
@@ -388,5 +386,9 @@ impl Store for Reconcile {
 
     fn record(&self) -> Option<&dyn History> {
         self.store.record()
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
+        self.store.ledger()
     }
 }

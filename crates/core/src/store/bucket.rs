@@ -19,6 +19,7 @@ use super::document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitO
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
+use super::ledger::no_ledger;
 use super::objects::Objects;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result, Retry};
@@ -219,6 +220,7 @@ impl Store for BucketStore {
             soft_delete: false,
             row_security: false,
             audit: false,
+            ledger: false,
         }
     }
 
@@ -247,6 +249,9 @@ impl Store for BucketStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         let mut receipt = Receipt::default();
+        if !work.facts.is_empty() {
+            return Err(no_ledger(self));
+        }
         if work.writes.is_empty() {
             return Ok(receipt);
         }

@@ -13,6 +13,7 @@ use super::document::{Cursor, Document, Edit, Page, Receipt, UnitOfWork, Write, 
 use super::etag::{ETag, Precondition};
 use super::history::History;
 use super::key::{DocumentKey, Scope};
+use super::ledger::Ledger;
 use super::trash::Trash;
 use crate::error::{Error, Kind, Result};
 
@@ -49,6 +50,8 @@ pub struct Capabilities {
     /// Keeps a record of changes ([`super::History`]). Where it does not, a write that says who writes is refused for
     /// collections that the model puts on audit; others go by without a record.
     pub audit: bool,
+    /// Keeps small facts beside the documents ([`super::Ledger`]). Where it does not, a unit of work with facts is refused.
+    pub ledger: bool,
 }
 
 /// Something that holds documents.
@@ -58,7 +61,7 @@ pub struct Capabilities {
 ///   [`Kind::NotFound`], code `R0402`.
 /// - A document is the exact bytes that were put. Bytes that do not fit the model, or that hold another key than
 ///   the one they are put under, are [`Kind::Invalid`], code `R0404`.
-/// - `apply` does all of its writes or none. A failed precondition is [`Kind::Conflict`], code `R0401`.
+/// - `apply` does all of its writes, and notes all of its facts, or none. A failed precondition is [`Kind::Conflict`], code `R0401`.
 /// - An acknowledged write survives the end of every process. A write whose outcome is unknown is found out by
 ///   reading, or its error says [`crate::Retry::Unknown`].
 /// - `list` has one order for each store and goes on strictly after a cursor, also when documents came or went
@@ -121,6 +124,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Its record of changes, where it keeps one ([`Capabilities::audit`]).
     fn record(&self) -> Option<&dyn History> {
+        None
+    }
+
+    /// Its small facts beside the documents; `None` without [`Capabilities::ledger`].
+    fn ledger(&self) -> Option<&dyn Ledger> {
         None
     }
 }

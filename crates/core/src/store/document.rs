@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::change::Change;
 use super::etag::{ETag, Precondition};
 use super::key::DocumentKey;
+use super::ledger::FactChange;
 use crate::error::Result;
 
 /// A document: its exact text and the `ETag` of that state.
@@ -165,6 +166,9 @@ pub struct UnitOfWork {
     pub writes: Vec<Write>,
     /// Who writes, for the record of changes.
     pub actor: Option<String>,
+    /// Facts noted in the very transaction of the writes, each under its condition; no fact twice. There may be facts
+    /// without writes.
+    pub facts: Vec<FactChange>,
 }
 
 impl UnitOfWork {
@@ -179,6 +183,13 @@ impl UnitOfWork {
     #[must_use]
     pub fn by(mut self, actor: &str) -> Self {
         self.actor = Some(actor.to_owned());
+        self
+    }
+
+    /// Notes a fact with the writes.
+    #[must_use]
+    pub fn noting(mut self, fact: FactChange) -> Self {
+        self.facts.push(fact);
         self
     }
 }

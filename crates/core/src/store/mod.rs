@@ -9,6 +9,7 @@ mod etag;
 mod history;
 mod key;
 mod layout;
+mod ledger;
 mod memory;
 mod objects;
 mod pending;
@@ -28,6 +29,10 @@ pub use etag::{ETag, Precondition};
 pub use history::{EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage, HistoryQuery, Moment};
 pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
+pub use ledger::{
+    FACT_BYTES_MAX, Fact, FactChange, FactEdit, FactStep, FactValue, FactWhen, Ledger, LedgerExt,
+    UNIT_FACTS_MAX, check_fact_name, check_facts, no_ledger,
+};
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
 pub use pending::{Standing, Step, lay};

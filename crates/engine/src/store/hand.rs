@@ -13,6 +13,7 @@ use repot_model::plan::{Plan, StateChange};
 
 use super::clerk::Clerk;
 use super::desk::{Desk, Found, Sought};
+use super::facts::noted;
 use super::following::follow;
 use super::jobs::Job;
 use super::parts::{Open, Parts};
@@ -57,6 +58,8 @@ impl<'p> Decider<'_, 'p> {
             .iter()
             .map(|work| {
                 hand.clerk = Clerk::new(work.actor(), self.now_ms);
+                // first: a unit that ends here has changed no part of a document yet
+                let facts = noted(hand.desk.reader(), work, self.now_ms)?;
                 let mut unit = match work {
                     Job::Unit(work) => hand.unit(work)?,
                     Job::Restore { documents, .. } => hand.restore(documents)?,
@@ -64,6 +67,7 @@ impl<'p> Decider<'_, 'p> {
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
                 };
                 unit.audit = hand.clerk.leave();
+                unit.facts = facts;
                 Ok(unit)
             })
             .collect();

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use repot_core::Result;
 use repot_core::store::{DocumentKey, Layout, UnitOfWork, Write};
 
+use super::facts::noted_bytes;
 use super::tend::Tend;
 
 /// Something to do in one transaction, whole or not at all.
@@ -53,6 +54,8 @@ impl Job {
     /// The document, when all it does is to change a part of one that may be changed together with other parts.
     pub(super) fn part(&self) -> Option<&DocumentKey> {
         match self {
+            // what it notes may be refused, and then the change is too, alone
+            Self::Unit(work) if !work.facts.is_empty() => None,
             Self::Unit(work) => match work.writes.as_slice() {
                 [Write::Patch { key, change, .. }] => steps(change).map(|_| key),
                 _ => None,
@@ -88,7 +91,7 @@ impl Job {
             Self::Unit(work) => {
                 let size =
                     |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
-                work.writes.iter().map(size).sum()
+                work.writes.iter().map(size).sum::<usize>() + noted_bytes(&work.facts)
             }
             Self::Restore { documents, .. } => documents.iter().map(|one| one.body.len()).sum(),
             Self::Tend(_) => 0,

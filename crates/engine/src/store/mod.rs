@@ -5,6 +5,7 @@ mod changes;
 mod clerk;
 mod crew;
 mod desk;
+mod facts;
 mod following;
 mod hand;
 mod history;

@@ -10,6 +10,7 @@ use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::desk::Tools;
+use super::facts::{FactTask, PrunedFacts};
 use super::jobs::Job;
 use super::pool::{Seat, Waits};
 use super::row_store::RowStoreOptions;
@@ -51,6 +52,10 @@ pub(super) enum Task {
     PruneChanges,
     /// To take some of what is too old from the record of changes; the receipt is empty.
     PruneHistory,
+    /// To decide on a fact; the receipt is empty.
+    Fact(FactTask),
+    /// To take away facts that expired; the receipt is empty.
+    PruneFacts(Arc<PrunedFacts>),
 }
 
 /// What one thread has taken and not done yet.
@@ -162,9 +167,12 @@ pub(super) fn write(
                 (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
                 (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
                 (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
-                (Task::PruneChanges, Ok(scribe)) => {
-                    scribe.prune_changes(options.changes).and_then(|()| scribe.prune_history())
-                }
+                (Task::PruneChanges, Ok(scribe)) => scribe
+                    .prune_changes(options.changes)
+                    .and_then(|()| scribe.prune_history())
+                    .and_then(|()| scribe.prune_facts(&PrunedFacts::until(options.clock.now_ms()))),
+                (Task::Fact(task), Ok(scribe)) => scribe.decide_fact(&task),
+                (Task::PruneFacts(pruned), Ok(scribe)) => scribe.prune_facts(&pruned),
                 (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
             };
             let _dropped = answer.send(done.map(|()| Receipt::default()));
@@ -200,7 +208,7 @@ mod tests {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
+        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), ..UnitOfWork::default() };
         (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 
@@ -209,8 +217,10 @@ mod tests {
         let Some(key) = keys.chars().next().filter(char::is_ascii_uppercase) else { return unit(keys) };
         let key = DocumentKey::new("notes", &key.to_lowercase().to_string());
         let change = Change::Append { list: Pointer::default(), element: "1".into() };
-        let work =
-            UnitOfWork { writes: vec![Write::Patch { key, change, when: Precondition::Any }], actor: None };
+        let work = UnitOfWork {
+            writes: vec![Write::Patch { key, change, when: Precondition::Any }],
+            ..UnitOfWork::default()
+        };
         (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 

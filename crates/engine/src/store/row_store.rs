@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
-    Scope, Store, Trash, UnitOfWork, Write,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Ledger, Page,
+    Receipt, Scope, Store, Trash, UnitOfWork, Write, check_facts,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -69,7 +69,7 @@ pub struct RowStore {
     pub(super) layout: Arc<Layout>,
     pub(super) options: RowStoreOptions,
     lanes: Arc<Lanes>,
-    pruning: Pruning,
+    pub(super) pruning: Pruning,
     row_security: RowSecurity,
     keeper: Option<thread::JoinHandle<()>>,
 }
@@ -374,6 +374,7 @@ impl Store for RowStore {
             soft_delete: true,
             row_security: self.row_security.is_enforced(),
             audit: true,
+            ledger: true,
         }
     }
 
@@ -399,10 +400,11 @@ impl Store for RowStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         self.check(&work)?;
-        if work.writes.is_empty() {
+        check_facts(&work.facts)?;
+        if work.writes.is_empty() && work.facts.is_empty() {
             return Ok(Receipt::default());
         }
-        let writes = work.writes.len();
+        let writes = work.writes.len() + work.facts.len();
         let done = self.submit(Job::Unit(work)).await;
         if self.pruning.wrote(writes) {
             self.prune();
@@ -430,6 +432,10 @@ impl Store for RowStore {
     }
 
     fn record(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+
+    fn ledger(&self) -> Option<&dyn Ledger> {
         Some(self)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use repot_core::change_log::ChangeRetention;
-use repot_core::store::{Layout, Receipt};
+use repot_core::store::{FactChange, Layout, Receipt, check_facts};
 use repot_core::{
     AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Reader, Refusal, Result, Retry, Target,
     Trashed,
@@ -80,6 +80,8 @@ pub(super) struct Unit {
     pub untrash: Vec<i64>,
     /// What is put on record.
     pub audit: Vec<AuditRecord>,
+    /// What is noted beside the documents.
+    pub facts: Vec<FactChange>,
 }
 
 /// What units of one transaction come to together.
@@ -105,8 +107,10 @@ impl Together {
             batch.trash.append(&mut unit.trash);
             batch.untrash.append(&mut unit.untrash);
             batch.audit.records.append(&mut unit.audit);
+            batch.facts.changes.append(&mut unit.facts);
             all.further.append(&mut unit.further);
         }
+        all.clash |= check_facts(&batch.facts.changes).is_err();
         all.further.retain(|path| !locks.contains(path));
         for item in &batch.items {
             all.by_rows |= item.kept.is_some();
@@ -219,17 +223,20 @@ impl<'p> Scribe<'p> {
             }
             let parts;
             Decision { decided, unsettled, parts } = decider.decide(pen, reader, works)?;
-            let batch;
+            let mut batch;
             (batch, all) = Together::of(&mut decided, parts, locks);
             // what settles a document was logged when plain SQL did it
             let tends = matches!(works, [Job::Tend(_)]);
             let nothing = batch.items.is_empty() && batch.untrash.is_empty();
             let nothing = nothing && (!tends || batch.marks.is_empty());
-            if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
+            let notes = !batch.facts.is_empty();
+            if (nothing && !notes) || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);
             }
-            let meta = lead(reader, leads, decider.now_ms)?;
-            led = true;
+            // facts alone do not make the files follow
+            led = !nothing || leads;
+            let meta = if nothing { Vec::new() } else { lead(reader, leads, decider.now_ms)? };
+            batch.facts.now_ms = decider.now_ms;
             let mut batch = Batch { meta, at_ms: (!tends).then_some(decider.now_ms), ..batch };
             batch.audit.until = expired(decider.plan, Some(&batch.audit.records), decider.now_ms);
             Ok(Some(batch))

@@ -10,6 +10,7 @@ mod capability_pages;
 mod changes;
 mod containers;
 mod documents;
+mod ledger;
 mod look;
 mod marks;
 mod numbers;

@@ -8,6 +8,7 @@ mod changes;
 mod concurrency;
 mod containers;
 mod keys;
+mod ledger;
 mod listing;
 mod lossless;
 mod model_rules;
@@ -26,6 +27,7 @@ pub use changes::*;
 pub use concurrency::*;
 pub use containers::*;
 pub use keys::*;
+pub use ledger::*;
 pub use listing::*;
 pub use lossless::*;
 pub use model_rules::*;
@@ -61,6 +63,7 @@ macro_rules! conformance {
                 etags_tell_states_apart
                 a_unit_of_work_is_all_or_nothing
                 an_empty_unit_of_work_does_nothing
+                facts_are_noted_or_refused
                 pages_hold_everything_once
                 a_listing_goes_on_when_documents_vanish
                 a_listing_stays_in_its_collection

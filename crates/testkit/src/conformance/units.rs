@@ -1,7 +1,7 @@
 //! Units of work.
 
 use repot_core::Kind;
-use repot_core::store::{Precondition, Receipt, UnitOfWork, Write, Written};
+use repot_core::store::{FactChange, FactValue, Precondition, Receipt, UnitOfWork, Write, Written};
 
 use super::subject::{Subject, body, note};
 
@@ -32,4 +32,20 @@ pub async fn a_unit_of_work_is_all_or_nothing(subject: Subject) {
 /// Nothing to do is done at once.
 pub async fn an_empty_unit_of_work_does_nothing(subject: Subject) {
     assert_eq!(subject.store.apply(UnitOfWork::default()).await.unwrap(), Receipt::default());
+}
+
+/// A store keeps facts, or refuses them before anything happens.
+pub async fn facts_are_noted_or_refused(subject: Subject) {
+    let store = subject.store;
+    let put = Write::Put { key: note("a"), body: body("a", "x").into(), when: Precondition::Any };
+    let fact = FactChange::put("test", "a", FactValue::lasting("1"));
+    let done = store.apply(UnitOfWork::default().with(put).noting(fact)).await;
+    assert_eq!(store.ledger().is_some(), store.capabilities().ledger);
+    let Some(ledger) = store.ledger() else {
+        let error = done.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
+        return assert!(!store.exists(&note("a")).await.unwrap());
+    };
+    done.unwrap();
+    assert_eq!(ledger.fact("test", "a").await.unwrap().map(|fact| fact.value), Some("1".into()));
 }

@@ -1,0 +1,302 @@
+//! Small durable facts beside the documents: who holds a key, what was answered, how much is left. They share the
+//! documents' database, so a fact and the writes that it is about happen together.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::{Error, Kind, Result};
+
+/// Bytes of the longest name of a fact, and of a kind.
+const NAME_BYTES_MAX: usize = 1_000;
+/// Bytes of the largest value of a fact.
+pub const FACT_BYTES_MAX: usize = 2 << 20;
+/// Facts of one unit of work.
+pub const UNIT_FACTS_MAX: usize = 100;
+
+/// A fact: a kind, a name in it, and a value that only the kind's own code reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is about, such as `api_key`.
+    pub kind: String,
+    /// Which one of the kind.
+    pub name: String,
+    /// Of this state; no other state of any fact of the database has it, or had it.
+    pub version: i64,
+    /// Its value.
+    pub value: Bytes,
+    /// From then on it is as if it were not there; milliseconds since 1970. `None`: it stays.
+    pub expires_ms: Option<i64>,
+}
+
+impl Fact {
+    /// Whether it is still there at this time, milliseconds since 1970.
+    #[must_use]
+    pub fn is_there(&self, now_ms: i64) -> bool {
+        self.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
+    }
+}
+
+/// What must hold for a fact to be noted. An expired fact is absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FactWhen {
+    /// Whatever is there.
+    #[default]
+    Any,
+    /// Nothing is there.
+    Absent,
+    /// The state with this version is there.
+    Version(i64),
+}
+
+/// The value that a fact gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactValue {
+    /// Its bytes; at most [`FACT_BYTES_MAX`].
+    pub value: Bytes,
+    /// As [`Fact::expires_ms`].
+    pub expires_ms: Option<i64>,
+}
+
+impl FactValue {
+    /// A value that stays.
+    #[must_use]
+    pub fn lasting(value: impl Into<Bytes>) -> Self {
+        Self { value: value.into(), expires_ms: None }
+    }
+
+    /// A value that is there until this time, milliseconds since 1970.
+    #[must_use]
+    pub fn until(value: impl Into<Bytes>, expires_ms: i64) -> Self {
+        Self { value: value.into(), expires_ms: Some(expires_ms) }
+    }
+}
+
+/// A change of one fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactChange {
+    /// As [`Fact::kind`].
+    pub kind: String,
+    /// As [`Fact::name`].
+    pub name: String,
+    /// What must hold.
+    pub when: FactWhen,
+    /// What it is from then on; `None`: it is gone.
+    pub to: Option<FactValue>,
+}
+
+impl FactChange {
+    /// The fact is this value from now on, whatever was there.
+    #[must_use]
+    pub fn put(kind: &str, name: &str, value: FactValue) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned(), when: FactWhen::Any, to: Some(value) }
+    }
+
+    /// The fact is gone, whatever was there.
+    #[must_use]
+    pub fn remove(kind: &str, name: &str) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned(), when: FactWhen::Any, to: None }
+    }
+
+    /// The same under a condition.
+    #[must_use]
+    pub fn when(mut self, when: FactWhen) -> Self {
+        self.when = when;
+        self
+    }
+
+    /// Checks the condition against what is there at this time.
+    ///
+    /// # Errors
+    /// [`FactChange::fenced`].
+    pub fn check(&self, there: Option<&Fact>, now_ms: i64) -> Result<()> {
+        let there = there.filter(|fact| fact.is_there(now_ms));
+        let met = match self.when {
+            FactWhen::Any => true,
+            FactWhen::Absent => there.is_none(),
+            FactWhen::Version(version) => there.is_some_and(|fact| fact.version == version),
+        };
+        if met { Ok(()) } else { Err(self.fenced()) }
+    }
+
+    /// The error of a change whose condition does not hold: [`Kind::Fenced`], so that nobody takes it for a document
+    /// in another state.
+    #[must_use]
+    pub fn fenced(&self) -> Error {
+        let message = match self.when {
+            FactWhen::Absent => "it is there already",
+            FactWhen::Any | FactWhen::Version(_) => "somebody else changed it",
+        };
+        Error::new(Kind::Fenced, "R0401", format!("the fact {} {}: {message}", self.kind, self.name))
+            .hint("Read it again and decide on what is there now.")
+    }
+
+    fn check_bounds(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::new(Kind::Invalid, "R0403", message));
+        check_names(&self.kind, &self.name)?;
+        match &self.to {
+            Some(to) if to.value.len() > FACT_BYTES_MAX => {
+                wrong(format!("a fact of {} bytes, {FACT_BYTES_MAX} are the most", to.value.len()))
+            }
+            None if self.when == FactWhen::Absent => {
+                wrong(format!("the fact {} {} cannot be removed where it may not be", self.kind, self.name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_names(kind: &str, name: &str) -> Result<()> {
+    for text in [kind, name] {
+        if text.is_empty() || text.len() > NAME_BYTES_MAX || text.contains('\0') {
+            let message = format!("a fact's kind and name have 1 to {NAME_BYTES_MAX} bytes without NUL");
+            return Err(Error::new(Kind::Invalid, "R0403", message));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that facts can be noted together.
+///
+/// # Errors
+/// [`Kind::Invalid`], code `R0403`: too many or too large, an improper name, or one fact twice.
+pub fn check_facts(facts: &[FactChange]) -> Result<()> {
+    if facts.len() > UNIT_FACTS_MAX {
+        let message = format!("{} facts in one unit of work, {UNIT_FACTS_MAX} are the most", facts.len());
+        return Err(Error::new(Kind::Invalid, "R0403", message));
+    }
+    for (at, fact) in facts.iter().enumerate() {
+        fact.check_bounds()?;
+        if facts.iter().take(at).any(|other| (&other.kind, &other.name) == (&fact.kind, &fact.name)) {
+            let message = format!("the fact {} {} is noted twice in one unit of work", fact.kind, fact.name);
+            return Err(Error::new(Kind::Invalid, "R0403", message));
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactStep {
+    /// It stays as it is.
+    Keep,
+    /// It is this from now on.
+    Put(FactValue),
+    /// It is gone.
+    Remove,
+}
+
+/// A decision on a fact, made while nobody else can change it.
+///
+/// A store may call it several times, each time with what is there then, and keeps the outcome of the last call only.
+#[derive(Clone)]
+pub struct FactEdit(Arc<FactEditFn>);
+
+type FactEditFn = dyn Fn(Option<&Fact>) -> Result<FactStep> + Send + Sync;
+
+impl FactEdit {
+    /// A decision made by this function; `None`: nothing is there.
+    pub fn new(edit: impl Fn(Option<&Fact>) -> Result<FactStep> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(edit))
+    }
+
+    /// What becomes of it.
+    ///
+    /// # Errors
+    /// What the function gives.
+    pub fn decide(&self, there: Option<&Fact>) -> Result<FactStep> {
+        (self.0)(there)
+    }
+}
+
+impl fmt::Debug for FactEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FactEdit")
+    }
+}
+
+/// Small durable facts in the documents' own database.
+///
+/// - A fact that was noted survives the end of every process.
+/// - Conditions and decisions hold among all callers, threads and processes on the database.
+/// - An expired fact is absent, by the clock of the store that is asked; [`FactWhen::Absent`] may replace it.
+/// - A version is of one state only, also after a fact was removed and noted again.
+/// - Facts are the server's own. No document, query or tenant reaches them.
+#[async_trait]
+pub trait Ledger: fmt::Debug + Send + Sync {
+    /// The fact of this kind and name.
+    ///
+    /// # Errors
+    /// `R0403` for an improper name; when the store is out of reach.
+    async fn fact(&self, kind: &str, name: &str) -> Result<Option<Fact>>;
+
+    /// At most `most` facts of a kind after this name (bounded by the store too), in byte order of the name.
+    ///
+    /// # Errors
+    /// As [`Ledger::fact`].
+    async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>>;
+
+    /// Notes one fact; several, and with writes of documents, are noted by [`super::UnitOfWork::facts`].
+    ///
+    /// # Errors
+    /// [`Kind::Fenced`], code `R0401`, when its condition does not hold; `R0403` for an improper one; when the store is
+    /// out of reach: [`crate::Retry::Unknown`] where it may have been noted.
+    async fn note(&self, change: FactChange) -> Result<()>;
+
+    /// Lets `edit` decide what becomes of a fact, and nobody else changes it from before it is read until that is done.
+    ///
+    /// # Errors
+    /// What `edit` gives; else as [`Ledger::note`].
+    async fn update_fact(&self, kind: &str, name: &str, edit: FactEdit) -> Result<()>;
+
+    /// Removes some of the facts that expired by this time, milliseconds since 1970; gives how many. A store does so by
+    /// itself now and then.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    async fn prune_facts(&self, now_ms: i64) -> Result<usize>;
+}
+
+/// Shortcuts; nobody implements them.
+#[async_trait]
+pub trait LedgerExt: Ledger {
+    /// As [`Ledger::update_fact`], and gives what the last call of `edit` gave beside its decision.
+    ///
+    /// # Errors
+    /// As [`Ledger::update_fact`].
+    async fn decide<T, F>(&self, kind: &str, name: &str, edit: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(Option<&Fact>) -> Result<(FactStep, T)> + Send + Sync + 'static,
+    {
+        let told = Arc::new(Mutex::new(None));
+        let tell = Arc::clone(&told);
+        let edit = FactEdit::new(move |there| {
+            let (step, answer) = edit(there)?;
+            *tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            Ok(step)
+        });
+        self.update_fact(kind, name, edit).await?;
+        let answer = told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.ok_or_else(|| Error::new(Kind::Internal, "R0901", "nothing was decided on a fact"))
+    }
+}
+
+impl<L: Ledger + ?Sized> LedgerExt for L {}
+
+/// Checks the name of a fact that is asked for.
+///
+/// # Errors
+/// [`Kind::Invalid`], code `R0403`.
+pub fn check_fact_name(kind: &str, name: &str) -> Result<()> {
+    check_names(kind, name)
+}
+
+/// The error of a store without facts.
+#[must_use]
+pub fn no_ledger(store: &dyn fmt::Display) -> Error {
+    Error::new(Kind::Unsupported, "R0405", format!("{store} keeps no facts beside its documents"))
+        .hint("Keep the documents in a database.")
+}

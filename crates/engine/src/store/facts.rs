@@ -1,0 +1,142 @@
+//! Facts beside the documents of a [`RowStore`]: noted with units of work, decided on while they are held.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use repot_core::store::{
+    Fact, FactChange, FactEdit, FactStep, FactWhen, Ledger, Store as _, UnitOfWork, check_fact_name,
+    check_facts,
+};
+use repot_core::{Batch, Error, FactBatch, Kind, Reader, Result};
+
+use super::jobs::Job;
+use super::queue::Task;
+use super::row_store::RowStore;
+use super::writing::Scribe;
+
+/// Facts removed by one transaction.
+const PRUNED_AT_ONCE: usize = 1_000;
+/// Facts read at once.
+const READ_AT_ONCE: usize = 1_000;
+
+/// A fact to decide on.
+#[derive(Debug)]
+pub(super) struct FactTask {
+    pub kind: String,
+    pub name: String,
+    pub edit: FactEdit,
+}
+
+/// How many expired facts went.
+#[derive(Debug)]
+pub(super) struct PrunedFacts {
+    until_ms: i64,
+    count: AtomicUsize,
+}
+
+impl PrunedFacts {
+    pub(super) const fn until(until_ms: i64) -> Self {
+        Self { until_ms, count: AtomicUsize::new(0) }
+    }
+}
+
+/// About how many bytes these take.
+pub(super) fn noted_bytes(facts: &[FactChange]) -> usize {
+    facts.iter().filter_map(|fact| fact.to.as_ref()).map(|to| to.value.len()).sum()
+}
+
+/// What a unit of work notes, if its conditions hold in the state that it is decided in. The database checks them once
+/// more when it writes.
+pub(super) fn noted(reader: &mut dyn Reader, work: &Job, now_ms: i64) -> Result<Vec<FactChange>> {
+    let Job::Unit(work) = work else { return Ok(Vec::new()) };
+    for change in work.facts.iter().filter(|change| change.when != FactWhen::Any) {
+        change.check(reader.fact(&change.kind, &change.name)?.as_ref(), now_ms)?;
+    }
+    Ok(work.facts.clone())
+}
+
+impl Scribe<'_> {
+    /// Holds a fact, lets the caller's function decide, and notes what it says, in one transaction.
+    pub(super) fn decide_fact(&mut self, task: &FactTask) -> Result<()> {
+        let FactTask { kind, name, edit } = task;
+        let clock = Arc::clone(&self.clock);
+        let decided = self.target.transact(self.plan, &[], &mut |reader| {
+            let held = reader.hold_fact(kind, name)?;
+            // now, not when the waiting for others began
+            let now_ms = clock.now_ms();
+            let there = held.filter(|fact| fact.is_there(now_ms));
+            let change = match decide(task, edit, there.as_ref())? {
+                FactStep::Keep => return Ok(None),
+                FactStep::Put(value) => FactChange::put(kind, name, value),
+                FactStep::Remove => FactChange::remove(kind, name),
+            };
+            let changes = vec![change];
+            check_facts(&changes)?;
+            let facts = FactBatch { now_ms, changes, gone: Vec::new() };
+            Ok(Some(Batch { facts, all_or_nothing: true, ..Batch::default() }))
+        });
+        decided.map(drop)
+    }
+
+    /// Takes away some of the facts that expired.
+    pub(super) fn prune_facts(&mut self, pruned: &PrunedFacts) -> Result<()> {
+        let until_ms = pruned.until_ms;
+        let mut count = 0;
+        self.target.transact(self.plan, &[], &mut |reader| {
+            let gone = reader.expired_facts(until_ms, PRUNED_AT_ONCE)?;
+            count = gone.len();
+            let facts = FactBatch { now_ms: until_ms, changes: Vec::new(), gone };
+            Ok((!facts.is_empty()).then(|| Batch { facts, ..Batch::default() }))
+        })?;
+        pruned.count.store(count, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// What the caller's function decides. Its panic is its own: the thread goes on with others' work.
+fn decide(task: &FactTask, edit: &FactEdit, there: Option<&Fact>) -> Result<FactStep> {
+    catch_unwind(AssertUnwindSafe(|| edit.decide(there))).unwrap_or_else(|_| {
+        let message = format!("the decision on the fact {} {} panicked", task.kind, task.name);
+        Err(Error::new(Kind::Internal, "R0901", message)
+            .hint("Mend the function given to `update_fact`; nothing was changed."))
+    })
+}
+
+#[async_trait]
+impl Ledger for RowStore {
+    async fn fact(&self, kind: &str, name: &str) -> Result<Option<Fact>> {
+        check_fact_name(kind, name)?;
+        let (kind, name, now_ms) = (kind.to_owned(), name.to_owned(), self.now_ms());
+        let found = self.read(move |desk, _| desk.reader().fact(&kind, &name)).await?;
+        Ok(found.filter(|fact| fact.is_there(now_ms)))
+    }
+
+    async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>> {
+        check_fact_name(kind, after.unwrap_or("-"))?;
+        let (kind, after) = (kind.to_owned(), after.unwrap_or_default().to_owned());
+        let (most, now_ms) = (most.min(READ_AT_ONCE), self.now_ms());
+        self.read(move |desk, _| desk.reader().facts(&kind, &after, most, now_ms)).await
+    }
+
+    async fn note(&self, change: FactChange) -> Result<()> {
+        self.apply(UnitOfWork::default().noting(change)).await.map(drop)
+    }
+
+    async fn update_fact(&self, kind: &str, name: &str, edit: FactEdit) -> Result<()> {
+        check_fact_name(kind, name)?;
+        let task = FactTask { kind: kind.to_owned(), name: name.to_owned(), edit };
+        let done = self.write(Task::Fact(task)).await.map(drop);
+        if self.pruning.wrote(1) {
+            self.prune();
+        }
+        done
+    }
+
+    async fn prune_facts(&self, now_ms: i64) -> Result<usize> {
+        let pruned = Arc::new(PrunedFacts::until(now_ms));
+        self.write(Task::PruneFacts(Arc::clone(&pruned))).await?;
+        Ok(pruned.count.load(Ordering::Relaxed))
+    }
+}
