@@ -1,5 +1,5 @@
 //! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
-//! R02 reading the source, R03 data against the model, R04 documents in stores, R06 following changes, R07 running at once, R08 backup and export, R09 our own
+//! R02 reading the source, R03 data against the model, R04 documents in stores and who may reach them, R05 queues, quotas and limits, R06 following changes, R07 running at once, R08 backup and export, R09 our own
 //! faults. The codes of the model language and of the bucket leaf stand beside their code.
 
 /// One code.
@@ -367,6 +367,36 @@ pub const CATALOGUE: &[Entry] = &[
         "No connection became free",
         "All connections that the store may have to its database were at work for as long as a call waits for one. Nothing was done.",
         "Send it again later, let fewer ask at once, or allow more connections: POSTGRES_MAX_CONNECTIONS, or the options of the pool.",
+    ),
+    entry(
+        "R0430",
+        "An idempotency key was used for another request",
+        "A request under this key was taken within the last 24 hours, and it asked for something else. Nothing was done.",
+        "Send another request under a key of its own, or this one exactly as it was sent first.",
+    ),
+    entry(
+        "R0431",
+        "A request with this idempotency key is being worked on",
+        "It came a second time before the first one ended, or its own lease was over and another one took the key. Nothing was done for this one.",
+        "Wait a moment and send the same request again; it gets the first one's answer.",
+    ),
+    entry(
+        "R0432",
+        "The API key cannot be used",
+        "It is not known, was taken back or has expired, which is not told apart; or the text is no key at all.",
+        "Check the text for typing errors; see repot key list, and make another with repot key create.",
+    ),
+    entry(
+        "R0504",
+        "A rate limit is reached",
+        "Not so many are left of the limit at this moment, or more were asked for at once than it ever has.",
+        "Wait for as long as the answer says and ask again, or ask for fewer at once.",
+    ),
+    entry(
+        "R0505",
+        "There is no such rate limit",
+        "[repot.limits] of the model has no limit of this name.",
+        "Check the name, or add the limit to the model.",
     ),
     entry(
         "R0604",

@@ -4,8 +4,10 @@
 mod budget;
 pub mod certificate;
 pub mod copy;
+mod entropy;
 pub mod export;
 mod frame;
+pub mod ledger;
 pub mod look;
 mod options;
 mod pacing;
@@ -18,6 +20,7 @@ mod stored;
 pub mod text;
 pub mod verify;
 
+pub use entropy::SystemEntropy;
 pub use options::{NoProgress, Options, Progress, Tally};
 pub use pacing::TokioPacing;
 pub use route::Routes;

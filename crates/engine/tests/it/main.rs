@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api_keys;
 mod audit;
 mod audit_following;
 mod audit_sql;
@@ -10,6 +11,7 @@ mod capability_pages;
 mod changes;
 mod containers;
 mod documents;
+mod idempotency;
 mod ledger;
 mod look;
 mod marks;
@@ -19,6 +21,7 @@ mod pooled;
 mod pools;
 mod query;
 mod query_random;
+mod rate_limits;
 mod references;
 mod row_security;
 mod rules;

@@ -1,0 +1,13 @@
+//! What a server remembers beside the documents, as facts of a store ([`repot_core::store::Ledger`]): API keys, requests
+//! that came with a key of their own, rate limits. Exact among all processes on one database.
+
+mod api_keys;
+mod idempotency;
+mod key_text;
+mod packed;
+mod rate_limits;
+
+pub use api_keys::{ApiKey, ApiKeys, CreatedKey, NewKey, Principal, Reach, Right, Rights, Tenants};
+pub use idempotency::{Answer, Begin, Caller, Fingerprint, Idempotency, IdempotencyOptions, Ticket};
+pub use key_text::KeyText;
+pub use rate_limits::{RateLimits, Taken};
