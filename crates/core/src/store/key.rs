@@ -37,6 +37,12 @@ impl DocumentKey {
         Self { collection: collection.into(), tenant: None, id: text.into(), place: None }
     }
 
+    /// The document that is recorded so: collection, tenant where it has one, and key text.
+    #[must_use]
+    pub fn of_record((collection, tenant): (&str, Option<&str>), text: &str) -> Self {
+        Self { tenant: tenant.map(Into::into), ..Self::of_text(collection, text) }
+    }
+
     /// The document at a place: a value for each capture of one of the collection's templates, in any order. The
     /// tenant need not be among them.
     #[must_use]

@@ -149,27 +149,20 @@ impl Pages<'_> {
     /// Which document it is; `None`: none of the scope.
     fn identify(&self, row: StoredChange) -> Option<(DocumentKey, ChangeKind)> {
         let StoredChange { collection, tenant, key, path, by_sql, kind, .. } = row;
-        let named = DocumentKey::of_text(&collection, &key);
         if by_sql && key == "*" {
             // whose documents they are may not be known: then everybody is told that there may be something
             let tenant = tenant.or_else(|| self.wanted(&collection));
-            let key = match tenant {
-                Some(tenant) => named.in_tenant(&tenant),
-                None => named,
-            };
+            let key = DocumentKey::of_record((&collection, tenant.as_deref()), &key);
             return self.is_wanted(&key).then_some((key, ChangeKind::Collection));
         }
         // where several documents share a file, that says whose they are, and no more
         let shared = path.as_deref().filter(|_| self.layout.is_shared(&collection));
         let tenant = tenant.or_else(|| self.layout.tenant_of(&collection, shared?));
         let at = path.and_then(|path| self.layout.key_at(&path)).filter(|at| at.collection() == collection);
-        let key = match (at, tenant) {
-            // SQL may have given it to another tenant since the path was made
-            (Some(at), Some(tenant)) if at.tenant() != Some(tenant.as_str()) => named.in_tenant(&tenant),
-            (Some(at), _) => at,
-            (None, Some(tenant)) => named.in_tenant(&tenant),
-            (None, None) => named,
-        };
+        // SQL may have given it to another tenant since the path was made
+        let at = at.filter(|at| tenant.is_none() || at.tenant() == tenant.as_deref());
+        let recorded = || DocumentKey::of_record((&collection, tenant.as_deref()), &key);
+        let key = at.unwrap_or_else(recorded);
         self.is_wanted(&key).then_some((key, kind))
     }
 

@@ -321,9 +321,5 @@ impl Hand<'_, '_, '_> {
 
 /// The document by its key, where it may be named by its place.
 fn named(key: &DocumentKey, id: Option<&str>) -> DocumentKey {
-    match (id, key.tenant()) {
-        (None, _) => key.clone(),
-        (Some(id), None) => DocumentKey::of_text(key.collection(), id),
-        (Some(id), Some(tenant)) => DocumentKey::of_text(key.collection(), id).in_tenant(tenant),
-    }
+    id.map_or_else(|| key.clone(), |id| DocumentKey::of_record((key.collection(), key.tenant()), id))
 }

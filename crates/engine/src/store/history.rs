@@ -120,7 +120,7 @@ impl RowStore {
             let message = format!("{key} is not there, and its key does not follow from its place");
             Error::new(Kind::Unsupported, "R0405", message).hint("Ask by its key.")
         })?;
-        Ok(of_record((key.collection(), key.tenant()), &id))
+        Ok(DocumentKey::of_record((key.collection(), key.tenant()), &id))
     }
 
     fn audited(&self, key: &DocumentKey) -> Result<()> {
@@ -229,16 +229,8 @@ fn entry(desk: &mut Desk<'_, '_>, record: AuditRecord) -> Result<HistoryEntry> {
         },
     };
     let document = (record.collection.as_str(), record.tenant.as_deref());
-    let key = record.key.map(|key| of_record(document, &key));
+    let key = record.key.map(|key| DocumentKey::of_record(document, &key));
     Ok(HistoryEntry { id: EntryId(record.id), at_ms: record.at_ms, actor: record.actor, key, event })
-}
-
-fn of_record((collection, tenant): (&str, Option<&str>), key: &str) -> DocumentKey {
-    let key = DocumentKey::of_text(collection, key);
-    match tenant {
-        Some(tenant) => key.in_tenant(tenant),
-        None => key,
-    }
 }
 
 fn changes(old: Option<&[u8]>, new: Option<&[u8]>, limits: Limits) -> Vec<FieldChange> {

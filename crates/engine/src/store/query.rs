@@ -122,11 +122,9 @@ fn raw_cells(row: &[u8]) -> Vec<&[u8]> {
 
 fn key(resolved: &Resolved<'_>, row: &[&[u8]]) -> Option<DocumentKey> {
     let range = resolved.key.clone()?;
-    let key = DocumentKey::of_text(&resolved.query.scope.collection, &key_text(&row.get(range)?.concat()));
-    Some(match &resolved.query.scope.tenant {
-        Some(tenant) => key.in_tenant(tenant),
-        None => key,
-    })
+    let scope = &resolved.query.scope;
+    let text = key_text(&row.get(range)?.concat());
+    Some(DocumentKey::of_record((&scope.collection, scope.tenant.as_deref()), &text))
 }
 
 /// A row as a JSON object, with the rows that came along in the place of the references to them.

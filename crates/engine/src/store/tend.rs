@@ -51,10 +51,8 @@ impl Scribe<'_> {
         // one that SQL made goes where its key leads
         let path = path.or_else(|| layout.paths(&named).ok().and_then(|paths| paths.into_iter().next()));
         let Some(path) = path else { return Ok(()) };
-        let named = match layout.tenant_of(collection, &path) {
-            Some(tenant) => named.in_tenant(&tenant),
-            None => named,
-        };
+        let tenant = layout.tenant_of(collection, &path);
+        let named = DocumentKey::of_record((collection, tenant.as_deref()), key);
         self.tend(Tend { key: named, path, what: Chore::Settle })
     }
 

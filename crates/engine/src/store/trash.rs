@@ -159,11 +159,7 @@ fn together(desk: &mut Desk<'_, '_>, wanted: &TrashWanted<'_>) -> Result<Vec<Res
 }
 
 fn key_of(kept: &Trashed) -> DocumentKey {
-    let key = DocumentKey::of_text(&kept.collection, &kept.key);
-    match &kept.tenant {
-        Some(tenant) => key.in_tenant(tenant),
-        None => key,
-    }
+    DocumentKey::of_record((&kept.collection, kept.tenant.as_deref()), &kept.key)
 }
 
 fn deleted(kept: &Trashed) -> Deleted {
@@ -230,11 +226,7 @@ impl Trash for RowStore {
 /// The name under which a document that stands with others is kept: its place names the file too, which its key need not.
 fn by_id(layout: &Layout, key: &DocumentKey) -> Result<DocumentKey> {
     let Some(within) = layout.within(key)? else { return Ok(key.clone()) };
-    let named = DocumentKey::of_text(key.collection(), &within.id);
-    Ok(match key.tenant() {
-        Some(tenant) => named.in_tenant(tenant),
-        None => named,
-    })
+    Ok(DocumentKey::of_record((key.collection(), key.tenant()), &within.id))
 }
 
 fn last(key: &DocumentKey, now_ms: i64) -> TrashWanted<'_> {
