@@ -42,4 +42,4 @@ pub use target::{
     Answer, Batch, Decide, Health, Item, LoadReport, Loading, LockHolder, QueryResult, Reader, Refusal,
     RowChanges, State, StoredDocument, StoredObject, Target, Violation,
 };
-pub use trashed::{TrashWanted, Trashed};
+pub use trashed::{TrashName, TrashWanted, Trashed};

@@ -27,17 +27,33 @@ pub struct Trashed {
     pub purge_ms: i64,
 }
 
+/// What a deleted document is named by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrashName<'a> {
+    /// Its key as text.
+    Key(&'a str),
+    /// The path of its object.
+    Path(&'a str),
+    /// Its key, and the path of the object where it stood with others.
+    Inside {
+        /// Key as text.
+        key: &'a str,
+        /// Path of its object.
+        path: &'a str,
+    },
+}
+
 /// Which deleted documents are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrashWanted<'a> {
-    /// The one with this key that was deleted last and may not go yet.
+    /// The one with this name that was deleted last and may not go yet.
     Last {
         /// Collection.
         collection: &'a str,
         /// Tenant; exactly this one, or none.
         tenant: Option<&'a str>,
-        /// Key as text.
-        key: &'a str,
+        /// Its key, its path, or both.
+        name: TrashName<'a>,
         /// Now, milliseconds since 1970.
         now_ms: i64,
     },

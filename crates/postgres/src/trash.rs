@@ -1,6 +1,6 @@
 //! Deleted documents that can be had back: `repot_trash`.
 
-use repot_core::{Batch, Result, TrashWanted, Trashed};
+use repot_core::{Batch, Result, TrashName, TrashWanted, Trashed};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -99,10 +99,28 @@ pub(crate) fn statement(wanted: &TrashWanted<'_>) -> (String, Values) {
     let number = |number: i64| -> (Box<dyn ToSql + Sync + Send>, Type) { (Box::new(number), Type::INT8) };
     let count = |most: usize| number(i64::try_from(most).unwrap_or(i64::MAX));
     let (rest, values) = match *wanted {
-        TrashWanted::Last { collection, tenant, key, now_ms } => (
-            "collection = $1 and key = $2 and tenant is not distinct from $3 and purge_ms > $4 order by id desc limit 1",
-            vec![text(collection), text(key), maybe(tenant), number(now_ms)],
-        ),
+        TrashWanted::Last { collection, tenant, name, now_ms } => {
+            let (rest, named) = match name {
+                TrashName::Key(key) => (
+                    "collection = $1 and tenant is not distinct from $2 and purge_ms > $3 and key = $4 \
+                     order by id desc limit 1",
+                    vec![text(key)],
+                ),
+                TrashName::Path(path) => (
+                    "collection = $1 and tenant is not distinct from $2 and purge_ms > $3 and path = $4 \
+                     order by id desc limit 1",
+                    vec![text(path)],
+                ),
+                TrashName::Inside { key, path } => (
+                    "collection = $1 and tenant is not distinct from $2 and purge_ms > $3 and key = $4 and path = $5 \
+                     order by id desc limit 1",
+                    vec![text(key), text(path)],
+                ),
+            };
+            let mut values = vec![text(collection), maybe(tenant), number(now_ms)];
+            values.extend(named);
+            (rest, values)
+        }
         TrashWanted::Page { collection, tenant, after, most, now_ms } => (
             "collection = $1 and tenant is not distinct from $2 and purge_ms > $3 and id > $4 order by id limit $5",
             vec![text(collection), maybe(tenant), number(now_ms), number(after), count(most)],

@@ -1,7 +1,7 @@
 //! Deleted documents that can be had back: `repot_trash`.
 
 use crate::connection::Connection;
-use repot_core::{Batch, Result, TrashWanted, Trashed};
+use repot_core::{Batch, Result, TrashName, TrashWanted, Trashed};
 use rusqlite::Row;
 use rusqlite::types::Value;
 
@@ -95,10 +95,25 @@ fn statement(wanted: &TrashWanted<'_>) -> (&'static str, Vec<Value>) {
     let tenant = |tenant: Option<&str>| tenant.map_or(Value::Null, text);
     let count = |most: usize| Value::Integer(i64::try_from(most).unwrap_or(i64::MAX));
     match *wanted {
-        TrashWanted::Last { collection, tenant: of, key, now_ms } => (
-            "collection = ?1 and key = ?2 and tenant is ?3 and purge_ms > ?4 order by id desc limit 1",
-            vec![text(collection), text(key), tenant(of), Value::Integer(now_ms)],
-        ),
+        TrashWanted::Last { collection, tenant: of, name, now_ms } => {
+            let (rest, named) = match name {
+                TrashName::Key(key) => (
+                    "collection = ?1 and tenant is ?2 and purge_ms > ?3 and key = ?4 order by id desc limit 1",
+                    vec![text(key)],
+                ),
+                TrashName::Path(path) => (
+                    "collection = ?1 and tenant is ?2 and purge_ms > ?3 and path = ?4 order by id desc limit 1",
+                    vec![text(path)],
+                ),
+                TrashName::Inside { key, path } => (
+                    "collection = ?1 and tenant is ?2 and purge_ms > ?3 and key = ?4 and path = ?5 \
+                     order by id desc limit 1",
+                    vec![text(key), text(path)],
+                ),
+            };
+            let values = vec![text(collection), tenant(of), Value::Integer(now_ms)];
+            (rest, [values, named].concat())
+        }
         TrashWanted::Page { collection, tenant: of, after, most, now_ms } => (
             "collection = ?1 and tenant is ?2 and purge_ms > ?3 and id > ?4 order by id limit ?5",
             vec![text(collection), tenant(of), Value::Integer(now_ms), Value::Integer(after), count(most)],

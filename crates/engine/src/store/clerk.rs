@@ -301,8 +301,23 @@ impl Hand<'_, '_, '_> {
         key: &DocumentKey,
         becomes: (&[u8], &DocumentRecord),
     ) -> Result<()> {
+        self.as_restored(|hand| hand.on_record(key, Vec::new(), (None, Some(becomes))))
+    }
+
+    /// The same for one that comes back among others in one file.
+    pub(super) fn restored_within_on_record(
+        &mut self,
+        key: &DocumentKey,
+        found: Option<&Found>,
+        text: &Bytes,
+    ) -> Result<()> {
+        self.as_restored(|hand| hand.shared_on_record(key, found, (Some(text), Vec::new())))
+    }
+
+    /// What this puts on record is a document that came back.
+    fn as_restored(&mut self, put: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let from = self.clerk.entries.len();
-        self.on_record(key, Vec::new(), (None, Some(becomes)))?;
+        put(self)?;
         for entry in self.clerk.entries.iter_mut().skip(from) {
             entry.kind = AuditKind::Restored;
         }
@@ -320,6 +335,6 @@ impl Hand<'_, '_, '_> {
 }
 
 /// The document by its key, where it may be named by its place.
-fn named(key: &DocumentKey, id: Option<&str>) -> DocumentKey {
+pub(super) fn named(key: &DocumentKey, id: Option<&str>) -> DocumentKey {
     id.map_or_else(|| key.clone(), |id| DocumentKey::of_record((key.collection(), key.tenant()), id))
 }

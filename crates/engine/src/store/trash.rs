@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Cursor, Deleted, DeletedPage, DocumentKey, ETag, Layout, Precondition, Scope, Trash, Within, Write,
-    Written,
+    Cursor, Deleted, DeletedPage, DocumentKey, ETag, Layout, Precondition, Scope, Trash, Whereabouts, Within,
+    Write, Written,
 };
-use repot_core::{Error, Kind, Object, Result, TrashWanted, Trashed};
+use repot_core::{Error, Kind, Object, Result, TrashName, TrashWanted, Trashed};
 
+use super::clerk::named;
 use super::desk::{Desk, Found, Sought};
 use super::following::Follower;
 use super::hand::{Hand, before, mark};
@@ -21,9 +22,17 @@ const PURGED_AT_ONCE: usize = 1_000;
 impl Hand<'_, '_, '_> {
     /// What is kept of a document that is deleted; `None` when its collection keeps nothing, or SQL deleted it before.
     pub(super) fn trashed(&mut self, key: &DocumentKey, found: &Found) -> Result<Option<Trashed>> {
-        let life = self.decider.layout.soft_delete(key.collection()).filter(|_| found.etag.is_some());
+        let layout = self.decider.layout;
+        let life = layout.soft_delete(key.collection()).filter(|_| found.etag.is_some());
+        let Some(life) = life else { return Ok(None) };
+        let id = match found.document().and_then(|record| record.key.clone()) {
+            Some(id) => Some(id),
+            // no row says it
+            None => layout.id_of(key)?,
+        };
+        let own = named(key, id.as_deref());
         let path = &found.whole.object.record.path;
-        life.map(|life| self.kept(key, path, &found.assembled.bytes, life)).transpose()
+        self.kept(&own, path, &found.assembled.bytes, life).map(Some)
     }
 
     /// What is kept of a document that goes with another: as long as that one, or as its own collection says.
@@ -47,7 +56,7 @@ impl Hand<'_, '_, '_> {
             unit: 0,
             collection: key.collection().to_owned(),
             tenant: key.tenant().map(str::to_owned),
-            key: by_id(self.decider.layout, key)?.text().to_owned(),
+            key: key.text().to_owned(),
             path: path.to_owned(),
             dictionary,
             size: text.len() as u64,
@@ -125,6 +134,7 @@ impl Hand<'_, '_, '_> {
         let current = found.as_ref().and_then(|found| found.etag.as_ref());
         Precondition::Absent.check(&one.key, current)?;
         let path = found.as_ref().map_or(one.path.clone(), |found| found.whole.object.record.path.clone());
+        self.restored_within_on_record(&one.key, found.as_ref(), &one.body)?;
         let inside = Inside { origin: 0, key: &one.key, within, found, old: None, path };
         unit.receipt.written.push(files.write(self, inside, Some(one.body.clone()))?);
         unit.marks.push(repot_core::Mark { collection: collection.to_owned(), key: id, stamp });
@@ -146,8 +156,8 @@ impl Hand<'_, '_, '_> {
 }
 
 /// The deleted documents that come back when this one does, the first one first.
-fn together(desk: &mut Desk<'_, '_>, wanted: &TrashWanted<'_>) -> Result<Vec<Restored>> {
-    let Some(last) = desk.trash(wanted)?.pop() else { return Ok(Vec::new()) };
+fn together(desk: &mut Desk<'_, '_>, wanted: &Wanted, now_ms: i64) -> Result<Vec<Restored>> {
+    let Some(last) = wanted.find(desk, now_ms)? else { return Ok(Vec::new()) };
     let mut kept = desk.trash(&TrashWanted::Unit(last.unit))?;
     kept.retain(|one| last.id == last.unit || one.id == last.id);
     let mut restored = Vec::with_capacity(kept.len());
@@ -191,15 +201,13 @@ impl Trash for RowStore {
     }
 
     async fn deleted_at(&self, key: &DocumentKey) -> Result<Option<Deleted>> {
-        self.layout().whereabouts(key)?;
-        let (key, now_ms) = (by_id(self.layout(), key)?, self.now_ms());
-        self.read(move |desk, _| Ok(desk.trash(&last(&key, now_ms))?.first().map(deleted))).await
+        let (wanted, now_ms) = (Wanted::new(self.layout(), key)?, self.now_ms());
+        self.read(move |desk, _| Ok(wanted.find(desk, now_ms)?.as_ref().map(deleted))).await
     }
 
     async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>> {
-        self.layout().whereabouts(key)?;
-        let (wanted, now_ms) = (by_id(self.layout(), key)?, self.now_ms());
-        let restored = self.read(move |desk, _| together(desk, &last(&wanted, now_ms))).await?;
+        let (wanted, now_ms) = (Wanted::new(self.layout(), key)?, self.now_ms());
+        let restored = self.read(move |desk, _| together(desk, &wanted, now_ms)).await?;
         if restored.is_empty() {
             return Err(nothing_kept(key));
         }
@@ -223,12 +231,37 @@ impl Trash for RowStore {
     }
 }
 
-/// The name under which a document that stands with others is kept: its place names the file too, which its key need not.
-fn by_id(layout: &Layout, key: &DocumentKey) -> Result<DocumentKey> {
-    let Some(within) = layout.within(key)? else { return Ok(key.clone()) };
-    Ok(DocumentKey::of_record((key.collection(), key.tenant()), &within.id))
+/// A deleted document that is asked for, by its key or its place.
+struct Wanted {
+    key: DocumentKey,
+    /// Its key as text, where that is known.
+    id: Option<String>,
+    /// Where it was, when its place says so.
+    path: Option<String>,
 }
 
-fn last(key: &DocumentKey, now_ms: i64) -> TrashWanted<'_> {
-    TrashWanted::Last { collection: key.collection(), tenant: key.tenant(), key: key.text(), now_ms }
+impl Wanted {
+    fn new(layout: &Layout, key: &DocumentKey) -> Result<Self> {
+        let Whereabouts { paths, .. } = layout.whereabouts(key)?;
+        let path = paths.into_iter().next().filter(|_| key.place().is_some());
+        // a path says which document it is, unless several stand there
+        let alone = path.is_some() && !layout.is_shared(key.collection());
+        let id = if alone { None } else { layout.id_of(key)? };
+        Ok(Self { key: key.clone(), id, path })
+    }
+
+    /// The one that was deleted last.
+    fn find(&self, desk: &mut Desk<'_, '_>, now_ms: i64) -> Result<Option<Trashed>> {
+        let name = match (&self.id, &self.path) {
+            (Some(key), Some(path)) => TrashName::Inside { key, path },
+            (None, Some(path)) => TrashName::Path(path),
+            (id, None) => TrashName::Key(id.as_deref().unwrap_or(self.key.text())),
+        };
+        let (collection, tenant) = (self.key.collection(), self.key.tenant());
+        // no database holds a NUL in a text
+        if [Some(self.key.text()), tenant].into_iter().flatten().any(|text| text.contains('\0')) {
+            return Ok(None);
+        }
+        Ok(desk.trash(&TrashWanted::Last { collection, tenant, name, now_ms })?.pop())
+    }
 }

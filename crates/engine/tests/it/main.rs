@@ -30,4 +30,5 @@ mod search;
 mod search_random;
 mod tenants_random;
 mod trash;
+mod trash_names;
 mod writers;
