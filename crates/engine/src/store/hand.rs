@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, Layout, Proposal, UnitOfWork, Whereabouts, Within, Write, Written,
+    DocumentKey, ETag, Edit, Layout, Proposal, Step, UnitOfWork, Whereabouts, Within, Write, Written,
 };
 use repot_core::{Error, Item, Kind, Mark, Object, Reader, Result, Trashed};
 use repot_json::Limits;
@@ -61,7 +61,7 @@ impl<'p> Decider<'_, 'p> {
                 // first: a unit that ends here has changed no part of a document yet
                 let facts = noted(hand.desk.reader(), work, self.now_ms)?;
                 let mut unit = match work {
-                    Job::Unit(work) => hand.unit(work)?,
+                    Job::Unit { work, steps } => hand.unit(work, steps.as_deref())?,
                     Job::Restore { documents, .. } => hand.restore(documents)?,
                     Job::Tend(tend) => hand.tend(tend)?,
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
@@ -111,9 +111,10 @@ pub(super) struct Decision {
 }
 
 impl Hand<'_, '_, '_> {
-    fn unit(&mut self, work: &UnitOfWork) -> Result<Unit> {
+    fn unit(&mut self, work: &UnitOfWork, steps: Option<&[Vec<Step>]>) -> Result<Unit> {
         if self.decider.by_rows
-            && let Some(unit) = self.parts(&work.writes)?
+            && let Some(steps) = steps
+            && let Some(unit) = self.parts(&work.writes, steps)?
         {
             return Ok(unit);
         }

@@ -3,7 +3,7 @@
 use super::parts::steps;
 use bytes::Bytes;
 use repot_core::Result;
-use repot_core::store::{DocumentKey, Layout, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, Layout, Step, UnitOfWork, Write};
 
 use super::facts::noted_bytes;
 use super::tend::Tend;
@@ -12,7 +12,11 @@ use super::tend::Tend;
 #[derive(Debug)]
 pub(super) enum Job {
     /// What a caller wants written.
-    Unit(UnitOfWork),
+    Unit {
+        work: UnitOfWork,
+        /// What each write does step by step, when all of them may be done to rows without a text.
+        steps: Option<Vec<Vec<Step>>>,
+    },
     /// Deleted documents that come back.
     Restore {
         documents: Vec<Restored>,
@@ -42,10 +46,25 @@ pub(super) struct Restored {
 }
 
 impl Job {
+    /// What a caller wants written. Whether it changes nothing but parts is decided here, once.
+    pub(super) fn unit(work: UnitOfWork, layout: &Layout) -> Result<Self> {
+        let mut all = Vec::with_capacity(work.writes.len());
+        for write in &work.writes {
+            let Write::Patch { key, change, .. } = write else { break };
+            if !may_keep(layout, key)? {
+                break;
+            }
+            let Some(steps) = steps(change) else { break };
+            all.push(steps);
+        }
+        let steps = Some(all).filter(|all| !all.is_empty() && all.len() == work.writes.len());
+        Ok(Self::Unit { work, steps })
+    }
+
     /// Who does it, for the record of changes.
     pub(super) fn actor(&self) -> Option<&str> {
         match self {
-            Self::Unit(work) => work.actor.as_deref(),
+            Self::Unit { work, .. } => work.actor.as_deref(),
             Self::Restore { actor, .. } => actor.as_deref(),
             Self::Tend(_) | Self::Purge { .. } => None,
         }
@@ -55,9 +74,8 @@ impl Job {
     pub(super) fn part(&self) -> Option<&DocumentKey> {
         match self {
             // what it notes may be refused, and then the change is too, alone
-            Self::Unit(work) if !work.facts.is_empty() => None,
-            Self::Unit(work) => match work.writes.as_slice() {
-                [Write::Patch { key, change, .. }] => steps(change).map(|_| key),
+            Self::Unit { work, steps: Some(_) } if work.facts.is_empty() => match work.writes.as_slice() {
+                [write] => Some(write.key()),
                 _ => None,
             },
             _ => None,
@@ -67,7 +85,7 @@ impl Job {
     /// The documents it writes.
     pub(super) fn keys(&self) -> Vec<&DocumentKey> {
         match self {
-            Self::Unit(work) => work.writes.iter().map(Write::key).collect(),
+            Self::Unit { work, .. } => work.writes.iter().map(Write::key).collect(),
             Self::Restore { documents, .. } => documents.iter().map(|one| &one.key).collect(),
             Self::Tend(tend) => vec![&tend.key],
             Self::Purge { .. } => Vec::new(),
@@ -88,7 +106,7 @@ impl Job {
     /// About how many bytes it writes.
     pub(super) fn size_bytes(&self) -> usize {
         match self {
-            Self::Unit(work) => {
+            Self::Unit { work, .. } => {
                 let size =
                     |write: &Write| if let Write::Put { body, .. } = write { body.len() } else { 1_024 };
                 work.writes.iter().map(size).sum::<usize>() + noted_bytes(&work.facts)
@@ -97,5 +115,91 @@ impl Job {
             Self::Tend(_) => 0,
             Self::Purge { most, .. } => *most,
         }
+    }
+}
+
+/// Changes may be kept beside the text of this document: it has a file of its own, whose path follows from its key, and
+/// its texts are not on record.
+fn may_keep(layout: &Layout, key: &DocumentKey) -> Result<bool> {
+    let own = key.place().is_none() && !layout.is_shared(key.collection());
+    Ok(own && !layout.whereabouts(key)?.elsewhere && layout.audit(key.collection())?.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use repot_core::store::{Change, DocumentKey, Layout, Pointer, Precondition, UnitOfWork, Write};
+    use repot_json::Limits;
+    use repot_model::language::parse;
+    use repot_model::plan::Plan;
+
+    use super::Job;
+
+    const MODEL: &str = r#"
+[notes]
+file = "notes/{id}.json"
+
+[notes.fields]
+id = "text key"
+
+[kept]
+file  = "kept/{id}.json"
+audit = "1y"
+
+[kept.fields]
+id = "text key"
+
+[lines]
+file = "lines/{day}.jsonl"
+
+[lines.fields]
+day = "text key"
+id  = "text key"
+
+[shelves]
+file = "shelves/{room}.json"
+
+[shelves.fields]
+id   = "int key"
+room = "text"
+"#;
+
+    fn job(keys: &[DocumentKey], change: &Change) -> Job {
+        let model = Arc::new(parse(MODEL, "repot.toml", &|_| None).unwrap());
+        let plan = Arc::new(Plan::compile(&model).unwrap());
+        let layout = Layout::new(model, plan, Limits::default()).unwrap();
+        let patch = |key: &DocumentKey| Write::Patch {
+            key: key.clone(),
+            change: change.clone(),
+            when: Precondition::Any,
+        };
+        let work = UnitOfWork { writes: keys.iter().map(patch).collect(), actor: None };
+        Job::unit(work, &layout).unwrap()
+    }
+
+    #[test]
+    fn only_what_can_be_kept_beside_a_text_is_gathered() {
+        let append = Change::Append { list: Pointer::default(), element: "1".into() };
+        let gathers = |key: DocumentKey, change: &Change| job(&[key], change).part().is_some();
+        assert!(gathers(DocumentKey::new("notes", "a"), &append));
+        assert!(gathers(DocumentKey::new("notes", "a"), &Change::Merge(r#"{"title": "x"}"#.into())));
+        assert!(!gathers(DocumentKey::new("notes", "a"), &Change::Merge(r#"{"title": null}"#.into())));
+        // its texts are on record; others stand in its file; an index knows where it is; named by its place
+        assert!(!gathers(DocumentKey::new("kept", "a"), &append));
+        assert!(!gathers(DocumentKey::of_parts("lines", &["d", "a"]), &append));
+        assert!(!gathers(DocumentKey::new("shelves", "7"), &append));
+        assert!(!gathers(DocumentKey::at("shelves", &[("room", "a")]), &append));
+    }
+
+    #[test]
+    fn several_parts_are_one_unit_that_is_not_gathered() {
+        let append = Change::Append { list: Pointer::default(), element: "1".into() };
+        let notes = ["a", "b"].map(|id| DocumentKey::new("notes", id));
+        let both = job(&notes, &append);
+        assert!(both.part().is_none());
+        assert!(matches!(both, Job::Unit { steps: Some(steps), .. } if steps.len() == 2));
+        let mixed = job(&[DocumentKey::new("notes", "a"), DocumentKey::new("kept", "a")], &append);
+        assert!(matches!(mixed, Job::Unit { steps: None, .. }));
     }
 }

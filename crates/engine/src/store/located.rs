@@ -19,7 +19,7 @@ impl Located {
     /// The keys of these units whose paths must be looked up; not yet looked up.
     pub(super) fn of(layout: &Layout, works: &[&Job]) -> Result<Self> {
         let mut keys = BTreeMap::new();
-        for work in works.iter().filter(|work| matches!(work, Job::Unit(_))) {
+        for work in works.iter().filter(|work| matches!(work, Job::Unit { .. })) {
             for key in work.keys() {
                 if layout.whereabouts(key)?.elsewhere {
                     keys.insert(key.clone(), None);

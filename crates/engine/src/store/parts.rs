@@ -47,11 +47,10 @@ pub(super) struct Parts {
 impl<'p> Hand<'_, 'p, '_> {
     /// A unit of work that changes nothing but parts, all of them without a text; `None`: the texts have to be read. What it
     /// comes to is among what [`Hand::close_parts`] gives.
-    pub(super) fn parts(&mut self, writes: &[Write]) -> Result<Option<Unit>> {
+    pub(super) fn parts(&mut self, writes: &[Write], steps: &[Vec<Step>]) -> Result<Option<Unit>> {
         let mut wanted = Vec::with_capacity(writes.len());
-        for (at, write) in writes.iter().enumerate() {
-            let Write::Patch { key, change, when } = write else { return Ok(None) };
-            let Some(steps) = steps(change) else { return Ok(None) };
+        for (at, (write, steps)) in writes.iter().zip(steps).enumerate() {
+            let (key, when) = (write.key(), write.when());
             let Some(path) = self.open_part(key)? else { return Ok(None) };
             if let Some(open) = self.open.get(&path) {
                 when.check(key, Some(&ETag::new(&open.etag))).map_err(|error| error.in_write(at))?;
@@ -90,11 +89,7 @@ impl<'p> Hand<'_, 'p, '_> {
 
     /// The path of the document, which is open from here on; `None`: changes cannot be kept beside its text.
     fn open_part(&mut self, key: &DocumentKey) -> Result<Option<String>> {
-        let Whereabouts { paths, elsewhere } = self.decider.layout.whereabouts(key)?;
-        if elsewhere || self.decider.layout.audit(key.collection())?.is_some() {
-            // what is on record is the text before and after
-            return Ok(None);
-        }
+        let Whereabouts { paths, .. } = self.decider.layout.whereabouts(key)?;
         for path in paths.into_iter().filter(|path| !path.contains('\0')) {
             if self.open.contains_key(&path) {
                 return Ok(Some(path));

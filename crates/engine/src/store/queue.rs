@@ -196,8 +196,9 @@ pub(super) fn write(
 mod tests {
     use std::sync::Arc;
 
+    use bytes::Bytes;
     use repot_core::FixedClock;
-    use repot_core::store::{Change, DocumentKey, Pointer, Precondition, UnitOfWork, Write};
+    use repot_core::store::{Change, DocumentKey, Pointer, Precondition, Step, UnitOfWork, Write};
     use tokio::sync::oneshot;
 
     use super::super::pool::{Bounds, Lane};
@@ -209,19 +210,19 @@ mod tests {
             when: Precondition::Any,
         };
         let work = UnitOfWork { writes: keys.chars().map(delete).collect(), ..UnitOfWork::default() };
-        (Task::Work(Job::Unit(work)), oneshot::channel().0)
+        (Task::Work(Job::Unit { work, steps: None }), oneshot::channel().0)
     }
 
     /// An upper case letter: a change of a part of that document.
     fn some(keys: &str) -> Writing {
         let Some(key) = keys.chars().next().filter(char::is_ascii_uppercase) else { return unit(keys) };
         let key = DocumentKey::new("notes", &key.to_lowercase().to_string());
-        let change = Change::Append { list: Pointer::default(), element: "1".into() };
-        let work = UnitOfWork {
-            writes: vec![Write::Patch { key, change, when: Precondition::Any }],
-            ..UnitOfWork::default()
-        };
-        (Task::Work(Job::Unit(work)), oneshot::channel().0)
+        let (list, element) = (Pointer::default(), Bytes::from_static(b"1"));
+        let steps = Some(vec![vec![Step::Append(list.clone(), element.clone())]]);
+        let change = Change::Append { list, element };
+        let work =
+            UnitOfWork { writes: vec![Write::Patch { key, change, when: Precondition::Any }], ..UnitOfWork::default() };
+        (Task::Work(Job::Unit { work, steps }), oneshot::channel().0)
     }
 
     /// A lane where these wait for a connection.

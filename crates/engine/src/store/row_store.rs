@@ -405,7 +405,7 @@ impl Store for RowStore {
             return Ok(Receipt::default());
         }
         let writes = work.writes.len() + work.facts.len();
-        let done = self.submit(Job::Unit(work)).await;
+        let done = self.submit(Job::unit(work, &self.layout)?).await;
         if self.pruning.wrote(writes) {
             self.prune();
         }
