@@ -1,6 +1,6 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
+use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts, Within};
 use repot_core::{
     AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
     Result, Status, StoredObject, TrashWanted, Trashed,
@@ -443,13 +443,47 @@ impl<'p, 'r> Desk<'p, 'r> {
         bytes: &[u8],
         edit: &dyn Fn(&RowBuffer) -> RowBuffer,
     ) -> Result<LaidOver> {
+        self.edited((path, bytes), None, edit)
+    }
+
+    /// The same for a document that stands with others in its file.
+    pub(super) fn with_rows_within(
+        &mut self,
+        found: &Found,
+        within: &Within,
+        edit: &dyn Fn(&RowBuffer) -> RowBuffer,
+    ) -> Result<LaidOver> {
+        let object = &found.whole.object;
+        let standing = match found.document() {
+            Some(record) => self.place(object.id, record, within.root)?.standing(within),
+            None => within.standing(0),
+        };
+        let document = (object.record.path.as_str(), found.assembled.bytes.as_slice());
+        self.again.stand(Some((within.root, standing.clone())));
+        let laid = self.edited(document, Some((within.root, standing)), edit);
+        self.again.stand(None);
+        laid
+    }
+
+    fn edited(
+        &mut self,
+        (path, bytes): (&str, &[u8]),
+        standing: Option<(usize, Standing)>,
+        edit: &dyn Fn(&RowBuffer) -> RowBuffer,
+    ) -> Result<LaidOver> {
         let rows = edit(self.again.split(path, bytes).1);
+        let only = standing.as_ref().map(|(root, _)| *root);
         let Route::Documents { places, values } = self.routes.find(path) else {
             return Err(Error::new(Kind::Internal, "R0901", format!("{path} is of no collection")));
         };
-        let places: Vec<Place<'_>> =
-            places.iter().map(|&(root, template)| Place { root, template, values: &values }).collect();
-        Splitter::new(self.plan, self.limits)
+        let places: Vec<Place<'_>> = places
+            .iter()
+            .filter(|(root, _)| only.is_none_or(|only| only == *root))
+            .map(|&(root, template)| Place { root, template, values: &values })
+            .collect();
+        let mut splitter = Splitter::new(self.plan, self.limits);
+        splitter.stand(standing.map(|(_, standing)| standing));
+        splitter
             .lay_over(&places, path, bytes, &[Some(rows)])
             .map_err(|misfit| Error::new(Kind::Corrupt, misfit.code, format!("{path}: {}", misfit.reason)))
     }

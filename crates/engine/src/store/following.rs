@@ -11,6 +11,7 @@ use repot_model::row::{Cell, Cells, RowBuffer};
 
 use super::desk::tenant_text;
 use super::hand::{Hand, before};
+use super::implied::{Cuts, Effect, Implied, shared_key};
 use crate::prepare::{Before, identity};
 
 /// Documents that one unit of work may change besides those that it names.
@@ -19,7 +20,7 @@ const FOLLOWERS_MAX: usize = 1_000;
 const NAMED: usize = 3;
 
 /// A row by its table and encoded identity.
-type RowId = (usize, Vec<u8>);
+pub(super) type RowId = (usize, Vec<u8>);
 
 /// A document that changes because of a write of another.
 pub(super) struct Follower {
@@ -36,8 +37,7 @@ pub(super) struct Follower {
     /// Stamp of its mark.
     pub stamp: i64,
     pub item: Item,
-    nulls: BTreeSet<(RowId, usize)>,
-    cuts: BTreeSet<RowId>,
+    cuts: Cuts,
 }
 
 /// A document with other references: the item, the text, and the states that changed.
@@ -75,18 +75,21 @@ pub(super) struct Following<'f, 'h, 'p, 'r> {
     holding: Vec<Holding>,
     paths: BTreeMap<(String, String), Option<String>>,
     seen: BTreeSet<RowId>,
+    /// What becomes of documents in shared files; and whether there is more of it than was written.
+    implied: &'f mut Implied,
+    more: bool,
 }
 
-/// What a unit of work leads to elsewhere.
+/// What a unit of work leads to elsewhere; `None` when it implies more about shared files than was written of them.
 pub(super) fn follow(
     hand: &mut Hand<'_, '_, '_>,
     writes: &[Write],
-    items: &[(usize, Item)],
-) -> Result<Vec<Follower>> {
+    (items, implied): (&[(usize, Item)], &mut Implied),
+) -> Result<Option<Vec<Follower>>> {
     let refers = |table: &repot_model::plan::Table| table.foreign_keys.iter().any(|key| key.may_dangle);
     let nothing = items.iter().all(|(_, item)| item.changes.deletes.is_empty());
     if nothing || !hand.decider.plan.tables.iter().any(refers) {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let own = items.iter().map(|(at, item)| (item.object.path.clone(), (*at, item))).collect();
     Following {
@@ -97,12 +100,14 @@ pub(super) fn follow(
         holding: Vec::new(),
         paths: BTreeMap::new(),
         seen: BTreeSet::new(),
+        implied,
+        more: false,
     }
     .run()
 }
 
 impl<'p> Following<'_, '_, 'p, '_> {
-    fn run(mut self) -> Result<Vec<Follower>> {
+    fn run(mut self) -> Result<Option<Vec<Follower>>> {
         let plan = self.hand.decider.plan;
         loop {
             let gone = self.gone(plan);
@@ -117,8 +122,11 @@ impl<'p> Following<'_, '_, 'p, '_> {
                 self.rebuild(&path)?;
             }
         }
+        if self.more {
+            return Ok(None);
+        }
         self.refuse()?;
-        Ok(self.followers.into_values().filter(|follower| !follower.is_idle()).collect())
+        Ok(Some(self.followers.into_values().filter(|follower| !follower.is_idle()).collect()))
     }
 
     /// Keys that go and were not followed yet, by table, each with the write that it goes because of.
@@ -140,6 +148,14 @@ impl<'p> Following<'_, '_, 'p, '_> {
             }
         }
         let mut gone: BTreeMap<usize, BTreeMap<Vec<u8>, usize>> = BTreeMap::new();
+        for effect in self.implied.values() {
+            for (table, row) in effect.removed.iter().flat_map(RowBuffer::iter) {
+                let id = identity(plan, table, row);
+                if is_target(table) && self.seen.insert((table, id.clone())) {
+                    gone.entry(table).or_default().insert(id, effect.origin);
+                }
+            }
+        }
         for (origin, item) in items {
             for (table, key) in item.changes.deletes.iter() {
                 let row = (table, key.to_vec());
@@ -179,7 +195,7 @@ impl<'p> Following<'_, '_, 'p, '_> {
                     let Some(&origin) = values.get(&referrer.value) else { continue };
                     self.one(referrer, Reference { table, key, origin }, touched)?;
                 }
-                if self.followers.len() > FOLLOWERS_MAX {
+                if self.followers.len() + self.implied.len() > FOLLOWERS_MAX {
                     return Err(too_many());
                 }
             }
@@ -200,6 +216,9 @@ impl<'p> Following<'_, '_, 'p, '_> {
             self.hand.settle_first(&document.0, &document.1);
             return Ok(());
         };
+        if self.hand.decider.layout.is_shared(&document.0) {
+            return self.one_within((referrer.row, &referrer.value), reference, (path, document));
+        }
         let row = (reference.table, referrer.row);
         if let Some((_, item)) = self.own.get(&path) {
             if still_refers(self.hand.decider.plan, item, &row, (reference.key.column, &referrer.value)) {
@@ -223,7 +242,7 @@ impl<'p> Following<'_, '_, 'p, '_> {
         let why = match reference.key.on_delete {
             _ if foreign => Some("is out of reach"),
             OnDelete::Refuse => Some("refers to it"),
-            _ if many => Some("stands with others in one file"),
+            _ if many => Some("has no name of its own in its file"),
             _ => None,
         };
         if let Some(why) = why {
@@ -237,10 +256,63 @@ impl<'p> Following<'_, '_, 'p, '_> {
         let Some(follower) = self.followers.get_mut(&path) else { return Ok(()) };
         match reference.key.on_delete {
             OnDelete::Cascade if plan.tables[reference.table].parents.is_empty() => follower.removed = true,
-            OnDelete::Cascade => drop(follower.cuts.insert(row)),
-            _ => drop(follower.nulls.insert((row, reference.key.column))),
+            OnDelete::Cascade => drop(follower.cuts.rows.insert(row)),
+            _ => drop(follower.cuts.nulls.insert((row, reference.key.column))),
         }
         touched.insert(path);
+        Ok(())
+    }
+
+    /// The same for a document that stands with others in one file.
+    fn one_within(
+        &mut self,
+        (row, value): (Vec<u8>, &[u8]),
+        reference: Reference<'_>,
+        (path, document): (String, (String, String)),
+    ) -> Result<()> {
+        let (layout, plan) = (self.hand.decider.layout, self.hand.decider.plan);
+        let row = (reference.table, row);
+        let column = reference.key.column;
+        if let Some((_, item)) = self.own.get(&path)
+            && !still_refers(plan, item, &row, (column, value))
+        {
+            return Ok(());
+        }
+        let key = shared_key(layout, (&document.0, &document.1), &path);
+        let mut written = false;
+        for write in self.writes.iter().filter(|write| write.key().collection() == document.0) {
+            written |= layout.id_of(write.key())?.as_ref() == Some(&document.1);
+        }
+        let known = self.implied.get(&document);
+        if known.is_some_and(|effect| effect.removed.is_some()) {
+            return Ok(());
+        }
+        let why = match reference.key.on_delete {
+            _ if self.is_foreign(&key, reference.origin) => Some("is out of reach"),
+            OnDelete::Refuse => Some("refers to it"),
+            _ if written => Some("is written in the same unit of work"),
+            // written so already, and it refers still
+            _ if known.is_some_and(|effect| effect.cuts.contains(&row, column)) => {
+                Some("refers to it by its place")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.hold((path, key), row, reference, value, why);
+            return Ok(());
+        }
+        let mut removed = None;
+        if reference.key.on_delete == OnDelete::Cascade && plan.tables[reference.table].parents.is_empty() {
+            removed = Some(self.hand.desk.rows(&document.0, &document.1)?);
+        }
+        let new = || Effect { origin: reference.origin, ..Effect::default() };
+        let effect = self.implied.entry(document).or_insert_with(new);
+        match reference.key.on_delete {
+            OnDelete::Cascade if removed.is_some() => effect.removed = removed,
+            OnDelete::Cascade => drop(effect.cuts.rows.insert(row)),
+            _ => drop(effect.cuts.nulls.insert((row, column))),
+        }
+        self.more = true;
         Ok(())
     }
 
@@ -311,8 +383,7 @@ impl<'p> Following<'_, '_, 'p, '_> {
             removed: false,
             stamp,
             item: Item { changes: repot_core::RowChanges::default(), ..item },
-            nulls: BTreeSet::new(),
-            cuts: BTreeSet::new(),
+            cuts: Cuts::default(),
         };
         self.followers.insert(path.to_owned(), follower);
         Ok((key, false))
@@ -346,10 +417,10 @@ impl<'p> Following<'_, '_, 'p, '_> {
         let Some(follower) = self.followers.get(path) else { return Ok(None) };
         let decider = self.hand.decider;
         let text = &follower.before.assembled.bytes;
-        let edit = |rows: &RowBuffer| edited(decider.plan, rows, &follower.nulls, &follower.cuts);
+        let edit = |rows: &RowBuffer| follower.cuts.made(decider.plan, rows);
         let laid = self.hand.desk.with_rows(path, text, &edit)?;
         if !laid.notes.is_empty() || laid.deleted {
-            let row = follower.nulls.iter().map(|(row, _)| row).chain(&follower.cuts).next();
+            let row = follower.cuts.nulls.iter().map(|(row, _)| row).chain(&follower.cuts.rows).next();
             let row = row.cloned().unwrap_or_default();
             let field = decider.plan.tables[row.0].name.clone();
             let (document, gone) = (follower.key.clone(), laid.notes.join("; "));
@@ -377,11 +448,16 @@ impl<'p> Following<'_, '_, 'p, '_> {
     /// The error that names who holds the unit back, unless all of them go as well.
     fn refuse(&mut self) -> Result<()> {
         let followers = &self.followers;
+        let own = &self.own;
         let stays = |holding: &Holding| {
-            followers.get(&holding.path).is_none_or(|follower| {
-                let mut deletes = follower.item.changes.deletes.iter();
-                !deletes.any(|(table, row)| (table, row) == (holding.row.0, holding.row.1.as_slice()))
-            })
+            let goes = |item: &Item| {
+                let mut deletes = item.changes.deletes.iter();
+                deletes.any(|(table, row)| (table, row) == (holding.row.0, holding.row.1.as_slice()))
+            };
+            if own.get(&holding.path).is_some_and(|(_, item)| goes(item)) {
+                return false;
+            }
+            followers.get(&holding.path).is_none_or(|follower| !goes(&follower.item))
         };
         let holding: Vec<&Holding> = self.holding.iter().filter(|holding| stays(holding)).collect();
         let Some(first) = holding.first() else { return Ok(()) };
@@ -413,7 +489,7 @@ impl<'p> Following<'_, '_, 'p, '_> {
 
 impl Follower {
     fn is_idle(&self) -> bool {
-        !self.removed && self.nulls.is_empty() && self.cuts.is_empty()
+        !self.removed && self.cuts.is_empty()
     }
 }
 
@@ -429,33 +505,8 @@ fn still_refers(plan: &Plan, item: &Item, row: &RowId, (column, value): (usize, 
         .is_none_or(|(_, cells)| cell(cells, column) == value)
 }
 
-/// These rows with some references set to null, and without some rows and what these hold.
-fn edited(
-    plan: &Plan,
-    rows: &RowBuffer,
-    nulls: &BTreeSet<(RowId, usize)>,
-    cuts: &BTreeSet<RowId>,
-) -> RowBuffer {
-    let mut out = RowBuffer::new();
-    let mut without: Vec<(usize, &[u8])> = Vec::new();
-    for (table, row) in rows.iter() {
-        let id = (table, identity(plan, table, row));
-        let held = without.iter().any(|&(above, holder)| holds(plan, (above, holder), (table, row)));
-        if held || cuts.contains(&id) {
-            without.push((table, row));
-            continue;
-        }
-        for (column, cell) in Cells::new(row).enumerate() {
-            let null = nulls.contains(&(id.clone(), column));
-            out.cell(if null { &Cell::Null } else { &cell });
-        }
-        out.end_row(table);
-    }
-    out
-}
-
 /// Whether one row holds another.
-fn holds(plan: &Plan, (above, holder): (usize, &[u8]), (table, row): (usize, &[u8])) -> bool {
+pub(super) fn holds(plan: &Plan, (above, holder): (usize, &[u8]), (table, row): (usize, &[u8])) -> bool {
     plan.tables[table].parents.iter().filter(|parent| parent.table == above).any(|parent| {
         let named = parent.type_column.is_none_or(|column| {
             matches!(Cells::new(row).nth(column), Some(Cell::Text(name)) if *name == plan.tables[above].name)

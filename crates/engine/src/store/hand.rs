@@ -15,6 +15,7 @@ use super::clerk::Clerk;
 use super::desk::{Desk, Found, Sought};
 use super::facts::noted;
 use super::following::follow;
+use super::implied::Implied;
 use super::jobs::Job;
 use super::parts::{Open, Parts};
 use super::within::{Files, Inside};
@@ -118,6 +119,18 @@ impl Hand<'_, '_, '_> {
         {
             return Ok(unit);
         }
+        let mut implied = Implied::new();
+        loop {
+            // what was put on record of an attempt that did not know all yet
+            self.clerk.leave();
+            if let Some(unit) = self.attempt(work, &mut implied)? {
+                return Ok(unit);
+            }
+        }
+    }
+
+    /// The unit with what it implies about shared files; `None` when that is more than was known.
+    fn attempt(&mut self, work: &UnitOfWork, implied: &mut Implied) -> Result<Option<Unit>> {
         let mut unit = Unit::default();
         let (mut items, mut trash) = (Vec::new(), BTreeMap::<usize, Vec<Trashed>>::new());
         let mut files = Files::default();
@@ -158,11 +171,16 @@ impl Hand<'_, '_, '_> {
             items.extend(item.map(|item| (at, item)));
         }
         if self.unsettled.is_empty() {
+            for (origin, one) in self.imply(implied, &work.writes, (&mut files, &mut unit))? {
+                trash.entry(origin).or_default().push(one);
+            }
+        }
+        if self.unsettled.is_empty() {
             let (shared, marks) = files.finish(self)?;
             items.extend(shared);
             unit.marks.extend(marks);
         }
-        let followers = follow(self, &work.writes, &items)?;
+        let Some(followers) = follow(self, &work.writes, (&items, implied))? else { return Ok(None) };
         unit.items = items.into_iter().map(|(_, item)| item).collect();
         for follower in followers {
             if let Some(one) = self.discard(&follower, &work.writes)? {
@@ -174,7 +192,7 @@ impl Hand<'_, '_, '_> {
             unit.items.push(follower.item);
         }
         unit.trash = trash.into_values().collect();
-        Ok(unit)
+        Ok(Some(unit))
     }
 
     /// Has the document settled before anything is written; `false` when that was tried before.

@@ -9,6 +9,7 @@ mod facts;
 mod following;
 mod hand;
 mod history;
+mod implied;
 mod jobs;
 mod located;
 mod parts;

@@ -37,18 +37,29 @@ impl Hand<'_, '_, '_> {
 
     /// What is kept of a document that goes with another: as long as that one, or as its own collection says.
     pub(super) fn discard(&mut self, follower: &Follower, writes: &[Write]) -> Result<Option<Trashed>> {
-        let layout = self.decider.layout;
-        let leads = match writes.get(follower.origin) {
-            Some(Write::Delete { key, .. }) => layout.soft_delete(key.collection()),
-            _ => None,
-        };
-        let life = leads.or_else(|| layout.soft_delete(follower.key.collection()));
+        let life = self.life((follower.origin, follower.key.collection()), writes);
         let Some(life) = life.filter(|_| follower.removed) else { return Ok(None) };
         let text = &follower.before.assembled.bytes;
         self.kept(&follower.key, &follower.item.object.path, text, life).map(Some)
     }
 
-    fn kept(&mut self, key: &DocumentKey, path: &str, text: &[u8], life_s: u64) -> Result<Trashed> {
+    /// How long a document of this collection is kept that goes with this write, seconds.
+    pub(super) fn life(&self, (origin, collection): (usize, &str), writes: &[Write]) -> Option<u64> {
+        let layout = self.decider.layout;
+        let leads = match writes.get(origin) {
+            Some(Write::Delete { key, .. }) => layout.soft_delete(key.collection()),
+            _ => None,
+        };
+        leads.or_else(|| layout.soft_delete(collection))
+    }
+
+    pub(super) fn kept(
+        &mut self,
+        key: &DocumentKey,
+        path: &str,
+        text: &[u8],
+        life_s: u64,
+    ) -> Result<Trashed> {
         let (dictionary, packed) = self.preparer.packed(key.collection(), text)?;
         let life_ms = i64::try_from(life_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
         Ok(Trashed {

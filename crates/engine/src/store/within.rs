@@ -68,7 +68,7 @@ impl Desk<'_, '_> {
     }
 
     /// Where a document stands in its file, as far as its rows say it.
-    fn place(&mut self, object: i64, record: &DocumentRecord, root: usize) -> Result<Place> {
+    pub(super) fn place(&mut self, object: i64, record: &DocumentRecord, root: usize) -> Result<Place> {
         if !self.plan.counts_inside(root) {
             return Ok(Place::default());
         }
@@ -99,13 +99,13 @@ fn size(number: u64) -> usize {
 
 /// The number of a document in its file, and among those of its collection there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place {
+pub(super) struct Place {
     number: usize,
     own: usize,
 }
 
 impl Place {
-    fn standing(self, within: &Within) -> Standing {
+    pub(super) fn standing(self, within: &Within) -> Standing {
         Standing { position: i64::try_from(self.own).unwrap_or(i64::MAX), ..within.standing(self.number) }
     }
 }

@@ -23,6 +23,7 @@ mod query;
 mod query_random;
 mod rate_limits;
 mod references;
+mod references_shared;
 mod row_security;
 mod rules;
 mod scripted;

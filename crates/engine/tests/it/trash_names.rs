@@ -101,7 +101,11 @@ fn what_is_deleted_by_one_name_comes_back_by_the_other() {
                         let known = store.deleted_at(name).await.unwrap();
                         assert_eq!(known.map(|one| one.key).as_ref(), Some(key), "{gone} as {name}");
                     }
-                    assert_eq!(store.restore(back).await.unwrap(), [key.clone()], "{gone} as {back}");
+                    assert_eq!(
+                        store.restore(back).await.unwrap(),
+                        std::slice::from_ref(key),
+                        "{gone} as {back}"
+                    );
                     for name in [place, key] {
                         assert!(store.deleted_at(name).await.unwrap().is_none(), "{name}");
                         let error = store.restore(name).await.unwrap_err();
