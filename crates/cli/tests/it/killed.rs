@@ -1,5 +1,6 @@
 //! kill -9 while a thousand writers write documents through a store: what was acknowledged is there, whole, once, and
-//! nothing else but what was sent; rows and text agree; and the next process goes on writing.
+//! nothing else but what was sent; rows and text agree, and so does the record of changes; and the next process goes on
+//! writing. Some writers' documents have files of their own, some stand with others' in one file.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
@@ -179,6 +180,7 @@ async fn check_own(store: &Arc<dyn Store>, expected: Vec<[Wrote; 2]>) -> Vec<Wro
             for (writer, states) in some {
                 let is = Wrote::read(store.as_ref(), writer, &states).await;
                 assert!(states.contains(&is), "writer {writer}: {is:#?}, and not one of {states:#?}");
+                writers::check_record(store.as_ref(), writer).await;
                 found.push(is);
             }
             found
@@ -261,9 +263,11 @@ async fn go_on(store: &dyn Store, writer: usize, shared: &mut Shared) {
     let own = DocumentKey::new("notes", &format!("n{writer}"));
     store.put(&own, writers::text(&own, 0)).await.unwrap();
     assert!(store.delete(&own, Precondition::Any).await.unwrap());
-    let page = store.list(&Scope::of("notes"), None, 50).await.unwrap();
-    for item in page.items {
-        assert_eq!(store.require(&item.key).await.unwrap().body.len() as u64, item.size_bytes);
+    for collection in ["notes", "lines", "kept"] {
+        let page = store.list(&Scope::of(collection), None, 50).await.unwrap();
+        for item in page.items {
+            assert_eq!(store.require(&item.key).await.unwrap().body.len() as u64, item.size_bytes);
+        }
     }
 }
 

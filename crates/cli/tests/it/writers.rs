@@ -6,7 +6,8 @@ use std::sync::Arc;
 use repot_bucket::{DirectoryObjects, S3Config, S3Objects};
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    BucketStore, Change, DocumentKey, Layout, Precondition, Store, StoreExt as _, UnitOfWork, Write,
+    BucketStore, Change, DocumentKey, Event, HistoryQuery, Layout, Precondition, Store, StoreExt as _,
+    UnitOfWork, Write,
 };
 use repot_core::{LockHolder, Result, SystemClock, Target};
 use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
@@ -37,10 +38,29 @@ id      = "int key auto"
 note_id = "-> notes cascade auto"
 order   = "position"
 word    = "text"
+
+[lines]
+file = "lines/{shelf}.jsonl"
+
+[lines.fields]
+shelf = "text key"
+id    = "text key"
+count = "int"
+order = "position"
+
+[kept]
+file  = "kept/{id}.json"
+audit = "1y"
+
+[kept.fields]
+id    = "text key"
+count = "int"
 "#;
 
 /// Documents that many append to.
 pub(crate) const SHARED: usize = 8;
+/// Files in which many writers have their documents.
+const SHELVES: usize = 32;
 /// The document that many count in.
 pub(crate) const COUNTER: &str = "counter";
 /// Bytes of the largest document.
@@ -124,17 +144,28 @@ fn note(id: &str) -> DocumentKey {
     DocumentKey::new("notes", id)
 }
 
-fn own(writer: usize) -> DocumentKey {
-    note(&format!("n{writer}"))
+/// A document of this writer's: with a file of its own, in a file with those of others, or with its texts on record.
+fn document(writer: usize, name: char) -> DocumentKey {
+    let id = format!("{name}{writer}");
+    match writer % 4 {
+        1 => DocumentKey::of_parts("lines", &[&format!("s{}", writer / 4 % SHELVES), &id]),
+        2 => DocumentKey::new("kept", &id),
+        _ => note(&id),
+    }
+}
+
+pub(crate) fn own(writer: usize) -> DocumentKey {
+    document(writer, 'n')
 }
 
 /// The second document of a writer's units of work.
 fn pair(writer: usize) -> DocumentKey {
-    note(&format!("p{writer}"))
+    document(writer, 'p')
 }
 
 pub(crate) fn text(key: &DocumentKey, count: usize) -> String {
-    format!(r#"{{"id": "{}", "count": {count}, "marks": []}}"#, key.text())
+    let id = key.parts().pop().unwrap();
+    format!(r#"{{"id": "{id}", "count": {count}, "marks": []}}"#)
 }
 
 /// What a document counts.
@@ -170,6 +201,30 @@ impl Wrote {
         let paired = expected.iter().any(|state| state.pair.is_some());
         Self { own: read(own(writer)).await, pair: if paired { read(pair(writer)).await } else { None } }
     }
+}
+
+/// The record of a writer's document says what became of it step by step, without a gap, up to what is there now.
+pub(crate) async fn check_record(store: &dyn Store, writer: usize) {
+    const ENTRIES_MAX: usize = 1_000;
+    let key = own(writer);
+    let (Some(record), "kept") = (store.record(), key.collection()) else { return };
+    let mut is = store.get(&key).await.unwrap().map(|there| there.etag);
+    let page = record.history(&HistoryQuery::of_document(&key), ENTRIES_MAX).await.unwrap();
+    assert!(page.next.is_none());
+    for entry in page.entries {
+        is = match entry.event {
+            Event::Put { before, etag, .. } => {
+                assert_eq!(is.as_ref(), Some(&etag), "{key}: what became of it is not on record");
+                before
+            }
+            Event::Deleted { before } => {
+                assert_eq!(is, None, "{key}: it was made without a record");
+                Some(before)
+            }
+            other => panic!("{key}: {other:?}"),
+        };
+    }
+    assert_eq!(is, None, "{key}: it was there before its record");
 }
 
 /// For another process: a line for each writer's documents.
