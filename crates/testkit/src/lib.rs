@@ -6,6 +6,7 @@
 mod clock;
 pub mod conformance;
 mod data;
+mod own_postgres;
 mod pacing;
 pub mod postgres;
 mod requirement;
@@ -13,6 +14,7 @@ mod tree;
 
 pub use clock::HandClock;
 pub use data::shared_data;
+pub use own_postgres::{OwnPostgres, Stop};
 pub use pacing::QuickPacing;
 pub use requirement::full;
 pub use tree::{TempTree, Tree, assert_same_trees, copy_tree, difference, read_tree, write_tree};

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,8 +11,8 @@ use crate::requirement::{missing, variable};
 /// A running server that tests may make databases on.
 #[derive(Debug, Clone)]
 pub struct PgServer {
-    url: String,
-    psql: PathBuf,
+    pub(crate) url: String,
+    pub(crate) psql: PathBuf,
 }
 
 /// The server named by `REPOT_TEST_POSTGRES` (`cargo xtask test` starts one), or `None` after a printed skip.
@@ -139,13 +139,18 @@ fn database(url: &str) -> Option<&str> {
 }
 
 /// psql beside the server that `cargo xtask test` started, on the path, or where Debian puts it.
-fn find_psql() -> Option<PathBuf> {
-    let beside = variable("REPOT_TEST_POSTGRES_BIN").map(|folder| Path::new(&folder).join("psql"));
+pub(crate) fn find_psql() -> Option<PathBuf> {
+    folders().map(|folder| folder.join("psql")).find(|candidate| candidate.is_file())
+}
+
+/// Where PostgreSQL's programs may be.
+pub(crate) fn folders() -> impl Iterator<Item = PathBuf> {
+    let beside = variable("REPOT_TEST_POSTGRES_BIN").map(PathBuf::from);
     let path = variable("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("psql"));
+    let on_path: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let packaged = versions.map(|version| version.path().join("bin/psql"));
-    beside.into_iter().chain(on_path).chain(packaged).find(|candidate| candidate.is_file())
+    let packaged = versions.map(|version| version.path().join("bin"));
+    beside.into_iter().chain(on_path).chain(packaged)
 }
 
 #[cfg(test)]

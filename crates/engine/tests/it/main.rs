@@ -24,6 +24,7 @@ mod query_random;
 mod rate_limits;
 mod references;
 mod references_shared;
+mod restarted;
 mod row_security;
 mod rules;
 mod scripted;
