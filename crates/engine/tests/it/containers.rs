@@ -161,20 +161,14 @@ fn entry(id: &str) -> DocumentKey {
 
 /// Which records of documents were written, whatever their texts: a row that is written anew has another number.
 fn records(database: &Database) -> BTreeMap<String, String> {
-    let lines = match database {
-        Database::Sqlite(folder) => {
-            let connection = rusqlite::Connection::open(Database::file(folder)).unwrap();
-            let mut found = connection.prepare("select ordinal, rowid from repot_documents").unwrap();
-            let rows = found.query_map((), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap();
-            rows.map(|row| row.map(|(ordinal, id)| (ordinal.to_string(), id.to_string())).unwrap()).collect()
-        }
-        Database::Postgres(..) => {
-            let found = database.ask("select ordinal || ' ' || ctid::text from repot_documents");
-            let pair = |line: &str| line.split_once(' ').map(|(one, two)| (one.to_owned(), two.to_owned()));
-            found.lines().filter_map(pair).collect()
-        }
+    let number = match database {
+        Database::Sqlite(_) => "rowid",
+        Database::Postgres(..) => "ctid",
     };
-    assert!(!BTreeMap::is_empty(&lines));
+    let found = database.ask(&format!("select ordinal, {number} from repot_documents"));
+    let pair = |line: &str| line.split_once('|').map(|(one, two)| (one.to_owned(), two.to_owned()));
+    let lines: BTreeMap<String, String> = found.lines().filter_map(pair).collect();
+    assert!(!lines.is_empty());
     lines
 }
 

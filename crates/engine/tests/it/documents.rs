@@ -18,6 +18,7 @@ use repot_sqlite::{SqliteOptions, SqliteTarget};
 use repot_testkit::TempTree;
 use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, model};
 use repot_testkit::postgres::{PgServer, postgres};
+use rusqlite::types::ValueRef;
 
 use crate::scripted::Scripted;
 
@@ -104,10 +105,10 @@ impl Database {
         Subject { store, keep: Box::new(self) as Box<dyn Any + Send> }
     }
 
-    /// What PostgreSQL answers; nothing from SQLite.
+    /// What the database answers: a row a line, fields parted by `|`.
     pub(crate) fn ask(&self, sql: &str) -> String {
         match self {
-            Self::Sqlite(_) => String::new(),
+            Self::Sqlite(folder) => answer(&Self::file(folder), sql),
             Self::Postgres(server, url) => server.query(url, sql),
         }
     }
@@ -142,6 +143,26 @@ impl Database {
             Self::Postgres(server, url) => server.try_query(url, sql).map(drop),
         }
     }
+}
+
+/// What SQLite answers, in the form of psql.
+fn answer(file: &Path, sql: &str) -> String {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let field = |row: &rusqlite::Row<'_>, at| match row.get_ref_unwrap(at) {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+        ValueRef::Blob(bytes) => format!("{} bytes", bytes.len()),
+    };
+    let line = |row: &rusqlite::Row<'_>| {
+        let fields: Vec<String> = (0..columns).map(|at| field(row, at)).collect();
+        Ok(fields.join("|") + "\n")
+    };
+    statement.query_map((), line).unwrap().map(Result::unwrap).collect()
 }
 
 fn execute(file: &Path, sql: &str) -> Result<(), String> {

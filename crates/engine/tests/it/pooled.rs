@@ -1,5 +1,6 @@
 //! Stores behind a pooler that gives a session to another client after each transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use repot_core::store::{
@@ -9,6 +10,7 @@ use repot_core::{Kind, LockHolder};
 use repot_engine::store::RowStore;
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::conformance::model;
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::documents::{Database, block_on, note, proof};
 
@@ -25,6 +27,38 @@ fn pooled() -> Option<(Database, String)> {
 fn open(url: &str) -> Arc<dyn Store> {
     let target = PostgresTarget::open(url, PostgresOptions::default()).unwrap();
     Arc::new(RowStore::open(Box::new(target), model(), Database::options()).unwrap())
+}
+
+/// Sessions that the pooler of the tests shares among the clients of one database.
+const SESSIONS: usize = 4;
+
+/// What each of the pooler's sessions answers: while one client is in a transaction, another is given another session.
+async fn in_each_session(url: &str, sql: &str) -> Vec<Vec<String>> {
+    let (mut clients, mut answers, mut ids) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for _ in 0..SESSIONS {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("begin").await.unwrap();
+        ids.extend(rows(&client, "select pg_backend_pid()").await);
+        answers.push(rows(&client, sql).await);
+        clients.push(client);
+    }
+    assert_eq!(ids.len(), SESSIONS, "each in a session of its own");
+    for client in clients {
+        client.batch_execute("rollback").await.unwrap();
+    }
+    answers
+}
+
+async fn rows(client: &tokio_postgres::Client, sql: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for message in client.simple_query(sql).await.unwrap() {
+        if let SimpleQueryMessage::Row(row) = message {
+            let fields: Vec<&str> = (0..row.len()).map(|at| row.get(at).unwrap_or_default()).collect();
+            lines.push(fields.join("|"));
+        }
+    }
+    lines
 }
 
 fn text(id: &str, count: usize) -> String {
@@ -67,15 +101,13 @@ fn stores_write_behind_a_pooler_of_transactions() {
     });
     drop(stores);
     assert!(proof(&database).holds());
-    let Database::Postgres(server, direct) = &database else { return };
-    assert_eq!(server.query(direct, "select count(*) from notes"), "24\n");
+    assert_eq!(database.ask("select count(*) from notes"), "24\n");
     let held = "select count(*) from pg_locks where locktype = 'advisory' \
                 and database = (select oid from pg_database where datname = current_database())";
-    assert_eq!(server.query(direct, held), "0\n");
+    assert_eq!(database.ask(held), "0\n");
     // nothing stays behind in the sessions, where another client would meet it
-    for _ in 0..8 {
-        assert_eq!(server.query(&url, "select name, statement from pg_prepared_statements"), "");
-    }
+    let left = block_on(in_each_session(&url, "select name, statement from pg_prepared_statements"));
+    assert!(left.iter().all(Vec::is_empty), "{left:?}");
 }
 
 /// Another process with the same driver gives its statements the same names, and may leave them in a session.
@@ -115,7 +147,7 @@ fn a_copy_keeps_a_pooled_store_out() {
 /// nothing of it stays behind in them.
 #[test]
 fn tenants_ask_behind_a_pooler() {
-    let Some((database, url)) = pooled() else { return };
+    let Some((_database, url)) = pooled() else { return };
     let target = || Box::new(PostgresTarget::open(&url, PostgresOptions::default()).unwrap());
     let open = || Arc::new(RowStore::open(target(), model(), Database::options()).unwrap());
     let stores = [open(), open(), open()];
@@ -142,9 +174,8 @@ fn tenants_ask_behind_a_pooler() {
             asked.await.unwrap();
         }
     });
-    let Database::Postgres(server, _) = &database else { return };
-    for _ in 0..8 {
-        let left = "select current_user = session_user, coalesce(current_setting('repot.tenant', true), '')";
-        assert_eq!(server.query(&url, left), "t|\n");
+    let left = "select current_user = session_user, coalesce(current_setting('repot.tenant', true), '')";
+    for said in block_on(in_each_session(&url, left)) {
+        assert_eq!(said, ["t|"]);
     }
 }
