@@ -15,7 +15,7 @@ pub(crate) const FORMAT: i64 = 2;
 
 /// Our tables, but for the lock's. Paths are in byte order whatever the database's collation; texts are
 /// compressed already, so they are stored outside without another attempt.
-const OURS: &str = "\
+pub(crate) const OURS: &str = "\
 create table repot_meta (key text primary key, value text not null);
 create table repot_objects (
   id bigint primary key, path text collate \"C\" not null unique, size bigint not null, modified_ns bigint not null,

@@ -1,5 +1,7 @@
 //! The steps that end a bulk load.
 
+use std::collections::BTreeSet;
+
 use repot_core::{Kind, Result};
 use repot_model::plan::{ColumnKind, IndexPlan, Plan, Table};
 use repot_model::sql::{create_index, foreign_key, primary_key, quote};
@@ -15,7 +17,7 @@ const INDEXED_CHARACTERS: u32 = 600;
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub says: String,
-    sql: String,
+    pub sql: String,
     /// The statement to use instead when a text is too long to be indexed.
     shorter: Option<String>,
 }
@@ -25,6 +27,22 @@ pub(crate) async fn steps(writer: &mut Writer, plan: &Plan) -> Result<Vec<Step>>
     writer.ready().await?;
     let keyed = writer.keyed().await?;
     let constraints = writer.constraints().await?;
+    let mut steps = wanted(plan, &keyed, &constraints);
+    let mut step = |says: String, sql: String| steps.push(Step { says, sql, shorter: None });
+    for table in
+        plan.tables.iter().map(|table| table.name.as_str()).chain(["repot_objects", "repot_documents"])
+    {
+        step(format!("statistics of {table}"), format!("analyze {}", quote(table)));
+    }
+    step(
+        "end of the bulk load".to_owned(),
+        "update repot_meta set value = 'steady' where key = 'loading'".to_owned(),
+    );
+    Ok(steps)
+}
+
+/// The keys, indexes and references to make in a database where these tables have a primary key, and these constraints are.
+pub(crate) fn wanted(plan: &Plan, keyed: &BTreeSet<String>, constraints: &BTreeSet<String>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |says: String, sql: String, shorter| steps.push(Step { says, sql, shorter });
     for table in plan.tables.iter().filter(|table| table.key_is_auto && !keyed.contains(&table.name)) {
@@ -51,17 +69,7 @@ pub(crate) async fn steps(writer: &mut Writer, plan: &Plan) -> Result<Vec<Step>>
             step(format!("reference {} of {}", key.name, table.name), sql, None);
         }
     }
-    for table in
-        plan.tables.iter().map(|table| table.name.as_str()).chain(["repot_objects", "repot_documents"])
-    {
-        step(format!("statistics of {table}"), format!("analyze {}", quote(table)), None);
-    }
-    step(
-        "end of the bulk load".to_owned(),
-        "update repot_meta set value = 'steady' where key = 'loading'".to_owned(),
-        None,
-    );
-    Ok(steps)
+    steps
 }
 
 /// Does a step; gives what to tell the user if it went another way than planned.

@@ -25,6 +25,7 @@ mod load;
 mod lock;
 mod marks;
 mod numeric;
+mod printed;
 mod query;
 mod reader;
 mod records;
@@ -44,5 +45,6 @@ mod trash;
 mod within;
 
 pub use address::PostgresOptions;
+pub use printed::schema_sql;
 pub use reader::PostgresReader;
 pub use target::PostgresTarget;

@@ -129,13 +129,13 @@ pub(crate) async fn take(address: &Address, me: &LockHolder) -> Result<Held> {
     Ok(Held { connection, backend, token })
 }
 
+/// Who holds the lock, for people.
+pub(crate) const TABLE: &str = "\
+create table if not exists repot_lock (one boolean primary key default true check (one), \
+  token bigint not null, host text not null, pid bigint not null, since_ms bigint not null, backend int not null)";
+
 async fn record(client: &Client, me: &LockHolder, backend: i32) -> Result<i64, tokio_postgres::Error> {
-    client
-        .batch_execute(
-            "create table if not exists repot_lock (one boolean primary key default true check (one), \
-             token bigint not null, host text not null, pid bigint not null, since_ms bigint not null, backend int not null)",
-        )
-        .await?;
+    client.batch_execute(TABLE).await?;
     let row = client
         .query_typed_one(
             "insert into repot_lock (token, host, pid, since_ms, backend) values (1, $1, $2, $3, $4) on conflict (one) do update \

@@ -70,7 +70,8 @@ impl Writer {
         self.ready().await?;
         let mut facts = self.facts().await?;
         if !facts.is_ours && facts.may_make {
-            let made = self.committed(&make_role(&facts), "make the role for tenants").await;
+            let made =
+                self.committed(&make_role(&facts.role, &facts.user), "make the role for tenants").await;
             facts = self.facts().await?;
             // another process may have made it
             if !facts.is_ours && made.as_ref().is_err_and(|error| error.code() != DENIED) {
@@ -168,8 +169,8 @@ impl Writer {
 const DENIED: &str = "R0113";
 
 /// Made by two at once, or there already, is as well. Who makes a role on PostgreSQL 16 may grant it, but not take it yet.
-fn make_role(facts: &Facts) -> String {
-    let (role, user) = (text_literal(&facts.role), text_literal(&facts.user));
+pub(crate) fn make_role(role: &str, user: &str) -> String {
+    let (role, user) = (text_literal(role), text_literal(user));
     format!(
         "do $repot$ begin\n  \
          begin execute format('create role %I nologin noinherit', {role}); exception when duplicate_object or unique_violation then null; end;\n  \

@@ -18,6 +18,7 @@ mod list_text;
 mod load;
 mod lock;
 mod marks;
+mod printed;
 mod query;
 mod reader;
 mod records;
@@ -36,4 +37,5 @@ mod work;
 
 pub use connect::SqliteOptions;
 pub use error::CODES;
+pub use printed::schema_sql;
 pub use target::SqliteTarget;

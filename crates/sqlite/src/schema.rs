@@ -11,7 +11,7 @@ use crate::error::{damaged, failed};
 /// Version of what our tables hold; raised when an older Repot could not work with it.
 pub(crate) const FORMAT: i64 = 2;
 
-const OURS: [&str; 6] = [
+pub(crate) const OURS: [&str; 6] = [
     "create table if not exists repot_meta (key text primary key not null, value text not null) strict, without rowid",
     // in order of the path, because that is how listings are compared with it
     "create table repot_objects (

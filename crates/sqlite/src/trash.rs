@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use crate::error::failed;
 
 /// Numbers are never given out twice, so that what was asked for is still what is meant later.
-const TABLE: &str = "create table if not exists repot_trash (
+pub(crate) const TABLE: &str = "create table if not exists repot_trash (
   id integer primary key autoincrement,
   unit integer not null,
   collection text not null,

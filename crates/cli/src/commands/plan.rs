@@ -1,7 +1,7 @@
 //! `repot plan`: what a copy would do.
 
 use repot_engine::preview::{Notice, Preview, preview};
-use repot_model::sql;
+use repot_model::sql::Dialect;
 use serde_json::{Value, json};
 
 use super::check::not_yet;
@@ -130,22 +130,11 @@ fn notices(found: &Preview, later: &[String], output: &Output) {
     }
 }
 
-/// The whole DDL, in the order in which it runs.
+/// Everything that makes a fresh database, in the order in which a copy runs it.
 pub(crate) fn ddl(project: &Project) -> Result<String, repot_core::Error> {
-    let dialect = project.dialect()?;
-    let tables = &project.plan.tables;
-    let mut out = Vec::new();
-    for table in tables {
-        out.push(sql::create_table(table, tables, dialect));
-    }
-    for table in tables {
-        if dialect == sql::Dialect::Postgres {
-            if table.key_is_auto {
-                out.push(sql::primary_key(table));
-            }
-            out.extend(table.foreign_keys.iter().map(|key| sql::foreign_key(table, key, tables)));
-        }
-        out.extend(table.indexes.iter().map(|index| sql::create_index(table, index)));
-    }
-    Ok(out.join(";\n\n") + ";\n")
+    let all = match project.dialect()? {
+        Dialect::Sqlite => repot_sqlite::schema_sql(&project.plan),
+        Dialect::Postgres => repot_postgres::schema_sql(&project.plan),
+    };
+    Ok(all.join(";\n\n") + ";\n")
 }
