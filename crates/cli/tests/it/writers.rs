@@ -13,8 +13,6 @@ use repot_core::{LockHolder, Result, SystemClock, Target};
 use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_json::Limits;
 use repot_json::patch::Pointer;
-use repot_model::language::parse;
-use repot_model::plan::Plan;
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 
@@ -101,8 +99,7 @@ impl Place {
     }
 
     pub(crate) fn open(&self) -> Arc<dyn Store> {
-        let model = Arc::new(parse(MODEL, "repot.toml", &|_| None).unwrap());
-        let plan = Arc::new(Plan::compile(&model).unwrap());
+        let (model, plan, _) = repot_testkit::compiled(MODEL);
         let objects = |objects| {
             let layout = Layout::new(Arc::clone(&model), Arc::clone(&plan), Limits::default()).unwrap();
             Arc::new(BucketStore::new(objects, layout, BYTES_MAX)) as Arc<dyn Store>

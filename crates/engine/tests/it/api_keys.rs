@@ -118,10 +118,10 @@ fn what_cannot_be_used_is_not_told_apart() {
             let key = world.create(NewKey { expires_ms: Some(soon), ..new("a") }).await;
             let other = world.create(new("b")).await;
             assert!(world.works(0, &key).await && world.works(1, &key).await);
-            world.clock.step(999);
+            world.clock.turn(999);
             assert!(world.works(0, &key).await);
             // also while it is believed
-            world.clock.step(1);
+            world.clock.turn(1);
             assert!(!world.works(0, &key).await && !world.works(1, &key).await);
             assert!(!world.keys[1].revoke(&key.id).await.unwrap());
             assert!(world.works(1, &other).await);
@@ -168,15 +168,15 @@ fn a_key_that_was_taken_back_ends_here_at_once_and_elsewhere_in_five_seconds() {
             assert!(!world.works(0, &key).await);
             // believed: this says that it is asked for no more often
             assert!(world.works(1, &key).await);
-            world.clock.step(5_000);
+            world.clock.turn(5_000);
             assert!(!world.works(1, &key).await);
             // nor does a clock that is set back make it valid
-            world.clock.step(-4_000);
+            world.clock.turn(-4_000);
             assert!(!world.works(1, &key).await);
-            world.clock.step(4_000);
+            world.clock.turn(4_000);
             let listed = world.keys[1].list().await.unwrap();
             assert_eq!(listed[0].revoked_ms, Some(world.clock.now_ms() - 5_000));
-            world.clock.step(30 * 24 * 60 * 60 * 1_000);
+            world.clock.turn(30 * 24 * 60 * 60 * 1_000);
             assert_eq!(world.keys[1].list().await.unwrap(), []);
         });
     }
@@ -197,20 +197,20 @@ fn when_it_was_used_last_is_written_once_a_minute() {
             assert_eq!(used().await, Some(start));
             let written = version().await;
             for _ in 0..11 {
-                world.clock.step(5_000);
+                world.clock.turn(5_000);
                 world.works(0, &key).await;
                 world.works(1, &key).await;
             }
             assert_eq!((used().await, version().await), (Some(start), written));
-            world.clock.step(5_000);
+            world.clock.turn(5_000);
             world.works(1, &key).await;
             world.works(0, &key).await;
             assert_eq!(used().await, Some(start + 60_000));
             // it does not bring back what was taken back
-            world.clock.step(60_000);
+            world.clock.turn(60_000);
             world.keys[0].revoke(&key.id).await.unwrap();
             world.works(1, &key).await;
-            world.clock.step(5_000);
+            world.clock.turn(5_000);
             assert!(!world.works(1, &key).await);
         });
     }

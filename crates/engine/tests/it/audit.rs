@@ -1,16 +1,16 @@
 //! The record of changes: who, when, old and new; what plain SQL did; taking changes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
+use repot_core::Kind;
 use repot_core::store::{
     BucketStore, Change, DocumentKey, EntryId, Event, History, HistoryEntry, HistoryQuery, Layout,
     MemoryObjects, Moment, Pointer, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write, Written,
 };
-use repot_core::{Clock, Kind};
 use repot_engine::store::RowStore;
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
+use repot_testkit::HandClock;
 
 use crate::documents::{Database, OwnModel, block_on, proof_of};
 
@@ -79,33 +79,21 @@ id = "text key"
 "#;
 
 fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
-}
-
-/// A clock that the test sets.
-#[derive(Debug)]
-pub(crate) struct Hand(pub(crate) AtomicI64);
-
-impl Clock for Hand {
-    fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
+    repot_testkit::compiled(MODEL)
 }
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
 const BEGIN_MS: i64 = 1_700_000_000_000;
 
-pub(crate) fn open(database: &Database) -> (RowStore, Arc<Hand>) {
+pub(crate) fn open(database: &Database) -> (RowStore, HandClock) {
     open_as(database, model())
 }
 
 /// The same, of a model of the test's own.
-pub(crate) fn open_as(database: &Database, model: OwnModel<'_>) -> (RowStore, Arc<Hand>) {
-    let clock = Arc::new(Hand(AtomicI64::new(BEGIN_MS)));
+pub(crate) fn open_as(database: &Database, model: OwnModel<'_>) -> (RowStore, HandClock) {
+    let clock = HandClock::at(BEGIN_MS);
     let mut options = Database::options();
-    options.clock = Arc::<Hand>::clone(&clock);
+    options.clock = Arc::new(clock.clone());
     (RowStore::open(database.target(), model, options).unwrap(), clock)
 }
 
@@ -179,11 +167,11 @@ fn who_changed_what() {
             let second =
                 r#"{"id": "a", "title": "two", "status": "live",  "scenes": [{"id": "s"}, {"id": "t"}]}"#;
             put(&store, &drama(), first, "anna").await.unwrap();
-            clock.0.fetch_add(1_000, Ordering::SeqCst);
+            clock.turn(1_000);
             put(&store, &drama(), second, "ben").await.unwrap();
             // the same text is no change
             put(&store, &drama(), second, "ben").await.unwrap();
-            clock.0.fetch_add(1_000, Ordering::SeqCst);
+            clock.turn(1_000);
             store.delete(&drama(), Precondition::Any).await.unwrap();
             let entries = all(&store, HistoryQuery::of_document(&drama())).await;
             assert_eq!(
@@ -395,10 +383,10 @@ fn what_is_too_old_goes() {
         block_on(store.apply(UnitOfWork { writes: many, ..UnitOfWork::default() })).unwrap();
         once("c", 1);
         assert_eq!(left().len(), 150);
-        clock.0.fetch_add(30 * DAY_MS, Ordering::SeqCst);
+        clock.turn(30 * DAY_MS);
         once("c", 2);
         assert_eq!(left().len(), 151, "not older than 30 days");
-        clock.0.fetch_add(1, Ordering::SeqCst);
+        clock.turn(1);
         once("c", 3);
         let some = left();
         assert_eq!(some.len(), 52, "a write removes some");

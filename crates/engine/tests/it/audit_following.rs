@@ -1,7 +1,6 @@
 //! The record of documents that change because of others, that come back, or that plain SQL made.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use repot_core::combinator::Acting;
 use repot_core::store::{
@@ -9,10 +8,13 @@ use repot_core::store::{
     UnitOfWork, Write,
 };
 use repot_engine::store::RowStore;
-use repot_model::language::{Model, parse};
+use repot_model::language::Model;
 use repot_model::plan::Plan;
 
-use crate::audit::{DAY_MS, Hand, all, open_as, put, shown, text};
+use repot_core::Clock as _;
+use repot_testkit::HandClock;
+
+use crate::audit::{DAY_MS, all, open_as, put, shown, text};
 use crate::documents::{Database, block_on, proof_of};
 
 const MODEL: &str = r#"
@@ -76,12 +78,10 @@ status = "text?"
 "#;
 
 fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
+    repot_testkit::compiled(MODEL)
 }
 
-fn open(database: &Database) -> (RowStore, Arc<Hand>) {
+fn open(database: &Database) -> (RowStore, HandClock) {
     open_as(database, model())
 }
 
@@ -176,7 +176,7 @@ fn what_comes_back_is_on_record_and_what_goes_for_good() {
             store.revert(&post, entries[0].id, (Some("dora"), Precondition::Any)).await.unwrap();
             assert_eq!(store.get(&post).await.unwrap(), None);
             store.delete(&user, Precondition::Any).await.unwrap();
-            let later = clock.0.fetch_add(30 * DAY_MS + 1, Ordering::SeqCst) + 30 * DAY_MS + 1;
+            let later = clock.turn(30 * DAY_MS + 1);
             assert_eq!(store.purge(later, 9).await.unwrap(), 1);
         });
         assert_eq!(of(&store, "posts/p")[0], "dora deleted");
@@ -312,7 +312,7 @@ fn what_nobody_writes_any_more_grows_old_too() {
             Write::Put { key, body: body.into(), when: Precondition::Any }
         });
         block_on(store.apply(UnitOfWork { writes: many.collect(), ..UnitOfWork::default() })).unwrap();
-        let later = clock.0.load(Ordering::SeqCst) + 366 * DAY_MS;
+        let later = clock.now_ms() + 366 * DAY_MS;
         drop(store);
         let left = || value(&database, "select count(*) from repot_audit");
         let again = || {

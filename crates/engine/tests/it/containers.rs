@@ -322,9 +322,7 @@ order   = "position"
 #[test]
 fn a_deleted_line_can_be_had_back() {
     for database in Database::all() {
-        let model = repot_model::language::parse(KEPT, "repot.toml", &|_| None).unwrap();
-        let plan = Arc::new(repot_model::plan::Plan::compile(&model).unwrap());
-        let store = database.try_open_as((Arc::new(model), plan, KEPT)).unwrap();
+        let store = database.try_open_as(repot_testkit::compiled(KEPT)).unwrap();
         let line = |id: &str| DocumentKey::new("lines", id).in_tenant("u1");
         block_on(async {
             for id in ["a", "b", "c"] {

@@ -279,6 +279,12 @@ pub(crate) fn proof(database: &Database) -> Proof {
     proof_of(database, model())
 }
 
+/// Rows and texts agree.
+pub(crate) fn proved(database: &Database, model: OwnModel<'_>) {
+    let proof = proof_of(database, model);
+    assert!(proof.holds(), "{:?}", proof.differences);
+}
+
 /// The same, of a model of the test's own.
 pub(crate) fn proof_of(database: &Database, (model, plan, _): OwnModel<'_>) -> Proof {
     let options = Options::default();

@@ -96,9 +96,9 @@ fn what_was_done_is_answered_again_and_not_done_again() {
                     other => panic!("{other:?}"),
                 }
             }
-            world.clock.step(DAY - 1);
+            world.clock.turn(DAY - 1);
             assert!(matches!(world.begin(1).await, Begin::Replay(_)));
-            world.clock.step(1);
+            world.clock.turn(1);
             drop(world.new_ticket(1).await);
             assert_eq!(world.done().await, 1);
         });
@@ -152,12 +152,12 @@ fn a_kill_between_any_two_steps_does_nothing_twice() {
                     4 => ticket.abandon().await.unwrap(),
                     _ => drop(ticket),
                 }
-                world.clock.step(LEASE - 1);
+                world.clock.turn(LEASE - 1);
                 match (steps, world.begin(1).await) {
                     (1 | 2 | 4, Begin::Busy { after_ms: 1 }) | (3, Begin::Replay(_)) => {}
                     other => panic!("{other:?}"),
                 }
-                world.clock.step(1);
+                world.clock.turn(1);
                 match (steps, world.begin(1).await) {
                     (1, Begin::New(ticket)) => {
                         world.work(1, &ticket).await.unwrap();
@@ -179,7 +179,7 @@ fn who_was_paused_for_too_long_does_nothing() {
         block_on(async {
             // before its work; the other has not done its own yet
             let paused = world.new_ticket(0).await;
-            world.clock.step(LEASE);
+            world.clock.turn(LEASE);
             let other = world.new_ticket(1).await;
             let error = world.work(0, &paused).await.unwrap_err();
             let told = paused.is_lost(&error).unwrap();
@@ -197,9 +197,9 @@ fn who_was_paused_for_too_long_does_nothing() {
         block_on(async {
             // nobody else came: the late one does its work
             let late = world.new_ticket(0).await;
-            world.clock.step(10 * LEASE);
+            world.clock.turn(10 * LEASE);
             world.work(0, &late).await.unwrap();
-            world.clock.step(LEASE);
+            world.clock.turn(LEASE);
             // after it, before its answer; the other does nothing
             assert!(matches!(world.begin(1).await, Begin::DoneWithoutAnswer));
             assert!(late.finish(answer("late")).await.unwrap());
@@ -211,7 +211,7 @@ fn who_was_paused_for_too_long_does_nothing() {
         block_on(async {
             // it gives back what is no longer its own
             let paused = world.new_ticket(0).await;
-            world.clock.step(LEASE);
+            world.clock.turn(LEASE);
             let other = world.new_ticket(1).await;
             paused.abandon().await.unwrap();
             assert!(matches!(world.begin(0).await, Begin::Busy { .. }));
@@ -265,10 +265,10 @@ fn an_answer_that_is_too_large_is_left_out() {
             assert!(!ticket.finish(large.clone()).await.unwrap());
             // nobody waits for the lease
             assert!(matches!(world.begin(1).await, Begin::DoneWithoutAnswer));
-            world.clock.step(DAY);
+            world.clock.turn(DAY);
             let ticket = world.new_ticket(0).await;
             world.stores[0].apply(more().noting(ticket.fact_with(large))).await.unwrap();
-            world.clock.step(LEASE);
+            world.clock.turn(LEASE);
             assert!(matches!(world.begin(1).await, Begin::DoneWithoutAnswer));
         });
     }
@@ -280,9 +280,9 @@ fn a_clock_that_is_set_back_blocks_nobody() {
     for world in worlds() {
         block_on(async {
             let paused = world.new_ticket(0).await;
-            world.clock.step(-1_000);
+            world.clock.turn(-1_000);
             assert!(matches!(world.begin(1).await, Begin::Busy { after_ms: 61_000 }));
-            world.clock.step(-DAY);
+            world.clock.turn(-DAY);
             let other = world.new_ticket(1).await;
             assert!(world.work(0, &paused).await.is_err());
             world.work(1, &other).await.unwrap();
@@ -336,7 +336,7 @@ fn leases_that_run_out_under_way_let_one_do_it() {
             let mut tickets = Vec::new();
             for at in 0..6 {
                 tickets.push((at % 2, world.new_ticket(at % 2).await));
-                world.clock.step(LEASE);
+                world.clock.turn(LEASE);
             }
             let mut done = Vec::new();
             // the last one in the middle

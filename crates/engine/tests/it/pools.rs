@@ -1,39 +1,23 @@
 //! Connections of a store on real databases: how many there are, how long calls wait for one, and what idles.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use repot_core::store::{Store, StoreExt as _};
-use repot_core::{Clock, Echo, Kind, Result, Retry};
+use repot_core::{Echo, Kind, Result, Retry};
 use repot_engine::store::{PoolOptions, PoolUsage, RowStore, RowStoreOptions};
 use repot_postgres::{PostgresOptions, PostgresTarget};
+use repot_testkit::HandClock;
 use repot_testkit::conformance::model;
 
 use tokio::task::JoinHandle;
 
 use crate::documents::{Database, block_on, note, proof};
 
-/// A clock that the test moves.
-#[derive(Debug, Clone)]
-struct Hand(Arc<AtomicI64>);
-
-impl Hand {
-    fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(1_700_000_000_000)))
-    }
-
-    fn turn(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
+fn hand() -> HandClock {
+    HandClock::at(1_700_000_000_000)
 }
 
-impl Clock for Hand {
-    fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-fn open(database: &Database, clock: &Hand, pool: PoolOptions) -> Arc<RowStore> {
+fn open(database: &Database, clock: &HandClock, pool: PoolOptions) -> Arc<RowStore> {
     let options = RowStoreOptions {
         readers: 3,
         writers: 2,
@@ -89,7 +73,7 @@ fn rest(store: &RowStore) {
 fn more_askers_than_connections() {
     let Some(database) = Database::postgres() else { return };
     let Database::Postgres(_, url) = &database else { return };
-    let clock = Hand::new();
+    let clock = hand();
     let store = open(&database, &clock, PoolOptions::default());
     block_on(async {
         store.create(&note("a"), r#"{"id": "a"}"#).await.unwrap();
@@ -137,7 +121,7 @@ fn more_askers_than_connections() {
 #[test]
 fn an_idle_session_that_ended_is_replaced() {
     let Some(database) = Database::postgres() else { return };
-    let clock = Hand::new();
+    let clock = hand();
     let store = open(&database, &clock, PoolOptions::default());
     block_on(async {
         store.create(&note("a"), r#"{"id": "a"}"#).await.unwrap();
@@ -158,7 +142,7 @@ fn an_idle_session_that_ended_is_replaced() {
 #[test]
 fn idle_connections_are_closed() {
     let Some(database) = Database::postgres() else { return };
-    let clock = Hand::new();
+    let clock = hand();
     let store = open(&database, &clock, PoolOptions::default());
     block_on(async {
         store.create(&note("a"), r#"{"id": "a"}"#).await.unwrap();
@@ -194,7 +178,7 @@ fn idle_connections_are_closed() {
 #[test]
 fn many_read_beside_one_writer() {
     let database = Database::sqlite();
-    let store = open(&database, &Hand::new(), PoolOptions::default());
+    let store = open(&database, &hand(), PoolOptions::default());
     block_on(async {
         store.create(&note("a"), r#"{"id": "a", "count": 0}"#).await.unwrap();
         let tasks: Vec<_> = (0..30)
@@ -227,7 +211,7 @@ fn what_idled_is_tried_before_it_is_used() {
     let Some(database) = Database::postgres() else { return };
     let Database::Postgres(_, url) = &database else { return };
     drop(database.open());
-    let (clock, said) = (Hand::new(), Arc::new(Mutex::new(Vec::new())));
+    let (clock, said) = (hand(), Arc::new(Mutex::new(Vec::new())));
     let sink = Arc::clone(&said);
     let echo = Echo::new(move |sql: &str| sink.lock().unwrap().push(sql.to_owned()));
     let target = PostgresTarget::open_with_echo(url, PostgresOptions::default(), Some(echo)).unwrap();

@@ -64,15 +64,15 @@ fn of_64_takers_exactly_as_many_get_one_as_there_are() {
             };
             assert_eq!(round().await, ((0..50).collect(), 14));
             // twelve seconds bring ten
-            world.clock.step(12_000);
+            world.clock.turn(12_000);
             assert_eq!(round().await, ((0..10).collect(), 54));
-            world.clock.step(-600_000);
+            world.clock.turn(-600_000);
             let Taken::Later { left: 0, after_ms: 601_200 } =
                 world.limits[1].take("openai", 1).await.unwrap()
             else {
                 panic!("a clock that is set back gives nothing")
             };
-            world.clock.step(600_000);
+            world.clock.turn(600_000);
             assert_eq!(round().await.1, 64);
             // another limit has its own
             assert_eq!(world.limits[0].take("imports", 3).await.unwrap(), Taken::Granted { left: 0 });
@@ -91,9 +91,9 @@ fn all_or_none_are_taken() {
             let error = later.granted("openai").unwrap_err();
             assert_eq!((error.code(), error.may_retry()), ("R0504", Retry::Safe));
             assert_eq!(one.take("openai", 0).await.unwrap(), Taken::Granted { left: 20 });
-            world.clock.step(5_999);
+            world.clock.turn(5_999);
             assert!(matches!(one.take("openai", 25).await.unwrap(), Taken::Later { left: 24, after_ms: 1 }));
-            world.clock.step(1);
+            world.clock.turn(1);
             assert_eq!(other.take("openai", 25).await.unwrap(), Taken::Granted { left: 0 });
             let error = one.take("openai", 51).await.unwrap_err();
             assert_eq!(

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use repot_core::store::{Change, DocumentKey, Precondition, Store, StoreExt as _, UnitOfWork, Write};
 use repot_core::{Error, Kind};
-use repot_engine::verify::{self, Verify};
-use repot_engine::{NoProgress, Options};
-use repot_model::language::{Model, parse};
+use repot_model::language::Model;
 use repot_model::plan::Plan;
 
 use crate::documents::{Database, block_on};
@@ -83,18 +81,12 @@ folder = "-> folders? set null auto"
 "#;
 
 fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
+    repot_testkit::compiled(MODEL)
 }
 
 /// Rows and texts agree.
 fn holds(database: &Database) {
-    let (model, plan, _) = model();
-    let options = Options::default();
-    let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };
-    let proof = verify.run(database.target().as_ref(), verify::Scope::Everything).unwrap();
-    assert!(proof.holds(), "{:?}", proof.differences);
+    crate::documents::proved(database, model());
 }
 
 fn key(path: &str) -> DocumentKey {

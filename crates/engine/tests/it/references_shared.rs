@@ -8,10 +8,8 @@ use repot_core::store::{
 };
 use repot_core::{Error, Kind};
 use repot_engine::store::RowStore;
-use repot_model::language::parse;
-use repot_model::plan::Plan;
 
-use crate::documents::{Database, OwnModel, block_on, proof_of};
+use crate::documents::{Database, OwnModel, block_on, proved};
 
 const MODEL: &str = r#"
 [repot]
@@ -82,9 +80,7 @@ pin  = "-> pins? cascade"
 "#;
 
 fn model() -> OwnModel<'static> {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
+    repot_testkit::compiled(MODEL)
 }
 
 fn user(id: &str) -> DocumentKey {
@@ -128,8 +124,7 @@ async fn refused(store: &RowStore, key: &DocumentKey) -> Error {
 }
 
 fn holds(database: &Database) {
-    let proof = proof_of(database, model());
-    assert!(proof.holds(), "{:?}", proof.differences);
+    proved(database, model());
 }
 
 /// Lines go, fields become null, rows inside go, and what refers to the lines that go follows; the rest of each file stays.

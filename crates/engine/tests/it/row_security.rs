@@ -8,7 +8,7 @@ use repot_core::store::{
 };
 use repot_core::{RowSecurity, TenantGuard as _};
 use repot_engine::store::RowStore;
-use repot_model::language::{Model, parse};
+use repot_model::language::Model;
 use repot_model::plan::Plan;
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::postgres::{PgServer, postgres};
@@ -66,9 +66,7 @@ used = "int = 0"
 "#;
 
 fn model() -> (Arc<Model>, Arc<Plan>, &'static str) {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
+    repot_testkit::compiled(MODEL)
 }
 
 fn book(user: &str, id: &str) -> (DocumentKey, String) {

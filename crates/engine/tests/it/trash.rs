@@ -1,18 +1,17 @@
 //! `soft_delete`: what is deleted is gone for everybody, and comes back byte for byte until its time is over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use repot_core::store::{
     BucketStore, DocumentKey, Layout, MemoryObjects, Precondition, Scope, Store as _, StoreExt as _,
     Trash as _, UnitOfWork, Write,
 };
-use repot_core::{Clock, Kind};
+use repot_core::{Clock as _, Kind};
 use repot_engine::store::{RowStore, RowStoreOptions};
-use repot_engine::verify::{self, Verify};
-use repot_engine::{NoProgress, Options};
-use repot_model::language::{Model, parse};
+use repot_model::language::Model;
 use repot_model::plan::Plan;
+
+use repot_testkit::HandClock;
 
 use crate::documents::{Database, block_on};
 
@@ -61,36 +60,20 @@ user = "text"
 type Of<'m> = (Arc<Model>, Arc<Plan>, &'m str);
 
 fn model() -> Of<'static> {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
+    repot_testkit::compiled(MODEL)
 }
 
-/// A clock that the test sets.
-#[derive(Debug, Clone)]
-struct Set(Arc<AtomicI64>);
-
-impl Clock for Set {
-    fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-fn open(database: &Database, clock: &Set) -> RowStore {
+fn open(database: &Database, clock: &HandClock) -> RowStore {
     let options = RowStoreOptions { clock: Arc::new(clock.clone()), ..Database::options() };
     RowStore::open(database.target(), model(), options).unwrap()
 }
 
-fn clock() -> Set {
-    Set(Arc::new(AtomicI64::new(1_700_000_000_000)))
+fn clock() -> HandClock {
+    HandClock::at(1_700_000_000_000)
 }
 
 fn holds(database: &Database) {
-    let (model, plan, _) = model();
-    let options = Options::default();
-    let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };
-    let proof = verify.run(database.target().as_ref(), verify::Scope::Everything).unwrap();
-    assert!(proof.holds(), "{:?}", proof.differences);
+    crate::documents::proved(database, model());
 }
 
 fn drama(id: &str) -> DocumentKey {
@@ -143,7 +126,7 @@ fn what_is_deleted_comes_back_byte_for_byte_with_what_it_took() {
             assert_eq!(store.deleted_at(&asset("t")).await.unwrap().unwrap().until_ms, known.until_ms);
             let error = store.restore(&asset("t")).await.unwrap_err();
             assert_eq!((error.kind(), error.code()), (Kind::Conflict, "R0305"), "{error}");
-            clock.0.fetch_add(DAY_MS, Ordering::SeqCst);
+            clock.turn(DAY_MS);
             assert_eq!(store.restore(&drama("a")).await.unwrap(), [drama("a"), asset("t")]);
             // not a byte is filled in, no time set
             let after = store.require(&drama("a")).await.unwrap();
@@ -201,7 +184,7 @@ fn time_over_is_gone_and_purged_by_the_bound() {
             for id in ["a", "b", "c", "d", "e"] {
                 store.put(&drama(id), format!(r#"{{"id": "{id}"}}"#)).await.unwrap();
                 gone(&store, &drama(id)).await;
-                clock.0.fetch_add(DAY_MS, Ordering::SeqCst);
+                clock.turn(DAY_MS);
             }
             let scope = Scope::of("dramas");
             let page = store.deleted(&scope, None, 2).await.unwrap();
@@ -214,7 +197,7 @@ fn time_over_is_gone_and_purged_by_the_bound() {
             assert_eq!(page.next, None);
             // a..c are over after 28 more days: 33, 32, 31 and 30 days for d
             assert_eq!(store.purge(clock.now_ms(), 10).await.unwrap(), 0);
-            clock.0.fetch_add(28 * DAY_MS, Ordering::SeqCst);
+            clock.turn(28 * DAY_MS);
             let error = store.restore(&drama("a")).await.unwrap_err();
             assert_eq!((error.kind(), error.code()), (Kind::NotFound, "R0418"), "{error}");
             assert_eq!(keys(&store.deleted(&scope, None, 10).await.unwrap()), ["e"]);

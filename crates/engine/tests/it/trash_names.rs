@@ -1,16 +1,12 @@
 //! Deleted documents by either of their names: what was deleted by its place comes back by its key, and the other way
 //! round; and what comes back into a shared file is on record.
 
-use std::sync::Arc;
-
 use repot_core::store::{
     DocumentKey, Event, History as _, HistoryQuery, Layout, Moment, Precondition, Store as _, StoreExt as _,
     Trash as _,
 };
-use repot_model::language::parse;
-use repot_model::plan::Plan;
 
-use crate::documents::{Database, OwnModel, block_on, proof_of};
+use crate::documents::{Database, OwnModel, block_on, proved};
 
 const MODEL: &str = r#"
 [repot]
@@ -58,9 +54,7 @@ order = "position"
 "#;
 
 fn model() -> OwnModel<'static> {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), MODEL)
+    repot_testkit::compiled(MODEL)
 }
 
 /// A document by its place and by its key, and its text.
@@ -117,8 +111,7 @@ fn what_is_deleted_by_one_name_comes_back_by_the_other() {
             }
         });
         drop(store);
-        let proof = proof_of(&database, model());
-        assert!(proof.holds(), "{:?}", proof.differences);
+        proved(&database, model());
     }
 }
 

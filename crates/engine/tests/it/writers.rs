@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use repot_core::store::{DocumentKey, Edit, Precondition, StoreExt as _, UnitOfWork, Write, Written};
 use repot_core::{Error, Kind, LockHolder, Result, Retry};
-use repot_engine::verify::{self, Verify};
-use repot_engine::{NoProgress, Options};
-use repot_model::language::{Model, parse};
+use repot_model::language::Model;
 use repot_model::plan::Plan;
 
 use crate::documents::{Database, block_on, copy, note, proof};
@@ -420,17 +418,11 @@ owner = "-> owners cascade"
 "#;
 
 fn owners() -> (Arc<Model>, Arc<Plan>, &'static str) {
-    let model = parse(OWNERS, "repot.toml", &|_| None).unwrap();
-    let plan = Plan::compile(&model).unwrap();
-    (Arc::new(model), Arc::new(plan), OWNERS)
+    repot_testkit::compiled(OWNERS)
 }
 
 fn holds(database: &Database) {
-    let (model, plan, _) = owners();
-    let options = Options::default();
-    let verify = Verify { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };
-    let proof = verify.run(database.target().as_ref(), verify::Scope::Everything).unwrap();
-    assert!(proof.holds(), "{:?}", proof.differences);
+    crate::documents::proved(database, owners());
 }
 
 /// Between the look for what refers to a row and the row's end, nothing that refers to it comes in: `cascade` would take

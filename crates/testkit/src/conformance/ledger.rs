@@ -158,11 +158,11 @@ pub async fn an_expired_fact_is_absent(subject: Arc<LedgerSubject>) {
     };
     let end = clock.now_ms() + 1_000;
     facts.note(until("first", end)).await.unwrap();
-    clock.step(999);
+    clock.turn(999);
     let first = there(store, "a").await.unwrap();
     assert_eq!(first.expires_ms, Some(end));
     fenced(facts.note(put("a", "x").when(FactWhen::Absent)).await);
-    clock.step(1);
+    clock.turn(1);
     assert_eq!(there(store, "a").await, None);
     assert_eq!(facts.facts("test", None, 10).await.unwrap(), []);
     fenced(facts.note(put("a", "x").when(FactWhen::Version(first.version))).await);
@@ -172,7 +172,7 @@ pub async fn an_expired_fact_is_absent(subject: Arc<LedgerSubject>) {
     facts.note(until("second", end + 1_000).when(FactWhen::Absent)).await.unwrap();
     assert_eq!(value(store, "a").await.as_deref(), Some("second"));
     // a clock that is set back brings nothing back that was replaced
-    clock.step(-500);
+    clock.turn(-500);
     assert_eq!(value(store, "a").await.as_deref(), Some("second"));
 }
 
