@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use repot_engine::ledger::Right;
 
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
 #[derive(Debug, Parser)]
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Serve the documents over HTTP.
     Serve(Serve),
+    /// Keys for the HTTP API: make, list, take back.
+    Key(Key),
     /// What an error code means and how to mend it.
     Explain(Explain),
     /// Print what can be made from the model.
@@ -182,6 +185,46 @@ pub(crate) struct Serve {
     /// Connections at the same time.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub connections: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub what: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print it, this once.
+    Create(KeyCreate),
+    /// All keys, without their secrets.
+    List,
+    /// Take a key back.
+    Revoke {
+        /// Its public name, as `repot key list` shows it.
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeyCreate {
+    /// Who will use it.
+    pub name: String,
+    /// What it lets its holder do: read, write, admin.
+    #[arg(long, value_name = "RIGHT", value_delimiter = ',', default_value = "read,write")]
+    pub rights: Vec<Right>,
+    /// Only on these collections.
+    #[arg(long, value_name = "COLLECTION", value_delimiter = ',', num_args = 1..)]
+    pub only: Vec<String>,
+    /// Only documents of this tenant.
+    #[arg(long, value_name = "TENANT", conflicts_with = "any_tenant")]
+    pub tenant: Option<String>,
+    /// Documents of any tenant: for a service that acts for its users.
+    #[arg(long)]
+    pub any_tenant: bool,
+    /// It ends after this time, such as 12h, 90d or 1y.
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

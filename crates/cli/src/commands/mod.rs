@@ -7,6 +7,7 @@ mod explain;
 mod export;
 mod generate;
 mod init;
+mod key;
 mod plan;
 mod query;
 mod serve;
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Serve(serve) => serve::run(global, serve, output),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),
+        Command::Key(key) => key::run(global, &key.what, output),
         Command::Demo(demo) => demo::run(global, demo, output),
     }
 }

@@ -52,10 +52,9 @@ impl World {
     }
 
     async fn new_ticket(&self, at: usize) -> Ticket {
-        match self.begin(at).await {
-            Begin::New(ticket) => ticket,
-            other => panic!("{other:?}"),
-        }
+        let begun = self.begin(at).await;
+        assert!(matches!(begun, Begin::New(_)), "{begun:?}");
+        ticket(begun).unwrap()
     }
 
     /// Does the work: one more mark in the note.
@@ -68,6 +67,10 @@ impl World {
         let found = self.stores[0].get(&note("a")).await.unwrap();
         found.map_or(0, |found| String::from_utf8(found.body.to_vec()).unwrap().matches("word").count())
     }
+}
+
+fn ticket(begun: Begin) -> Option<Ticket> {
+    if let Begin::New(ticket) = begun { Some(ticket) } else { None }
 }
 
 fn more() -> UnitOfWork {

@@ -22,3 +22,4 @@ pub use later::NotYet;
 pub use parse::{parse, parse_files};
 pub use print::{print, print_with_header};
 pub use schema::json_schema;
+pub use value::duration_seconds;

@@ -53,6 +53,12 @@ pub(super) fn expand(text: &str, variables: &Variables<'_>) -> Result<String, Wr
     Ok(out)
 }
 
+/// How many seconds a time such as `5s`, `10m`, `24h`, `30d`, `2w` or `1y` has; `None`: it is written otherwise.
+#[must_use]
+pub fn duration_seconds(text: &str) -> Option<u64> {
+    duration(text).ok()
+}
+
 /// `5s`, `10m`, `24h`, `30d`, `2w`, `1y` in seconds.
 pub(super) fn duration(text: &str) -> Result<u64, Wrong> {
     let hint = "Write a whole number and a unit: `5s`, `10m`, `24h`, `30d`, `2w` or `1y`.";

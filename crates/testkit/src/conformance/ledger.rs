@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use repot_core::store::{
-    Change, FACT_BYTES_MAX, Fact, FactChange, FactStep, FactValue, FactWhen, Ledger, LedgerExt as _, Pointer,
-    Precondition, Store, StoreExt as _, UNIT_FACTS_MAX, UnitOfWork, Write,
+    Change, DocumentKey, FACT_BYTES_MAX, Fact, FactChange, FactStep, FactValue, FactWhen, Ledger,
+    LedgerExt as _, Pointer, Precondition, Store, StoreExt as _, UNIT_FACTS_MAX, UnitOfWork, Write,
 };
 use repot_core::{Clock as _, Error, Kind, Result};
 
@@ -36,10 +36,7 @@ impl fmt::Debug for LedgerSubject {
 ///
 /// # Panics
 /// When the promise is broken.
-pub fn run_ledger<F: Future<Output = ()>>(
-    subject: Option<LedgerSubject>,
-    promise: fn(Arc<LedgerSubject>) -> F,
-) {
+pub fn run_ledger<F: Future<Output = ()>>(subject: Option<LedgerSubject>, promise: fn(LedgerSubject) -> F) {
     let Some(subject) = subject else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -47,7 +44,7 @@ pub fn run_ledger<F: Future<Output = ()>>(
         .build()
         .expect("a runtime");
     assert!(subject.store.capabilities().ledger);
-    runtime.block_on(promise(Arc::new(subject)));
+    runtime.block_on(promise(subject));
 }
 
 /// Makes one test for each promise of facts, in a module of this name.
@@ -63,6 +60,7 @@ macro_rules! conformance_ledger {
                 facts_are_listed_by_kind_and_name
                 improper_facts_are_refused
                 facts_and_writes_happen_together
+                a_write_that_fails_leaves_no_fact
                 a_refused_fact_takes_back_a_change_of_a_part
                 one_of_many_units_notes_a_fact
                 decisions_of_many_count_exactly
@@ -109,7 +107,7 @@ fn fenced<T: fmt::Debug>(done: Result<T>) {
 }
 
 /// Any, absent, a version: what does not hold changes nothing.
-pub async fn a_fact_is_noted_under_its_condition(subject: Arc<LedgerSubject>) {
+pub async fn a_fact_is_noted_under_its_condition(subject: LedgerSubject) {
     let store = &subject.store;
     let facts = ledger(store);
     assert_eq!(there(store, "a").await, None);
@@ -130,7 +128,7 @@ pub async fn a_fact_is_noted_under_its_condition(subject: Arc<LedgerSubject>) {
 }
 
 /// A fact that went and came back is not what somebody read before.
-pub async fn a_version_is_of_one_state_only(subject: Arc<LedgerSubject>) {
+pub async fn a_version_is_of_one_state_only(subject: LedgerSubject) {
     let facts = ledger(&subject.store);
     let mut versions = Vec::new();
     for at in 0..5 {
@@ -150,7 +148,7 @@ pub async fn a_version_is_of_one_state_only(subject: Arc<LedgerSubject>) {
 }
 
 /// From its time on a fact is not read, not listed, no condition finds it, and a new one may take its place.
-pub async fn an_expired_fact_is_absent(subject: Arc<LedgerSubject>) {
+pub async fn an_expired_fact_is_absent(subject: LedgerSubject) {
     let (store, clock) = (&subject.store, &subject.clock);
     let facts = ledger(store);
     let until = |value: &str, expires_ms| {
@@ -177,7 +175,7 @@ pub async fn an_expired_fact_is_absent(subject: Arc<LedgerSubject>) {
 }
 
 /// What expired goes, a bounded part at a time; what lasts or was renewed stays.
-pub async fn expired_facts_go_by_and_by(subject: Arc<LedgerSubject>) {
+pub async fn expired_facts_go_by_and_by(subject: LedgerSubject) {
     let facts = ledger(&subject.store);
     let now_ms = subject.clock.now_ms();
     let fact =
@@ -202,7 +200,7 @@ pub async fn expired_facts_go_by_and_by(subject: Arc<LedgerSubject>) {
 }
 
 /// Byte order, page by page, no other kind.
-pub async fn facts_are_listed_by_kind_and_name(subject: Arc<LedgerSubject>) {
+pub async fn facts_are_listed_by_kind_and_name(subject: LedgerSubject) {
     let facts = ledger(&subject.store);
     let mut names = ["b", "a", "B", "ä", "a b", "ab", "z\u{1F600}", "%", "_", "'", "\"; drop table notes"];
     for name in names {
@@ -224,7 +222,7 @@ pub async fn facts_are_listed_by_kind_and_name(subject: Arc<LedgerSubject>) {
 }
 
 /// What cannot be held is refused before anything happens.
-pub async fn improper_facts_are_refused(subject: Arc<LedgerSubject>) {
+pub async fn improper_facts_are_refused(subject: LedgerSubject) {
     let facts = ledger(&subject.store);
     let large = |bytes: usize| FactChange::put("test", "large", FactValue::lasting(vec![7; bytes]));
     let many =
@@ -255,35 +253,14 @@ fn write(id: &str, when: Precondition) -> Write {
 }
 
 /// A unit of work does its writes and notes its facts, or neither; either may be missing.
-pub async fn facts_and_writes_happen_together(subject: Arc<LedgerSubject>) {
+pub async fn facts_and_writes_happen_together(subject: LedgerSubject) {
     let store = &subject.store;
     let both = UnitOfWork::default()
         .with(write("a", Precondition::Absent))
         .noting(put("a", "1").when(FactWhen::Absent))
         .noting(put("b", "1"));
-    let receipt = store.apply(both.clone()).await.unwrap();
-    assert_eq!(receipt.written.len(), 1);
+    assert_eq!(store.apply(both).await.unwrap().written.len(), 1);
     assert_eq!((value(store, "a").await, value(store, "b").await), (Some("1".into()), Some("1".into())));
-    // a write that fails
-    let unit = UnitOfWork::default()
-        .with(write("c", Precondition::Any))
-        .with(write("a", Precondition::Absent))
-        .noting(put("b", "2"))
-        .noting(put("c", "2"));
-    assert_eq!(store.apply(unit).await.unwrap_err().code(), "R0401");
-    assert_eq!((value(store, "b").await, value(store, "c").await), (Some("1".into()), None));
-    // one that the database refuses
-    let key = |id: &str| repot_core::store::DocumentKey::new("chats", id).in_tenant(id);
-    let chat = |id: &str, tenant: &str| Write::Put {
-        key: key(id).in_tenant(tenant),
-        body: format!(r#"{{"id": "{id}", "user_id": "{tenant}"}}"#).into(),
-        when: Precondition::Any,
-    };
-    store.apply(UnitOfWork::default().with(chat("same", "u1"))).await.unwrap();
-    let unit = UnitOfWork::default().with(chat("same", "u2")).noting(put("c", "2"));
-    assert_eq!(store.apply(unit).await.unwrap_err().code(), "R0203");
-    assert_eq!(value(store, "c").await, None);
-    // a fact that fails
     let unit = UnitOfWork::default()
         .with(write("c", Precondition::Any))
         .with(Write::Delete { key: note("a"), when: Precondition::Any })
@@ -293,14 +270,34 @@ pub async fn facts_and_writes_happen_together(subject: Arc<LedgerSubject>) {
     assert!(store.exists(&note("a")).await.unwrap() && !store.exists(&note("c")).await.unwrap());
     assert_eq!(value(store, "b").await.as_deref(), Some("1"));
     // a write that leaves all as it is, and none at all
-    let stays = Write::Put { key: note("a"), body: body("a", "x").into(), when: Precondition::Any };
-    store.apply(UnitOfWork::default().with(stays).noting(put("c", "3"))).await.unwrap();
+    let unit = UnitOfWork::default().with(write("a", Precondition::Any)).noting(put("c", "3"));
+    store.apply(unit).await.unwrap();
     store.apply(UnitOfWork::default().noting(put("d", "3"))).await.unwrap();
     assert_eq!((value(store, "c").await, value(store, "d").await), (Some("3".into()), Some("3".into())));
 }
 
+/// A precondition that does not hold, a document that the database refuses: nothing is noted.
+pub async fn a_write_that_fails_leaves_no_fact(subject: LedgerSubject) {
+    let store = &subject.store;
+    ledger(store).note(put("a", "1")).await.unwrap();
+    let noting = |unit: UnitOfWork| unit.noting(put("a", "2")).noting(put("b", "2").when(FactWhen::Absent));
+    store.apply(UnitOfWork::default().with(write("a", Precondition::Absent))).await.unwrap();
+    let unit =
+        UnitOfWork::default().with(write("c", Precondition::Any)).with(write("a", Precondition::Absent));
+    assert_eq!(store.apply(noting(unit)).await.unwrap_err().code(), "R0401");
+    let chat = |tenant: &str| Write::Put {
+        key: DocumentKey::new("chats", "same").in_tenant(tenant),
+        body: format!(r#"{{"id": "same", "user_id": "{tenant}"}}"#).into(),
+        when: Precondition::Any,
+    };
+    store.apply(UnitOfWork::default().with(chat("u1"))).await.unwrap();
+    let refused = store.apply(noting(UnitOfWork::default().with(chat("u2")))).await;
+    assert_eq!(refused.unwrap_err().code(), "R0203");
+    assert_eq!((value(store, "a").await.as_deref(), value(store, "b").await), (Some("1"), None));
+}
+
 /// Also where many changes of one document are made together.
-pub async fn a_refused_fact_takes_back_a_change_of_a_part(subject: Arc<LedgerSubject>) {
+pub async fn a_refused_fact_takes_back_a_change_of_a_part(subject: LedgerSubject) {
     let store = &subject.store;
     store.put(&note("a"), r#"{"id": "a", "marks": []}"#).await.unwrap();
     let append = |at: usize| {
@@ -338,7 +335,7 @@ pub async fn a_refused_fact_takes_back_a_change_of_a_part(subject: Arc<LedgerSub
 }
 
 /// Of many units that note a fact where there is none, one is done, with its write; the others leave nothing.
-pub async fn one_of_many_units_notes_a_fact(subject: Arc<LedgerSubject>) {
+pub async fn one_of_many_units_notes_a_fact(subject: LedgerSubject) {
     let tasks: Vec<_> = (0..64)
         .map(|at| {
             let store = Arc::clone(if at % 2 == 0 { &subject.store } else { &subject.other });
@@ -368,7 +365,7 @@ fn add(there: Option<&Fact>) -> Result<(FactStep, usize)> {
 }
 
 /// 64 callers of two stores count on one fact that is not there at first: each number is given once.
-pub async fn decisions_of_many_count_exactly(subject: Arc<LedgerSubject>) {
+pub async fn decisions_of_many_count_exactly(subject: LedgerSubject) {
     const TIMES: usize = 4;
     let tasks: Vec<_> = (0..64)
         .map(|at| {
@@ -392,7 +389,7 @@ pub async fn decisions_of_many_count_exactly(subject: Arc<LedgerSubject>) {
 }
 
 /// An error, a panic, a value that cannot be held, a decision to leave it: the fact stays, and others go on.
-pub async fn a_decision_that_fails_changes_nothing(subject: Arc<LedgerSubject>) {
+pub async fn a_decision_that_fails_changes_nothing(subject: LedgerSubject) {
     let facts = ledger(&subject.store);
     for name in ["there", "absent"] {
         if name == "there" {
@@ -417,7 +414,7 @@ pub async fn a_decision_that_fails_changes_nothing(subject: Arc<LedgerSubject>) 
 }
 
 /// What one store noted the other reads, decides on, and is bound by.
-pub async fn what_was_noted_is_there_for_others(subject: Arc<LedgerSubject>) {
+pub async fn what_was_noted_is_there_for_others(subject: LedgerSubject) {
     let (one, other) = (&subject.store, &subject.other);
     ledger(one).note(put("a", "1").when(FactWhen::Absent)).await.unwrap();
     fenced(ledger(other).note(put("a", "2").when(FactWhen::Absent)).await);
