@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use repot_testkit::TempTree;
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/model.md", "docs/lossless.md"];
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/model.md", "docs/lossless.md", "docs/keys.md"];
 
 /// Collections around fields shown alone: what they refer to.
 const AROUND_FIELDS: &str = r#"
@@ -211,6 +211,11 @@ fn commands_of_the_model_language() {
 #[test]
 fn commands_about_losslessness() {
     run("docs/lossless.md");
+}
+
+#[test]
+fn commands_about_keys() {
+    run("docs/keys.md");
 }
 
 #[test]

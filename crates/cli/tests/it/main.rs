@@ -9,6 +9,7 @@ mod crash;
 mod docs;
 mod echo;
 mod incremental;
+mod keys;
 mod killed;
 mod laid_over;
 mod left_behind;

@@ -314,22 +314,30 @@ pub struct ApiKeys {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    believed: Mutex<HashMap<String, Believed>>,
+    memory: Mutex<Memory>,
+}
+
+/// What was looked up.
+#[derive(Debug, Default)]
+struct Memory {
+    believed: HashMap<String, Believed>,
+    /// How often a key was taken back here: what was read from before is not believed.
+    revocations: u64,
 }
 
 impl ApiKeys {
     /// Keys among the facts of `store`; `clock` is to be the store's.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, clock, entropy, believed: Mutex::default() }
+        Self { store, clock, entropy, memory: Mutex::default() }
     }
 
     fn ledger(&self) -> Result<&dyn Ledger> {
         self.store.ledger().ok_or_else(|| no_ledger(&self.store))
     }
 
-    fn believed(&self) -> MutexGuard<'_, HashMap<String, Believed>> {
-        self.believed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a key. Its text is in the answer and nowhere else.
@@ -397,7 +405,10 @@ impl ApiKeys {
         });
         let done = done.await;
         // also where the outcome is not known: it is looked up again
-        self.believed().remove(id);
+        let mut memory = self.memory();
+        memory.revocations += 1;
+        memory.believed.remove(id);
+        drop(memory);
         done
     }
 
@@ -422,24 +433,26 @@ impl ApiKeys {
     }
 
     async fn look_up(&self, id: &str, now_ms: i64) -> Result<Option<Kept>> {
-        let known =
-            self.believed().get(id).filter(|known| known.holds(now_ms)).map(|known| known.kept.clone());
-        if known.is_some() {
-            return Ok(known);
-        }
+        let revocations = {
+            let memory = self.memory();
+            if let Some(known) = memory.believed.get(id).filter(|known| known.holds(now_ms)) {
+                return Ok(Some(known.kept.clone()));
+            }
+            memory.revocations
+        };
         let fact = self.ledger()?.fact(KIND, id).await?;
         let kept = fact.as_ref().map(Kept::of).transpose()?;
-        let mut believed = self.believed();
-        match &kept {
-            Some(kept) => {
-                if believed.len() >= BELIEVED_MOST {
-                    believed.clear();
-                }
-                believed.insert(id.to_owned(), Believed { kept: kept.clone(), since_ms: now_ms });
+        let mut memory = self.memory();
+        memory.believed.remove(id);
+        if let Some(kept) = &kept
+            && memory.revocations == revocations
+        {
+            if memory.believed.len() >= BELIEVED_MOST {
+                memory.believed.clear();
             }
-            None => drop(believed.remove(id)),
+            memory.believed.insert(id.to_owned(), Believed { kept: kept.clone(), since_ms: now_ms });
         }
-        drop(believed);
+        drop(memory);
         Ok(kept)
     }
 
@@ -451,7 +464,7 @@ impl ApiKeys {
         if !due(key.used_ms) {
             return;
         }
-        if let Some(known) = self.believed().get_mut(&key.id) {
+        if let Some(known) = self.memory().believed.get_mut(&key.id) {
             // the next one here need not
             if !due(known.kept.key.used_ms) {
                 return;

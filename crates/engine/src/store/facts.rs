@@ -1,5 +1,6 @@
 //! Facts beside the documents of a [`RowStore`]: noted with units of work, decided on while they are held.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,6 +46,12 @@ impl PrunedFacts {
 /// About how many bytes these take.
 pub(super) fn noted_bytes(facts: &[FactChange]) -> usize {
     facts.iter().filter_map(|fact| fact.to.as_ref()).map(|to| to.value.len()).sum()
+}
+
+/// Whether units of one transaction note the same fact.
+pub(super) fn noted_twice(facts: &[FactChange]) -> bool {
+    let mut names = HashSet::new();
+    !facts.iter().all(|fact| names.insert((&fact.kind, &fact.name)))
 }
 
 /// What a unit of work notes, if its conditions hold in the state that it is decided in. The database checks them once

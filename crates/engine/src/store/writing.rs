@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use repot_core::change_log::ChangeRetention;
-use repot_core::store::{FactChange, Layout, Receipt, check_facts};
+use repot_core::store::{FactChange, Layout, Receipt};
 use repot_core::{
     AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Reader, Refusal, Result, Retry, Target,
     Trashed,
@@ -16,6 +16,7 @@ use repot_model::plan::Plan;
 use super::changes::STEPS_MOST;
 use super::clerk::expired;
 use super::desk::Tools;
+use super::facts::noted_twice;
 use super::hand::{Decider, Decision};
 use super::jobs::Job;
 use super::located::{Located, TRIES_MAX, too_often};
@@ -110,7 +111,7 @@ impl Together {
             batch.facts.changes.append(&mut unit.facts);
             all.further.append(&mut unit.further);
         }
-        all.clash |= check_facts(&batch.facts.changes).is_err();
+        all.clash |= noted_twice(&batch.facts.changes);
         all.further.retain(|path| !locks.contains(path));
         for item in &batch.items {
             all.by_rows |= item.kept.is_some();
