@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use repot_core::store::{Layout, Query, Queryable, Shape};
-use repot_core::{Clock, Pacing, Result};
+use repot_core::store::{Layout, Query, Queryable, Shape, Store};
+use repot_core::{Clock, Entropy, Pacing, Result};
+use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits};
+
+use crate::access::Access;
 
 /// Bounds of a server.
 #[derive(Debug, Clone)]
@@ -18,6 +21,8 @@ pub struct Options {
     pub body_ms: u64,
     /// Connections at the same time; others wait to be accepted.
     pub connections_max: usize,
+    /// A key must be shown also while there are none; `false`: from the first key on.
+    pub keys_required: bool,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
 }
@@ -29,9 +34,21 @@ impl Default for Options {
             head_ms: 10_000,
             body_ms: 60_000,
             connections_max: 4_096,
+            keys_required: false,
             drain_ms: 10_000,
         }
     }
+}
+
+/// What comes in from outside: time, waiting, chance, secrets.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Waiting and chance.
+    pub pacing: Arc<dyn Pacing>,
+    /// Secrets.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// A store, and how its documents are named from outside. Cheap to clone.
@@ -45,6 +62,9 @@ struct Inside {
     clock: Arc<dyn Clock>,
     pacing: Arc<dyn Pacing>,
     options: Options,
+    access: Access,
+    idempotency: Idempotency,
+    limits: RateLimits,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
 }
 
@@ -52,19 +72,36 @@ struct Inside {
 const FORMS_MAX: usize = 1_000;
 
 impl App {
-    /// `layout` is of the model that the store was opened with.
+    /// `layout` is of the model that the store was opened with, the clock the store's.
     ///
     /// # Errors
     /// When a collection of the store is not of this layout.
     pub fn new(
         store: Arc<dyn Queryable>,
         layout: Layout,
-        (clock, pacing): (Arc<dyn Clock>, Arc<dyn Pacing>),
+        outside: Outside,
         options: Options,
     ) -> Result<Self> {
+        let Outside { clock, pacing, entropy } = outside;
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
-        Ok(Self(Arc::new(Inside { store, layout, shapes, clock, pacing, options, helped: Mutex::default() })))
+        let base: Arc<dyn Store> = Arc::clone(&store) as _;
+        let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(&clock), Arc::clone(&entropy));
+        let access = Access::new(keys, options.keys_required);
+        let limits = RateLimits::new(Arc::clone(&base), Arc::clone(&clock), layout.model());
+        let idempotency = Idempotency::new(base, Arc::clone(&clock), entropy, IdempotencyOptions::default());
+        Ok(Self(Arc::new(Inside {
+            store,
+            layout,
+            shapes,
+            clock,
+            pacing,
+            options,
+            access,
+            idempotency,
+            limits,
+            helped: Mutex::default(),
+        })))
     }
 
     /// The store.
@@ -77,6 +114,26 @@ impl App {
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.0.layout
+    }
+
+    /// Whether a key must be shown by now.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn is_locked(&self) -> Result<bool> {
+        self.0.access.is_locked(self).await
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn idempotency(&self) -> &Idempotency {
+        &self.0.idempotency
+    }
+
+    pub(crate) fn limits(&self) -> &RateLimits {
+        &self.0.limits
     }
 
     /// Bounds.

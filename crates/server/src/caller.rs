@@ -2,6 +2,8 @@
 
 use axum::http::HeaderMap;
 use repot_core::store::{DocumentKey, Scope};
+use repot_core::{Error, Kind};
+use repot_engine::ledger::{Principal, Right};
 
 use crate::app::App;
 use crate::problem::{Answered, Problem};
@@ -9,6 +11,8 @@ use crate::problem::{Answered, Problem};
 /// Who sent a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
+    /// `None`: somebody on this machine, where there are no keys.
+    principal: Option<Principal>,
     tenant: Option<String>,
 }
 
@@ -16,14 +20,36 @@ impl Caller {
     /// From the headers.
     ///
     /// # Errors
-    /// 400 when a header is no text.
-    pub(crate) fn of(headers: &HeaderMap) -> Answered<Self> {
-        let Some(value) = headers.get("repot-tenant") else { return Ok(Self { tenant: None }) };
-        let tenant = std::str::from_utf8(value.as_bytes()).ok().filter(|tenant| !tenant.is_empty());
-        let tenant = tenant.ok_or_else(|| {
-            Problem::bad("Repot-Tenant is no text in UTF-8", "Send the tenant as it stands in the documents.")
-        })?;
-        Ok(Self { tenant: Some(tenant.to_owned()) })
+    /// 401 without a key that can be used; 403 when the key may not speak for the tenant; 400 when a header is no text.
+    pub(crate) async fn of(app: &App, headers: &HeaderMap) -> Answered<Self> {
+        let principal = app.access().principal(app, headers).await?;
+        let named = named_tenant(headers)?;
+        let tenant = match &principal {
+            None => named,
+            Some(principal) => {
+                let acting = principal.tenants.acting_for(named.as_deref()).ok_or_else(|| {
+                    Error::new(Kind::Denied, "R0446", "the key may not speak for this tenant")
+                        .hint("Leave out Repot-Tenant, or use the tenant's own key.")
+                })?;
+                acting.map(str::to_owned)
+            }
+        };
+        Ok(Self { principal, tenant })
+    }
+
+    /// Checks that they may do this with a collection; `None`: with what is not of one collection.
+    ///
+    /// # Errors
+    /// 403 when they may not.
+    pub(crate) fn may(&self, right: Right, collection: Option<&str>) -> Answered<()> {
+        let allowed = self.principal.as_ref().is_none_or(|principal| principal.rights.may(right, collection));
+        if allowed {
+            return Ok(());
+        }
+        let what = collection.unwrap_or("this");
+        Err(Error::new(Kind::Denied, "R0446", format!("the key may not {right} {what}"))
+            .hint("Use a key with that right; repot key list shows what each may.")
+            .into())
     }
 
     /// What they may list and ask of a collection.
@@ -46,4 +72,23 @@ impl Caller {
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
+
+    /// Who it was, for the record of changes.
+    pub(crate) fn actor(&self) -> Option<&str> {
+        self.principal.as_ref().map(|principal| principal.name.as_str())
+    }
+
+    /// What tells them apart from all other callers.
+    pub(crate) fn id(&self) -> &str {
+        self.principal.as_ref().map_or("", |principal| principal.id.as_str())
+    }
+}
+
+fn named_tenant(headers: &HeaderMap) -> Answered<Option<String>> {
+    let Some(value) = headers.get("repot-tenant") else { return Ok(None) };
+    let tenant = std::str::from_utf8(value.as_bytes()).ok().filter(|tenant| !tenant.is_empty());
+    let tenant = tenant.ok_or_else(|| {
+        Problem::bad("Repot-Tenant is no text in UTF-8", "Send the tenant as it stands in the documents.")
+    })?;
+    Ok(Some(tenant.to_owned()))
 }

@@ -46,6 +46,18 @@ pub const CODES: &[Entry] = &[
         explanation: "Its body did not come within the time that the server waits. Nothing was changed.",
         mend: "Send it again, faster, or in parts.",
     },
+    Entry {
+        code: "R0445",
+        title: "A key is missing",
+        explanation: "The server has keys, and the request shows none.",
+        mend: "Send it as `Authorization: Bearer rpt_...`; repot key create makes one.",
+    },
+    Entry {
+        code: "R0446",
+        title: "The key may not do this",
+        explanation: "The key is known, but has not the right for this collection, or may not speak for this tenant. Nothing was changed.",
+        mend: "Use a key with that right; repot key list shows what each may.",
+    },
 ];
 
 /// The entry of a code, also of those that every program gives.

@@ -4,6 +4,7 @@
 //! Status codes, headers and bodies follow RFC 9110 (conditional requests), RFC 9457 (problems), RFC 7396 and RFC 6902
 //! (patches), RFC 7240 (`Prefer`).
 
+mod access;
 mod address;
 mod answer;
 mod app;
@@ -12,11 +13,12 @@ mod body;
 mod caller;
 mod codes;
 mod conditions;
+mod idempotent;
 mod problem;
 mod routes;
 mod serve;
 
-pub use app::{App, Options};
+pub use app::{App, Options, Outside};
 pub use codes::CODES;
 pub use routes::router;
 pub use serve::{Bound, Server};

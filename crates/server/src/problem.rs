@@ -39,6 +39,10 @@ impl Problem {
             .into()
     }
 
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Says which request of a batch it is about.
     pub(crate) fn in_request(self, number: usize) -> Self {
         Self { error: self.error.in_write(number), ..self }
@@ -90,7 +94,10 @@ impl Problem {
         if let Some(etag) = self.error.current_state() {
             headers.extend(crate::answer::etag_header(etag));
         }
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE) {
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE || self.error.code() == "R0431" {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -108,6 +115,8 @@ fn status(error: &Error) -> StatusCode {
         ("R0442", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("R0443", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ("R0444", _) => StatusCode::REQUEST_TIMEOUT,
+        // more than there ever can be is wrong in itself
+        ("R0504", Kind::Invalid) => StatusCode::BAD_REQUEST,
         ("R0503" | "R0504", _) => StatusCode::TOO_MANY_REQUESTS,
         ("R0604", _) => StatusCode::GONE,
         ("R0411", _)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use repot::{Config, Repot};
 use repot_core::{Error, Kind, SystemClock};
-use repot_engine::TokioPacing;
-use repot_server::{App, Options, Server};
+use repot_engine::{SystemEntropy, TokioPacing};
+use repot_server::{App, Options, Outside, Server};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,21 +39,29 @@ async fn listen(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let repot = Repot::open(config).await.map_err(inner)?;
-    let clock = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
-    let app = App::new(repot.store(), repot.layout().clone(), clock, options)?;
-    let server = Server::bind(app, &serve.listen).await?;
+    let outside = Outside {
+        clock: Arc::new(SystemClock),
+        pacing: Arc::new(TokioPacing),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let app = App::new(repot.store(), repot.layout().clone(), outside, options)?;
+    let server = Server::bind(app.clone(), &serve.listen).await?;
     let address = server.address()?;
-    if !address.ip().is_loopback() {
+    let locked = app.is_locked().await?;
+    if !address.ip().is_loopback() && !locked {
         return Err(Error::new(
             Kind::Refused,
             "R0125",
             format!("{address} can be reached from other machines, and there are no keys"),
         )
-        .hint("Listen on 127.0.0.1, where it is open to this machine only.")
+        .hint(
+            "Make one with repot key create, or listen on 127.0.0.1, where it is open to this machine only.",
+        )
         .into());
     }
     output.say(&format!("Storage    {repot}"));
-    output.say(&format!("API        http://{address}/v1        open on this machine only"));
+    let open = if locked { "keys are required" } else { "open to everybody on this machine: no keys yet" };
+    output.say(&format!("API        http://{address}/v1        {open}"));
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
     let cut = server.run(stopped()?).await;
     if cut > 0 {

@@ -220,8 +220,10 @@ mod tests {
         let (list, element) = (Pointer::default(), Bytes::from_static(b"1"));
         let steps = Some(vec![vec![Step::Append(list.clone(), element.clone())]]);
         let change = Change::Append { list, element };
-        let work =
-            UnitOfWork { writes: vec![Write::Patch { key, change, when: Precondition::Any }], ..UnitOfWork::default() };
+        let work = UnitOfWork {
+            writes: vec![Write::Patch { key, change, when: Precondition::Any }],
+            ..UnitOfWork::default()
+        };
         (Task::Work(Job::Unit { work, steps }), oneshot::channel().0)
     }
 

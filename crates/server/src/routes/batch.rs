@@ -7,8 +7,9 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use repot_core::store::{Change, DocumentKey, Precondition, UnitOfWork, Write, Written};
+use repot_core::store::{Change, DocumentKey, FactChange, Precondition, UnitOfWork, Write, Written};
 use repot_core::{Error, Kind};
+use repot_engine::ledger::Right;
 use repot_json::{Kind as JsonKind, Tree, Value};
 use serde_json::{Map, json};
 
@@ -21,6 +22,7 @@ use crate::ask::pairs;
 use crate::body;
 use crate::caller::Caller;
 use crate::conditions::Conditions;
+use crate::idempotent::{self, Turn};
 use crate::problem::{Answered, Problem};
 
 /// Requests of one batch at the most.
@@ -36,12 +38,22 @@ pub(super) async fn batch(State(app): State<App>, request: Request) -> Response 
 
 async fn all(app: &App, head: &Parts, body: Body) -> Answered {
     no_parameters(head)?;
-    Caller::of(&head.headers)?;
+    let caller = Caller::of(app, &head.headers).await?;
     let body = body::read(body, app.options()).await?;
     let tree = Tree::parse(&body, app.layout().limits())
         .map_err(|error| Problem::bad(format!("the batch is no JSON: {error}"), "Send one JSON object."))?;
     let (requests, atomic) = requests(tree.root(&body), head)?;
-    if atomic { together(app, requests).await } else { in_turn(app, requests).await }
+    if !atomic {
+        return in_turn(app, requests).await;
+    }
+    match idempotent::begin(app, head, &caller, &body).await? {
+        Turn::Done(response) => Ok(response),
+        Turn::Plain => together(app, (&caller, None), requests).await,
+        Turn::New(ticket) => {
+            let answered = together(app, (&caller, Some(ticket.fact())), requests).await;
+            idempotent::end(ticket, answered).await
+        }
+    }
 }
 
 /// A request of the batch.
@@ -96,7 +108,7 @@ fn one(value: Value<'_>, outer: &Parts) -> Option<One> {
         for (name, value) in headers.entries() {
             let name = HeaderName::from_bytes(name.as_str()?.as_bytes()).ok()?;
             // who asks is said once, for all of the batch; answers come as JSON
-            if name == header::AUTHORIZATION || name == header::ACCEPT {
+            if name == header::AUTHORIZATION || name == header::ACCEPT || name == "idempotency-key" {
                 return None;
             }
             head.headers.insert(name, HeaderValue::from_str(&value.as_str()?).ok()?);
@@ -112,14 +124,15 @@ struct Planned {
     status: StatusCode,
 }
 
-async fn together(app: &App, requests: Vec<One>) -> Answered {
+async fn together(app: &App, (caller, fact): (&Caller, Option<FactChange>), requests: Vec<One>) -> Answered {
     let mut planned = Vec::with_capacity(requests.len());
     for (at, one) in requests.into_iter().enumerate() {
-        let plan = plan(app, &one);
+        let plan = plan(app, &one).await;
         planned.push(plan.map_err(|problem| problem.in_request(at))?);
     }
     let writes = planned.iter().map(|plan| plan.write.clone()).collect();
-    let receipt = app.store().apply(UnitOfWork { writes, ..UnitOfWork::default() }).await?;
+    let (actor, facts) = (caller.actor().map(str::to_owned), fact.into_iter().collect());
+    let receipt = app.store().apply(UnitOfWork { writes, actor, facts }).await?;
     let told = planned.iter().zip(&receipt.written).map(|(plan, written)| {
         let mut told = Map::new();
         let (status, etag) = match written {
@@ -137,12 +150,13 @@ async fn together(app: &App, requests: Vec<One>) -> Answered {
     Ok(answer::json(StatusCode::OK, &json!({"responses": told.collect::<Vec<_>>()})))
 }
 
-fn plan(app: &App, one: &One) -> Answered<Planned> {
+async fn plan(app: &App, one: &One) -> Answered<Planned> {
     let head = &one.head;
     let path = head.uri.path().strip_prefix("/v1/");
     let path = path.ok_or_else(|| Problem::missing(&head.uri.path()))?;
     let address = Address::parse(app, path)?;
-    let asked = Asked { app, caller: Caller::of(&head.headers)?, head };
+    let asked = Asked { app, caller: Caller::of(app, &head.headers).await?, head, fact: None };
+    asked.caller.may(Right::Write, Some(&address.collection))?;
     let conditions = Conditions::of(&head.headers)?;
     let when = conditions.direct().ok_or_else(|| {
         Problem::bad(

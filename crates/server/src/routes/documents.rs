@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use repot_core::store::{Change, DocumentKey, Precondition, UnitOfWork, Write, Written};
+use repot_core::store::{Change, DocumentKey, Precondition, Write, Written};
 use repot_core::{Error, Kind};
 
 use super::{Asked, no_parameters};
@@ -122,7 +122,7 @@ pub(super) async fn write(
             }
         };
         let is_direct = conditions.direct().is_some();
-        let work = UnitOfWork::default().with(make(when));
+        let work = asked.unit(vec![make(when)]);
         match store.apply(work).await {
             Ok(mut receipt) => {
                 return receipt

@@ -8,6 +8,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use repot_core::store::{Cursor, Page, Query, QueryItem};
 use repot_core::{Error, Kind};
+use repot_engine::ledger::Right;
+use repot_model::language::{FieldKind, Model};
 use serde_json::json;
 
 use super::Asked;
@@ -28,6 +30,11 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     }
     let pairs = pairs(asked.head)?;
     let Listing { query, needs_tables, form } = listing(model, asked.caller.scope(app, collection), &pairs)?;
+    for name in &query.expand {
+        for target in referred(model, collection, name) {
+            asked.caller.may(Right::Read, Some(target))?;
+        }
+    }
     if query.full {
         check_json(asked, collection)?;
     }
@@ -51,6 +58,14 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
         headers.extend(warning(&app.unhelped(&form, &query).await?));
     }
     Ok(response)
+}
+
+/// The collections that a field refers to.
+fn referred<'m>(model: &'m Model, collection: &str, field: &str) -> &'m [String] {
+    match model.collection(collection).and_then(|found| found.field(field)).map(|field| &field.kind) {
+        Some(FieldKind::Ref(targets)) => targets,
+        _ => &[],
+    }
 }
 
 /// Whole documents stand in a listing as they are, so they must be JSON.

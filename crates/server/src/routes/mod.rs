@@ -3,6 +3,7 @@
 mod batch;
 mod create;
 mod documents;
+mod limits;
 mod list;
 mod parts;
 mod service;
@@ -15,12 +16,16 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
+use repot_core::store::{FactChange, UnitOfWork, Write};
 use repot_core::{Error, Kind};
+use repot_engine::ledger::Right;
 use tower_http::compression::CompressionLayer;
 
 use crate::address::Address;
 use crate::app::App;
+use crate::body;
 use crate::caller::Caller;
+use crate::idempotent::{self, Turn};
 use crate::problem::{Answered, Problem};
 
 /// All routes over this store.
@@ -28,6 +33,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch))
+        .route("/limits/{name}", post(limits::take))
         .route("/healthz", get(service::alive))
         .route("/readyz", get(service::ready))
         .fallback(nothing)
@@ -41,6 +47,16 @@ pub(super) struct Asked<'a> {
     pub app: &'a App,
     pub caller: Caller,
     pub head: &'a Parts,
+    /// What its write notes in the same transaction.
+    pub fact: Option<FactChange>,
+}
+
+impl Asked<'_> {
+    /// These writes as one unit, in the caller's name, with what the request notes.
+    pub(super) fn unit(&self, writes: Vec<Write>) -> UnitOfWork {
+        let actor = self.caller.actor().map(str::to_owned);
+        UnitOfWork { writes, actor, facts: self.fact.clone().into_iter().collect() }
+    }
 }
 
 async fn answer(State(app): State<App>, request: Request) -> Response {
@@ -50,9 +66,35 @@ async fn answer(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
+    let caller = Caller::of(app, &head.headers).await?;
     let path = head.uri.path().strip_prefix("/v1/").unwrap_or_default();
-    let mut address = Address::parse(app, path)?;
-    let asked = Asked { app, caller: Caller::of(&head.headers)?, head };
+    let address = Address::parse(app, path)?;
+    caller.may(right(&head.method), Some(&address.collection))?;
+    if !head.headers.contains_key("idempotency-key") {
+        return route(Asked { app, caller, head, fact: None }, address, body).await;
+    }
+    let body = body::read(body, app.options()).await?;
+    match idempotent::begin(app, head, &caller, &body).await? {
+        Turn::Done(response) => Ok(response),
+        Turn::Plain => route(Asked { app, caller, head, fact: None }, address, Body::from(body)).await,
+        Turn::New(ticket) => {
+            let asked = Asked { app, caller, head, fact: Some(ticket.fact()) };
+            let answered = route(asked, address, Body::from(body)).await;
+            idempotent::end(ticket, answered).await
+        }
+    }
+}
+
+/// What a method takes.
+const fn right(method: &Method) -> Right {
+    match *method {
+        Method::GET | Method::HEAD => Right::Read,
+        _ => Right::Write,
+    }
+}
+
+async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
+    let (app, head) = (asked.app, asked.head);
     let key = address.key.take().map(|key| asked.caller.key(app, key));
     if let Some(verb) = &address.verb {
         return service::verb(&asked, verb, key, body).await;

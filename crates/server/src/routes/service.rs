@@ -37,7 +37,7 @@ pub(super) async fn verb(asked: &Asked<'_>, verb: &str, key: Option<DocumentKey>
 
 async fn restore(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
     let trash = asked.app.store().trash().ok_or_else(|| Problem::missing(&format!("a trash with {key}")))?;
-    let keys = trash.restore(key).await?;
+    let keys = trash.restore_as(key, asked.caller.actor()).await?;
     let paths: Vec<String> = keys.iter().map(path_of).collect();
     Ok(answer::json(StatusCode::OK, &json!({"restored": paths})))
 }

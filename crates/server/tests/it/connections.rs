@@ -1,23 +1,19 @@
 //! Connections: bounds, and the end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use repot::{Config, Repot};
-use repot_core::SystemClock;
-use repot_engine::TokioPacing;
 use repot_server::{App, Options, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::kit::DRAMAS;
+use crate::kit::{DRAMAS, outside};
 
 async fn serve(options: Options) -> (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
     let repot = Repot::open(Config::with_model_text("memory:", DRAMAS)).await.unwrap();
-    let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
-    let app = App::new(repot.store(), repot.layout().clone(), outside, options).unwrap();
+    let app = App::new(repot.store(), repot.layout().clone(), outside(), options).unwrap();
     let server = Server::bind(app, "127.0.0.1:0").await.unwrap();
     let address = server.address().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use repot::{Config, Repot};
 use repot_core::SystemClock;
-use repot_engine::TokioPacing;
-use repot_server::{App, Options, router};
+use repot_engine::{SystemEntropy, TokioPacing};
+use repot_server::{App, Options, Outside, router};
 use repot_testkit::{TempTree, postgres};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -84,8 +84,7 @@ impl Lab {
             _ => "memory:".to_owned(),
         };
         let repot = Repot::open(Config::with_model_text(&url, model)).await.unwrap();
-        let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
-        let app = App::new(repot.store(), repot.layout().clone(), outside, Options::default()).unwrap();
+        let app = App::new(repot.store(), repot.layout().clone(), outside(), Options::default()).unwrap();
         Some(Self { app, kind, folder })
     }
 
@@ -111,6 +110,11 @@ impl Lab {
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// The machine's own time, chance and secrets.
+pub(crate) fn outside() -> Outside {
+    Outside { clock: Arc::new(SystemClock), pacing: Arc::new(TokioPacing), entropy: Arc::new(SystemEntropy) }
 }
 
 /// The stores of these kinds over a model; PostgreSQL is left out where it may be missing.

@@ -1,0 +1,70 @@
+//! Who may come in: everybody on this machine while there are no keys, holders of keys from the first one on.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use axum::http::{HeaderMap, header};
+use repot_core::{Error, Kind, Result};
+use repot_engine::ledger::{ApiKeys, Principal};
+
+use crate::app::App;
+use crate::problem::Answered;
+
+/// How long it is believed that there are no keys, milliseconds.
+const OPEN_BELIEVED_MS: i64 = 5_000;
+
+/// The door of a server.
+#[derive(Debug)]
+pub(crate) struct Access {
+    keys: ApiKeys,
+    /// There are keys, or there are to be: never taken back while the server runs.
+    locked: AtomicBool,
+    looked_ms: AtomicI64,
+}
+
+impl Access {
+    pub(crate) const fn new(keys: ApiKeys, locked: bool) -> Self {
+        Self { keys, locked: AtomicBool::new(locked), looked_ms: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Whether a key must be shown. A server that began without keys looks now and then whether there are any since.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub(crate) async fn is_locked(&self, app: &App) -> Result<bool> {
+        if self.locked.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        let now_ms = app.clock().now_ms();
+        let looked_ms = self.looked_ms.load(Ordering::Acquire);
+        let believed = (looked_ms..looked_ms.saturating_add(OPEN_BELIEVED_MS)).contains(&now_ms);
+        if believed || app.store().ledger().is_none() {
+            return Ok(false);
+        }
+        if !self.keys.list().await?.is_empty() {
+            self.locked.store(true, Ordering::Release);
+            return Ok(true);
+        }
+        self.looked_ms.store(now_ms, Ordering::Release);
+        Ok(false)
+    }
+
+    /// Who sent a request; `None`: somebody on this machine, where there are no keys.
+    ///
+    /// # Errors
+    /// 401 when a key is missing or cannot be used.
+    pub(crate) async fn principal(&self, app: &App, headers: &HeaderMap) -> Answered<Option<Principal>> {
+        let Some(shown) = headers.get(header::AUTHORIZATION) else {
+            return if self.is_locked(app).await? { Err(missing().into()) } else { Ok(None) };
+        };
+        let text = shown.to_str().ok().and_then(|shown| {
+            let (scheme, key) = shown.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        });
+        Ok(Some(self.keys.authenticate(text.ok_or_else(missing)?).await?))
+    }
+}
+
+fn missing() -> Error {
+    Error::new(Kind::Denied, "R0445", "a key is missing")
+        .hint("Send it as `Authorization: Bearer rpt_...`; repot key create makes one.")
+}
