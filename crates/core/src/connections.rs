@@ -23,6 +23,16 @@ pub trait Connections: Debug + Send + Sync {
     fn writer(&self) -> Result<Box<dyn Target>>;
 }
 
+/// A connection that can be asked to answer at once or not at all.
+pub trait Prompt {
+    /// `only`: from here on, and until this is taken back, each read answers at once or fails. It fails where it would wait for
+    /// somebody, and where it turns out to be long; all reads until the next call count together. Such a read changed
+    /// nothing, and is to be done again without this. [`crate::Reader::refresh`] works in any case.
+    ///
+    /// `false`: the connection cannot promise that, since somebody is at its other end; nothing changed.
+    fn at_once(&mut self, only: bool) -> bool;
+}
+
 /// A connection that can idle.
 pub trait Idling {
     /// Makes sure that the connection works after it had nothing to do: tries it, and opens another in its place where it

@@ -26,7 +26,7 @@ mod trashed;
 
 pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use connections::{Connections, Idling};
+pub use connections::{Connections, Idling, Prompt};
 pub use echo::{Echo, is_echo_wanted, without_values};
 pub use entropy::Entropy;
 pub use error::{Error, Kind, Problem, Result, Retry};

@@ -14,7 +14,7 @@ use repot_model::sql::query::{Speech, Statement};
 
 use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
-use crate::connections::{Connections, Idling};
+use crate::connections::{Connections, Idling, Prompt};
 use crate::error::Result;
 use crate::facts::{FactBatch, FactReader};
 use crate::found::{FoundObject, ListedDocument, Mark, Rank};
@@ -347,7 +347,7 @@ pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
 }
 
 /// A reading connection. All of it is streamed or paged.
-pub trait Reader: Idling + FactReader + Debug + Send {
+pub trait Reader: Idling + Prompt + FactReader + Debug + Send {
     /// From the next read on, sees the state of the database at that read.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! From a path to the collections whose documents the object holds.
 
+use std::sync::Arc;
+
 use repot_core::{Error, Kind, Result};
 use repot_model::language::{Model, Place as ModelPlace};
 use repot_model::place::Router;
@@ -20,7 +22,7 @@ pub(crate) enum Route<'p> {
 #[derive(Debug)]
 pub struct Routes<'p> {
     plan: &'p Plan,
-    router: Router,
+    router: Arc<Router>,
 }
 
 impl<'p> Routes<'p> {
@@ -46,7 +48,17 @@ impl<'p> Routes<'p> {
             Error::new(Kind::Invalid, "R0140", overlap.to_string())
                 .hint("Make one of the two templates more literal, or join the sections.")
         })?;
-        Ok(Self { plan, router })
+        Ok(Self { plan, router: Arc::new(router) })
+    }
+
+    /// The same templates for a plan that is held elsewhere: of the same model.
+    pub(crate) const fn with(plan: &'p Plan, router: Arc<Router>) -> Self {
+        Self { plan, router }
+    }
+
+    /// The templates.
+    pub(crate) fn router(&self) -> Arc<Router> {
+        Arc::clone(&self.router)
     }
 
     pub(crate) fn find<'t>(&self, path: &'t str) -> Route<'t> {

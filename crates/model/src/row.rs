@@ -100,7 +100,15 @@ impl<'a> Cells<'a> {
     /// The encoding of the next cell, without decoding it.
     pub fn next_raw(&mut self) -> Option<&'a [u8]> {
         let before = self.bytes;
-        self.next()?;
+        let size = match *self.take(1)?.first()? {
+            INT | FLOAT | TIME => 8,
+            BOOL => 1,
+            DATE => 4,
+            UUID => 16,
+            TEXT | JSON | BYTES | DECIMAL | LIST => u32::from_le_bytes(self.array()?) as usize,
+            _ => 0,
+        };
+        self.take(size)?;
         before.get(..before.len() - self.bytes.len())
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use repot_core::{Connections, Idling, Reader, Result, Target};
+use repot_core::{Connections, Idling, Prompt, Reader, Result, Target};
 
 use crate::address::Address;
 use crate::connect::Connection;
@@ -70,6 +70,13 @@ impl Idling for PostgresTarget {
             ask(&writer.connection).await;
             writer.ready().await
         })
+    }
+}
+
+/// Each question goes to the server and back.
+impl Prompt for PostgresReader {
+    fn at_once(&mut self, _only: bool) -> bool {
+        false
     }
 }
 

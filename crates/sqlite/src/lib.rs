@@ -19,6 +19,7 @@ mod load;
 mod lock;
 mod marks;
 mod printed;
+mod prompt;
 mod query;
 mod reader;
 mod records;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connection::Connection;
 use repot_core::change_log::StoredChanges;
@@ -17,6 +18,7 @@ use rusqlite::OptionalExtension as _;
 
 use crate::connect::{self, SqliteOptions};
 use crate::error::{damaged, fail, failed};
+use crate::prompt::Bound;
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
@@ -35,6 +37,8 @@ pub(crate) struct SqliteReader {
     sql: Option<Arc<PlanSql>>,
     /// The database is not of a version before changes were kept beside texts.
     keeps: Option<bool>,
+    /// `None`: the connection is not its own.
+    bound: Option<Bound>,
 }
 
 impl SqliteReader {
@@ -47,6 +51,7 @@ impl SqliteReader {
             inner: true,
             sql: Some(sql),
             keeps: Some(true),
+            bound: None,
         }
     }
 
@@ -55,20 +60,34 @@ impl SqliteReader {
     }
 
     pub(crate) fn open(path: &Path, options: &SqliteOptions, echo: Option<&Echo>) -> Result<Self> {
+        let mut connection = connect::reader(path, options, echo)?;
+        let busy_timeout = Duration::from_millis(options.busy_timeout_ms.into());
+        let bound = Bound::none(&mut connection, busy_timeout).map_err(failed("open the database"))?;
         Ok(Self {
-            connection: connect::reader(path, options, echo)?,
+            connection,
             shown: path.to_owned(),
             begun: false,
             inner: false,
             sql: None,
             keeps: None,
+            bound: Some(bound),
         })
+    }
+
+    /// The connection, and how far its reads may go.
+    pub(crate) const fn bound(&mut self) -> (&Connection, Option<&mut Bound>) {
+        (&self.connection, self.bound.as_mut())
+    }
+
+    /// Runs a statement that has no values and gives none.
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute(()).map(drop)
     }
 
     /// The connection, in the one transaction in which everything is read.
     pub(crate) fn begin(&mut self) -> Result<&Connection> {
         if !self.begun {
-            self.connection.execute_batch("begin").map_err(failed("begin to read"))?;
+            self.run("begin").map_err(failed("begin to read"))?;
             self.begun = true;
         }
         Ok(&self.connection)
@@ -104,8 +123,15 @@ impl std::fmt::Debug for SqliteReader {
 
 impl Reader for SqliteReader {
     fn refresh(&mut self) -> Result<()> {
-        if !self.inner && std::mem::take(&mut self.begun) {
-            self.connection.execute_batch("commit").map_err(failed("read"))?;
+        if !self.inner && self.begun {
+            if let Some(bound) = &self.bound {
+                bound.lift();
+            }
+            // an error may have ended it
+            if !self.connection.is_autocommit() {
+                self.run("commit").map_err(failed("read"))?;
+            }
+            self.begun = false;
         }
         Ok(())
     }

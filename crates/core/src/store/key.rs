@@ -55,6 +55,12 @@ impl DocumentKey {
         Self { place: Some(place.into()), ..Self::of_text(collection, &text.join("/")) }
     }
 
+    /// The document of the same collection and tenant with this key text.
+    #[must_use]
+    pub fn beside(&self, text: &str) -> Self {
+        Self { id: text.into(), place: None, ..self.clone() }
+    }
+
     /// The same key, within this tenant.
     #[must_use]
     pub fn in_tenant(mut self, tenant: &str) -> Self {

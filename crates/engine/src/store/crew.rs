@@ -6,9 +6,10 @@ use std::thread;
 use repot_core::store::Layout;
 use repot_core::{Connections, Error, Kind, Reader, Result, Target};
 use repot_model::language::Model;
+use repot_model::place::Router;
 use repot_model::plan::Plan;
 
-use super::desk::{Desk, Tools};
+use super::desk::{Desk, Texts, Tools};
 use super::pool::{Bell, Bounds, Lane, Waits};
 use super::queue::{Queue, TOGETHER, Writing, write};
 use super::row_store::RowStoreOptions;
@@ -21,7 +22,15 @@ type Read = dyn for<'p, 'r> FnOnce(Result<&mut Desk<'p, 'r>>) + Send;
 /// Something that a reading thread is asked for.
 pub(super) struct Reading(pub Box<Read>);
 
+/// A connection that reads, with what goes with it from one thread to another.
+pub(super) struct Kit {
+    pub reader: Box<dyn Reader>,
+    pub texts: Texts,
+}
+
 impl Waits for Reading {
+    type Tool = Kit;
+
     fn fail(self, error: Error) {
         (self.0)(Err(error));
     }
@@ -45,6 +54,7 @@ pub(super) struct Crew {
     pub connections: Arc<dyn Connections>,
     pub model: Arc<Model>,
     pub plan: Arc<Plan>,
+    pub router: Arc<Router>,
     pub layout: Arc<Layout>,
     pub options: RowStoreOptions,
     pub dictionaries: Dictionaries,
@@ -125,19 +135,25 @@ impl Crew {
     }
 
     /// Reads until the connection is to be closed. An error: it never began.
-    fn read(&self, mut reader: Box<dyn Reader>) -> Result<()> {
-        let (routes, limits) = (Routes::new(&self.model, &self.plan)?, self.options.json);
-        let tools = Tools::new(&self.plan, &routes, limits)?;
-        let mut desk = Desk::new(&self.plan, &routes, limits, tools, reader.as_mut());
+    fn read(&self, reader: Box<dyn Reader>) -> Result<()> {
+        let (routes, limits) = (Routes::with(&self.plan, Arc::clone(&self.router)), self.options.json);
+        let mut kit = Kit { reader, texts: Texts::new()? };
         let mut seat = self.lanes.reading.seat();
-        while let Some(Reading(job)) = seat.next() {
+        while let Some((Reading(job), own)) = seat.rest(kit) {
+            let Kit { mut reader, texts } = own;
             if seat.idled_ms() >= self.options.pool.check_ms.into() {
                 // where it cannot be reached, the job says so
-                let _unreachable = desk.reader().wake();
+                let _unreachable = reader.wake();
             }
+            // here it may wait, whatever it was asked for elsewhere
+            reader.at_once(false);
+            let tools = Tools::with(&self.plan, &routes, limits, texts);
+            let mut desk = Desk::new(&self.plan, &routes, limits, tools, reader.as_mut());
             job(Ok(&mut desk));
             // what is no longer needed must not keep the database's log from being cut; the next job says what fails
             let _ended = desk.refresh();
+            let texts = desk.leave().texts();
+            kit = Kit { reader, texts };
         }
         Ok(())
     }

@@ -16,20 +16,39 @@ use crate::stored::{Assembled, Whole, assemble};
 use crate::text::Unpacker;
 use crate::verify::{Again, actual_rows, expected_rows};
 
-/// What a thread keeps from one reader to the next.
-pub(super) struct Tools<'p> {
-    again: Again<'p>,
+/// Bytes of texts that are unpacked for one read that is done at once.
+const BYTES_AT_ONCE: u64 = 512 << 10;
+
+/// What unpacks texts, with the dictionaries that were met.
+pub(super) struct Texts {
     unpacker: Unpacker,
     dictionaries: Vec<i64>,
 }
 
+impl Texts {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { unpacker: Unpacker::new(&[])?, dictionaries: Vec::new() })
+    }
+}
+
+/// What a thread keeps from one reader to the next.
+pub(super) struct Tools<'p> {
+    again: Again<'p>,
+    texts: Texts,
+}
+
 impl<'p> Tools<'p> {
     pub(super) fn new(plan: &'p Plan, routes: &'p Routes<'p>, limits: Limits) -> Result<Self> {
-        Ok(Self {
-            again: Again::new(plan, routes, limits),
-            unpacker: Unpacker::new(&[])?,
-            dictionaries: Vec::new(),
-        })
+        Ok(Self::with(plan, routes, limits, Texts::new()?))
+    }
+
+    pub(super) fn with(plan: &'p Plan, routes: &'p Routes<'p>, limits: Limits, texts: Texts) -> Self {
+        Self { again: Again::new(plan, routes, limits), texts }
+    }
+
+    /// What is of use beside another plan, and on another thread.
+    pub(super) fn texts(self) -> Texts {
+        self.texts
     }
 }
 
@@ -39,8 +58,9 @@ pub(super) struct Desk<'p, 'r> {
     pub routes: &'p Routes<'p>,
     pub limits: Limits,
     again: Again<'p>,
-    unpacker: Unpacker,
-    dictionaries: Vec<i64>,
+    texts: Texts,
+    /// Bytes of texts that may still be unpacked; `None`: any.
+    left: Option<u64>,
     reader: &'r mut dyn Reader,
 }
 
@@ -106,13 +126,20 @@ impl<'p, 'r> Desk<'p, 'r> {
         tools: Tools<'p>,
         reader: &'r mut dyn Reader,
     ) -> Self {
-        let Tools { again, unpacker, dictionaries } = tools;
-        Self { plan, routes, limits, again, unpacker, dictionaries, reader }
+        let Tools { again, texts } = tools;
+        Self { plan, routes, limits, again, texts, left: None, reader }
+    }
+
+    /// From here on what takes long fails: large texts, rows that differ from their text, and what the connection does not
+    /// answer at once. `false`: it cannot do that.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.left = Some(BYTES_AT_ONCE);
+        self.reader.at_once(true)
     }
 
     /// What the next desk goes on with.
     pub(super) fn leave(self) -> Tools<'p> {
-        Tools { again: self.again, unpacker: self.unpacker, dictionaries: self.dictionaries }
+        Tools { again: self.again, texts: self.texts }
     }
 
     /// From here on the database is seen as it is now.
@@ -311,7 +338,8 @@ impl<'p, 'r> Desk<'p, 'r> {
 
     fn laid(&mut self, whole: Whole, stamp: i64, standing: Option<(usize, Standing)>) -> Result<Found> {
         self.learn(&whole)?;
-        let assembled = assemble(&whole, &mut self.unpacker)?;
+        self.take_time(whole.documents.iter().map(|document| document.record.size).sum(), stamp)?;
+        let assembled = assemble(&whole, &mut self.texts.unpacker)?;
         let (rows, notes) = (None, Vec::new());
         let mut found = Found { whole, assembled, etag: None, rows, stamp, moved: false, notes };
         let Some(record) = found.document() else { return Ok(found) };
@@ -357,6 +385,16 @@ impl<'p, 'r> Desk<'p, 'r> {
         Ok(found)
     }
 
+    /// An error where there is no time for a text of this size, or for what a mark asks for.
+    fn take_time(&mut self, size: u64, stamp: i64) -> Result<()> {
+        let Some(left) = &mut self.left else { return Ok(()) };
+        match left.checked_sub(size).filter(|_| stamp == 0) {
+            Some(rest) => *left = rest,
+            None => return Err(Error::new(Kind::Internal, "R0901", "this cannot be read at once")),
+        }
+        Ok(())
+    }
+
     /// The root row says other values for what the path says.
     fn is_elsewhere(&self, place: &Place<'_>, expected: &RowBuffer, actual: &RowBuffer) -> bool {
         let root = &self.plan.roots[place.root];
@@ -391,7 +429,7 @@ impl<'p, 'r> Desk<'p, 'r> {
     /// An object's bytes put together.
     pub(super) fn assemble(&mut self, whole: &Whole) -> Result<Assembled> {
         self.learn(whole)?;
-        assemble(whole, &mut self.unpacker)
+        assemble(whole, &mut self.texts.unpacker)
     }
 
     /// Rows that refer to one of these values.
@@ -412,7 +450,7 @@ impl<'p, 'r> Desk<'p, 'r> {
     /// A text that was packed as documents are.
     pub(super) fn unpack_text(&mut self, dictionary: i64, packed: &[u8], size: u64) -> Result<Vec<u8>> {
         self.know(dictionary)?;
-        self.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or_default())
+        self.texts.unpacker.unpack(dictionary, packed, usize::try_from(size).unwrap_or_default())
     }
 
     /// Entries of the record of changes.
@@ -494,12 +532,12 @@ impl<'p, 'r> Desk<'p, 'r> {
     }
 
     fn know(&mut self, dictionary: i64) -> Result<()> {
-        if dictionary == 0 || self.dictionaries.contains(&dictionary) {
+        if dictionary == 0 || self.texts.dictionaries.contains(&dictionary) {
             return Ok(());
         }
         let stored = self.reader.dictionaries()?;
-        self.dictionaries = stored.iter().map(|(id, _, _)| *id).collect();
-        self.unpacker = Unpacker::new(&stored)?;
+        self.texts.dictionaries = stored.iter().map(|(id, _, _)| *id).collect();
+        self.texts.unpacker = Unpacker::new(&stored)?;
         Ok(())
     }
 }

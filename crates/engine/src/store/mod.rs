@@ -14,6 +14,7 @@ mod jobs;
 mod located;
 mod parts;
 mod pool;
+mod prompt;
 mod query;
 mod queue;
 mod row_store;

@@ -1,5 +1,9 @@
 //! Connections of one kind as a pool: what waits for one, how many there are, which of them idle, and when one is opened
 //! or closed. Each connection has a thread of its own; a [`Keeper`](super::crew) starts those threads, and minds the time.
+//!
+//! A thread that idles leaves what it works with, its tool, in the pool. Who can use that where it is borrows it: the
+//! connection counts as in use meanwhile, and its thread sleeps on. Given back, it is the thread's again: for what waits by
+//! then, or to idle, or to be closed.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -48,7 +52,10 @@ pub struct PoolUsage {
 }
 
 /// Something that waits for a connection, and can be told that there will be none.
-pub(super) trait Waits: Send {
+pub(super) trait Waits: Send + Sized {
+    /// What its thread works with.
+    type Tool: Send;
+
     /// Answers with an error.
     fn fail(self, error: Error);
 }
@@ -89,17 +96,17 @@ pub(super) struct Bounds {
 }
 
 /// One kind of connections, and what waits for them.
-pub(super) struct Lane<T> {
+pub(super) struct Lane<T: Waits> {
     bounds: Bounds,
     clock: Arc<dyn Clock>,
     bell: Arc<Bell>,
     state: Mutex<State<T>>,
 }
 
-struct State<T> {
+struct State<T: Waits> {
     waiting: VecDeque<(T, i64)>,
     /// The last was at work last, and is the next to be at work.
-    idle: Vec<(SyncSender<Option<T>>, i64)>,
+    idle: Vec<Idle<T>>,
     /// There, or to be opened.
     open: usize,
     /// Of these, not there yet.
@@ -109,6 +116,39 @@ struct State<T> {
     /// When the keeper looks next.
     alarm_ms: i64,
     ended: bool,
+}
+
+/// A connection that idles.
+struct Idle<T: Waits> {
+    thread: SyncSender<Order<T>>,
+    tool: T::Tool,
+    since_ms: i64,
+}
+
+/// What a thread is told, which gets its tool back with it.
+enum Order<T: Waits> {
+    /// To do this; since when the connection had nothing to do.
+    Work(T, T::Tool, i64),
+    /// To close the connection, where it is still there.
+    Close(Option<T::Tool>),
+}
+
+impl<T: Waits> Idle<T> {
+    /// Has its thread do it; a thread that is gone gives it back.
+    fn work(self, job: T) -> Option<T> {
+        match self.thread.try_send(Order::Work(job, self.tool, self.since_ms)) {
+            Ok(()) => None,
+            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => match order {
+                Order::Work(job, ..) => Some(job),
+                Order::Close(_) => None,
+            },
+        }
+    }
+
+    /// Has its thread close it.
+    fn close(self) {
+        let _gone = self.thread.try_send(Order::Close(Some(self.tool)));
+    }
 }
 
 /// What the keeper has to do.
@@ -169,13 +209,9 @@ impl<T: Waits> Lane<T> {
         let overdue = self.mind(&mut state, now_ms);
         let mut job = Some(job);
         while job.is_some()
-            && let Some((seat, _)) = state.idle.pop()
+            && let Some(idle) = state.idle.pop()
         {
-            // a thread that is gone gives it back
-            job = match seat.try_send(job) {
-                Ok(()) => None,
-                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
-            };
+            job = job.and_then(|job| idle.work(job));
         }
         if let Some(job) = job {
             state.waiting.push_back((job, now_ms));
@@ -203,12 +239,11 @@ impl<T: Waits> Lane<T> {
     /// Closes what idled for too long; gives what waited for too long.
     fn mind(&self, state: &mut State<T>, now_ms: i64) -> Vec<(T, i64)> {
         while state.open - state.starting > self.bounds.least
-            && let Some((_, since_ms)) = state.idle.first()
-            && now_ms.saturating_sub(*since_ms) >= self.patience_ms(state)
+            && let Some(idle) = state.idle.first()
+            && now_ms.saturating_sub(idle.since_ms) >= self.patience_ms(state)
         {
-            let (seat, _) = state.idle.remove(0);
+            state.idle.remove(0).close();
             state.open -= 1;
-            let _gone = seat.try_send(None);
         }
         let mut overdue = Vec::new();
         while let Some((_, since_ms)) = state.waiting.front()
@@ -250,7 +285,7 @@ impl<T: Waits> Lane<T> {
         let overdue = self.mind(&mut state, now_ms);
         let waits = state.waiting.front().map(|(_, since_ms)| since_ms.saturating_add(self.bounds.wait_ms));
         let idles = state.idle.first().filter(|_| state.open - state.starting > self.bounds.least);
-        let idles = idles.map(|(_, since_ms)| since_ms.saturating_add(self.patience_ms(&state)));
+        let idles = idles.map(|idle| idle.since_ms.saturating_add(self.patience_ms(&state)));
         state.alarm_ms = waits.into_iter().chain(idles).min().unwrap_or(i64::MAX);
         let tended =
             Tended { start: std::mem::take(&mut state.wanted), alarm_ms: state.alarm_ms, done: state.ended };
@@ -276,12 +311,48 @@ impl<T: Waits> Lane<T> {
     pub(super) fn end(&self) {
         let mut state = self.state();
         state.ended = true;
-        for (seat, _) in std::mem::take(&mut state.idle) {
+        for idle in std::mem::take(&mut state.idle) {
             state.open -= 1;
-            let _gone = seat.try_send(None);
+            idle.close();
         }
         drop(state);
         self.bell.ring();
+    }
+
+    /// The tool of a connection that idles; the one that was at work last. `None`: all are at work, or there is none yet.
+    pub(super) fn borrow(&self) -> Option<Borrowed<'_, T>> {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state();
+        let overdue = self.mind(&mut state, now_ms);
+        let idle = state.idle.pop();
+        drop(state);
+        self.tell(overdue);
+        idle.map(|Idle { thread, tool, since_ms }| Borrowed {
+            lane: self,
+            thread,
+            tool: Some(tool),
+            idled_ms: now_ms.saturating_sub(since_ms),
+        })
+    }
+
+    /// A connection has nothing to do: from now on it idles.
+    fn lay_down(&self, state: &mut State<T>, thread: SyncSender<Order<T>>, tool: T::Tool) {
+        let since_ms = self.clock.now_ms();
+        state.idle.push(Idle { thread, tool, since_ms });
+        let due_ms = since_ms.saturating_add(self.patience_ms(state));
+        if due_ms < state.alarm_ms && state.open - state.starting > self.bounds.least {
+            state.alarm_ms = due_ms;
+            self.bell.ring();
+        }
+    }
+
+    /// A connection is gone: what waits may need another.
+    fn gone(&self) {
+        let mut state = self.state();
+        state.open -= 1;
+        if self.want_more(&mut state) {
+            self.bell.ring();
+        }
     }
 
     /// A connection that was asked for is there.
@@ -300,38 +371,33 @@ impl<T: Waits> Lane<T> {
 /// An open connection's place in its lane; given back when it is dropped.
 pub(super) struct Seat<'l, T: Waits> {
     lane: &'l Lane<T>,
-    order: SyncSender<Option<T>>,
-    orders: Receiver<Option<T>>,
+    order: SyncSender<Order<T>>,
+    orders: Receiver<Order<T>>,
     idled_ms: i64,
     seated: bool,
 }
 
 impl<T: Waits> Seat<'_, T> {
-    /// The next job; waits for one. `None`: the connection is to be closed.
-    pub(super) fn next(&mut self) -> Option<T> {
-        let since_ms = {
+    /// The next job; waits for one, and leaves the tool for others until then. `None`: the connection is to be closed.
+    pub(super) fn rest(&mut self, tool: T::Tool) -> Option<(T, T::Tool)> {
+        {
             let mut state = self.lane.state();
             if let Some((job, _)) = state.waiting.pop_front() {
                 self.idled_ms = 0;
-                return Some(job);
+                return Some((job, tool));
             }
             if state.ended {
                 return None;
             }
-            let now_ms = self.lane.clock.now_ms();
-            state.idle.push((self.order.clone(), now_ms));
-            let due_ms = now_ms.saturating_add(self.lane.patience_ms(&state));
-            if due_ms < state.alarm_ms && state.open - state.starting > self.lane.bounds.least {
-                state.alarm_ms = due_ms;
-                self.lane.bell.ring();
-            }
-            now_ms
-        };
-        let job = self.orders.recv().ok().flatten();
+            self.lane.lay_down(&mut state, self.order.clone(), tool);
+        }
+        if let Ok(Order::Work(job, tool, since_ms)) = self.orders.recv() {
+            self.idled_ms = self.lane.clock.now_ms().saturating_sub(since_ms);
+            return Some((job, tool));
+        }
         // who closes it has given its seat back
-        self.seated = job.is_some();
-        self.idled_ms = self.lane.clock.now_ms().saturating_sub(since_ms);
-        job
+        self.seated = false;
+        None
     }
 
     /// Another job, if one waits.
@@ -370,12 +436,67 @@ impl<T: Waits> Seat<'_, T> {
 impl<T: Waits> Drop for Seat<'_, T> {
     fn drop(&mut self) {
         if self.seated {
-            // its thread ended by itself: what waits may need another
-            let mut state = self.lane.state();
-            state.open -= 1;
-            if self.lane.want_more(&mut state) {
-                self.lane.bell.ring();
+            // its thread ended by itself
+            self.lane.gone();
+        }
+    }
+}
+
+impl<T: Waits<Tool = ()>> Seat<'_, T> {
+    /// The next job, where nobody borrows.
+    pub(super) fn next(&mut self) -> Option<T> {
+        self.rest(()).map(|(job, ())| job)
+    }
+}
+
+/// The tool of a connection, in use away from its thread. Dropped without being given back, it is gone, and the connection
+/// with it.
+pub(super) struct Borrowed<'l, T: Waits> {
+    lane: &'l Lane<T>,
+    thread: SyncSender<Order<T>>,
+    tool: Option<T::Tool>,
+    idled_ms: i64,
+}
+
+impl<T: Waits> Borrowed<'_, T> {
+    /// What was borrowed; to be given back.
+    pub(super) const fn take(&mut self) -> Option<T::Tool> {
+        self.tool.take()
+    }
+
+    /// How long the connection had nothing to do.
+    pub(super) const fn idled_ms(&self) -> i64 {
+        self.idled_ms
+    }
+
+    /// Goes back: to what waits by now, or to idle.
+    pub(super) fn give_back(mut self, tool: T::Tool) {
+        self.tool = Some(tool);
+    }
+}
+
+impl<T: Waits> Drop for Borrowed<'_, T> {
+    fn drop(&mut self) {
+        let Some(tool) = self.tool.take() else {
+            let _gone = self.thread.try_send(Order::Close(None));
+            self.lane.gone();
+            return;
+        };
+        let (lane, thread) = (self.lane, self.thread.clone());
+        let mut state = lane.state();
+        if let Some((job, asked_ms)) = state.waiting.pop_front() {
+            let idle = Idle { thread, tool, since_ms: lane.clock.now_ms() };
+            if let Some(job) = idle.work(job) {
+                // its thread is gone, and another connection does it
+                state.waiting.push_front((job, asked_ms));
+                drop(state);
+                lane.gone();
             }
+        } else if state.ended {
+            state.open -= 1;
+            let _gone = thread.try_send(Order::Close(Some(tool)));
+        } else {
+            lane.lay_down(&mut state, thread, tool);
         }
     }
 }

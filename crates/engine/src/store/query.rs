@@ -7,12 +7,13 @@ mod search;
 mod values;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use repot_core::store::{
-    Document, DocumentKey, Filter, Layout, Query, QueryExplanation, QueryItem, QueryPage, Queryable,
+    Document, DocumentKey, Filter, Layout, Query, QueryExplanation, QueryItem, QueryPage, Queryable, Scope,
 };
 use repot_core::{Answer, Result};
 use repot_json::{Limits, Tree};
-use repot_model::plan::{Plan, cell_json, key_text};
+use repot_model::plan::{Plan, cell_json_into, key_text};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{Expansion, Helps, Select, Speech, reads_all};
 
@@ -23,6 +24,8 @@ use super::row_store::RowStore;
 
 /// A page ends when its rows, or its documents, have this many bytes.
 const PAGE_BYTES: usize = 8 << 20;
+/// Rows of a page that is short.
+const SHORT_ITEMS: usize = 100;
 
 #[async_trait]
 impl Queryable for RowStore {
@@ -31,10 +34,20 @@ impl Queryable for RowStore {
             // rows that plain SQL made have no text before they are settled
             self.settle_new(&query.scope.collection).await?;
         }
-        let mut marks = Marks::default();
+        let (mut marks, is_short) = (Marks::default(), is_short(query));
         loop {
-            let query = query.clone();
-            let (found, waits) = self.read(move |desk, layout| page(desk, layout, &query, marks)).await?;
+            let here = if is_short {
+                self.read_here(&|desk, layout| page(desk, layout, query, &marks)).await
+            } else {
+                None
+            };
+            let (found, waits) = match here {
+                Some(answer) => answer,
+                None => {
+                    let query = query.clone();
+                    self.read(move |desk, layout| page(desk, layout, &query, &marks)).await?
+                }
+            };
             match found {
                 Some(page) => return Ok(page),
                 // a step at a time, so that writes get their turn
@@ -50,13 +63,31 @@ impl Queryable for RowStore {
     }
 }
 
+/// Whether a page of it is likely read at once: few rows, and conditions that are about their columns alone.
+fn is_short(query: &Query) -> bool {
+    query.limit <= SHORT_ITEMS && is_plain(&query.filter)
+}
+
+fn is_plain(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(all) | Filter::Any(all) => all.iter().all(is_plain),
+        Filter::Not(inner) => is_plain(inner),
+        Filter::Is { field, .. }
+        | Filter::In { field, .. }
+        | Filter::Like { field, .. }
+        | Filter::Null { field } => !field.contains('.'),
+        Filter::Count { .. } | Filter::Length { .. } | Filter::Search { .. } | Filter::Holds { .. } => false,
+    }
+}
+
 /// `None` while rows wait to be indexed that plain SQL changed.
 fn page(
     desk: &mut Desk<'_, '_>,
     layout: &Layout,
     query: &Query,
-    mut marks: Marks,
+    marks: &Marks,
 ) -> Result<(Option<QueryPage>, Marks)> {
+    let mut marks = marks.clone();
     let plan = desk.plan;
     let speech = desk.reader().speech()?;
     let resolved = Resolved::new(layout.model(), plan, query)?;
@@ -75,16 +106,22 @@ fn page(
 
 /// The rows of a page: one more was asked for than there is room for.
 fn rows(plan: &Plan, resolved: &Resolved<'_>, answer: &Answer) -> Result<QueryPage> {
-    let mut items = Vec::new();
-    let mut last: Option<&[u8]> = None;
+    let mut made = Vec::with_capacity(answer.rows.len().min(resolved.limit()));
+    let (names, any) = (Names::new(plan, resolved), any_key(resolved));
+    // one text for all of them, of which each item has its part
+    let mut text = String::with_capacity(answer.rows.size_bytes() * 2);
+    let mut raw = Vec::new();
     for (_, row) in answer.rows.iter().take(resolved.limit()) {
-        let raw = raw_cells(row);
-        let body = object(plan, resolved, &raw).into();
-        items.push(QueryItem { key: key(resolved, &raw), etag: None, body });
-        last = Some(row);
+        raw_cells(row, &mut raw);
+        let begin = text.len();
+        names.object(&raw, &mut text);
+        made.push((key(resolved, &any, &raw), begin..text.len()));
     }
+    let text = Bytes::from(text);
+    let item = |(key, range)| QueryItem { key, etag: None, body: text.slice(range) };
+    let items = made.into_iter().map(item).collect();
     let more = answer.cut || answer.rows.len() > resolved.limit();
-    let next = last.filter(|_| more).map(|row| resolved.cursor(&raw_cells(row))).transpose()?;
+    let next = (more && !raw.is_empty()).then(|| resolved.cursor(&raw)).transpose()?;
     Ok(QueryPage { items, next })
 }
 
@@ -98,65 +135,85 @@ fn documents(
     let mut items = Vec::new();
     let mut bytes = 0;
     let mut left_out = answer.cut || answer.rows.len() > resolved.limit();
-    let mut last: Option<&[u8]> = None;
+    let (any, mut raw) = (any_key(resolved), Vec::new());
     for (_, row) in answer.rows.iter().take(resolved.limit()) {
         if bytes > PAGE_BYTES {
             left_out = true;
             break;
         }
-        last = Some(row);
-        let Some(key) = key(resolved, &raw_cells(row)) else { continue };
+        raw_cells(row, &mut raw);
+        let Some(key) = key(resolved, &any, &raw) else { continue };
         if let Some(Document { key, etag, body }) = desk.document(layout, &key)?.flatten() {
             bytes += body.len();
             items.push(QueryItem { key: Some(key), etag: Some(etag), body });
         }
     }
-    let next = last.filter(|_| left_out).map(|row| resolved.cursor(&raw_cells(row))).transpose()?;
+    let next = (left_out && !raw.is_empty()).then(|| resolved.cursor(&raw)).transpose()?;
     Ok(QueryPage { items, next })
 }
 
-fn raw_cells(row: &[u8]) -> Vec<&[u8]> {
+fn raw_cells<'r>(row: &'r [u8], raw: &mut Vec<&'r [u8]>) {
     let mut cells = Cells::new(row);
-    std::iter::from_fn(|| cells.next_raw()).collect()
+    raw.clear();
+    raw.extend(std::iter::from_fn(|| cells.next_raw()));
 }
 
-fn key(resolved: &Resolved<'_>, row: &[&[u8]]) -> Option<DocumentKey> {
-    let range = resolved.key.clone()?;
-    let scope = &resolved.query.scope;
-    let text = key_text(&row.get(range)?.concat());
-    Some(DocumentKey::of_record((&scope.collection, scope.tenant.as_deref()), &text))
+/// A key of the collection and tenant that are asked.
+fn any_key(resolved: &Resolved<'_>) -> DocumentKey {
+    let Scope { collection, tenant } = &resolved.query.scope;
+    DocumentKey::of_record((collection, tenant.as_deref()), "")
 }
 
-/// A row as a JSON object, with the rows that came along in the place of the references to them.
-fn object(plan: &Plan, resolved: &Resolved<'_>, row: &[&[u8]]) -> String {
-    let Select { table, columns, expand, .. } = &resolved.select;
-    let shape = &plan.tables[*table];
-    let mut out = "{".to_owned();
-    for (at, &column) in columns.iter().enumerate().take(resolved.shown) {
-        if at > 0 {
-            out.push(',');
-        }
-        let cell = row.get(at).copied().unwrap_or_default();
-        let value = expanded(plan, (expand, columns.len()), column, row).unwrap_or_else(|| json(cell));
-        entry(&mut out, &shape.columns[column].name, &value);
+fn key(resolved: &Resolved<'_>, any: &DocumentKey, row: &[&[u8]]) -> Option<DocumentKey> {
+    let cells = row.get(resolved.key.clone()?)?;
+    Some(any.beside(&match cells {
+        [only] => key_text(only),
+        several => key_text(&several.concat()),
+    }))
+}
+
+/// The names of what is shown, ready to stand in an object.
+struct Names<'r> {
+    resolved: &'r Resolved<'r>,
+    plan: &'r Plan,
+    /// Each with quotes and colon, and the comma before it.
+    shown: Vec<String>,
+}
+
+impl<'r> Names<'r> {
+    fn new(plan: &'r Plan, resolved: &'r Resolved<'r>) -> Self {
+        let Select { table, columns, .. } = &resolved.select;
+        let name = |(at, &column): (usize, &usize)| entry(at, &plan.tables[*table].columns[column].name);
+        let shown = columns.iter().enumerate().take(resolved.shown).map(name).collect();
+        Self { resolved, plan, shown }
     }
-    out.push('}');
-    out
+
+    /// A row as a JSON object, with the rows that came along in the place of the references to them.
+    fn object(&self, row: &[&[u8]], out: &mut String) {
+        let Select { columns, expand, .. } = &self.resolved.select;
+        out.push('{');
+        for ((at, &column), name) in columns.iter().enumerate().zip(&self.shown) {
+            out.push_str(name);
+            if !expanded(self.plan, (expand, columns.len()), column, row, out).unwrap_or_default() {
+                json(row.get(at).copied().unwrap_or_default(), out);
+            }
+        }
+        out.push('}');
+    }
 }
 
-fn entry(out: &mut String, name: &str, value: &str) {
-    out.push_str(&repot_json::edit::quote(name));
-    out.push(':');
-    out.push_str(value);
+fn entry(at: usize, name: &str) -> String {
+    format!("{}{}:", if at > 0 { "," } else { "" }, repot_json::edit::quote(name))
 }
 
-/// The row that a reference refers to; `None` when it is none of the references that come along, or refers to nothing.
+/// Appends the row that a reference refers to; not when it is none of the references that come along, or refers to nothing.
 fn expanded(
     plan: &Plan,
     (expand, mut at): (&[Expansion], usize),
     column: usize,
     row: &[&[u8]],
-) -> Option<String> {
+    out: &mut String,
+) -> Option<bool> {
     for one in expand {
         for target in &one.targets {
             let shape = &plan.tables[target.table];
@@ -164,29 +221,27 @@ fn expanded(
             at += shape.columns.len();
             let there = Cells::new(cells.get(target.column)?).next().is_some_and(|cell| cell != Cell::Null);
             if one.column == column && there {
-                let mut out = "{".to_owned();
+                out.push('{');
                 for (number, (column, cell)) in shape.columns.iter().zip(cells).enumerate() {
-                    if number > 0 {
-                        out.push(',');
-                    }
-                    entry(&mut out, &column.name, &json(cell));
+                    out.push_str(&entry(number, &column.name));
+                    json(cell, out);
                 }
                 out.push('}');
-                return Some(out);
+                return Some(true);
             }
         }
     }
     None
 }
 
-fn json(cell: &[u8]) -> String {
+fn json(cell: &[u8], out: &mut String) {
     let cell = Cells::new(cell).next().unwrap_or(Cell::Null);
     match &cell {
         // plain SQL can put anything into a column of SQLite
         Cell::Json(text) if Tree::parse(text.as_bytes(), Limits::default()).is_err() => {
-            repot_json::edit::quote(text)
+            repot_json::edit::quote_into(text, out);
         }
-        _ => cell_json(&cell),
+        _ => cell_json_into(&cell, out),
     }
 }
 

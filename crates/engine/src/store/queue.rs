@@ -31,6 +31,9 @@ const PARTS_TOGETHER: usize = 1_024;
 pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
 
 impl Waits for Writing {
+    /// Who writes does so on its own thread.
+    type Tool = ();
+
     fn fail(self, error: Error) {
         let _dropped = self.1.send(Err(error));
     }

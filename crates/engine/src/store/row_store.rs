@@ -15,15 +15,18 @@ use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, T
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
+use tokio::task::coop::consume_budget;
 
 use super::changes::Pruning;
 use super::crew::{Crew, Lanes, Reading, lanes};
 use super::desk::Desk;
 use super::jobs::Job;
 use super::pool::{Bell, PoolOptions, PoolUsage};
+use super::prompt::Caller;
 use super::queue::Task;
 use super::settle::SETTLED_AT_ONCE;
 use super::writing::SETTLED_MOST;
+use crate::route::Routes;
 use crate::text::Dictionaries;
 
 /// Name of the value of ours that says since when documents are written in the database itself, milliseconds since
@@ -69,6 +72,7 @@ pub struct RowStore {
     pub(super) layout: Arc<Layout>,
     pub(super) options: RowStoreOptions,
     lanes: Arc<Lanes>,
+    caller: Caller,
     pub(super) pruning: Pruning,
     row_security: RowSecurity,
     keeper: Option<thread::JoinHandle<()>>,
@@ -88,13 +92,18 @@ impl RowStore {
         let layout = Arc::new(Layout::new(Arc::clone(&model), Arc::clone(&plan), options.json)?);
         ready(target.as_mut(), &plan, model_text, &options.me)?;
         let (shown, row_security) = (target.to_string(), target.row_security(&plan)?);
-        let dictionaries = Dictionaries::shared(target.reader()?.dictionaries()?);
+        let mut reader = target.reader()?;
+        let dictionaries = Dictionaries::shared(reader.dictionaries()?);
+        let router = Routes::new(&model, &plan)?.router();
+        let caller = Caller::new(Arc::clone(&plan), Arc::clone(&router), reader.as_mut());
+        drop(reader);
         let (connections, bell) = (target.connections()?, Arc::new(Bell::default()));
         let lanes = Arc::new(lanes(&options, connections.writers_max(), &bell));
         let crew = Crew {
             connections,
             model,
             plan,
+            router,
             layout: Arc::clone(&layout),
             options: options.clone(),
             dictionaries,
@@ -103,7 +112,7 @@ impl RowStore {
         };
         let keeper = Some(thread::spawn(move || crew.keep(target)));
         let pruning = Pruning::default();
-        let store = Self { shown, layout, options, lanes, pruning, row_security, keeper };
+        let store = Self { shown, layout, options, lanes, caller, pruning, row_security, keeper };
         store.prune();
         Ok(store)
     }
@@ -139,6 +148,28 @@ impl RowStore {
         answered.await.map_err(|_closed| ended())?
     }
 
+    /// Runs `work`, which is short, where it is asked for; on a reading thread where it cannot be done at once.
+    pub(super) async fn read_short<T: Send + 'static>(
+        &self,
+        work: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self.read_here(&work).await {
+            Some(found) => Ok(found),
+            None => self.read(work).await,
+        }
+    }
+
+    /// Runs `work` here and now; `None`: that cannot be, and a thread does it.
+    pub(super) async fn read_here<T>(
+        &self,
+        work: &impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout) -> Result<T>,
+    ) -> Option<T> {
+        let found = self.caller.read((&self.lanes, &self.layout, &self.options), work)?;
+        // who reads all the time lets the runtime's other tasks have their turn
+        consume_budget().await;
+        Some(found)
+    }
+
     /// Hands something to a writing thread.
     pub(super) async fn write(&self, task: Task) -> Result<Receipt> {
         let (answer, answered) = oneshot::channel();
@@ -158,7 +189,7 @@ impl RowStore {
     ) -> Result<T> {
         for _ in 0..SETTLED_MOST {
             let own = key.clone();
-            if let Some(found) = self.read(move |desk, layout| look(desk, layout, &own)).await? {
+            if let Some(found) = self.read_short(move |desk, layout| look(desk, layout, &own)).await? {
                 return Ok(found);
             }
             let named = (key.collection().to_owned(), key.text().to_owned());
@@ -172,8 +203,10 @@ impl RowStore {
         let mut after = String::new();
         loop {
             let (named, last) = (collection.to_owned(), after.clone());
-            let marks =
-                self.read(move |desk, _| desk.marks((&named, &last), Some(&named), SETTLED_AT_ONCE)).await?;
+            let look = move |desk: &mut Desk<'_, '_>, _: &Layout| {
+                desk.marks((&named, &last), Some(&named), SETTLED_AT_ONCE)
+            };
+            let marks = self.read_short(look).await?;
             let Some(last) = marks.last() else { return Ok(()) };
             after = last.key.clone();
             let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
@@ -424,6 +457,7 @@ impl Store for RowStore {
         }
         let prefix = self.layout.prefix(scope)?;
         let (scope, after) = (scope.clone(), after.map(|cursor| cursor.as_str().to_owned()));
+        // documents of other scopes may stand between its own, so no page is short by itself
         self.read(move |desk, layout| list(desk, layout, (&scope, &prefix), after, most)).await
     }
 

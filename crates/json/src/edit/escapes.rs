@@ -9,7 +9,22 @@ const SOMETIMES: &[u8] = b"<>&'+=`\x7f";
 #[must_use]
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    quote_into(text, &mut out);
+    out
+}
+
+/// Appends `text` as [`quote`] gives it.
+pub fn quote_into(text: &str, out: &mut String) {
     out.push('"');
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+    } else {
+        escape(text, out);
+    }
+    out.push('"');
+}
+
+fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),
@@ -19,12 +34,10 @@ pub fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0'..='\u{1f}' => unit(u32::from(character), false, &mut out),
+            '\0'..='\u{1f}' => unit(u32::from(character), false, out),
             _ => out.push(character),
         }
     }
-    out.push('"');
-    out
 }
 
 /// A document's habits: what it writes as an escape although JSON does not ask for one.

@@ -9,4 +9,4 @@ mod layout;
 mod style;
 
 pub use editor::Editor;
-pub use escapes::quote;
+pub use escapes::{quote, quote_into};

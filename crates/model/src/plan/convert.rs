@@ -288,24 +288,38 @@ fn to_base64(bytes: &[u8]) -> String {
 /// The JSON text of a cell, for a value that is new in the document.
 #[must_use]
 pub fn json(cell: &Cell<'_>) -> String {
+    let mut out = String::new();
+    json_into(cell, &mut out);
+    out
+}
+
+/// Appends the JSON text of a cell.
+pub fn json_into(cell: &Cell<'_>, out: &mut String) {
     match cell {
-        Cell::Null => "null".to_owned(),
-        Cell::Int(value) => value.to_string(),
-        Cell::Float(value) => format!("{value:?}"),
-        Cell::Bool(value) => value.to_string(),
-        Cell::Text(text) => repot_json::edit::quote(text),
+        Cell::Null => out.push_str("null"),
+        Cell::Int(value) => out.push_str(&value.to_string()),
+        Cell::Float(value) => out.push_str(&format!("{value:?}")),
+        Cell::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Cell::Text(text) => repot_json::edit::quote_into(text, out),
         Cell::Time(micros) => {
             let digits = if micros % 1_000_000 == 0 { 0 } else { 6 };
-            format!("\"{}Z\"", super::time::time_text(*micros, 'T', digits))
+            out.push('"');
+            out.push_str(&super::time::time_text(*micros, 'T', digits));
+            out.push_str("Z\"");
         }
-        Cell::Date(days) => format!("\"{}\"", super::time::date_text(*days)),
-        Cell::Uuid(bytes) => format!("\"{}\"", uuid_text(bytes)),
-        Cell::Json(text) => text.clone().into_owned(),
-        Cell::Decimal(text) => text.clone().into_owned(),
-        Cell::Bytes(bytes) => format!("\"{}\"", to_base64(bytes)),
+        Cell::Date(days) => repot_json::edit::quote_into(&super::time::date_text(*days), out),
+        Cell::Uuid(bytes) => repot_json::edit::quote_into(&uuid_text(bytes), out),
+        Cell::Json(text) | Cell::Decimal(text) => out.push_str(text),
+        Cell::Bytes(bytes) => repot_json::edit::quote_into(&to_base64(bytes), out),
         Cell::List(payload) => {
-            let elements: Vec<String> = Cells::list(payload).map(|element| json(&element)).collect();
-            format!("[{}]", elements.join(","))
+            out.push('[');
+            for (at, element) in Cells::list(payload).enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                json_into(&element, out);
+            }
+            out.push(']');
         }
     }
 }

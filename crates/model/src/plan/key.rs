@@ -22,6 +22,10 @@ pub fn key_text(cells: &[u8]) -> String {
 fn push(out: &mut String, cell: &Cell<'_>) {
     match cell {
         Cell::Text(text) | Cell::Decimal(text) | Cell::Json(text) => {
+            if text.bytes().all(|byte| !matches!(byte, b'%' | b'/')) {
+                out.push_str(text);
+                return;
+            }
             for character in text.chars() {
                 match character {
                     '%' => out.push_str("%25"),

@@ -22,7 +22,7 @@ use crate::language::Format;
 
 pub use among::{Gaps, Standing, Stuck};
 pub(crate) use convert::decimal;
-pub use convert::json as cell_json;
+pub use convert::{json as cell_json, json_into as cell_json_into};
 pub use key::{key_cell, key_cells, key_text, uuid_text};
 pub use lay_over::{LaidOver, now_like};
 pub(crate) use part::PartRules;

@@ -131,8 +131,29 @@ pub fn parse_date(text: &str) -> Option<i32> {
 /// `YYYY-MM-DD`.
 #[must_use]
 pub fn date_text(days: i32) -> String {
+    let mut out = String::with_capacity(32);
+    push_date(days, &mut out);
+    out
+}
+
+fn push_date(days: i32, out: &mut String) {
     let (year, month, day) = civil_from_days(days);
-    format!("{year:04}-{month:02}-{day:02}")
+    match i64::from(year) {
+        year @ 0..=9_999 => push_digits(year, 1_000, out),
+        year => out.push_str(&format!("{year:04}")),
+    }
+    out.push('-');
+    push_digits(month.into(), 10, out);
+    out.push('-');
+    push_digits(day.into(), 10, out);
+}
+
+/// The digits of a number, the first of them worth `unit`.
+fn push_digits(number: i64, mut unit: i64, out: &mut String) {
+    while unit > 0 {
+        out.push(char::from(b'0' + u8::try_from(number / unit % 10).unwrap_or(0)));
+        unit /= 10;
+    }
 }
 
 /// `YYYY-MM-DDTHH:MM:SS`, with the fraction's digits given (0 to 6) and no zone.
@@ -141,17 +162,16 @@ pub fn time_text(micros: i64, separator: char, digits: usize) -> String {
     let days = i32::try_from(micros.div_euclid(DAY_US)).unwrap_or(i32::MAX);
     let of_day = micros.rem_euclid(DAY_US);
     let seconds = of_day / 1_000_000;
-    let mut out = format!(
-        "{}{separator}{:02}:{:02}:{:02}",
-        date_text(days),
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    );
+    let mut out = String::with_capacity(32);
+    push_date(days, &mut out);
+    for (before, number) in [(separator, seconds / 3600), (':', seconds / 60 % 60), (':', seconds % 60)] {
+        out.push(before);
+        push_digits(number, 10, &mut out);
+    }
     if digits > 0 {
-        let fraction = format!("{:06}", of_day % 1_000_000);
         out.push('.');
-        out.push_str(fraction.get(..digits.min(6)).unwrap_or(&fraction));
+        push_digits(of_day % 1_000_000, 100_000, &mut out);
+        out.truncate(out.len() - 6_usize.saturating_sub(digits));
     }
     out
 }

@@ -22,6 +22,8 @@ impl Clock for Hand {
 struct Job(u32, Sender<Result<u32>>);
 
 impl Waits for Job {
+    type Tool = ();
+
     fn fail(self, error: Error) {
         self.1.send(Err(error)).unwrap();
     }

@@ -12,7 +12,7 @@ use super::values::wrong;
 use crate::store::desk::Desk;
 
 /// Searched tables, each with the newest mark that a search waits for.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Marks(Vec<(usize, i64)>);
 
 impl Marks {
