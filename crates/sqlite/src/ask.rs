@@ -5,7 +5,6 @@ use repot_core::{Answer, Result};
 use repot_json::Kind;
 use repot_model::row::Cells;
 use repot_model::sql::query::{Statement, compare_decimals, json_at, json_number};
-use rusqlite::Row;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 
@@ -53,27 +52,19 @@ pub(crate) fn run(connection: &Connection, statement: &Statement, bytes_max: usi
         let mut prepared = bound(connection, &statement.sql, statement)?;
         let mut rows = prepared.raw_query();
         let mut answer = Answer::default();
-        let mut cells = Vec::new();
         while let Some(row) = rows.next()? {
             if answer.rows.size_bytes() > bytes_max {
                 answer.cut = true;
                 break;
             }
-            cells.clear();
-            encode(statement, row, &mut cells)?;
-            answer.rows.raw(&cells);
+            for (at, kind) in statement.columns.iter().enumerate() {
+                answer.rows.cell(&decode::value(*kind, row.get_ref(at)?));
+            }
             answer.rows.end_row(0);
         }
         Ok(answer)
     };
     read().map_err(failed(WHAT))
-}
-
-fn encode(statement: &Statement, row: &Row<'_>, cells: &mut Vec<u8>) -> rusqlite::Result<()> {
-    for (at, kind) in statement.columns.iter().enumerate() {
-        decode::value(*kind, row.get_ref(at)?).encode(cells);
-    }
-    Ok(())
 }
 
 fn bound<'c>(

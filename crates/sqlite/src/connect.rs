@@ -90,6 +90,8 @@ fn open(
         connection.busy_timeout(Duration::from_millis(u64::from(options.busy_timeout_ms)))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        // where there are statistics, a statement would be prepared again for each value that it is given
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "cache_size", -i64::from(cache_bytes / 1024))?;
         connection.pragma_update(None, "mmap_size", 0)
     };

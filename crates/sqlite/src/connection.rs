@@ -28,6 +28,11 @@ impl Connection {
         self.inner.execute_batch(sql)
     }
 
+    /// Runs a statement that has no values and gives none, and that is run often.
+    pub(crate) fn run(&self, sql: &str) -> Result<()> {
+        self.prepare_cached(sql)?.execute(()).map(drop)
+    }
+
     pub(crate) fn execute<P: Params>(&self, sql: &str, values: P) -> Result<usize> {
         self.say(sql);
         self.inner.execute(sql, values)

@@ -3,7 +3,7 @@
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
-use repot_model::sql::{create_index, quote};
+use repot_model::sql::create_index;
 use rusqlite::CachedStatement;
 
 use crate::audit;
@@ -19,7 +19,6 @@ use crate::rows::{Access, pick};
 use crate::rules;
 use crate::schema::set_meta;
 use crate::search;
-use crate::statements::{column_name, same};
 use crate::trash;
 use crate::work::Work;
 
@@ -224,15 +223,7 @@ impl<'a> RowWriter<'a> {
     /// Overwrites these columns of the row with the same identity; indexes of others are not written.
     fn update_columns(&mut self, table: usize, row: &[u8], columns: &[usize]) -> rusqlite::Result<()> {
         let shape = &self.access.plan.tables[table];
-        let sets: Vec<String> = columns
-            .iter()
-            .enumerate()
-            .map(|(at, &column)| format!("{} = ?{}", column_name(shape, column), at + 1))
-            .collect();
-        let own = shape.identity.iter().enumerate();
-        let own: Vec<String> = own.map(|(at, &column)| same(shape, column, columns.len() + at + 1)).collect();
-        let sql =
-            format!("update {} set {} where {}", quote(&shape.name), sets.join(", "), own.join(" and "));
+        let sql = self.access.sql.update_columns(self.access.plan, table, columns);
         let cells = [pick(row, columns), pick(row, &shape.identity)].concat();
         let mut statement = self.access.connection.prepare_cached(&sql)?;
         bind::cells(&mut statement, 1, &cells, &mut self.scratch)?;

@@ -79,15 +79,10 @@ impl SqliteReader {
         (&self.connection, self.bound.as_mut())
     }
 
-    /// Runs a statement that has no values and gives none.
-    fn run(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute(()).map(drop)
-    }
-
     /// The connection, in the one transaction in which everything is read.
     pub(crate) fn begin(&mut self) -> Result<&Connection> {
         if !self.begun {
-            self.run("begin").map_err(failed("begin to read"))?;
+            self.connection.run("begin").map_err(failed("begin to read"))?;
             self.begun = true;
         }
         Ok(&self.connection)
@@ -129,7 +124,7 @@ impl Reader for SqliteReader {
             }
             // an error may have ended it
             if !self.connection.is_autocommit() {
-                self.run("commit").map_err(failed("read"))?;
+                self.connection.run("commit").map_err(failed("read"))?;
             }
             self.begun = false;
         }

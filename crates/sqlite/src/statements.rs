@@ -1,7 +1,12 @@
 //! The SQL for a plan's tables, made once: nothing puts a statement together per row.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use repot_model::plan::{ColumnKind, Plan, Table};
 use repot_model::sql::{quote, text_literal};
+
+type SomeColumns = HashMap<(usize, Vec<usize>), Arc<str>>;
 
 /// SQL for every table of a plan.
 #[derive(Debug)]
@@ -10,7 +15,12 @@ pub(crate) struct PlanSql {
     pub hash: String,
     /// One for each table.
     pub tables: Vec<TableSql>,
+    /// Those that overwrite some columns, by table and columns.
+    some: Mutex<SomeColumns>,
 }
+
+/// Sets of columns of which the statements are kept; one writer changes few.
+const SOME_MAX: usize = 256;
 
 /// SQL for one table. `r` is the table; whole rows are all its columns in the plan's order.
 #[derive(Debug)]
@@ -51,7 +61,22 @@ pub(crate) struct ChildSql {
 impl PlanSql {
     pub(crate) fn new(plan: &Plan) -> Self {
         let tables = (0..plan.tables.len()).map(|at| TableSql::new(plan, at)).collect();
-        Self { hash: plan.hash.clone(), tables }
+        Self { hash: plan.hash.clone(), tables, some: Mutex::default() }
+    }
+
+    /// Overwrites these columns. Parameters: they, then the identity's columns.
+    pub(crate) fn update_columns(&self, plan: &Plan, table: usize, columns: &[usize]) -> Arc<str> {
+        let mut some = self.some.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = (table, columns.to_vec());
+        if let Some(made) = some.get(&named) {
+            return Arc::clone(made);
+        }
+        if some.len() >= SOME_MAX {
+            some.clear();
+        }
+        let made: Arc<str> = update_columns(&plan.tables[table], columns).into();
+        some.insert(named, Arc::clone(&made));
+        made
     }
 }
 
@@ -104,6 +129,17 @@ impl TableSql {
             },
         }
     }
+}
+
+fn update_columns(table: &Table, columns: &[usize]) -> String {
+    let sets: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, &column)| format!("{} = ?{}", column_name(table, column), at + 1))
+        .collect();
+    let own = table.identity.iter().enumerate();
+    let own: Vec<String> = own.map(|(at, &column)| same(table, column, columns.len() + at + 1)).collect();
+    format!("update {} set {} where {}", quote(&table.name), sets.join(", "), own.join(" and "))
 }
 
 fn children(plan: &Plan, holder: usize) -> Vec<ChildSql> {

@@ -16,7 +16,7 @@ impl SqliteTarget {
         // a transaction that an earlier call left behind by a panic in `decide` went with its connection
         let (_, sql, loading) = self.ready(plan)?;
         let Some(connection) = self.take_connection() else { return Ok(LoadReport::default()) };
-        if let Err(error) = connection.execute_batch("begin immediate") {
+        if let Err(error) = connection.run("begin immediate") {
             self.give_connection(connection);
             return Err(failed("begin to write")(error));
         }

@@ -19,7 +19,7 @@ impl<'c> Work<'c> {
     pub(crate) fn begin(connection: &'c Connection) -> Result<Self> {
         let inner = !connection.is_autocommit();
         let sql = if inner { "savepoint work" } else { "begin immediate" };
-        connection.execute_batch(sql).map_err(failed(WHAT))?;
+        connection.run(sql).map_err(failed(WHAT))?;
         Ok(Self { connection, inner, open: true })
     }
 
@@ -35,7 +35,7 @@ impl<'c> Work<'c> {
     /// What was done stays; of a savepoint, when the transaction does.
     pub(crate) fn keep(mut self) -> Result<()> {
         let sql = if self.inner { "release work" } else { "commit" };
-        self.connection.execute_batch(sql).map_err(failed(WHAT))?;
+        self.connection.run(sql).map_err(failed(WHAT))?;
         self.open = false;
         Ok(())
     }

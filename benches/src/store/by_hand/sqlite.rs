@@ -8,12 +8,16 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_model::sql::quote;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::text::{Parsed, Text};
 use crate::store::work::{Call, Client, LISTED, WORD, Way, Work};
 
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')";
+
+/// Without it SQLite, where it has statistics, prepares a statement again for each value that it is given.
+const PREPARED_ONCE: DbConfig = DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
 
 /// A SQLite file with the model's tables and nothing of Repot's.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ impl Sqlite {
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "synchronous", "full")?;
         writer.pragma_update(None, "cache_size", -16 * 1024)?;
+        writer.set_db_config(PREPARED_ONCE, true)?;
         writer.set_prepared_statement_cache_capacity(64);
         Ok(Self { path: path.to_owned(), writer: Arc::new(Mutex::new(writer)) })
     }
@@ -62,6 +67,7 @@ impl Way for Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&self.path, flags)?;
         reader.pragma_update(None, "cache_size", -4 * 1024)?;
+        reader.set_db_config(PREPARED_ONCE, true)?;
         reader.set_prepared_statement_cache_capacity(64);
         Ok(Box::new(Caller { reader, writer: Arc::clone(&self.writer) }))
     }

@@ -478,8 +478,10 @@ impl<T: Waits> Borrowed<'_, T> {
 impl<T: Waits> Drop for Borrowed<'_, T> {
     fn drop(&mut self) {
         let Some(tool) = self.tool.take() else {
-            let _gone = self.thread.try_send(Order::Close(None));
-            self.lane.gone();
+            // a thread that ended has given its seat back
+            if self.thread.try_send(Order::Close(None)).is_ok() {
+                self.lane.gone();
+            }
             return;
         };
         let (lane, thread) = (self.lane, self.thread.clone());
@@ -487,10 +489,11 @@ impl<T: Waits> Drop for Borrowed<'_, T> {
         if let Some((job, asked_ms)) = state.waiting.pop_front() {
             let idle = Idle { thread, tool, since_ms: lane.clock.now_ms() };
             if let Some(job) = idle.work(job) {
-                // its thread is gone, and another connection does it
+                // its thread ended, and another connection does it
                 state.waiting.push_front((job, asked_ms));
-                drop(state);
-                lane.gone();
+                if lane.want_more(&mut state) {
+                    lane.bell.ring();
+                }
             }
         } else if state.ended {
             state.open -= 1;

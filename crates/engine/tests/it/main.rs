@@ -19,6 +19,7 @@ mod numbers;
 mod parts;
 mod pooled;
 mod pools;
+mod prompt;
 mod query;
 mod query_random;
 mod rate_limits;

@@ -2,6 +2,7 @@
 
 use repot_core::{Kind, Target as _};
 use repot_model::row::Cell;
+use repot_sqlite::{SqliteOptions, SqliteTarget};
 
 use crate::kit::{World, bare, encoded, text};
 
@@ -256,4 +257,44 @@ fn a_column_of_another_type_differs() {
             .unwrap()
     };
     assert_eq!((&cells[at("number")], &cells[at("at")]), (&text("5"), &Cell::Int(1)));
+}
+
+/// Where somebody turned the log off, a reader waits for a writer. One that is to answer at once does not, and reads on
+/// when the writer is gone. A wait here would be one of an hour.
+#[test]
+fn who_is_to_answer_at_once_waits_for_no_lock() {
+    let world = World::steady();
+    let path = world.path();
+    drop(world.target);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("pragma journal_mode = delete").unwrap();
+    let options = SqliteOptions { busy_timeout_ms: 3_600_000, ..SqliteOptions::default() };
+    let target = SqliteTarget::open(&path, options).unwrap();
+    let mut reader = target.reader().unwrap();
+    assert!(reader.at_once(true));
+    assert_eq!(reader.object("none").unwrap(), None);
+    reader.refresh().unwrap();
+    other.execute_batch("begin exclusive").unwrap();
+    assert_eq!(reader.object("none").unwrap_err().code(), "R0114");
+    reader.refresh().unwrap();
+    other.execute_batch("commit").unwrap();
+    assert_eq!(reader.object("none").unwrap(), None);
+    reader.refresh().unwrap();
+}
+
+/// A read that takes too many steps is broken off; the connection is as good as before.
+#[test]
+fn who_is_to_answer_at_once_does_not_read_for_long() {
+    let mut world = World::steady();
+    assert_eq!(world.load((0..2_000).map(|at| bare(&format!("a/{at:04}"), "things")).collect()), []);
+    let mut reader = world.reader();
+    assert!(reader.at_once(true));
+    assert_eq!(reader.objects(None, 10, false).unwrap().len(), 10);
+    assert!(reader.objects(None, 2_000, false).is_err());
+    reader.refresh().unwrap();
+    assert!(reader.at_once(true));
+    assert!(reader.object("a/0001").unwrap().is_some());
+    reader.refresh().unwrap();
+    assert!(reader.at_once(false));
+    assert_eq!(reader.objects(None, 2_000, false).unwrap().len(), 2_000);
 }

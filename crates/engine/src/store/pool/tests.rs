@@ -249,3 +249,121 @@ fn the_last_that_holds_the_lock_stays() {
     lane.submit(Job(0, answer));
     assert!(answers.try_recv().unwrap().is_err(), "nothing is taken any more");
 }
+
+/// Lends a tool.
+struct Loan(u32, Sender<Result<u32>>);
+
+impl Waits for Loan {
+    type Tool = &'static str;
+
+    fn fail(self, error: Error) {
+        self.1.send(Err(error)).unwrap();
+    }
+}
+
+/// A lane with one connection, which a thread of the test answers with, and what that thread does at last.
+fn lending(most: usize, then: impl FnOnce(&Lane<Loan>, &Hand)) {
+    let hand = Arc::new(Hand::default());
+    let bounds = Bounds { most, ..BOUNDS };
+    let lane = Lane::new(bounds, Arc::clone(&hand) as Arc<dyn Clock>, Arc::new(Bell::default()));
+    let (answer, answers) = channel();
+    lane.submit(Loan(0, answer));
+    assert_eq!(lane.tend().start, 1);
+    thread::scope(|scope| {
+        let _ends = EndsLending(&lane);
+        scope.spawn(|| {
+            let (mut seat, mut tool) = (lane.seat(), "tool");
+            while let Some((Loan(number, answer), own)) = seat.rest(tool) {
+                tool = own;
+                answer.send(Ok(number)).unwrap();
+            }
+        });
+        assert_eq!(answers.recv().unwrap().unwrap(), 0);
+        idle(&lane);
+        then(&lane, &hand);
+    });
+}
+
+struct EndsLending<'l>(&'l Lane<Loan>);
+
+impl Drop for EndsLending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn idle(lane: &Lane<Loan>) {
+    while lane.usage().in_use > 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_lent_is_in_use_and_idles_when_it_is_back() {
+    lending(1, |lane, hand| {
+        hand.0.store(700, Ordering::SeqCst);
+        let mut lent = lane.borrow().unwrap();
+        assert_eq!((lent.take(), lent.idled_ms()), (Some("tool"), 700));
+        assert_eq!((lane.usage().open, lane.usage().in_use), (1, 1));
+        assert!(lane.borrow().is_none(), "there is no other");
+        // what is in use is not closed, however long
+        hand.0.store(90_000, Ordering::SeqCst);
+        assert_eq!(lane.tend().alarm_ms, i64::MAX);
+        assert_eq!(lane.usage().open, 1);
+        lent.give_back("tool");
+        assert_eq!((lane.usage().open, lane.usage().in_use), (1, 0));
+        assert_eq!(lane.tend().alarm_ms, 110_000);
+        hand.0.store(110_000, Ordering::SeqCst);
+        assert!(lane.borrow().is_none(), "it idled for too long");
+        assert_eq!(lane.usage().open, 0);
+    });
+}
+
+#[test]
+fn who_waits_gets_what_is_given_back_and_who_waits_too_long_is_told() {
+    lending(1, |lane, hand| {
+        let (answer, answers) = channel();
+        let mut lent = lane.borrow().unwrap();
+        let tool = lent.take().unwrap();
+        lane.submit(Loan(1, answer.clone()));
+        hand.0.store(300, Ordering::SeqCst);
+        lane.submit(Loan(2, answer.clone()));
+        hand.0.store(500, Ordering::SeqCst);
+        lane.tend();
+        assert_eq!(answers.recv().unwrap().unwrap_err().code(), "R0428");
+        lent.give_back(tool);
+        assert_eq!(answers.recv().unwrap().unwrap(), 2);
+        idle(lane);
+        assert!(lane.borrow().is_some());
+    });
+}
+
+/// Whoever panics with it loses it; another connection comes for those who wait.
+#[test]
+fn what_is_not_given_back_is_closed_and_replaced() {
+    lending(1, |lane, _| {
+        let (answer, answers) = channel();
+        let mut lent = lane.borrow().unwrap();
+        let _lost = lent.take();
+        lane.submit(Loan(1, answer));
+        assert_eq!(lane.tend().start, 0, "one is the most");
+        drop(lent);
+        assert_eq!(lane.tend().start, 1);
+        let mut seat = lane.seat();
+        assert_eq!(seat.rest("other").unwrap().0.0, 1);
+        drop(seat);
+        assert_eq!(lane.usage().open, 0);
+        assert!(answers.try_recv().is_err());
+    });
+}
+
+#[test]
+fn what_comes_back_after_the_end_is_closed() {
+    lending(2, |lane, _| {
+        let lent = lane.borrow().unwrap();
+        lane.end();
+        assert_eq!(lane.usage().open, 1);
+        drop(lent);
+        assert_eq!(lane.usage().open, 0);
+    });
+}

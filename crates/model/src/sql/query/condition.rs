@@ -217,13 +217,30 @@ impl<'p> Writer<'p> {
                 let pattern = if sqlite { glob(pattern) } else { pattern.clone() };
                 let mark = self.mark_cell(&Cell::Text(pattern.into()), ColumnKind::Text(None));
                 if sqlite {
-                    format!("{value} glob {mark}")
+                    let like = format!("{value} glob {mark}");
+                    self.between(condition, &value)
+                        .map_or_else(|| like.clone(), |range| format!("({like}{range})"))
                 } else {
                     format!("{value} like {mark} escape E'\\\\'")
                 }
             }
             _ => "false".to_owned(),
         }
+    }
+
+    /// SQLite looks at no value before it decides on an index, so it is told between which texts a pattern's are.
+    fn between(&mut self, condition: &Condition, value: &str) -> Option<String> {
+        let Condition::Like(Operand::Column(_), pattern) = condition else { return None };
+        let first = literal_start(pattern);
+        let last = first.chars().last()?;
+        let mut text = |text: String| self.mark_cell(&Cell::Text(text.into()), ColumnKind::Text(None));
+        let mut range = format!(" and {value} >= {}", text(first.clone()));
+        // the order of texts is that of their characters' numbers
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            let before = first.strip_suffix(last).unwrap_or_default();
+            range.push_str(&format!(" and {value} < {}", text(format!("{before}{next}"))));
+        }
+        Some(range)
     }
 
     fn value(&mut self, operand: &Operand, table: usize, alias: &str) -> (String, ColumnKind) {
@@ -404,6 +421,20 @@ impl<'p> Writer<'p> {
             _ => format!("({})", ways.iter().map(|way| format!("({way})")).collect::<Vec<_>>().join(" or ")),
         })
     }
+}
+
+/// What every text begins with that this pattern of `like` matches.
+fn literal_start(pattern: &str) -> String {
+    let mut out = String::new();
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '%' | '_' => break,
+            '\\' => out.push(characters.next().unwrap_or('\\')),
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 /// A pattern of `like` as SQLite's `glob` has it, which tells upper from lower case.
