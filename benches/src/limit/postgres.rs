@@ -66,7 +66,7 @@ fn build(plan: &Plan, url: &str, session: &mut Session) -> Result<()> {
                 columns.join(", ")
             ));
         }
-        statements.extend(table.indexes.iter().map(|index| create_index(table, index)));
+        statements.extend(table.indexes.iter().map(|index| create_index(table, index, Dialect::Postgres)));
     }
     let statements = Mutex::new(statements);
     let next =

@@ -48,7 +48,7 @@ pub(super) fn run(kind: Kind, source: &Path, database: &Path, plan: &Plan, threa
     })?;
     for table in &plan.tables {
         for index in &table.indexes {
-            connection.execute_batch(&create_index(table, index))?;
+            connection.execute_batch(&create_index(table, index, Dialect::Sqlite))?;
         }
     }
     Ok(rows)

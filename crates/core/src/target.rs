@@ -545,6 +545,15 @@ pub trait Reader: Idling + Prompt + FactReader + Debug + Send {
     /// When it cannot be read, or takes longer than the database's bound on questions.
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer>;
 
+    /// The same where nothing else is to be read in the state that it reads: where none is held, none is afterwards, which
+    /// may save a leaf the messages that would keep it.
+    ///
+    /// # Errors
+    /// As [`Reader::ask`].
+    fn ask_once(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        self.ask(statement, bytes_max)
+    }
+
     /// What the database would do for a statement made from the plan, line by line; reads no rows.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use futures_util::StreamExt;
-use futures_util::future::{join, join4};
+use futures_util::future::join4;
 use repot_core::{Answer, Error, Kind, Result};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{SETTING, Speech, Statement};
@@ -40,9 +40,9 @@ fn parameters(statement: &Statement) -> Result<Vec<(Encoded, Type)>> {
     statement.parameters.iter().map(one).collect()
 }
 
-/// Runs a statement until its rows take more than `bytes_max`; all messages go out before an answer is awaited. That of a
-/// tenant runs under the role, which it leaves again whatever becomes of it. `begin`:
-/// what begins that transaction.
+/// Runs a statement until its rows take more than `bytes_max`, in the transaction that was begun; all messages go out before
+/// an answer is awaited. That of a tenant runs under the role, which it leaves again whatever becomes of it: the savepoint
+/// takes role and setting back also when the statement fails, and needs no look at which role it was before.
 pub(crate) async fn run(
     client: &Client,
     statement: &Statement,
@@ -51,57 +51,104 @@ pub(crate) async fn run(
 ) -> Result<Answer> {
     let begin = begin.map_or_else(String::new, |begin| format!("{begin}; "));
     let bound = format!("{begin}set local statement_timeout = {}", timeout.as_millis());
+    asked(client, statement, bytes_max, Around::savepoint(bound, (role, statement))).await
+}
+
+/// The same in a transaction of its own, which begins and ends with the same messages: no role, setting or state is left
+/// behind, however it ends.
+pub(crate) async fn run_once(
+    client: &Client,
+    statement: &Statement,
+    (bytes_max, timeout): (usize, Duration),
+    (begin, role): (&str, Option<&str>),
+) -> Result<Answer> {
+    let first = format!("{begin}; set local statement_timeout = {}", timeout.as_millis());
+    asked(client, statement, bytes_max, Around::transaction(first, (role, statement))).await
+}
+
+async fn asked(
+    client: &Client,
+    statement: &Statement,
+    bytes_max: usize,
+    around: Around<'_>,
+) -> Result<Answer> {
     let given = parameters(statement)?;
     let typed = borrowed(&given);
     // now, so that below nothing is waited for between its messages and those that give the role back
     let kept = client.kept(&statement.sql, &typed).await.map_err(|error| wrong(error, 0))?;
-    let work = rows(client, (statement, kept.as_ref()), &typed, bytes_max);
-    match (role, &statement.tenant) {
-        (Some(role), Some(tenant)) => as_tenant(client, &bound, (role, tenant), work).await,
-        _ => {
-            let (set, answer) = join(client.batch_execute(&bound), work).await;
-            set.map_err(|error| failed("answer a query", error))?;
-            answer
-        }
-    }
+    around.run(client, rows(client, (statement, kept.as_ref()), &typed, bytes_max)).await
 }
 
-/// Does `work` under the role that sees this tenant's rows only, after `first`. The savepoint takes role and setting back
-/// also when the statement fails, and needs no look at which role it was before.
-async fn as_tenant<T>(
-    client: &Client,
-    first: &str,
-    (role, tenant): (&str, &str),
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    // no text of PostgreSQL holds a NUL, so there are no rows of such a tenant; '' is nobody's
-    let tenant = if tenant.contains('\0') { "" } else { tenant };
-    let begin = format!("{first}; savepoint repot_tenant; set local role {}", quote(role));
-    let name = format!("select set_config('{SETTING}', $1, true)");
-    let given: [(&(dyn ToSql + Sync), Type); 1] = [(&tenant, Type::TEXT)];
-    let end = "rollback to savepoint repot_tenant; release savepoint repot_tenant";
-    let what = "take the role of a tenant";
-    // prepared before the first message, so that it is sent in its turn
-    let kept = client.kept(&name, &given).await.map_err(|error| failed(what, error))?;
-    let named = async {
-        match kept {
-            Some(kept) => client.execute(&kept, &[&tenant]).await.map(drop),
-            None => client.query_typed(&name, &given).await.map(drop),
+/// What is sent before and behind a statement.
+struct Around<'a> {
+    first: String,
+    tenant: Option<&'a str>,
+    end: Option<&'static str>,
+}
+
+impl<'a> Around<'a> {
+    /// Within a transaction: of a tenant's statement nothing stays.
+    fn savepoint(mut first: String, (role, statement): (Option<&str>, &'a Statement)) -> Self {
+        let Some((role, tenant)) = role.zip(statement.tenant.as_deref()) else {
+            return Self { first, tenant: None, end: None };
+        };
+        if !first.is_empty() {
+            first.push_str("; ");
         }
-    };
-    let (taken, named, done, left) = join4(
-        client.batch_execute(&begin),
-        named,
-        work,
-        // sent behind the rest, and awaited while the rows are read
-        client.batch_execute(end),
-    )
-    .await;
-    taken.map_err(|error| failed(what, error).hint(MEND))?;
-    named.map_err(|error| failed(what, error))?;
-    let done = done?;
-    left.map_err(|error| failed("leave the role of a tenant", error))?;
-    Ok(done)
+        first.push_str(&format!("savepoint repot_tenant; set local role {}", quote(role)));
+        let end = "rollback to savepoint repot_tenant; release savepoint repot_tenant";
+        Self { first, tenant: Some(tenant), end: Some(end) }
+    }
+
+    /// With a transaction around it, which takes everything back.
+    fn transaction(mut first: String, (role, statement): (Option<&str>, &'a Statement)) -> Self {
+        let role = role.zip(statement.tenant.as_deref());
+        if let Some((role, _)) = role {
+            first.push_str(&format!("; set local role {}", quote(role)));
+        }
+        Self { first, tenant: role.map(|(_, tenant)| tenant), end: Some("commit") }
+    }
+
+    /// Does `work` between its messages; what they say counts first, so that nothing is given that was read without them.
+    async fn run<T>(self, client: &Client, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let what = if self.tenant.is_some() { "take the role of a tenant" } else { "answer a query" };
+        // no text of PostgreSQL holds a NUL, so there are no rows of such a tenant; '' is nobody's
+        let tenant = self.tenant.map(|tenant| if tenant.contains('\0') { "" } else { tenant });
+        let name = format!("select set_config('{SETTING}', $1, true)");
+        // prepared before the first message, so that it is sent in its turn
+        let kept = match &tenant {
+            Some(tenant) => client.kept(&name, &[(tenant, Type::TEXT)]).await,
+            None => Ok(None),
+        };
+        let kept = kept.map_err(|error| failed(what, error))?;
+        let named = async {
+            match (&tenant, &kept) {
+                (None, _) => Ok(()),
+                (Some(tenant), Some(kept)) => client.execute(kept, &[tenant]).await.map(drop),
+                (Some(tenant), None) => client.query_typed(&name, &[(tenant, Type::TEXT)]).await.map(drop),
+            }
+        };
+        let end = async {
+            match self.end {
+                Some(end) => client.batch_execute(end).await,
+                None => Ok(()),
+            }
+        };
+        // the last is sent behind the rest, and awaited while the rows are read
+        let (taken, named, done, left) = join4(client.batch_execute(&self.first), named, work, end).await;
+        taken.map_err(|error| {
+            let is_role = self.tenant.is_some() && error.code().is_some_and(|code| code.code() != "57014");
+            let error = failed(what, error);
+            if is_role { error.hint(MEND) } else { error }
+        })?;
+        named.map_err(|error| {
+            client.forget(&name);
+            failed(what, error)
+        })?;
+        let done = done?;
+        left.map_err(|error| failed("end a question", error))?;
+        Ok(done)
+    }
 }
 
 async fn rows(
@@ -162,8 +209,8 @@ pub(crate) async fn explain(
         let rows = client.query_typed(&sql, &borrowed(&given)).await.map_err(|error| wrong(error, 0))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     };
-    match (role, &statement.tenant) {
-        (Some(role), Some(tenant)) => as_tenant(client, "", (role, tenant), asked).await,
-        _ => asked.await,
+    if role.is_none() || statement.tenant.is_none() {
+        return asked.await;
     }
+    Around::savepoint(String::new(), (role, statement)).run(client, asked).await
 }

@@ -14,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::copy::Failure;
 use crate::create::{damaged, set_meta};
 use crate::error::failed;
+use crate::flight::{Flight, value};
 use crate::records::Refused;
 use crate::transaction::Writer;
 
@@ -83,35 +84,35 @@ pub(crate) fn read(rows: &[Row]) -> Result<StoredChanges> {
 
 impl Writer {
     /// Logs what the batch changes, from what its objects held before; nothing during a bulk load.
-    pub(crate) async fn log_changes(&self, batch: &Batch, refused: &Refused) -> Result<(), Failure> {
+    pub(crate) async fn log_changes(
+        &self,
+        batch: &Batch,
+        refused: &Refused,
+        flight: &mut Flight,
+    ) -> Result<(), Failure> {
         let Some(at_ms) = batch.at_ms else { return Ok(()) };
         let is_refused = |item: usize, document: usize| refused.contains_key(&(item, document));
         let changes = changes_of(&batch.items, &self.former, &is_refused);
         if changes.is_empty() || !self.is_logged().await? {
             return Ok(());
         }
-        let collections: Vec<&str> = changes.iter().map(|change| change.collection).collect();
-        let keys: Vec<&str> = changes.iter().map(|change| change.key.as_ref()).collect();
-        let paths: Vec<&str> = changes.iter().map(|change| change.path).collect();
+        let collections: Vec<String> = changes.iter().map(|change| change.collection.to_owned()).collect();
+        let keys: Vec<String> = changes.iter().map(|change| change.key.to_string()).collect();
+        let paths: Vec<String> = changes.iter().map(|change| change.path.to_owned()).collect();
         let kinds: Vec<i16> = changes.iter().map(|change| change.kind as i16).collect();
         let sql = "insert into repot_changes (collection, key, path, kind, at_ms) \
                    select c.collection, c.key, c.path, c.kind, $5 \
                    from unnest($1, $2, $3, $4) with ordinality as c (collection, key, path, kind, number) order by c.number \
                    on conflict (xid, collection, key) do nothing";
-        let done = self
-            .client()
-            .execute_again(
-                sql,
-                &[
-                    (&collections, Type::TEXT_ARRAY),
-                    (&keys, Type::TEXT_ARRAY),
-                    (&paths, Type::TEXT_ARRAY),
-                    (&kinds, Type::INT2_ARRAY),
-                    (&at_ms, Type::INT8),
-                ],
-            )
-            .await;
-        done.map(drop).map_err(Failure::server("log changes"))
+        let values = vec![
+            value(collections, Type::TEXT_ARRAY),
+            value(keys, Type::TEXT_ARRAY),
+            value(paths, Type::TEXT_ARRAY),
+            value(kinds, Type::INT2_ARRAY),
+            value(at_ms, Type::INT8),
+        ];
+        flight.say("log changes", sql, values);
+        Ok(())
     }
 
     /// A store is opened on a database with a log, after the bulk load. A copy looks.

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future;
 use repot_core::{Batch, Error, Kind};
 use repot_model::plan::{Plan, Table};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::quote;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 use crate::chain::{Encoded, condition, parameter};
 use crate::copy::Failure;
 use crate::encode::{array, array_of, type_of};
+use crate::flight::{Flight, value};
 use crate::left::gone;
 use crate::transaction::Writer;
 
-/// Updates sent before the first answer is awaited.
-const PIPELINED: usize = 64;
+/// Updates that are put together before they are sent.
+pub(crate) const UPDATED_AT_ONCE: usize = 120;
 /// Rows of one delete.
 const DELETED_AT_ONCE: usize = 50_000;
 
@@ -142,33 +142,31 @@ impl Writer {
         batch: &Batch,
         rows: &[ChangedRow],
     ) -> Result<(), Failure> {
-        for rows in rows.chunks(PIPELINED) {
-            let mut statements = Vec::with_capacity(rows.len());
-            let mut tables = Vec::with_capacity(rows.len());
-            for &(item, row) in rows {
-                let (table, cells) = batch.items[item].changes.updates.row(row);
-                let table = &plan.tables[table];
-                let columns = batch.items[item].kept.as_ref().and_then(|kept| kept.columns.get(row));
-                let Some((sql, parameters)) = update(table, cells, columns)? else { continue };
-                let types: Vec<Type> = parameters.iter().map(|parameter| parameter.1.clone()).collect();
-                let what = format!("update a row of {}", table.name);
-                let statement = self.prepared(&sql, &types).await.map_err(Failure::server(what.clone()))?;
-                statements.push((statement, parameters));
-                tables.push(what);
-            }
-            let client = self.client();
-            let running = statements.iter().map(|(statement, parameters)| {
-                client.execute_raw(
-                    statement,
-                    parameters.iter().map(|parameter| &parameter.0 as &(dyn ToSql + Sync)),
-                )
-            });
-            for (done, what) in future::join_all(running).await.into_iter().zip(tables) {
-                done.map_err(Failure::server(what))?;
-            }
+        for rows in rows.chunks(UPDATED_AT_ONCE) {
+            let mut flight = Flight::default();
+            say_updates(plan, batch, rows, &mut flight)?;
+            flight.send(self.client()).await?;
         }
         Ok(())
     }
+}
+
+/// The statements that overwrite rows.
+pub(crate) fn say_updates(
+    plan: &Plan,
+    batch: &Batch,
+    rows: &[ChangedRow],
+    flight: &mut Flight,
+) -> Result<(), Error> {
+    for &(item, row) in rows {
+        let (table, cells) = batch.items[item].changes.updates.row(row);
+        let table = &plan.tables[table];
+        let columns = batch.items[item].kept.as_ref().and_then(|kept| kept.columns.get(row));
+        let Some((sql, parameters)) = update(table, cells, columns)? else { continue };
+        let values = parameters.into_iter().map(|(given, kind)| value(given, kind)).collect();
+        flight.say(format!("update a row of {}", table.name), sql, values);
+    }
+    Ok(())
 }
 
 /// The identity cells of a whole row.

@@ -1,9 +1,11 @@
 //! The driver's client, which tells the statements that it sends to whoever wants to see them.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::ops::Deref;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::error::is_lost;
 use repot_core::Echo;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{BorrowToSql, ToSql, Type};
@@ -27,6 +29,20 @@ pub(crate) fn is_stale(error: &Error) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::INVALID_SQL_STATEMENT_NAME
     })
+}
+
+/// The same of an error of ours that was caused by it.
+pub(crate) fn was_stale(error: &repot_core::Error) -> bool {
+    cause(error).is_some_and(is_stale)
+}
+
+/// Whether an error of ours was caused by the end of the connection.
+pub(crate) fn was_lost(error: &repot_core::Error) -> bool {
+    cause(error).is_some_and(is_lost)
+}
+
+fn cause(error: &repot_core::Error) -> Option<&Error> {
+    error.source().and_then(|cause| cause.downcast_ref())
 }
 
 fn untyped<'a>(values: &'a [Typed<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {

@@ -24,15 +24,17 @@ pub(crate) struct PostgresConnections {
     pub shares: Option<Shared>,
     /// The role that a tenant's statements run under.
     pub tenants: Option<Arc<str>>,
-    // last, so that everything above ends while it still runs
-    pub runtime: Runtime,
 }
 
 impl Connections for PostgresConnections {
     fn reader(&self) -> Result<Box<dyn Reader>> {
         let direct = self.shares == Some(Shared::BySession);
-        let (runtime, address) = (self.runtime.clone(), self.address.clone());
-        Ok(Box::new(PostgresReader::open(runtime, address, self.tenants.clone(), direct)?))
+        Ok(Box::new(PostgresReader::open(
+            Runtime::own()?,
+            self.address.clone(),
+            self.tenants.clone(),
+            direct,
+        )?))
     }
 
     fn writers_max(&self) -> usize {
@@ -40,14 +42,9 @@ impl Connections for PostgresConnections {
     }
 
     fn writer(&self) -> Result<Box<dyn Target>> {
-        let to = self.address.clone();
-        let connection = self.runtime.run(async move { Connection::open(&to).await })?;
-        let other = PostgresTarget::with(
-            connection,
-            self.address.clone(),
-            self.version.clone(),
-            self.runtime.clone(),
-        );
+        let (to, runtime) = (self.address.clone(), Runtime::own()?);
+        let connection = runtime.run(async move { Connection::open(&to).await })?;
+        let other = PostgresTarget::with(connection, self.address.clone(), self.version.clone(), runtime);
         let shares = self.shares;
         other.run(move |mut writer| async move { writer.share(shares).await })?;
         Ok(Box::new(other))

@@ -81,6 +81,8 @@ pub(crate) fn is_given_up(error: &DbError) -> bool {
     // serialization failure, deadlock; two that make one object at once; in a session behind a pooler a statement that
     // somebody else left there has the name of ours, which has another name the next time
     matches!(error.code().code(), "40001" | "40P01" | "42P05")
+        // a table was changed under a statement that the session keeps
+        || error.routine() == Some("RevalidateCachedQuery")
         || (*error.code() == SqlState::UNIQUE_VIOLATION && ours)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use repot_core::{Kind, Result};
 use repot_model::plan::{ColumnKind, IndexPlan, Plan, Table};
-use repot_model::sql::{create_index, foreign_key, primary_key, quote};
+use repot_model::sql::{Dialect, create_index, foreign_key, index_order, primary_key, quote};
 
 use crate::finish::BUILD_MEMORY;
 use crate::transaction::Writer;
@@ -52,7 +52,7 @@ pub(crate) fn wanted(plan: &Plan, keyed: &BTreeSet<String>, constraints: &BTreeS
         for index in &table.indexes {
             step(
                 format!("index {} on {}", index.name, table.name),
-                create_index(table, index),
+                create_index(table, index, Dialect::Postgres),
                 shorter(table, index),
             );
         }
@@ -101,7 +101,7 @@ fn shorter(table: &Table, index: &IndexPlan) -> Option<String> {
         .map(|&(column, descending)| {
             let column = &table.columns[column];
             let name = quote(&column.name);
-            let order = if descending { " desc" } else { "" };
+            let order = index_order(column, descending, Dialect::Postgres);
             match column.kind {
                 ColumnKind::Text(most) if most.is_none_or(|most| most > INDEXED_CHARACTERS) => {
                     is_shorter = true;

@@ -13,6 +13,7 @@ use crate::chain::{borrowed, condition, named};
 use crate::client::Client;
 use crate::copy::Failure;
 use crate::error::failed;
+use crate::flight::{Flight, value};
 use crate::marks;
 use crate::stored::cells;
 use crate::transaction::Writer;
@@ -95,11 +96,11 @@ pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> R
 
 impl Writer {
     /// Keeps what the batch's items keep, and says of which documents nothing may be kept. `numbers`: of the items' objects.
-    pub(crate) async fn keep_changes(&self, batch: &Batch, numbers: &[i64]) -> Result<(), Failure> {
+    pub(crate) fn keep_changes(batch: &Batch, numbers: &[i64], flight: &mut Flight) {
         const SQL: &str = "insert into repot_pending (object, seq, etag, change, standing) \
                            select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[])";
         let (mut objects, mut seqs, mut etags) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut changes, mut standings): (Vec<&[u8]>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+        let (mut changes, mut standings): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
         for (item, &number) in batch.items.iter().zip(numbers).filter(|(item, _)| !item.removes) {
             let Some(document) = item.documents.first() else { continue };
             let (seq, etag, change, standing) = match &item.kept {
@@ -111,27 +112,21 @@ impl Writer {
             };
             objects.push(number);
             seqs.push(seq);
-            etags.push(etag);
-            changes.push(change);
-            standings.push(standing);
+            etags.push(etag.to_owned());
+            changes.push(change.to_vec());
+            standings.push(standing.to_vec());
         }
         if objects.is_empty() {
-            return Ok(());
+            return;
         }
-        let done = self
-            .client()
-            .execute_again(
-                SQL,
-                &[
-                    (&objects, Type::INT8_ARRAY),
-                    (&seqs, Type::INT8_ARRAY),
-                    (&etags, Type::TEXT_ARRAY),
-                    (&changes, Type::BYTEA_ARRAY),
-                    (&standings, Type::BYTEA_ARRAY),
-                ],
-            )
-            .await;
-        done.map(drop).map_err(Failure::server("keep changes beside documents"))
+        let values = vec![
+            value(objects, Type::INT8_ARRAY),
+            value(seqs, Type::INT8_ARRAY),
+            value(etags, Type::TEXT_ARRAY),
+            value(changes, Type::BYTEA_ARRAY),
+            value(standings, Type::BYTEA_ARRAY),
+        ];
+        flight.say("keep changes beside documents", SQL, values);
     }
 
     /// Lets go what is kept for these objects.

@@ -3,6 +3,7 @@
 
 mod address;
 mod ask;
+mod asking;
 mod audit;
 mod chain;
 mod change_log;
@@ -18,6 +19,7 @@ mod encode;
 mod error;
 mod facts;
 mod finish;
+mod flight;
 mod indexes;
 mod kept;
 mod left;

@@ -5,12 +5,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use repot_core::{Batch, Error, Item, Kind, LoadReport, Result};
-use repot_model::plan::Plan;
+use repot_model::plan::{ColumnKind, Plan, Table};
+use repot_model::row::{Cell, Cells};
+use repot_model::sql::quote;
 
+use crate::chain::Encoded;
+use crate::changes::{UPDATED_AT_ONCE, say_updates};
 use crate::copy::{CopyIn, Failure, copy_statement};
+use crate::encode::{array, array_of};
 use crate::error::is_refusal;
+use crate::flight::{Flight, value};
 use crate::records::Refused;
 use crate::transaction::Writer;
+
+/// Rows of a batch that are inserted by statements; more are copied.
+const INSERTED_MOST: usize = 128;
 
 /// A document of the batch: item and document.
 pub(crate) type Unit = (usize, usize);
@@ -45,15 +54,12 @@ impl Writer {
     async fn apply(&mut self, plan: &Plan, batch: &Batch, units: &[Unit]) -> Result<(String, LoadReport)> {
         let number = self.begin().await?;
         match self.apply_plainly(plan, batch, units).await {
-            Ok(Some(report)) => return Ok((number, report)),
+            Ok(Some((report, mut flight))) => match flight.send(self.client()).await {
+                Ok(_) => return Ok((number, report)),
+                Err(failure) => self.refused_plainly(failure).await?,
+            },
             Ok(None) => self.rollback().await,
-            Err(failure) => {
-                self.rollback().await;
-                if !matches!(&failure, Failure::Server(_, error) if error.as_db_error().is_some_and(is_refusal))
-                {
-                    return Err(failure.into());
-                }
-            }
+            Err(failure) => self.refused_plainly(failure).await?,
         }
         let number = self.begin().await?;
         match self.apply_with_refusals(plan, batch, units).await {
@@ -65,36 +71,92 @@ impl Writer {
         }
     }
 
-    /// `None`: documents of the batch refer to what it deletes, so more care is needed.
+    /// Rolls back after rows that the database refused; anything else goes on.
+    async fn refused_plainly(&mut self, failure: Failure) -> Result<()> {
+        self.rollback().await;
+        match &failure {
+            Failure::Server(_, error) if error.as_db_error().is_some_and(is_refusal) => Ok(()),
+            _ => Err(failure.into()),
+        }
+    }
+
+    /// Gives what is still to be sent; `None`: documents of the batch refer to what it deletes, so more care is needed.
     pub(crate) async fn apply_plainly(
         &mut self,
         plan: &Plan,
         batch: &Batch,
         units: &[Unit],
-    ) -> Result<Option<LoadReport>, Failure> {
-        self.client()
-            .batch_execute("set constraints all deferred")
-            .await
-            .map_err(Failure::server("load a batch"))?;
+    ) -> Result<Option<(LoadReport, Flight)>, Failure> {
+        let mut flight = Flight::default();
+        flight.say("load a batch", "set constraints all deferred", Vec::new());
         self.keep_search(plan).await?;
         // first, so that what no longer refers to a row is not taken along when the row goes
-        let updates: Vec<_> = updates(batch).collect();
-        self.update_rows(plan, batch, &updates).await?;
+        let changed: Vec<_> = updates(batch).collect();
+        if changed.len() > UPDATED_AT_ONCE {
+            flight.send(self.client()).await?;
+            self.update_rows(plan, batch, &changed).await?;
+        } else {
+            say_updates(plan, batch, &changed, &mut flight)?;
+        }
+        let deletes = batch.items.iter().any(|item| !item.changes.deletes.is_empty());
+        if deletes || self.search_kept {
+            flight.send(self.client()).await?;
+        }
         let left = self.leave_behind(plan, batch).await?;
         if !left.units.is_empty() {
             return Ok(None);
         }
+        // of our own tables, whatever is still to be sent
         self.prepare_records(batch).await?;
         self.delete_rows(plan, batch).await?;
-        self.insert_rows(plan, batch, units).await?;
+        self.put_rows(plan, batch, units, &mut flight).await?;
+        if self.search_kept {
+            flight.send(self.client()).await?;
+        }
         self.index_batch(plan, batch).await?;
         let numbers = self.object_numbers(batch).await?;
-        self.put_records(batch, &numbers, &Refused::new()).await?;
-        self.client()
-            .batch_execute("set constraints all immediate")
-            .await
-            .map_err(Failure::server("load a batch"))?;
-        Ok(Some(LoadReport { refused: left.aside }))
+        self.put_records(batch, &numbers, &Refused::new(), &mut flight).await?;
+        flight.say("load a batch", "set constraints all immediate", Vec::new());
+        Ok(Some((LoadReport { refused: left.aside }, flight)))
+    }
+
+    /// Inserts the rows of these documents, few of them with what is sent next: a COPY waits for the server twice.
+    async fn put_rows(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        units: &[Unit],
+        flight: &mut Flight,
+    ) -> Result<(), Failure> {
+        let by_table = rows_by_table(plan, batch, units);
+        let rows: usize = by_table.iter().map(Vec::len).sum();
+        let plain = |(table, rows): (&Table, &Vec<(usize, usize)>)| {
+            rows.is_empty() || !table.columns.iter().any(|column| is_list(column.kind))
+        };
+        if rows > INSERTED_MOST || !plan.tables.iter().zip(&by_table).all(plain) {
+            flight.send(self.client()).await?;
+            return self.insert_rows(plan, batch, units).await;
+        }
+        for (table, rows) in plan.tables.iter().zip(&by_table).filter(|(_, rows)| !rows.is_empty()) {
+            let mut columns: Vec<Vec<Cell<'_>>> = vec![Vec::with_capacity(rows.len()); table.columns.len()];
+            for &(item, row) in rows {
+                let cells = Cells::new(batch.items[item].rows.row(row).1);
+                columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+            }
+            let mut values = Vec::with_capacity(columns.len());
+            for (column, cells) in table.columns.iter().zip(columns) {
+                let mut bytes = Vec::new();
+                if cells.len() != rows.len() || !array(rows.len(), cells.into_iter(), column.kind, &mut bytes)
+                {
+                    let message =
+                        format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
+                    return Err(Error::new(Kind::Internal, "R0901", message).into());
+                }
+                values.push(value(Encoded(Some(bytes)), array_of(column.kind)));
+            }
+            flight.say(format!("insert rows into {}", table.name), insert_statement(table), values);
+        }
+        Ok(())
     }
 
     /// Inserts the rows of these documents.
@@ -104,13 +166,7 @@ impl Writer {
         batch: &Batch,
         units: &[Unit],
     ) -> Result<(), Failure> {
-        let mut by_table: Vec<Vec<(usize, usize)>> = vec![Vec::new(); plan.tables.len()];
-        for &(item, document) in units {
-            let item_of = &batch.items[item];
-            for row in item_of.documents[document].rows.clone() {
-                by_table[item_of.rows.row(row).0].push((item, row));
-            }
-        }
+        let by_table = rows_by_table(plan, batch, units);
         for (table, rows) in plan.tables.iter().zip(&by_table).filter(|(_, rows)| !rows.is_empty()) {
             let what = format!("insert rows into {}", table.name);
             let statement =
@@ -151,6 +207,31 @@ impl Writer {
         let path = &item.object.path;
         self.locked.get(path).or_else(|| self.claimed.get(path)).copied()
     }
+}
+
+/// The rows of these documents, item and row, of each table.
+fn rows_by_table(plan: &Plan, batch: &Batch, units: &[Unit]) -> Vec<Vec<(usize, usize)>> {
+    let mut by_table: Vec<Vec<(usize, usize)>> = vec![Vec::new(); plan.tables.len()];
+    for &(item, document) in units {
+        let item_of = &batch.items[item];
+        for row in item_of.documents[document].rows.clone() {
+            by_table[item_of.rows.row(row).0].push((item, row));
+        }
+    }
+    by_table
+}
+
+/// Of lists there are no arrays.
+const fn is_list(kind: ColumnKind) -> bool {
+    matches!(kind, ColumnKind::TextList | ColumnKind::IntList | ColumnKind::FloatList | ColumnKind::BoolList)
+}
+
+/// Inserts rows that are given as an array for each column.
+fn insert_statement(table: &Table) -> String {
+    let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
+    let given: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
+    let (name, columns) = (quote(&table.name), columns.join(", "));
+    format!("insert into {name} ({columns}) select * from unnest({})", given.join(", "))
 }
 
 /// All documents to keep.

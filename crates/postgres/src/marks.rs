@@ -2,9 +2,10 @@
 //! the writes that meet them.
 
 use repot_core::{Batch, Mark, Result};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 use crate::copy::Failure;
+use crate::flight::{Flight, value};
 use crate::transaction::Writer;
 
 /// The tables of marks and changes.
@@ -38,43 +39,46 @@ pub(crate) fn page_sql(new: bool) -> String {
 }
 
 impl Writer {
-    /// Takes away the marks that the batch meets; names one that is another by now.
-    pub(crate) async fn meet_marks(&mut self, batch: &Batch) -> Result<Option<&'static str>, Failure> {
+    /// Takes away the marks that the batch meets, behind what is to be sent before; says when one is another by now.
+    pub(crate) async fn meet_marks(
+        &mut self,
+        batch: &Batch,
+        mut flight: Flight,
+    ) -> Result<Option<&'static str>, Failure> {
         if batch.marks.is_empty() {
+            flight.send(self.client()).await?;
             return Ok(None);
         }
         let mut marks: Vec<&Mark> = batch.marks.iter().collect();
         marks
             .sort_unstable_by(|one, other| (&one.collection, &one.key).cmp(&(&other.collection, &other.key)));
-        let collections: Vec<&str> = marks.iter().map(|mark| mark.collection.as_str()).collect();
-        let keys: Vec<&str> = marks.iter().map(|mark| mark.key.as_str()).collect();
+        let collections: Vec<String> = marks.iter().map(|mark| mark.collection.clone()).collect();
+        let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
         let stamps: Vec<i64> = marks.iter().map(|mark| mark.stamp).collect();
         let what = "remove marks";
-        let names: [&(dyn ToSql + Sync); 2] = [&collections, &keys];
         let marked = stamps.iter().any(|&stamp| stamp != 0);
+        let names =
+            || vec![value(collections.clone(), Type::TEXT_ARRAY), value(keys.clone(), Type::TEXT_ARRAY)];
         if marked {
             // who is about to change one waits from here on, and who did is seen by the next statement
             let sql = "select from repot_touched where (collection, key) in (select * from unnest($1, $2)) \
                        order by collection, key for update";
-            let statement = self.prepared(sql, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]).await;
-            let statement = statement.map_err(Failure::server(what))?;
-            self.client().execute(&statement, &names).await.map_err(Failure::server(what))?;
+            flight.say(what, sql, names());
         }
         let sql = format!(
             "select from unnest($1, $2, $3) as m (collection, key, stamp) where m.stamp <> {} limit 1",
             stamp_sql("m.collection", "m.key")
         );
-        let types = [Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY];
-        let statement = self.prepared(&sql, &types).await.map_err(Failure::server(what))?;
-        let found = self.client().query_opt(&statement, &[&collections, &keys, &stamps]).await;
-        if found.map_err(Failure::server(what))?.is_some() {
+        let mut given = names();
+        given.push(value(stamps, Type::INT8_ARRAY));
+        flight.say(what, sql, given);
+        if flight.send(self.client()).await? > 0 {
             return Ok(Some("plain SQL changed a document meanwhile"));
         }
         if marked {
             let sql = "delete from repot_touched where (collection, key) in (select * from unnest($1, $2))";
-            let statement = self.prepared(sql, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]).await;
-            let statement = statement.map_err(Failure::server(what))?;
-            self.client().execute(&statement, &names).await.map_err(Failure::server(what))?;
+            flight.say(what, sql, names());
+            flight.send(self.client()).await?;
         }
         Ok(None)
     }

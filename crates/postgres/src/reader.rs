@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
@@ -18,7 +19,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
-use crate::client::is_stale;
+use crate::client::{is_stale, was_stale};
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::runtime::Runtime;
@@ -27,22 +28,22 @@ use crate::within::Within;
 use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
 
 /// How reading transactions begin.
-const READING: &str = "isolation level repeatable read read only";
+pub(crate) const READING: &str = "isolation level repeatable read read only";
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
 
 /// A connection for reading.
 pub struct PostgresReader {
     pub(crate) runtime: Runtime,
-    address: Address,
+    pub(crate) address: Address,
     pub(crate) connection: Arc<Connection>,
     plan: SharedPlan,
-    begun: bool,
+    pub(crate) begun: bool,
     speech: Option<Speech>,
     /// The database is not of a version before changes were kept beside texts.
     keeps: Option<bool>,
     /// The role that a tenant's statements run under.
-    tenants: Option<Arc<str>>,
+    pub(crate) tenants: Option<Arc<str>>,
     /// Its session is nobody else's: settings and prepared statements stay.
     direct: bool,
     /// It reads in a transaction that is not its own to end.
@@ -156,7 +157,14 @@ impl PostgresReader {
         work: impl FnOnce(Arc<Connection>) -> F,
     ) -> Result<T> {
         self.begin()?;
-        self.runtime.run(work(Arc::clone(&self.connection)))
+        let done = self.runtime.run(work(Arc::clone(&self.connection)));
+        if let (Some(within), Err(error)) = (&self.within, &done)
+            && was_stale(error)
+        {
+            // the statement is made anew with the transaction
+            within.escaped.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     pub(crate) fn rows(
@@ -564,38 +572,11 @@ impl Reader for PostgresReader {
     }
 
     fn ask(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
-        let (statement, timeout) = (statement.clone(), self.address.options.query_timeout);
-        let role = self.tenants.clone();
-        // the transaction begins with the same message
-        let begin = (!self.begun && self.direct && self.connection.is_alive())
-            .then(|| begin(&self.connection.client, &self.address, READING));
-        if begin.is_none() {
-            self.begin()?;
-        }
-        let connection = Arc::clone(&self.connection);
-        let (of_role, asked, first) = (role.clone(), statement.clone(), begin.clone());
-        let answer = self.runtime.run(async move {
-            let bounds = (bytes_max, timeout);
-            ask::run(&connection.client, &asked, bounds, (first, of_role.as_deref())).await
-        });
-        if begin.is_none() || answer.is_ok() {
-            self.begun = true;
-            return answer;
-        }
-        if self.connection.is_alive() {
-            // whether it began or not: nothing was read in it before, and what comes next begins anew
-            let connection = Arc::clone(&self.connection);
-            self.runtime.run(async move {
-                let ended = connection.client.batch_execute("rollback").await;
-                ended.map_err(|error| failed("answer a query", error))
-            })?;
-            return answer;
-        }
-        // a session that ended while nobody used it
-        self.run(|connection| async move {
-            let bounds = (bytes_max, timeout);
-            ask::run(&connection.client, &statement, bounds, (None, role.as_deref())).await
-        })
+        self.asked(statement, bytes_max)
+    }
+
+    fn ask_once(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        self.asked_once(statement, bytes_max)
     }
 
     fn explain(&mut self, statement: &Statement) -> Result<Vec<String>> {

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::copy::{CopyIn, Failure, bytes_field, int_field, small_field};
+use crate::flight::{Flight, value};
 use crate::transaction::Writer;
 
 /// Documents refused: (item, document) to code and reason.
@@ -73,12 +74,20 @@ impl Writer {
         batch: &Batch,
         numbers: &[i64],
         refused: &Refused,
+        flight: &mut Flight,
     ) -> Result<(), Failure> {
         let kept = || {
             let all = batch.items.iter().enumerate().zip(numbers.iter().copied());
             all.filter(|((_, item), _)| !item.removes && item.kept.is_none())
         };
-        if kept().any(|((_, item), _)| !item.documents.is_empty()) {
+        let count: usize = kept().map(|((_, item), _)| item.documents.len()).sum();
+        if count == 1 {
+            for ((at, item), id) in kept() {
+                item.documents.iter().for_each(|document| {
+                    say_document(flight, id, document, refused.get(&(at, 0)));
+                });
+            }
+        } else if count > 0 {
             let what = "keep the documents' records".to_owned();
             let statement = self.prepared(DOCUMENTS, &[]).await.map_err(Failure::server(what.clone()))?;
             let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
@@ -94,12 +103,12 @@ impl Writer {
             .filter(|((_, item), _)| self.locked.contains_key(&item.object.path))
             .map(|((at, _), id)| (at, id))
             .collect();
-        self.overwrite_objects(batch, &there, refused).await?;
+        self.overwrite_objects(batch, &there, refused, flight);
         let new = |item: &Item| self.number_of(item).is_none();
         let new: Vec<_> = kept().filter(|((_, item), _)| new(item)).map(|((at, _), id)| (at, id)).collect();
         self.put_objects(batch, &new, refused).await?;
-        self.keep_changes(batch, numbers).await?;
-        self.log_changes(batch, refused).await
+        Self::keep_changes(batch, numbers, flight);
+        self.log_changes(batch, refused, flight).await
     }
 
     /// The records of new objects: item and number.
@@ -156,6 +165,36 @@ impl Writer {
             .map_err(Failure::server("keep a piece"))?;
         Ok(())
     }
+}
+
+/// The record of one document, with its own statement: a COPY would wait for the server twice.
+fn say_document(
+    flight: &mut Flight,
+    id: i64,
+    document: &DocumentRecord,
+    refused: Option<&(&'static str, String)>,
+) {
+    let DocumentRecord { ordinal, collection, key, etag, version, dictionary, size, text, reason, .. } =
+        document;
+    let reason = reason.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
+    let reason = refused.map(|(code, text)| (*code, text.as_str())).or(reason);
+    let said = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
+    let values = vec![
+        value(id, Type::INT8),
+        value(i64::from(*ordinal), Type::INT8),
+        value(collection.clone(), Type::TEXT),
+        value(key.clone().filter(|_| refused.is_none()), Type::TEXT),
+        value(etag.clone(), Type::TEXT),
+        value(*version, Type::INT8),
+        value(*dictionary, Type::INT8),
+        value(signed(*size), Type::INT8),
+        value(text.to_vec(), Type::BYTEA),
+        value(reason.map(|(code, _)| code.to_owned()), Type::TEXT),
+        value(said, Type::TEXT),
+    ];
+    let sql = "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, text, code, reason) \
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    flight.say("keep the documents' records", sql, values);
 }
 
 /// A document that is gone from the object at this path: ordinal, collection, key and `ETag` come second.

@@ -16,6 +16,7 @@ use crate::copy::Failure;
 use crate::decode;
 use crate::encode::{array, array_of};
 use crate::error::{is_refusal, refusal_code, refusal_reason};
+use crate::flight::Flight;
 use crate::left::{Left, RowId};
 use crate::load::{Unit, updates};
 use crate::records::Refused;
@@ -78,7 +79,9 @@ impl Writer {
         // only now: by the old records the documents of referring rows were found
         self.prepare_records(batch).await?;
         let numbers = self.object_numbers(batch).await?;
-        self.put_records(batch, &numbers, &refused).await?;
+        let mut flight = Flight::default();
+        self.put_records(batch, &numbers, &refused, &mut flight).await?;
+        flight.send(self.client()).await?;
         self.say("set constraints all immediate").await?;
         let report = |(&(item, document), (code, reason)): (&Unit, &(&'static str, String))| Refusal {
             path: batch.items[item].object.path.clone(),

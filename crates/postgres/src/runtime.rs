@@ -1,9 +1,11 @@
-//! The runtime of this crate: one worker thread. Callers wait for spawned tasks; driving the connection from the
-//! waiting thread itself would cross threads twice for each statement.
+//! The runtimes of this crate, in which connections live. Those that read whole tables have one with a worker thread, which
+//! reads on while the caller is at something else. A thread that writes, or reads for a store, has one of its own that it
+//! drives itself while it waits: no other thread is to be woken for a statement and for its answer.
 
 use std::sync::Arc;
 
 use repot_core::{Error, Kind, Result};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
@@ -12,16 +14,22 @@ use tokio::task::JoinError;
 pub(crate) struct Runtime(Arc<tokio::runtime::Runtime>);
 
 impl Runtime {
+    /// With a worker thread.
     pub(crate) fn new() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("repot-postgres")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Error::new(Kind::Failed, "R0901", "the runtime for database work could not be started")
-                    .cause(error)
-            })?;
+        Self::built(Builder::new_multi_thread().worker_threads(1).thread_name("repot-postgres"))
+    }
+
+    /// Driven by the thread that waits. Nothing in it goes on meanwhile: that a session has ended is noticed by the next
+    /// statement.
+    pub(crate) fn own() -> Result<Self> {
+        Self::built(&mut Builder::new_current_thread())
+    }
+
+    fn built(builder: &mut Builder) -> Result<Self> {
+        let runtime = builder.enable_all().build().map_err(|error| {
+            Error::new(Kind::Failed, "R0901", "the runtime for database work could not be started")
+                .cause(error)
+        })?;
         Ok(Self(Arc::new(runtime)))
     }
 
@@ -45,7 +53,7 @@ impl Runtime {
         let task = self.0.spawn(produce(sender));
         let mut done = Ok(());
         while done.is_ok()
-            && let Some(item) = receiver.blocking_recv()
+            && let Some(item) = self.0.block_on(receiver.recv())
         {
             done = each(item);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
@@ -29,6 +29,8 @@ pub struct PostgresTarget {
     tenants: Option<Arc<str>>,
     pub(crate) address: Address,
     version: String,
+    /// In which the connections of [`Target::reader`] live.
+    reading: OnceLock<Runtime>,
     // last, so that everything above ends while it still runs
     pub(crate) runtime: Runtime,
 }
@@ -50,7 +52,7 @@ impl PostgresTarget {
     /// As [`PostgresTarget::open`].
     pub fn open_with_echo(url: &str, options: PostgresOptions, echo: Option<Echo>) -> Result<Self> {
         let address = Address { echo, ..Address::parse(url, options)? };
-        let runtime = Runtime::new()?;
+        let runtime = Runtime::own()?;
         let to = address.clone();
         let (connection, version) = runtime.run(async move {
             let connection = Connection::open(&to).await?;
@@ -88,7 +90,7 @@ impl PostgresTarget {
             search_kept: false,
         };
         let (writer, plan) = (Arc::new(Mutex::new(writer)), SharedPlan::default());
-        Self { writer, plan, tenants: None, address, version, runtime }
+        Self { writer, plan, tenants: None, address, version, reading: OnceLock::new(), runtime }
     }
 
     pub(crate) fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
@@ -196,7 +198,6 @@ impl Target for PostgresTarget {
             shares: self.run(|writer| async move { Ok(writer.shares) })?,
             address: self.address.clone(),
             version: self.version.clone(),
-            runtime: self.runtime.clone(),
         }))
     }
 
@@ -263,11 +264,13 @@ impl Target for PostgresTarget {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(PostgresReader::open(
-            self.runtime.clone(),
-            self.address.clone(),
-            self.tenants.clone(),
-            false,
-        )?))
+        let runtime = match self.reading.get() {
+            Some(runtime) => runtime.clone(),
+            None => {
+                let made = Runtime::new()?;
+                self.reading.get_or_init(|| made).clone()
+            }
+        };
+        Ok(Box::new(PostgresReader::open(runtime, self.address.clone(), self.tenants.clone(), false)?))
     }
 }

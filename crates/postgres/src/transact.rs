@@ -16,6 +16,7 @@ use crate::connect::Connection;
 use crate::copy::Failure;
 use crate::create::set_meta;
 use crate::error::{failed, is_given_up, is_lost, is_refusal};
+use crate::flight::{Flight, value};
 use crate::load::{check, units};
 use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::PostgresReader;
@@ -28,6 +29,12 @@ use crate::within::Within;
 const TRIES_MAX: usize = 50;
 /// Numbers set apart for a writer at once.
 const NUMBERS_APART: usize = 1_000;
+
+/// Locks objects in byte order of their paths.
+const LOCK: &str = "select path, id from repot_objects where path = any($1) order by path for update";
+
+/// What the locks gave.
+type Locked = Result<Vec<Row>, tokio_postgres::Error>;
 
 /// How a part of a transaction ended.
 enum Step<T> {
@@ -153,9 +160,14 @@ impl Writer {
         self.claimed.clear();
         self.ready().await?;
         self.set_apart(paths.len()).await?;
-        let number = self.begin_any().await?;
-        let sql = "select path, id from repot_objects where path = any($1) order by path for update";
-        let rows = match self.client().query_again(sql, &[(&paths, Type::TEXT_ARRAY)]).await {
+        let (number, rows) = match &self.held {
+            Some(_) => {
+                let number = self.begin().await?;
+                (number, self.client().query_again(LOCK, &[(&paths, Type::TEXT_ARRAY)]).await)
+            }
+            None => self.begin_locking(paths).await?,
+        };
+        let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
                 self.rollback().await;
@@ -186,12 +198,23 @@ impl Writer {
 
     /// Begins a transaction that runs while no copy is at work; gives its number.
     pub(crate) async fn begin_shared(&mut self) -> Result<String> {
+        self.begin_locking(&[]).await.map(|(number, _)| number)
+    }
+
+    /// The same; the locks on objects at these paths are asked for with the same messages.
+    async fn begin_locking(&mut self, paths: &[String]) -> Result<(String, Locked)> {
         let begin = begin_writing(self.client(), &self.address);
         let (client, class) = (self.client(), lock::class());
         let asking = client.query_again(SHARE, &class);
-        let (begun, asked) = future::join(client.batch_execute(&begin), asking).await;
+        let locking = async {
+            if paths.is_empty() {
+                return Ok(Vec::new());
+            }
+            client.query_again(LOCK, &[(&paths, Type::TEXT_ARRAY)]).await
+        };
+        let (begun, asked, locked) = future::join3(client.batch_execute(&begin), asking, locking).await;
         match begun.and(asked).map(|rows| rows.into_iter().next()) {
-            Ok(Some(row)) if row.get::<_, Option<bool>>(1) == Some(true) => Ok(row.get(0)),
+            Ok(Some(row)) if row.get::<_, Option<bool>>(1) == Some(true) => Ok((row.get(0), locked)),
             Ok(_) => {
                 self.rollback().await;
                 Err(lock::taken(self.client()).await)
@@ -304,20 +327,24 @@ impl Writer {
         self.claim(batch).await?;
         // what refers to these rows is looked for next, and must not come in afterwards
         self.hold_referred(plan, batch).await?;
-        let report = if careful {
-            self.apply_with_refusals(plan, batch, &units).await?
+        let (report, mut flight) = if careful {
+            (self.apply_with_refusals(plan, batch, &units).await?, Flight::default())
         } else {
             match self.apply_plainly(plan, batch, &units).await? {
-                Some(report) => report,
+                Some(applied) => applied,
                 None => return Ok(Step::Carefully),
             }
         };
+        if !(batch.audit.records.is_empty() && batch.meta.is_empty()) {
+            // others wait for a row of repot_meta: not while this one waits for what it wrote before
+            flight.send(self.client()).await?;
+        }
         self.put_audit(batch).await?;
         for (key, value) in &batch.meta {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;
         }
-        if let Some(message) = self.meet_marks(batch).await? {
+        if let Some(message) = self.meet_marks(batch, flight).await? {
             let error = Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe);
             return Ok(Step::Again(error));
         }
@@ -420,16 +447,16 @@ impl Writer {
 
     /// Overwrites the records of objects that are there: item and number. They stay the same rows, so that who waits
     /// for their lock finds them.
-    pub(crate) async fn overwrite_objects(
+    pub(crate) fn overwrite_objects(
         &self,
         batch: &Batch,
         there: &[(usize, i64)],
         refused: &Refused,
-    ) -> Result<(), Failure> {
+        flight: &mut Flight,
+    ) {
         let sql = "update repot_objects set size = $2, modified_ns = $3, etag = $4, sha256 = $5, collection = $6, \
                    status = $7, code = $8, reason = $9, frame = case when $11 then frame else $10 end where id = $1";
-        let client = self.client();
-        let running = there.iter().map(|&(at, id)| async move {
+        for &(at, id) in there {
             let item = &batch.items[at];
             let object = &item.object;
             let keeps_frame = item.touched.is_some() && object.frame.is_none();
@@ -439,30 +466,21 @@ impl Writer {
             let reason = only.map(|(code, text)| (*code, text.as_str())).or(own);
             // no text of PostgreSQL can hold a NUL
             let text = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
-            let size = i64::try_from(object.size).unwrap_or(i64::MAX);
-            client
-                .execute_again(
-                    sql,
-                    &[
-                        (&id, Type::INT8),
-                        (&size, Type::INT8),
-                        (&object.modified_ns, Type::INT8),
-                        (&object.etag, Type::TEXT),
-                        (&object.sha256, Type::BYTEA),
-                        (&object.collection, Type::TEXT),
-                        (&status, Type::INT2),
-                        (&reason.map(|(code, _)| code), Type::TEXT),
-                        (&text, Type::TEXT),
-                        (&object.frame, Type::BYTEA),
-                        (&keeps_frame, Type::BOOL),
-                    ],
-                )
-                .await
-        });
-        for done in future::join_all(running).await {
-            done.map_err(Failure::server("keep the objects' records"))?;
+            let values = vec![
+                value(id, Type::INT8),
+                value(i64::try_from(object.size).unwrap_or(i64::MAX), Type::INT8),
+                value(object.modified_ns, Type::INT8),
+                value(object.etag.clone(), Type::TEXT),
+                value(object.sha256.to_vec(), Type::BYTEA),
+                value(object.collection.clone(), Type::TEXT),
+                value(status, Type::INT2),
+                value(reason.map(|(code, _)| code.to_owned()), Type::TEXT),
+                value(text, Type::TEXT),
+                value(object.frame.clone(), Type::BYTEA),
+                value(keeps_frame, Type::BOOL),
+            ];
+            flight.say("keep the objects' records", sql, values);
         }
-        Ok(())
     }
 }
 

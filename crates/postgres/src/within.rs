@@ -12,7 +12,8 @@ pub(crate) struct Within {
     pub paths: HashSet<String>,
     /// Numbers of the objects that were there.
     pub numbers: HashSet<i64>,
-    /// An object came to be at one of the paths meanwhile, so it is not locked.
+    /// It is to be done again: an object came to be at one of the paths meanwhile, so it is not locked, or a table was changed
+    /// under a statement that the session keeps.
     pub escaped: AtomicBool,
 }
 

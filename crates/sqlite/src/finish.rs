@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::connection::Connection;
 use repot_core::{Error, Kind, Loading, Result, Violation};
 use repot_model::plan::Plan;
-use repot_model::sql::{create_index, quote};
+use repot_model::sql::{Dialect, create_index, quote};
 
 use crate::connect::{SqliteOptions, settle};
 use crate::decode;
@@ -45,7 +45,7 @@ pub(crate) fn finish(
     for (at, (table, index)) in indexes.iter().enumerate() {
         progress(&format!("building index {} of {}: {}", at + 1, indexes.len(), index.name));
         let what = format!("build the index {}", index.name);
-        connection.execute(&create_index(table, index), ()).map_err(failed(&what))?;
+        connection.execute(&create_index(table, index, Dialect::Sqlite), ()).map_err(failed(&what))?;
     }
     crate::rules::enforce(connection, access.plan)?;
     index_words(connection, access.plan, progress)?;

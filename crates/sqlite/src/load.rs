@@ -3,7 +3,7 @@
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
-use repot_model::sql::create_index;
+use repot_model::sql::{Dialect, create_index, quote};
 use rusqlite::CachedStatement;
 
 use crate::audit;
@@ -186,7 +186,10 @@ pub(crate) fn index_holders(access: Access<'_>, table: usize) -> Result<()> {
         });
         if leads {
             let what = format!("build the index {}", index.name);
-            access.connection.execute(&create_index(shape, index), ()).map_err(failed(&what))?;
+            access
+                .connection
+                .execute(&create_index(shape, index, Dialect::Sqlite), ())
+                .map_err(failed(&what))?;
         }
     }
     Ok(())

@@ -174,7 +174,7 @@ room = "text"
             change: change.clone(),
             when: Precondition::Any,
         };
-        let work = UnitOfWork { writes: keys.iter().map(patch).collect(), actor: None };
+        let work = UnitOfWork { writes: keys.iter().map(patch).collect(), ..UnitOfWork::default() };
         Job::unit(work, &layout).unwrap()
     }
 

@@ -15,7 +15,7 @@ use repot_core::{Answer, Result};
 use repot_json::{Limits, Tree};
 use repot_model::plan::{Plan, cell_json_into, key_text};
 use repot_model::row::{Cell, Cells};
-use repot_model::sql::query::{Expansion, Helps, Select, Speech, reads_all};
+use repot_model::sql::query::{Expansion, Helps, Select, Speech, Statement, reads_all};
 
 use self::resolve::Resolved;
 use self::search::Marks;
@@ -95,17 +95,17 @@ fn page(
         return Ok((None, marks));
     }
     let made = resolved.statement(speech);
-    let answer = desk.reader().ask(&made, PAGE_BYTES)?;
     let page = if query.full {
-        documents(desk, layout, &resolved, &answer)?
+        let answer = desk.reader().ask(&made, PAGE_BYTES)?;
+        documents(desk, layout, (&resolved, &made), &answer)?
     } else {
-        rows(plan, &resolved, &answer)?
+        rows(plan, (&resolved, &made), &desk.reader().ask_once(&made, PAGE_BYTES)?)?
     };
     Ok((Some(page), marks))
 }
 
 /// The rows of a page: one more was asked for than there is room for.
-fn rows(plan: &Plan, resolved: &Resolved<'_>, answer: &Answer) -> Result<QueryPage> {
+fn rows(plan: &Plan, (resolved, statement): (&Resolved<'_>, &Statement), answer: &Answer) -> Result<QueryPage> {
     let mut made = Vec::with_capacity(answer.rows.len().min(resolved.limit()));
     let (names, any) = (Names::new(plan, resolved), any_key(resolved));
     // one text for all of them, of which each item has its part
@@ -121,7 +121,7 @@ fn rows(plan: &Plan, resolved: &Resolved<'_>, answer: &Answer) -> Result<QueryPa
     let item = |(key, range)| QueryItem { key, etag: None, body: text.slice(range) };
     let items = made.into_iter().map(item).collect();
     let more = answer.cut || answer.rows.len() > resolved.limit();
-    let next = (more && !raw.is_empty()).then(|| resolved.cursor(&raw)).transpose()?;
+    let next = (more && !raw.is_empty()).then(|| resolved.cursor(statement, &raw)).transpose()?;
     Ok(QueryPage { items, next })
 }
 
@@ -129,7 +129,7 @@ fn rows(plan: &Plan, resolved: &Resolved<'_>, answer: &Answer) -> Result<QueryPa
 fn documents(
     desk: &mut Desk<'_, '_>,
     layout: &Layout,
-    resolved: &Resolved<'_>,
+    (resolved, made): (&Resolved<'_>, &Statement),
     answer: &Answer,
 ) -> Result<QueryPage> {
     let mut items = Vec::new();
@@ -148,7 +148,7 @@ fn documents(
             items.push(QueryItem { key: Some(key), etag: Some(etag), body });
         }
     }
-    let next = (left_out && !raw.is_empty()).then(|| resolved.cursor(&raw)).transpose()?;
+    let next = (left_out && !raw.is_empty()).then(|| resolved.cursor(made, &raw)).transpose()?;
     Ok(QueryPage { items, next })
 }
 
@@ -165,10 +165,10 @@ fn any_key(resolved: &Resolved<'_>) -> DocumentKey {
 }
 
 fn key(resolved: &Resolved<'_>, any: &DocumentKey, row: &[&[u8]]) -> Option<DocumentKey> {
-    let cells = row.get(resolved.key.clone()?)?;
-    Some(any.beside(&match cells {
-        [only] => key_text(only),
-        several => key_text(&several.concat()),
+    let cell = |&at: &usize| row.get(at).copied();
+    Some(any.beside(&match resolved.key.as_deref()? {
+        [only] => key_text(cell(only)?),
+        several => key_text(&several.iter().map(cell).collect::<Option<Vec<_>>>()?.concat()),
     }))
 }
 

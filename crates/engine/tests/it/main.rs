@@ -13,6 +13,7 @@ mod containers;
 mod documents;
 mod idempotency;
 mod ledger;
+mod index_order;
 mod look;
 mod marks;
 mod numbers;

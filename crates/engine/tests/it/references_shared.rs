@@ -181,7 +181,7 @@ fn what_went_along_comes_back_and_is_on_record() {
             log(&store, "monday", "e2", r#""by":"b","to":"a""#).await;
             log(&store, "monday", "e3", r#""by":"b","about":"e1""#).await;
             let delete = Write::Delete { key: user("a"), when: Precondition::Any };
-            store.apply(UnitOfWork { writes: vec![delete], actor: Some("mara".to_owned()) }).await.unwrap();
+            store.apply(UnitOfWork::default().with(delete).by("mara")).await.unwrap();
             let last = async |id: &str| {
                 let query = HistoryQuery::of_document(&event(id));
                 store.history(&query, 1).await.unwrap().entries.remove(0)

@@ -73,12 +73,13 @@ pub fn foreign_key(table: &Table, key: &ForeignKey, tables: &[Table]) -> String 
 
 /// `create index if not exists`.
 #[must_use]
-pub fn create_index(table: &Table, index: &IndexPlan) -> String {
+pub fn create_index(table: &Table, index: &IndexPlan, dialect: Dialect) -> String {
     let columns: Vec<String> = index
         .columns
         .iter()
         .map(|&(column, descending)| {
-            format!("{}{}", quote(&table.columns[column].name), if descending { " desc" } else { "" })
+            let column = &table.columns[column];
+            format!("{}{}", quote(&column.name), index_order(column, descending, dialect))
         })
         .collect();
     format!(
@@ -87,6 +88,18 @@ pub fn create_index(table: &Table, index: &IndexPlan) -> String {
         quote(&table.name),
         columns.join(", ")
     )
+}
+
+/// How a column of an index is ordered. Questions have nulls before all values, as SQLite has; an index of PostgreSQL
+/// gives that order only when it says so.
+#[must_use]
+pub const fn index_order(column: &Column, descending: bool, dialect: Dialect) -> &'static str {
+    match (dialect, column.nullable, descending) {
+        (Dialect::Postgres, true, true) => " desc nulls last",
+        (Dialect::Postgres, true, false) => " nulls first",
+        (_, _, true) => " desc",
+        (_, _, false) => "",
+    }
 }
 
 fn references(key: &ForeignKey, tables: &[Table]) -> String {

@@ -9,7 +9,9 @@ mod settle;
 mod transitions;
 
 pub use audit::{AUDIT_PREFIX, STATE_PREFIX, audit_triggers, create_audit};
-pub use ddl::{Dialect, create_index, create_table, foreign_key, primary_key, quote, text_literal};
+pub use ddl::{
+    Dialect, create_index, create_table, foreign_key, index_order, primary_key, quote, text_literal,
+};
 pub use marks::{ANY_KEY, MARKING_VIEW, mark_everything};
 pub use search::{
     SEARCH_META, SEARCH_PREFIX, SEARCH_STATE, SearchIndex, is_kept_by_writes, search_indexes, search_meta,

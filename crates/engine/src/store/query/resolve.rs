@@ -1,7 +1,5 @@
 //! A query with its names looked up in the model and its values read.
 
-use std::ops::Range;
-
 use repot_core::store::{Cursor, Filter, Op, PAGE_ITEMS_MAX, Query, QueryValue, SortBy};
 use repot_core::{Error, Kind, Result};
 use repot_model::language::Model;
@@ -31,10 +29,10 @@ pub(super) struct Resolved<'q> {
     pub query: &'q Query,
     pub tenancy: Tenancy,
     pub select: Select,
-    /// How many of the columns are shown; those of key and order follow them.
+    /// How many of the columns are shown; those of the key that are not among them follow.
     pub shown: usize,
-    /// Where the key is, for rows that are documents.
-    pub key: Option<Range<usize>>,
+    /// Where the columns of the key are, for rows that are documents.
+    pub key: Option<Vec<usize>>,
     plan: &'q Plan,
 }
 
@@ -60,8 +58,9 @@ impl<'q> Resolved<'q> {
             let message = format!("rows of {} are no documents of their own", shape.name);
             return Err(Error::new(Kind::Unsupported, "R0405", message).hint("Ask without `full`."));
         }
-        columns.extend(&shape.key);
-        let key = is_root.then_some(shown..columns.len());
+        // what is shown already is not read again
+        let key: Vec<usize> = shape.key.iter().map(|&column| place(&mut columns, column)).collect();
+        let key = is_root.then_some(key);
         let expand: Vec<Expansion> =
             query.expand.iter().map(|name| expansion(plan, &tenancy, table, name)).collect::<Result<_>>()?;
         let after = query.after.as_ref().map(|after| cursor::read(plan, query, after, sort.len()));
@@ -95,11 +94,19 @@ impl<'q> Resolved<'q> {
         Names { plan, conditions: 0, values: 0 }.filter(filter, self.select.table, 0)
     }
 
-    /// Where a page goes on that ended with this row: the values of the order are its last cells.
-    pub(super) fn cursor(&self, row: &[&[u8]]) -> Result<Cursor> {
-        let from = row.len().saturating_sub(self.select.sort.len());
-        cursor::make(self.plan, self.query, &row.get(from..).unwrap_or_default().concat())
+    /// Where a page goes on that ended with this row of the statement's answer.
+    pub(super) fn cursor(&self, made: &Statement, row: &[&[u8]]) -> Result<Cursor> {
+        let values: Vec<&[u8]> = made.order.iter().filter_map(|&at| row.get(at).copied()).collect();
+        cursor::make(self.plan, self.query, &values.concat())
     }
+}
+
+/// Where the column is among these; it is added where it is not.
+fn place(columns: &mut Vec<usize>, column: usize) -> usize {
+    columns.iter().position(|known| *known == column).unwrap_or_else(|| {
+        columns.push(column);
+        columns.len() - 1
+    })
 }
 
 fn table(model: &Model, plan: &Plan, name: &str) -> Result<usize> {

@@ -63,8 +63,11 @@ pub struct Statement {
     pub sql: String,
     /// In the order of their numbers.
     pub parameters: Vec<Parameter>,
-    /// The types of the columns of its answer: those asked for, those of rows that come along, those of the order.
+    /// The types of the columns of its answer: those asked for, those of rows that come along, those of the order that
+    /// are not among them.
     pub columns: Vec<ColumnKind>,
+    /// Where in its answer the values of the order are.
+    pub order: Vec<usize>,
     /// The tenant that asks; where the database has a role for that, it is run under it.
     pub tenant: Option<String>,
 }
@@ -78,30 +81,43 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
         select.columns.iter().map(|&column| writer.kind(table, column)).collect();
     let mut list: Vec<String> =
         select.columns.iter().map(|&column| writer.column(table, column, "r")).collect();
-    let mut from = format!("{} as r", quote(&plan.tables[table].name));
+    let mut joins = String::new();
     let targets = select.expand.iter().flat_map(|one| one.targets.iter().map(|target| (one.column, target)));
     for (number, (column, target)) in targets.enumerate() {
         let alias = format!("x{}", number + 1);
-        from.push_str(&join(&mut writer, table, column, target, &alias));
+        joins.push_str(&join(&mut writer, table, column, target, &alias));
         for at in 0..plan.tables[target.table].columns.len() {
             list.push(writer.column(target.table, at, &alias));
             columns.push(writer.kind(target.table, at));
         }
     }
+    let mut order = Vec::with_capacity(select.sort.len());
     for sort in &select.sort {
-        list.push(writer.column(table, sort.column, "r"));
-        columns.push(as_stored(&writer, table, sort.column));
+        let kind = as_stored(&writer, table, sort.column);
+        let known = select.columns.iter().position(|column| *column == sort.column);
+        order.push(known.filter(|&at| columns[at] == kind).unwrap_or_else(|| {
+            list.push(writer.column(table, sort.column, "r"));
+            columns.push(kind);
+            columns.len() - 1
+        }));
     }
+    let rows = rows(&mut writer, select, &joins);
+    let sql = format!("select {}\nfrom {rows}", list.join(", "));
+    Statement { sql, parameters: writer.parameters, columns, order, tenant: None }
+}
+
+/// All of the statement behind `from`.
+fn rows(writer: &mut Writer<'_>, select: &Select, joins: &str) -> String {
+    let table = select.table;
     let mut places: Vec<String> = writer.tenant(table, "r").into_iter().collect();
     if select.filter != Condition::All(Vec::new()) {
         places.push(writer.condition(&select.filter, table, "r"));
     }
     if let Some(after) = &select.after {
-        places.push(beyond(&mut writer, select, after));
+        places.push(beyond(writer, select, after));
     }
-    let place =
-        if places.is_empty() { String::new() } else { format!("\nwhere {}", places.join("\n  and ")) };
-    let order: Vec<String> = select.sort.iter().map(|sort| order(&writer, table, *sort)).collect();
+    let ranges = ranges(writer, select);
+    let order: Vec<String> = select.sort.iter().map(|sort| ordered(writer, table, *sort)).collect();
     let order = if order.is_empty() { String::new() } else { format!("\norder by {}", order.join(", ")) };
     let mut count = |number: u64| {
         writer.mark_cell(&Cell::Int(i64::try_from(number).unwrap_or(i64::MAX)), ColumnKind::Int)
@@ -110,8 +126,33 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
     if select.offset > 0 {
         page.push_str(&format!(" offset {}", count(select.offset)));
     }
-    let sql = format!("select {}\nfrom {from}{place}{order}{page}", list.join(", "));
-    Statement { sql, parameters: writer.parameters, columns, tenant: None }
+    let name = quote(&writer.plan.tables[table].name);
+    let place = |more: Option<&String>| {
+        let all: Vec<&str> = places.iter().chain(more).map(String::as_str).collect();
+        if all.is_empty() { String::new() } else { format!("\nwhere {}", all.join("\n  and ")) }
+    };
+    match ranges {
+        None => format!("{name} as r{joins}{}{order}{page}", place(None)),
+        Some(ranges) => {
+            let part = |range| format!("(select r.* from {name} as r{}{order}{page})", place(Some(range)));
+            let parts = ranges.each_ref().map(part).join("\nunion all ");
+            format!("({parts}) as r{joins}{order}{page}")
+        }
+    }
+}
+
+/// Behind a cursor in a descending column come the lesser values and then the nulls, which no one range of an index of
+/// PostgreSQL holds: the conditions of the two, each of which begins where the cursor stands. `None`: one range will do.
+fn ranges(writer: &mut Writer<'_>, select: &Select) -> Option<[String; 2]> {
+    let (sort, cell) = select.sort.first().zip(Cells::new(select.after.as_deref()?).next_raw())?;
+    let nullable = writer.plan.tables[select.table].columns[sort.column].nullable;
+    if !(writer.is(Dialect::Postgres) && sort.descending && nullable) || is_null(cell) {
+        return None;
+    }
+    let kind = writer.kind(select.table, sort.column);
+    let name = writer.column(select.table, sort.column, "r");
+    let mark = writer.mark(Parameter { cell: cell.to_vec(), kind });
+    Some([format!("{} <= {mark}", writer.ordered(name.clone(), kind)), format!("{name} is null")])
 }
 
 /// How a value of the order is read for a cursor. SQLite orders the texts of its columns, whatever else they mean: plain
@@ -147,7 +188,7 @@ fn join(
     format!("\nleft join {} as {alias} on {on}", quote(&plan.tables[target.table].name))
 }
 
-fn order(writer: &Writer<'_>, table: usize, sort: Sort) -> String {
+fn ordered(writer: &Writer<'_>, table: usize, sort: Sort) -> String {
     let mut text = writer.ordered(writer.column(table, sort.column, "r"), writer.kind(table, sort.column));
     if sort.descending {
         text.push_str(" desc");

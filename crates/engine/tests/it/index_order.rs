@@ -1,0 +1,158 @@
+//! The newest of a user on PostgreSQL: the model's index gives their order, on every page; a table that is changed under
+//! statements that a session keeps is no error.
+
+use std::sync::Arc;
+
+use repot_core::store::{
+    Change, DocumentKey, Filter, Precondition, Query, Queryable as _, Scope, StoreExt as _,
+};
+use repot_engine::store::RowStore;
+use repot_json::patch::Pointer;
+use repot_model::language::{Model, parse};
+use repot_model::plan::Plan;
+use repot_testkit::postgres::PgServer;
+
+use crate::documents::{Database, block_on};
+
+const MODEL: &str = r#"
+[repot]
+source = "./data"
+
+[chats]
+file   = "{user}/{id}.json"
+tenant = "user"
+index  = ["user, made desc"]
+
+[chats.fields]
+id    = "text(40) key"
+user  = "text(40)"
+title = "text(200) = New"
+made  = "time?"
+
+[messages]
+in = "chats.messages[]"
+
+[messages.fields]
+id      = "int key auto"
+chat_id = "-> chats cascade auto"
+order   = "position"
+content = "text?"
+"#;
+
+fn opened() -> Option<(PgServer, String, RowStore)> {
+    let database = Database::postgres()?;
+    let model: (Arc<Model>, Arc<Plan>, &'static str) = {
+        let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
+        let plan = Plan::compile(&model).unwrap();
+        (Arc::new(model), Arc::new(plan), MODEL)
+    };
+    let store = database.try_open_as(model).unwrap();
+    let Database::Postgres(server, url) = database else { return None };
+    Some((server, url, store))
+}
+
+fn newest() -> Query {
+    Query::of(Scope::of("chats").in_tenant("u7")).sort("-made").limit(50).fields("id,made")
+}
+
+/// The plan of a question reads the index as often as this, beginning where the condition says, and sorts only rows that are
+/// equal in what the index orders by.
+async fn comes_in_order(store: &RowStore, query: &Query, (scans, condition): (usize, &str)) {
+    let why = store.explain(query).await.unwrap();
+    let plan = why.plan.join("\n");
+    let count = |what: &str| plan.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(count("Index Scan using idx_chats_user_made"), scans, "{plan}");
+    assert_eq!(count("Bitmap") + count("Seq Scan"), 0, "{plan}");
+    assert!(plan.lines().any(|line| line.contains("Index Cond:") && line.contains(condition)), "{plan}");
+    let sorts = plan.lines().filter(|line| line.contains("Sort  (") && !line.contains("Incremental"));
+    assert_eq!(sorts.count(), 0, "{plan}");
+    let below = plan.split_once("Append").map_or(plan.as_str(), |(_, below)| below);
+    assert_eq!(below.matches("Limit").count(), scans, "{plan}");
+}
+
+#[test]
+fn the_index_gives_the_order_of_the_newest() {
+    let Some((server, url, store)) = opened() else { return };
+    // 500 of each user; of every tenth it is not known when it was made, and three each were made at one time
+    let fill = "insert into chats (id, \"user\", title, made) select 'c' || i, 'u' || i % 20, 't' || i, \
+                case when i / 20 % 10 = 3 then null else timestamptz '2025-01-01' + (i / 60) * interval '1 hour' end \
+                from generate_series(0, 9999) i; analyze chats";
+    assert_eq!(server.query(&url, fill), "");
+    block_on(async {
+        comes_in_order(&store, &newest(), (1, "\"user\")::text")).await;
+        let mut found = Vec::new();
+        let mut query = newest();
+        loop {
+            let page = store.query(&query).await.unwrap();
+            for item in &page.items {
+                let value: serde_json::Value = serde_json::from_slice(&item.body).unwrap();
+                found.push(value["id"].as_str().unwrap().to_owned());
+            }
+            let Some(next) = page.next else { break };
+            query = newest().after(next);
+            if found.len() == 100 {
+                comes_in_order(&store, &query, (2, "made <=")).await;
+            }
+        }
+        let wanted =
+            "select id from chats where \"user\" = 'u7' order by made desc nulls last, id collate \"C\"";
+        let wanted = server.query(&url, wanted);
+        assert_eq!(found, wanted.lines().collect::<Vec<_>>());
+        assert_eq!(found.len(), 500);
+    });
+    // one that an older version made orders otherwise, and the answer is the same
+    let older =
+        "drop index idx_chats_user_made; create index idx_chats_user_made on chats (\"user\", made desc)";
+    assert_eq!(server.query(&url, older), "");
+    block_on(async {
+        let page = store.query(&newest()).await.unwrap();
+        let wanted = "select id from chats where \"user\" = 'u7' order by made desc nulls last, id collate \"C\" limit 50";
+        let wanted = server.query(&url, wanted);
+        let ids: Vec<String> =
+            page.items.iter().filter_map(|item| item.key.as_ref().map(|key| key.text().to_owned())).collect();
+        assert_eq!(ids, wanted.lines().collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_table_changed_under_kept_statements_is_no_error() {
+    let Some((server, url, store)) = opened() else { return };
+    let key = DocumentKey::new("chats", "a").in_tenant("u7");
+    let body = r#"{"id":"a","user":"u7","title":"one","messages":[{"content":"x"}]}"#;
+    let named = |title: &str| newest().filter(Filter::eq("title", title)).fields("id,title");
+    let set = |title: &str| Change::Set {
+        at: Pointer::parse("/title").unwrap(),
+        value: serde_json::to_string(title).unwrap().into(),
+    };
+    block_on(async {
+        store.put(&key, body).await.unwrap();
+        let all = async |title: &str| {
+            let query = named(title);
+            assert_eq!(store.query(&query).await.unwrap().items.len(), 1, "{title}");
+            let mut full = query.clone().full();
+            full.fields.clear();
+            assert_eq!(store.query(&full).await.unwrap().items.len(), 1, "{title}");
+            assert_eq!(
+                store.query(&Query::of(Scope::of("messages").in_tenant("u7"))).await.unwrap().items.len(),
+                1
+            );
+        };
+        for round in 0..3 {
+            // as often as the session has them kept in every way
+            for _ in 0..2 {
+                let title = format!("title {round}");
+                store.change(&key, set(&title), Precondition::Any).await.unwrap();
+                store.change(&key, set(&title), Precondition::Any).await.unwrap();
+                all(&title).await;
+            }
+            let longer = format!("alter table chats alter title type varchar({})", 300 + round);
+            assert_eq!(server.query(&url, &longer), "");
+            let longer = format!("alter table messages alter content type varchar({})", 300 + round);
+            assert_eq!(server.query(&url, &longer), "");
+            all(&format!("title {round}")).await;
+        }
+        store.append(&key, "/messages", r#"{"content":"y"}"#).await.unwrap();
+        let document = store.require(&key).await.unwrap();
+        assert!(String::from_utf8_lossy(&document.body).contains("title 2"));
+    });
+}

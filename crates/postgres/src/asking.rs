@@ -1,0 +1,87 @@
+//! Questions of a reader: the transaction around each, and another try in a new one.
+
+use std::sync::Arc;
+
+use repot_core::{Answer, Result};
+use repot_model::sql::query::Statement;
+
+use crate::ask;
+use crate::client::{was_lost, was_stale};
+use crate::error::failed;
+use crate::reader::{PostgresReader, READING};
+use crate::transaction::begin;
+
+impl PostgresReader {
+    /// In the state that is held, which begins with the same messages where there is none yet.
+    pub(crate) fn asked(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        if self.begun {
+            return self.question(statement, bytes_max, None);
+        }
+        for last in [false, true] {
+            let begin = self.beginning()?;
+            let answer = self.question(statement, bytes_max, Some(begin));
+            self.begun = answer.is_ok();
+            match answer {
+                Err(error) if self.may_ask_again(&error)? && !last => {}
+                other => return other,
+            }
+        }
+        Ok(Answer::default())
+    }
+
+    /// In a state of its own, unless one is held.
+    pub(crate) fn asked_once(&mut self, statement: &Statement, bytes_max: usize) -> Result<Answer> {
+        if self.begun {
+            return self.question(statement, bytes_max, None);
+        }
+        for last in [false, true] {
+            let begin = self.beginning()?;
+            let (connection, statement) = (Arc::clone(&self.connection), statement.clone());
+            let (role, timeout) = (self.tenants.clone(), self.address.options.query_timeout);
+            let answer = self.runtime.run(async move {
+                let bounds = (bytes_max, timeout);
+                ask::run_once(&connection.client, &statement, bounds, (&begin, role.as_deref())).await
+            });
+            match answer {
+                Err(error) if self.may_ask_again(&error)? && !last => {}
+                other => return other,
+            }
+        }
+        Ok(Answer::default())
+    }
+
+    /// What begins a transaction on a session that lives.
+    fn beginning(&mut self) -> Result<String> {
+        if !self.connection.is_alive() {
+            self.reconnect()?;
+        }
+        Ok(begin(&self.connection.client, &self.address, READING))
+    }
+
+    fn question(&self, statement: &Statement, bytes_max: usize, begin: Option<String>) -> Result<Answer> {
+        let (connection, statement) = (Arc::clone(&self.connection), statement.clone());
+        let (role, timeout) = (self.tenants.clone(), self.address.options.query_timeout);
+        self.runtime.run(async move {
+            let bounds = (bytes_max, timeout);
+            ask::run(&connection.client, &statement, bounds, (begin, role.as_deref())).await
+        })
+    }
+
+    /// After a question that failed with nothing read before it: whether a new transaction may do better, because a table was
+    /// changed under a statement that the session keeps, or the session ended while nobody used it.
+    fn may_ask_again(&self, error: &repot_core::Error) -> Result<bool> {
+        if was_lost(error) {
+            self.connection.give_up();
+        }
+        if !self.connection.is_alive() {
+            return Ok(true);
+        }
+        // whether it began or not, and whether it ended: what comes next begins anew
+        let connection = Arc::clone(&self.connection);
+        self.runtime.run(async move {
+            let ended = connection.client.batch_execute("rollback").await;
+            ended.map_err(|error| failed("answer a query", error))
+        })?;
+        Ok(was_stale(error))
+    }
+}
