@@ -3,7 +3,7 @@
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
 use repot_model::row::Cells;
-use repot_model::sql::{Dialect, create_index, quote};
+use repot_model::sql::{Dialect, create_index};
 use rusqlite::CachedStatement;
 
 use crate::audit;

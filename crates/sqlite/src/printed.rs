@@ -21,7 +21,7 @@ pub fn schema_sql(plan: &Plan) -> Vec<String> {
     all.extend(plan.views.iter().map(|(name, sql)| format!("create view {} as {}", quote(name), ended(sql))));
     all.push(DOCUMENTS_BY_KEY.to_owned());
     for table in &plan.tables {
-        all.extend(table.indexes.iter().map(|index| create_index(table, index)));
+        all.extend(table.indexes.iter().map(|index| create_index(table, index, Dialect::Sqlite)));
     }
     all.extend(settle_search(plan, None, &[], dialect));
     all.push(trash::TABLE.to_owned());

@@ -105,7 +105,11 @@ fn page(
 }
 
 /// The rows of a page: one more was asked for than there is room for.
-fn rows(plan: &Plan, (resolved, statement): (&Resolved<'_>, &Statement), answer: &Answer) -> Result<QueryPage> {
+fn rows(
+    plan: &Plan,
+    (resolved, statement): (&Resolved<'_>, &Statement),
+    answer: &Answer,
+) -> Result<QueryPage> {
     let mut made = Vec::with_capacity(answer.rows.len().min(resolved.limit()));
     let (names, any) = (Names::new(plan, resolved), any_key(resolved));
     // one text for all of them, of which each item has its part

@@ -55,19 +55,18 @@ fn newest() -> Query {
     Query::of(Scope::of("chats").in_tenant("u7")).sort("-made").limit(50).fields("id,made")
 }
 
-/// The plan of a question reads the index as often as this, beginning where the condition says, and sorts only rows that are
-/// equal in what the index orders by.
-async fn comes_in_order(store: &RowStore, query: &Query, (scans, condition): (usize, &str)) {
+/// The plan of a question reads the index in its order, beginning where the condition says, and sorts only rows that are equal
+/// in what the index orders by. Behind a cursor, nulls are a part of their own: all of them are equal.
+async fn comes_in_order(store: &RowStore, query: &Query, condition: &str) {
     let why = store.explain(query).await.unwrap();
     let plan = why.plan.join("\n");
-    let count = |what: &str| plan.lines().filter(|line| line.contains(what)).count();
-    assert_eq!(count("Index Scan using idx_chats_user_made"), scans, "{plan}");
-    assert_eq!(count("Bitmap") + count("Seq Scan"), 0, "{plan}");
-    assert!(plan.lines().any(|line| line.contains("Index Cond:") && line.contains(condition)), "{plan}");
-    let sorts = plan.lines().filter(|line| line.contains("Sort  (") && !line.contains("Incremental"));
-    assert_eq!(sorts.count(), 0, "{plan}");
-    let below = plan.split_once("Append").map_or(plan.as_str(), |(_, below)| below);
-    assert_eq!(below.matches("Limit").count(), scans, "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+    let (values, nulls) = plan.split_once("\"*SELECT* 2\"  (").unwrap_or((&plan, ""));
+    assert!(values.contains("Index Scan using idx_chats_user_made"), "{plan}");
+    let given = |line: &str| line.contains("Index Cond:") && line.contains(condition);
+    assert!(values.lines().any(given), "{plan}");
+    assert!(!values.lines().any(|line| line.trim_start().starts_with("->  Sort  (")), "{plan}");
+    assert_eq!(condition.contains("<="), nulls.contains("made IS NULL"), "{plan}");
 }
 
 #[test]
@@ -79,7 +78,7 @@ fn the_index_gives_the_order_of_the_newest() {
                 from generate_series(0, 9999) i; analyze chats";
     assert_eq!(server.query(&url, fill), "");
     block_on(async {
-        comes_in_order(&store, &newest(), (1, "\"user\")::text")).await;
+        comes_in_order(&store, &newest(), "\"user\")::text").await;
         let mut found = Vec::new();
         let mut query = newest();
         loop {
@@ -91,7 +90,7 @@ fn the_index_gives_the_order_of_the_newest() {
             let Some(next) = page.next else { break };
             query = newest().after(next);
             if found.len() == 100 {
-                comes_in_order(&store, &query, (2, "made <=")).await;
+                comes_in_order(&store, &query, "made <=").await;
             }
         }
         let wanted =
