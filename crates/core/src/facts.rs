@@ -39,7 +39,8 @@ pub trait FactReader {
     fn fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>>;
 
     /// The same; from here to the end of the transaction nobody else changes it, also where nothing is there. Only within
-    /// [`crate::Target::transact`], and only if that is all that the transaction is about.
+    /// [`crate::Target::transact`], and only where a transaction is about facts and nothing else; of several in
+    /// order of kind and name.
     ///
     /// # Errors
     /// When it cannot be read.

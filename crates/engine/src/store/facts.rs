@@ -10,7 +10,7 @@ use repot_core::store::{
     Fact, FactChange, FactEdit, FactStep, FactWhen, Ledger, Store as _, UnitOfWork, check_fact_name,
     check_facts,
 };
-use repot_core::{Batch, Error, FactBatch, Kind, Reader, Result};
+use repot_core::{Batch, Clock, Error, FactBatch, Kind, Reader, Result};
 
 use super::jobs::Job;
 use super::queue::Task;
@@ -19,6 +19,8 @@ use super::writing::Scribe;
 
 /// Facts removed by one transaction.
 const PRUNED_AT_ONCE: usize = 1_000;
+/// Bytes of values after which no further decision joins a transaction.
+const DECIDED_BYTES: usize = 4 << 20;
 /// Facts read at once.
 const READ_AT_ONCE: usize = 1_000;
 
@@ -65,26 +67,31 @@ pub(super) fn noted(reader: &mut dyn Reader, work: &Job, now_ms: i64) -> Result<
 }
 
 impl Scribe<'_> {
-    /// Holds a fact, lets the caller's function decide, and notes what it says, in one transaction.
-    pub(super) fn decide_fact(&mut self, task: &FactTask) -> Result<()> {
-        let FactTask { kind, name, edit } = task;
-        let clock = Arc::clone(&self.clock);
-        let decided = self.target.transact(self.plan, &[], &mut |reader| {
-            let held = reader.hold_fact(kind, name)?;
-            // now, not when the waiting for others began
-            let now_ms = clock.now_ms();
-            let there = held.filter(|fact| fact.is_there(now_ms));
-            let change = match decide(task, edit, there.as_ref())? {
-                FactStep::Keep => return Ok(None),
-                FactStep::Put(value) => FactChange::put(kind, name, value),
-                FactStep::Remove => FactChange::remove(kind, name),
-            };
-            let changes = vec![change];
-            check_facts(&changes)?;
-            let facts = FactBatch { now_ms, changes, gone: Vec::new() };
-            Ok(Some(Batch { facts, all_or_nothing: true, ..Batch::default() }))
-        });
-        decided.map(drop)
+    /// Holds facts, lets the callers' functions decide, and notes what they say: several facts in one transaction, where
+    /// several are waited for. Who fails, fails alone.
+    pub(super) fn decide_facts(&mut self, tasks: &[FactTask]) -> Vec<Result<()>> {
+        let mut done: Vec<Option<Result<()>>> = tasks.iter().map(|_| None).collect();
+        while done.iter().any(Option::is_none) {
+            let mut names = HashSet::new();
+            // what is decided on one fact is seen by the next decision on it
+            let first = |at: &usize| names.insert((&tasks[*at].kind, &tasks[*at].name));
+            let open = (0..tasks.len()).filter(|&at| done[at].is_none());
+            let mut round: Vec<usize> = open.filter(first).collect();
+            // in the order in which everybody holds them
+            round.sort_by_key(|&at| (&tasks[at].kind, &tasks[at].name));
+            let mut decided = Vec::new();
+            let clock = Arc::clone(&self.clock);
+            let noted = self.target.transact(self.plan, &[], &mut |reader| {
+                let batch;
+                (batch, decided) = decide_round(reader, &*clock, &round, tasks)?;
+                Ok(batch)
+            });
+            match noted {
+                Ok(_) => decided.into_iter().for_each(|(at, own)| done[at] = Some(own)),
+                Err(error) => round.iter().for_each(|&at| done[at] = Some(Err(error.clone()))),
+            }
+        }
+        done.into_iter().flatten().collect()
     }
 
     /// Takes away some of the facts that expired.
@@ -100,6 +107,47 @@ impl Scribe<'_> {
         pruned.count.store(count, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// What the callers of these tasks decided.
+type DecidedFacts = Vec<(usize, Result<()>)>;
+
+/// Decides on facts, as many as fit into one transaction; at least one.
+fn decide_round(
+    reader: &mut dyn Reader,
+    clock: &dyn Clock,
+    round: &[usize],
+    tasks: &[FactTask],
+) -> Result<(Option<Batch>, DecidedFacts)> {
+    let (mut facts, mut decided, mut bytes) = (FactBatch::default(), Vec::new(), 0);
+    for &at in round {
+        let FactTask { kind, name, edit } = &tasks[at];
+        let held = reader.hold_fact(kind, name)?;
+        // now, not when the waiting for others began
+        facts.now_ms = clock.now_ms();
+        let there = held.filter(|fact| fact.is_there(facts.now_ms));
+        let change = decide(&tasks[at], edit, there.as_ref()).and_then(|step| {
+            let change = match step {
+                FactStep::Keep => None,
+                FactStep::Put(value) => Some(FactChange::put(kind, name, value)),
+                FactStep::Remove => Some(FactChange::remove(kind, name)),
+            };
+            check_facts(change.as_slice()).map(|()| change)
+        });
+        match change {
+            Ok(change) => {
+                bytes += noted_bytes(change.as_slice());
+                facts.changes.extend(change);
+                decided.push((at, Ok(())));
+            }
+            Err(error) => decided.push((at, Err(error))),
+        }
+        if bytes >= DECIDED_BYTES {
+            break;
+        }
+    }
+    let batch = (!facts.is_empty()).then(|| Batch { facts, all_or_nothing: true, ..Batch::default() });
+    Ok((batch, decided))
 }
 
 /// What the caller's function decides. Its panic is its own: the thread goes on with others' work.

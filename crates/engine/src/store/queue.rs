@@ -158,11 +158,17 @@ pub(super) fn write(
             let _unreachable = scribe.target.wake();
         }
         let (mut works, mut answers) = (Vec::new(), Vec::new());
+        let (mut facts, mut told) = (Vec::new(), Vec::new());
         for (task, answer) in taken {
             let done = match (task, &mut scribe) {
                 (Task::Work(work), _) => {
                     works.push(work);
                     answers.push(answer);
+                    continue;
+                }
+                (Task::Fact(task), Ok(_)) => {
+                    facts.push(task);
+                    told.push(answer);
                     continue;
                 }
                 (_, Err(error)) => Err(same(error)),
@@ -174,11 +180,15 @@ pub(super) fn write(
                     .prune_changes(options.changes)
                     .and_then(|()| scribe.prune_history())
                     .and_then(|()| scribe.prune_facts(&PrunedFacts::until(options.clock.now_ms()))),
-                (Task::Fact(task), Ok(scribe)) => scribe.decide_fact(&task),
                 (Task::PruneFacts(pruned), Ok(scribe)) => scribe.prune_facts(&pruned),
                 (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
             };
             let _dropped = answer.send(done.map(|()| Receipt::default()));
+        }
+        if let Ok(scribe) = &mut scribe {
+            for (answer, done) in told.into_iter().zip(scribe.decide_facts(&facts)) {
+                let _dropped = answer.send(done.map(|()| Receipt::default()));
+            }
         }
         if works.is_empty() {
             continue;

@@ -64,6 +64,7 @@ macro_rules! conformance_ledger {
                 a_refused_fact_takes_back_a_change_of_a_part
                 one_of_many_units_notes_a_fact
                 decisions_of_many_count_exactly
+                decisions_on_many_facts_stay_apart
                 a_decision_that_fails_changes_nothing
                 what_was_noted_is_there_for_others
             }
@@ -386,6 +387,33 @@ pub async fn decisions_of_many_count_exactly(subject: LedgerSubject) {
     given.sort_unstable();
     assert_eq!(given, (1..=64 * TIMES).collect::<Vec<_>>());
     assert_eq!(value(&subject.other, "count").await, Some((64 * TIMES).to_string()));
+}
+
+/// Many decide on several facts at once: each fails or counts by itself.
+pub async fn decisions_on_many_facts_stay_apart(subject: LedgerSubject) {
+    let tasks: Vec<_> = (0..128)
+        .map(|at| {
+            let store = Arc::clone(if at % 2 == 0 { &subject.store } else { &subject.other });
+            tokio::spawn(async move {
+                let fail = || Error::new(Kind::Refused, "R0408", "the caller's own");
+                let edit = move |there: Option<&Fact>| if at % 5 == 0 { Err(fail()) } else { add(there) };
+                ledger(&store).decide("test", &(at % 7).to_string(), edit).await
+            })
+        })
+        .collect();
+    let mut given = vec![Vec::new(); 7];
+    for (at, task) in tasks.into_iter().enumerate() {
+        match task.await.unwrap() {
+            Ok(number) => given[at % 7].push(number),
+            Err(error) => assert_eq!((at % 5, error.code()), (0, "R0408")),
+        }
+    }
+    for (name, mut given) in given.into_iter().enumerate() {
+        given.sort_unstable();
+        let count = (0..128).filter(|at| at % 7 == name && at % 5 != 0).count();
+        assert_eq!(given, (1..=count).collect::<Vec<_>>());
+        assert_eq!(value(&subject.store, &name.to_string()).await, Some(count.to_string()));
+    }
 }
 
 /// An error, a panic, a value that cannot be held, a decision to leave it: the fact stays, and others go on.
