@@ -8,7 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::copy::Failure;
 use crate::error::failed;
-use crate::reader::{PostgresReader, limit, one};
+use crate::reader::PostgresReader;
 use crate::transaction::Writer;
 
 /// Each new state takes a new version from the sequence, which no state before it had.
@@ -122,24 +122,44 @@ fn read(row: &Row) -> Fact {
     }
 }
 
-fn names(kind: &str, name: &str) -> Vec<(Box<dyn ToSql + Sync + Send>, Type)> {
-    vec![one(kind.to_owned(), Type::TEXT), one(name.to_owned(), Type::TEXT)]
+type Values = Vec<(Box<dyn ToSql + Sync + Send>, Type)>;
+
+fn names(kind: &str, name: &str) -> Values {
+    vec![(Box::new(kind.to_owned()), Type::TEXT), (Box::new(name.to_owned()), Type::TEXT)]
+}
+
+fn number(number: i64) -> (Box<dyn ToSql + Sync + Send>, Type) {
+    (Box::new(number), Type::INT8)
+}
+
+fn limit(most: usize) -> (Box<dyn ToSql + Sync + Send>, Type) {
+    number(i64::try_from(most).unwrap_or(i64::MAX))
+}
+
+impl PostgresReader {
+    fn ask_facts(&mut self, what: &'static str, sql: String, values: Values) -> Result<Vec<Row>> {
+        self.run(|connection| async move {
+            let values: Vec<(&(dyn ToSql + Sync), Type)> =
+                values.iter().map(|(value, kind)| (value.as_ref() as _, kind.clone())).collect();
+            connection.client.query_again(&sql, &values).await.map_err(|error| failed(what, error))
+        })
+    }
 }
 
 impl FactReader for PostgresReader {
     fn fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>> {
         let sql = format!("select {COLUMNS} from repot_facts f where f.kind = $1 and f.name = $2");
-        Ok(self.rows("read a fact", sql, names(kind, name))?.first().map(read))
+        Ok(self.ask_facts("read a fact", sql, names(kind, name))?.first().map(read))
     }
 
     fn hold_fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>> {
         let sql = format!("select {COLUMNS} from repot_facts f where f.kind = $1 and f.name = $2 for update");
-        let rows = self.rows("hold a fact", sql, names(kind, name))?;
+        let rows = self.ask_facts("hold a fact", sql, names(kind, name))?;
         if let Some(row) = rows.first() {
             return Ok(Some(read(row)));
         }
         // of two that find nothing the second waits here for the first, and sees what that left
-        let rows = self.rows("hold a fact", format!("{HOLD}{COLUMNS}"), names(kind, name))?;
+        let rows = self.ask_facts("hold a fact", format!("{HOLD}{COLUMNS}"), names(kind, name))?;
         Ok(rows.first().map(read))
     }
 
@@ -149,15 +169,15 @@ impl FactReader for PostgresReader {
              and (f.expires_ms is null or f.expires_ms > $3) order by f.name limit $4"
         );
         let mut values = names(kind, after);
-        values.extend([one(now_ms, Type::INT8), one(limit(most), Type::INT8)]);
-        Ok(self.rows("read facts", sql, values)?.iter().map(read).collect())
+        values.extend([number(now_ms), limit(most)]);
+        Ok(self.ask_facts("read facts", sql, values)?.iter().map(read).collect())
     }
 
     fn expired_facts(&mut self, now_ms: i64, most: usize) -> Result<Vec<(String, String, i64)>> {
         let sql = "select kind, name, version from repot_facts \
                    where expires_ms is not null and expires_ms <= $1 order by expires_ms limit $2";
-        let values = vec![one(now_ms, Type::INT8), one(limit(most), Type::INT8)];
-        let rows = self.rows("read facts", sql.to_owned(), values)?;
+        let values = vec![number(now_ms), limit(most)];
+        let rows = self.ask_facts("read facts", sql.to_owned(), values)?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 }

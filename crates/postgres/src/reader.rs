@@ -152,7 +152,7 @@ impl PostgresReader {
         Ok(())
     }
 
-    fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+    pub(crate) fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
         &mut self,
         work: impl FnOnce(Arc<Connection>) -> F,
     ) -> Result<T> {
@@ -167,12 +167,7 @@ impl PostgresReader {
         done
     }
 
-    pub(crate) fn rows(
-        &mut self,
-        what: &'static str,
-        sql: String,
-        parameters: Parameters,
-    ) -> Result<Vec<Row>> {
+    fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
         self.run(|connection| async move {
             connection
                 .client
@@ -252,14 +247,11 @@ impl PostgresReader {
     }
 }
 
-pub(crate) fn one(
-    value: impl ToSql + Sync + Send + 'static,
-    kind: Type,
-) -> (Box<dyn ToSql + Sync + Send>, Type) {
+fn one(value: impl ToSql + Sync + Send + 'static, kind: Type) -> (Box<dyn ToSql + Sync + Send>, Type) {
     (Box::new(value), kind)
 }
 
-pub(crate) fn limit(most: usize) -> i64 {
+fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
