@@ -1,5 +1,5 @@
 //! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
-//! R02 reading the source, R03 data against the model, R04 documents in stores, R06 following changes, R07 running at once, R08 backup and export, R09 our own
+//! R02 reading the source, R03 data against the model, R04 documents in stores, R05 queues, quotas and limits, R06 following changes, R07 running at once, R08 backup and export, R09 our own
 //! faults. The codes of the model language and of the bucket leaf stand beside their code.
 
 /// One code.
@@ -367,6 +367,18 @@ pub const CATALOGUE: &[Entry] = &[
         "No connection became free",
         "All connections that the store may have to its database were at work for as long as a call waits for one. Nothing was done.",
         "Send it again later, let fewer ask at once, or allow more connections: POSTGRES_MAX_CONNECTIONS, or the options of the pool.",
+    ),
+    entry(
+        "R0501",
+        "A lease is lost",
+        "A worker says that it holds a message of a queue, and does not: its lease ran out and somebody else has the message, or it is done, given up, or its document is deleted. Nothing was written.",
+        "Stop working on the message. If work takes longer than the lease, extend it in time or claim for longer.",
+    ),
+    entry(
+        "R0502",
+        "A queue cannot do this",
+        "Documents of a collection are claimed only where the model says `queue = { lease = \"60s\", tries = 5 }`; a lease or a delay is 30 days at most, a claim 1000 messages.",
+        "Add `queue` to the collection, or claim within the bounds.",
     ),
     entry(
         "R0604",

@@ -17,6 +17,7 @@ mod list_text;
 mod load;
 mod lock;
 mod marks;
+mod messages;
 mod query;
 mod reader;
 mod records;

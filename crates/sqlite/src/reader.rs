@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, AuditFilter, AuditRecord, Echo, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult,
-    Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Echo, FoundObject, HeldMessage, ListedDocument, Mark, Outline, Piece,
+    QueryResult, Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted,
+    Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -20,7 +21,7 @@ use crate::error::{damaged, fail, failed};
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{ask, audit, changes, decode, kept, marks, query, schema, trash};
+use crate::{ask, audit, changes, decode, kept, marks, messages, query, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -379,6 +380,10 @@ order by 1, 2 limit ?2";
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let (connection, sql) = self.access(plan)?;
         Access { connection, plan, sql: &sql }.referrers(referred)
+    }
+
+    fn holds(&mut self, held: &HeldMessage) -> Result<bool> {
+        messages::holds(self.begin()?, held)
     }
 
     fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Page, Precondition,
-    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
+    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, WorkQueue, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -71,11 +71,11 @@ pub struct Reconcile {
     counts: Mutex<BTreeMap<String, ConflictCounts>>,
 }
 
-/// Who writes.
-type Actor<'a> = Option<&'a str>;
+/// The unit of work around writes: all that it says besides them.
+type Around<'a> = &'a UnitOfWork;
 
-fn alone(write: Write, actor: Actor<'_>) -> UnitOfWork {
-    UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned) }
+fn alone(write: Write, around: Around<'_>) -> UnitOfWork {
+    UnitOfWork { writes: vec![write], ..around.clone() }
 }
 
 /// What a single write is, for settling it.
@@ -178,14 +178,14 @@ impl Reconcile {
         }
     }
 
-    async fn one(&self, write: Write, actor: Actor<'_>) -> Result<Receipt> {
+    async fn one(&self, write: Write, around: Around<'_>) -> Result<Receipt> {
         let collection = write.key().collection().to_owned();
         let known = match write.when() {
             Precondition::Matches(etag) => etag.clone(),
-            Precondition::Any | Precondition::Absent => return self.plainly(vec![write], actor).await,
+            Precondition::Any | Precondition::Absent => return self.plainly(vec![write], around).await,
         };
         self.count(&collection, |counts| counts.writes += 1);
-        let error = match self.plainly(vec![write.clone()], actor).await {
+        let error = match self.plainly(vec![write.clone()], around).await {
             Err(error) if is_conflict(&error) => error,
             done => return done,
         };
@@ -198,28 +198,43 @@ impl Reconcile {
         };
         let settled = match way {
             Way::No => return Err(error),
-            Way::Any => self.plainly(vec![on_condition(write, Precondition::Any)], actor).await,
-            Way::Again => self.again(write, error, actor).await,
-            Way::Merge => self.merge((write, actor), &known, error).await,
+            Way::Any => self.plainly(vec![on_condition(write, Precondition::Any)], around).await,
+            Way::Again => self.again(write, error, around).await,
+            Way::Merge => self.merge((write, around), &known, error).await,
         }?;
         self.count(&collection, |counts| counts.settled += 1);
         Ok(settled)
     }
 
-    async fn plainly(&self, writes: Vec<Write>, actor: Actor<'_>) -> Result<Receipt> {
-        let work = UnitOfWork { writes: writes.clone(), actor: actor.map(str::to_owned) };
+    async fn several(&self, writes: Vec<Write>, around: Around<'_>) -> Result<Receipt> {
+        let wins = |write: &Write| {
+            matches!(write.when(), Precondition::Matches(_))
+                && self.strategy(write.key().collection()) == Strategy::LastWriteWins
+        };
+        match self.plainly(writes.clone(), around).await {
+            Err(error) if is_conflict(&error) && writes.iter().any(wins) => {
+                let free =
+                    |write: Write| if wins(&write) { on_condition(write, Precondition::Any) } else { write };
+                self.plainly(writes.into_iter().map(free).collect(), around).await
+            }
+            done => done,
+        }
+    }
+
+    async fn plainly(&self, writes: Vec<Write>, around: Around<'_>) -> Result<Receipt> {
+        let work = UnitOfWork { writes: writes.clone(), ..around.clone() };
         let receipt = self.store.apply(work).await?;
         self.remember_written(&writes, &receipt);
         Ok(receipt)
     }
 
     /// Makes a change on the state that is there, until nobody is faster.
-    async fn again(&self, write: Write, mut error: Error, actor: Actor<'_>) -> Result<Receipt> {
+    async fn again(&self, write: Write, mut error: Error, around: Around<'_>) -> Result<Receipt> {
         for tried in 1..self.backoff.tries_max {
             self.pause(tried).await;
             let Some(there) = self.store.get(write.key()).await? else { return Err(error) };
             let next = on_condition(write.clone(), Precondition::Matches(there.etag));
-            match self.store.apply(alone(next, actor)).await {
+            match self.store.apply(alone(next, around)).await {
                 Err(lost) if is_conflict(&lost) => error = lost,
                 done => return done.map(|_| Receipt { written: vec![Written::Put(self.unseen())] }),
             }
@@ -230,7 +245,7 @@ impl Reconcile {
     /// Makes the caller's changes in the state that is there, until nobody is faster.
     async fn merge(
         &self,
-        (write, actor): (Write, Actor<'_>),
+        (write, around): (Write, Around<'_>),
         known: &ETag,
         mut error: Error,
     ) -> Result<Receipt> {
@@ -252,7 +267,7 @@ impl Reconcile {
             let Some(there) = self.store.get(&key).await? else { return Err(error) };
             let body = self.merged(&key, &base, &ours, &there)?;
             let next = Write::Put { key: key.clone(), body, when: Precondition::Matches(there.etag) };
-            match self.store.apply(alone(next, actor)).await {
+            match self.store.apply(alone(next, around)).await {
                 Ok(_) => {
                     let unseen = self.unseen();
                     self.remember(&key, &unseen, &ours);
@@ -341,6 +356,10 @@ impl Store for Reconcile {
         self.store.trash()
     }
 
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
+        self.store.work_queue()
+    }
+
     fn collections(&self) -> Vec<String> {
         self.store.collections()
     }
@@ -358,24 +377,13 @@ impl Store for Reconcile {
     }
 
     async fn apply(&self, mut work: UnitOfWork) -> Result<Receipt> {
-        if work.writes.len() == 1 {
-            return match work.writes.pop() {
-                Some(write) => self.one(write, work.actor.as_deref()).await,
-                None => Ok(Receipt::default()),
-            };
-        }
-        let wins = |write: &Write| {
-            matches!(write.when(), Precondition::Matches(_))
-                && self.strategy(write.key().collection()) == Strategy::LastWriteWins
+        let writes = std::mem::take(&mut work.writes);
+        let around = &work;
+        let [write] = match <[Write; 1]>::try_from(writes) {
+            Ok(one) => one,
+            Err(writes) => return self.several(writes, around).await,
         };
-        match self.plainly(work.writes.clone(), work.actor.as_deref()).await {
-            Err(error) if is_conflict(&error) && work.writes.iter().any(wins) => {
-                let free =
-                    |write: Write| if wins(&write) { on_condition(write, Precondition::Any) } else { write };
-                self.plainly(work.writes.into_iter().map(free).collect(), work.actor.as_deref()).await
-            }
-            done => done,
-        }
+        self.one(write, around).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {

@@ -20,6 +20,7 @@ use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::objects::Objects;
+use super::work_queue::refuse_holding;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result, Retry};
 use journal::UNIT_WRITES_MAX;
@@ -219,6 +220,7 @@ impl Store for BucketStore {
             soft_delete: false,
             row_security: false,
             audit: false,
+            queues: false,
         }
     }
 
@@ -247,6 +249,7 @@ impl Store for BucketStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         let mut receipt = Receipt::default();
+        refuse_holding(&work)?;
         if work.writes.is_empty() {
             return Ok(receipt);
         }

@@ -14,6 +14,7 @@ use super::etag::{ETag, Precondition};
 use super::history::History;
 use super::key::{DocumentKey, Scope};
 use super::trash::Trash;
+use super::work_queue::{LeaseToken, WorkQueue};
 use crate::error::{Error, Kind, Result};
 
 /// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
@@ -49,6 +50,9 @@ pub struct Capabilities {
     /// Keeps a record of changes ([`super::History`]). Where it does not, a write that says who writes is refused for
     /// collections that the model puts on audit; others go by without a record.
     pub audit: bool,
+    /// Collections with `queue` are work queues ([`super::WorkQueue`]), and units of work can demand that a message is held.
+    /// Without, the latter are refused.
+    pub queues: bool,
 }
 
 /// Something that holds documents.
@@ -83,6 +87,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// The log of what changed; `None`: this store keeps none.
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        None
+    }
+
+    /// Its work queues; `None` without [`Capabilities::queues`].
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
         None
     }
 
@@ -235,6 +244,15 @@ pub trait StoreExt: Store {
         })?;
         let part = tree.root(&document.body).and_then(|root| resolve(root, &at));
         Ok(part.map(|part| Bytes::copy_from_slice(part.raw().as_bytes())))
+    }
+
+    /// The message is done, and its document is removed in the same transaction.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::ack`].
+    async fn ack_and_delete(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()> {
+        let write = Write::Delete { key: key.clone(), when: Precondition::Any };
+        self.apply(UnitOfWork::default().with(write).acking(token.clone(), key.tenant())).await.map(drop)
     }
 
     /// Removes the document; gives whether one was there.

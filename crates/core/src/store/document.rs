@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::change::Change;
 use super::etag::{ETag, Precondition};
 use super::key::DocumentKey;
+use super::work_queue::Holding;
 use crate::error::Result;
 
 /// A document: its exact text and the `ETag` of that state.
@@ -165,6 +166,8 @@ pub struct UnitOfWork {
     pub writes: Vec<Write>,
     /// Who writes, for the record of changes.
     pub actor: Option<String>,
+    /// Messages that must be held; see [`super::WorkQueue`].
+    pub holding: Vec<Holding>,
 }
 
 impl UnitOfWork {

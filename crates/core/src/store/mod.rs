@@ -17,6 +17,7 @@ mod rules;
 mod trash;
 mod whereabouts;
 mod within;
+mod work_queue;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
@@ -39,3 +40,7 @@ pub use rules::Proposal;
 pub use trash::{Deleted, DeletedPage, Trash};
 pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};
+pub use work_queue::{
+    CLAIMED_MOST, Claim, ClaimRequest, DeadLetter, DeadPage, Holding, LEASE_MAX_MS, LeaseToken, QueueStats,
+    REASON_BYTES_MAX, WorkQueue, lease_lost,
+};

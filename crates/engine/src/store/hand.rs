@@ -53,12 +53,18 @@ impl<'p> Decider<'_, 'p> {
             open: BTreeMap::new(),
             apart: false,
         };
+        let mut acked = BTreeSet::new();
         let decided = works
             .iter()
             .map(|work| {
                 hand.clerk = Clerk::new(work.actor(), self.now_ms);
                 let mut unit = match work {
-                    Job::Unit(work) => hand.unit(work)?,
+                    Job::Unit(work) => {
+                        let done = hand.held(work, &acked)?;
+                        let unit = hand.unit(work)?;
+                        acked.extend(done.iter().cloned());
+                        Unit { acked: done, ..unit }
+                    }
                     Job::Restore { documents, .. } => hand.restore(documents)?,
                     Job::Tend(tend) => hand.tend(tend)?,
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,

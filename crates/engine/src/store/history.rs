@@ -78,7 +78,8 @@ impl History for RowStore {
         };
         let lists = self.layout().lists(key.collection())?;
         let write = undo(key, &record, texts, (when, lists, self.layout().limits()))?;
-        let work = UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned) };
+        let work =
+            UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned), ..UnitOfWork::default() };
         let receipt = self.apply(work).await?;
         receipt.written.into_iter().next().ok_or_else(|| {
             Error::new(Kind::Internal, "R0901", format!("the receipt of a write of {key} is empty"))

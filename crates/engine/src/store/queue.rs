@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Layout, Receipt};
-use repot_core::{Error, Result, Target};
+use repot_core::{Error, QueueAnswer, QueueStep, Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use super::desk::Tools;
 use super::jobs::Job;
 use super::pool::{Seat, Waits};
 use super::row_store::RowStoreOptions;
+use super::work_queue::Steps;
 use super::writing::{Pen, Scribe, same};
 use crate::prepare::Preparer;
 use crate::route::Routes;
@@ -49,6 +50,8 @@ pub(super) enum Task {
     IndexWords,
     /// To take away what the log need not keep; the receipt is empty.
     PruneChanges,
+    /// A step with messages, alone or with others; its answer comes by itself, before the receipt, which is empty.
+    Messages(QueueStep, oneshot::Sender<Result<QueueAnswer>>),
     /// To take some of what is too old from the record of changes; the receipt is empty.
     PruneHistory,
 }
@@ -150,6 +153,7 @@ pub(super) fn write(
             let _unreachable = scribe.target.wake();
         }
         let (mut works, mut answers) = (Vec::new(), Vec::new());
+        let (mut messages, mut told) = (Steps::default(), Vec::new());
         for (task, answer) in taken {
             let done = match (task, &mut scribe) {
                 (Task::Work(work), _) => {
@@ -158,6 +162,11 @@ pub(super) fn write(
                     continue;
                 }
                 (_, Err(error)) => Err(same(error)),
+                (Task::Messages(step, to), _) => {
+                    messages.push(step, to);
+                    told.push(answer);
+                    continue;
+                }
                 (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
                 (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
                 (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
@@ -168,6 +177,12 @@ pub(super) fn write(
                 (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
             };
             let _dropped = answer.send(done.map(|()| Receipt::default()));
+        }
+        if let Ok(scribe) = &mut scribe {
+            messages.run(scribe.target.as_mut());
+        }
+        for answer in told {
+            let _dropped = answer.send(Ok(Receipt::default()));
         }
         if works.is_empty() {
             continue;
@@ -200,7 +215,7 @@ mod tests {
             key: DocumentKey::new("notes", &key.to_string()),
             when: Precondition::Any,
         };
-        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), actor: None };
+        let work = UnitOfWork { writes: keys.chars().map(delete).collect(), ..UnitOfWork::default() };
         (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 
@@ -209,8 +224,10 @@ mod tests {
         let Some(key) = keys.chars().next().filter(char::is_ascii_uppercase) else { return unit(keys) };
         let key = DocumentKey::new("notes", &key.to_lowercase().to_string());
         let change = Change::Append { list: Pointer::default(), element: "1".into() };
-        let work =
-            UnitOfWork { writes: vec![Write::Patch { key, change, when: Precondition::Any }], actor: None };
+        let work = UnitOfWork {
+            writes: vec![Write::Patch { key, change, when: Precondition::Any }],
+            ..UnitOfWork::default()
+        };
         (Task::Work(Job::Unit(work)), oneshot::channel().0)
     }
 

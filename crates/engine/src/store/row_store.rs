@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
-    Scope, Store, Trash, UnitOfWork, Write,
+    Scope, Store, Trash, UnitOfWork, WorkQueue, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -67,6 +67,7 @@ pub struct RowStoreOptions {
 pub struct RowStore {
     shown: String,
     pub(super) layout: Arc<Layout>,
+    plan: Arc<Plan>,
     pub(super) options: RowStoreOptions,
     lanes: Arc<Lanes>,
     pruning: Pruning,
@@ -94,7 +95,7 @@ impl RowStore {
         let crew = Crew {
             connections,
             model,
-            plan,
+            plan: Arc::clone(&plan),
             layout: Arc::clone(&layout),
             options: options.clone(),
             dictionaries,
@@ -103,7 +104,7 @@ impl RowStore {
         };
         let keeper = Some(thread::spawn(move || crew.keep(target)));
         let pruning = Pruning::default();
-        let store = Self { shown, layout, options, lanes, pruning, row_security, keeper };
+        let store = Self { shown, layout, plan, options, lanes, pruning, row_security, keeper };
         store.prune();
         Ok(store)
     }
@@ -220,6 +221,10 @@ impl RowStore {
     /// Has it done on a writing thread.
     pub(super) async fn submit(&self, job: Job) -> Result<Receipt> {
         self.write(Task::Work(job)).await
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -374,6 +379,7 @@ impl Store for RowStore {
             soft_delete: true,
             row_security: self.row_security.is_enforced(),
             audit: true,
+            queues: true,
         }
     }
 
@@ -382,6 +388,10 @@ impl Store for RowStore {
     }
 
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
         Some(self)
     }
 
@@ -399,7 +409,7 @@ impl Store for RowStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         self.check(&work)?;
-        if work.writes.is_empty() {
+        if work.writes.is_empty() && work.holding.is_empty() {
             return Ok(Receipt::default());
         }
         let writes = work.writes.len();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{Layout, Receipt};
 use repot_core::{
-    AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Reader, Refusal, Result, Retry, Target,
-    Trashed,
+    AuditBatch, AuditRecord, Batch, Clock, Error, HeldMessage, Item, Kind, Mark, Reader, Refusal, Result,
+    Retry, Target, Trashed,
 };
 use repot_json::Limits;
 use repot_model::plan::Plan;
@@ -80,6 +80,10 @@ pub(super) struct Unit {
     pub untrash: Vec<i64>,
     /// What is put on record.
     pub audit: Vec<AuditRecord>,
+    /// Of `untrash`, those that come back.
+    pub restored: Vec<i64>,
+    /// Messages that are done with it.
+    pub acked: Vec<HeldMessage>,
 }
 
 /// What units of one transaction come to together.
@@ -104,6 +108,8 @@ impl Together {
             batch.marks.append(&mut unit.marks);
             batch.trash.append(&mut unit.trash);
             batch.untrash.append(&mut unit.untrash);
+            batch.restored.append(&mut unit.restored);
+            batch.acked.append(&mut unit.acked);
             batch.audit.records.append(&mut unit.audit);
             all.further.append(&mut unit.further);
         }
@@ -223,7 +229,7 @@ impl<'p> Scribe<'p> {
             (batch, all) = Together::of(&mut decided, parts, locks);
             // what settles a document was logged when plain SQL did it
             let tends = matches!(works, [Job::Tend(_)]);
-            let nothing = batch.items.is_empty() && batch.untrash.is_empty();
+            let nothing = batch.items.is_empty() && batch.untrash.is_empty() && batch.acked.is_empty();
             let nothing = nothing && (!tends || batch.marks.is_empty());
             if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);

@@ -395,7 +395,7 @@ fn what_is_too_old_goes() {
         };
         let left = || block_on(all(&store, HistoryQuery::of(Scope::of("chats").in_tenant("u"))));
         let many = (0..149).map(|number| write(&format!("old{number}"), number)).collect();
-        block_on(store.apply(UnitOfWork { writes: many, actor: None })).unwrap();
+        block_on(store.apply(UnitOfWork { writes: many, ..UnitOfWork::default() })).unwrap();
         once("c", 1);
         assert_eq!(left().len(), 150);
         clock.0.fetch_add(30 * DAY_MS, Ordering::SeqCst);

@@ -215,7 +215,7 @@ fn what_is_refused_leaves_nothing_on_record() {
             (vec![delete("users/u"), document("tasks/t", r#"{"id": "t", "status": "lost"}"#)], "R0404"),
         ];
         for (writes, code) in units {
-            let unit = UnitOfWork { writes, actor: Some("ben".to_owned()) };
+            let unit = UnitOfWork { writes, actor: Some("ben".to_owned()), ..UnitOfWork::default() };
             assert_eq!(block_on(store.apply(unit)).unwrap_err().code(), code);
             assert_eq!(everything(&store), before, "{code}");
         }
@@ -311,7 +311,7 @@ fn what_nobody_writes_any_more_grows_old_too() {
             let key = DocumentKey::new("users", &format!("u{number}"));
             Write::Put { key, body: body.into(), when: Precondition::Any }
         });
-        block_on(store.apply(UnitOfWork { writes: many.collect(), actor: None })).unwrap();
+        block_on(store.apply(UnitOfWork { writes: many.collect(), ..UnitOfWork::default() })).unwrap();
         let later = clock.0.load(Ordering::SeqCst) + 366 * DAY_MS;
         drop(store);
         let left = || value(&database, "select count(*) from repot_audit");

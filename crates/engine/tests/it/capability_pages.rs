@@ -31,6 +31,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
             soft_delete,
             row_security,
             audit,
+            queues,
         } = *can;
         assert_eq!(document_bytes_max, DOCUMENT_BYTES_MAX, "a setting");
         let yes = |can: bool| if can { "yes" } else { "no" }.to_owned();
@@ -47,6 +48,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
             ("deleted documents can be had back (`soft_delete`)", yes(soft_delete)),
             ("the database holds tenants apart too (`row_security`)", yes(row_security)),
             ("a record of changes (`audit`)", yes(audit)),
+            ("documents claimed as messages (`queues`)", yes(queues)),
         ];
         for (at, (name, value)) in said.into_iter().enumerate() {
             match lines.get_mut(at) {

@@ -365,8 +365,11 @@ fn more_than_a_unit_may_change_is_refused() {
         user(&store, "a").await;
         let post =
             |at: usize| overwrite(&format!("posts/{at}"), &format!(r#"{{"id": "{at}", "owner": "a"}}"#));
-        store.apply(UnitOfWork { writes: (0..1_000).map(post).collect(), actor: None }).await.unwrap();
-        store.apply(UnitOfWork { writes: vec![post(1_000)], actor: None }).await.unwrap();
+        store
+            .apply(UnitOfWork { writes: (0..1_000).map(post).collect(), ..UnitOfWork::default() })
+            .await
+            .unwrap();
+        store.apply(UnitOfWork { writes: vec![post(1_000)], ..UnitOfWork::default() }).await.unwrap();
         let error = store.delete(&key("users/a"), Precondition::Any).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
         assert!(gone(&store, "posts/7").await);

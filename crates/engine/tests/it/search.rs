@@ -128,7 +128,7 @@ fn what_is_refused_changes_no_index() {
                 put("a", r#"{"id":"a","slug":"s","title":"cherry"}"#),
                 put("c", r#"{"id":"c","slug":"s","title":"apple"}"#),
             ];
-            let error = asked.store.apply(UnitOfWork { writes, actor: None }).await.unwrap_err();
+            let error = asked.store.apply(UnitOfWork { writes, ..UnitOfWork::default() }).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Conflict, "{}", asked.name);
             assert_eq!(found(&asked, "apple").await, ["a"], "{}", asked.name);
             assert_eq!(found(&asked, "banana").await, Vec::<String>::new());
@@ -148,7 +148,11 @@ fn a_model_may_begin_and_end_to_search() {
                 let body = format!(r#"{{"id":"{id}","title":"old {at}"}}"#).into();
                 Write::Put { key: note(&id), body, when: Precondition::Any }
             });
-            asked.store.apply(UnitOfWork { writes: writes.collect(), actor: None }).await.unwrap();
+            asked
+                .store
+                .apply(UnitOfWork { writes: writes.collect(), ..UnitOfWork::default() })
+                .await
+                .unwrap();
         });
         let asked = asked.reopened(MODEL);
         block_on(async {

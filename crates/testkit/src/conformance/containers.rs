@@ -138,23 +138,23 @@ pub async fn a_unit_of_work_in_a_shared_file_is_all_or_nothing(subject: Subject)
             when,
         };
         let both = vec![put(&key, 1, Precondition::Absent), put(&neighbour, 1, Precondition::Absent)];
-        let done = store.apply(UnitOfWork { writes: both, actor: None }).await.unwrap();
+        let done = store.apply(UnitOfWork { writes: both, ..UnitOfWork::default() }).await.unwrap();
         assert!(matches!(done.written[..], [Written::Put(_), Written::Put(_)]), "{done:?}");
         let writes = vec![put(&key, 7, Precondition::Any), put(&neighbour, 7, Precondition::Absent)];
         assert_eq!(
-            store.apply(UnitOfWork { writes, actor: None }).await.unwrap_err().code(),
+            store.apply(UnitOfWork { writes, ..UnitOfWork::default() }).await.unwrap_err().code(),
             "R0401",
             "{key}"
         );
         assert_eq!(store.require(&key).await.unwrap().body, text(&key, 1));
         let twice = vec![put(&key, 7, Precondition::Any), put(&key, 8, Precondition::Any)];
-        let error = store.apply(UnitOfWork { writes: twice, actor: None }).await.unwrap_err();
+        let error = store.apply(UnitOfWork { writes: twice, ..UnitOfWork::default() }).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0405"), "{error}");
         let writes = vec![
             Write::Delete { key: key.clone(), when: Precondition::Any },
             Write::Patch { key: neighbour.clone(), change: counted(5), when: Precondition::Any },
         ];
-        let done = store.apply(UnitOfWork { writes, actor: None }).await.unwrap();
+        let done = store.apply(UnitOfWork { writes, ..UnitOfWork::default() }).await.unwrap();
         assert!(matches!(done.written[..], [Written::Deleted, Written::Put(_)]), "{done:?}");
         assert_eq!(store.get(&key).await.unwrap(), None);
         assert_eq!(store.require(&neighbour).await.unwrap().body, text(&neighbour, 5));
@@ -216,7 +216,7 @@ async fn is_found_by_its_key(store: &Arc<dyn Store>, key: &DocumentKey, id: &Doc
         Write::Delete { key: key.clone(), when: Precondition::Any },
         Write::Put { key: event("d2", "e1"), body: text(key, 3).into(), when: Precondition::Absent },
     ];
-    store.apply(UnitOfWork { writes, actor: None }).await.unwrap();
+    store.apply(UnitOfWork { writes, ..UnitOfWork::default() }).await.unwrap();
     assert_eq!(store.require(id).await.unwrap().body, text(key, 3));
     assert_eq!(store.get(key).await.unwrap(), None);
     assert!(store.delete(id, Precondition::Any).await.unwrap());

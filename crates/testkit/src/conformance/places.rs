@@ -146,7 +146,8 @@ async fn is_found_by_both(store: &Arc<dyn Store>, key: &DocumentKey, place: &Doc
         Write::Delete { key: key.clone(), when: Precondition::Any },
     );
     // one document, whatever it is called
-    let error = store.apply(UnitOfWork { writes: vec![put, delete], actor: None }).await.unwrap_err();
+    let error =
+        store.apply(UnitOfWork { writes: vec![put, delete], ..UnitOfWork::default() }).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Invalid, "R0405"), "{error}");
     is_gone_by_both(store, key, place).await;
 }
@@ -248,7 +249,7 @@ async fn moved(store: &Arc<dyn Store>, from: &DocumentKey, to: &DocumentKey) -> 
     let read = store.require(from).await.unwrap();
     let delete = Write::Delete { key: from.clone(), when: Precondition::Matches(read.etag) };
     let put = Write::Put { key: to.clone(), body: read.body, when: Precondition::Absent };
-    match store.apply(UnitOfWork { writes: vec![delete, put], actor: None }).await {
+    match store.apply(UnitOfWork { writes: vec![delete, put], ..UnitOfWork::default() }).await {
         Ok(receipt) => matches!(receipt.written[..], [Written::Deleted, Written::Put(_)]),
         Err(error) if error.code() == "R0401" => false,
         Err(error) => panic!("{error:?}"),

@@ -89,6 +89,7 @@ impl<'m> Checker<'m> {
         }
         self.transitions(index, collection);
         self.quota(index, collection);
+        self.queue(index, collection);
     }
 
     fn unfit(&mut self, wrong: bool, at: At<'_>, message: &str, hint: &str) {
@@ -273,6 +274,24 @@ impl<'m> Checker<'m> {
                     "`reset` names a `date` or `time`.",
                 );
             }
+        }
+    }
+
+    fn queue(&mut self, index: usize, collection: &'m Collection) {
+        let Some(queue) = &collection.queue else { return };
+        let at = At::new(index, collection.span).key("queue");
+        let own = matches!(collection.place, Place::Files(_) | Place::InFiles { .. }) && collection.moves;
+        if !own && !matches!(collection.place, Place::View { .. }) {
+            let message =
+                format!("{} has no documents of its own, so nobody can claim them", collection.name);
+            self.find(at, "R0135", message, "Give `queue` to a collection with `file` that moves.");
+        } else if own && !collection.fields.iter().any(|field| field.key) {
+            let message = format!("documents of {} have no key, so nobody can claim them", collection.name);
+            self.find(at, "R0135", message, "Say which field is the key.");
+        }
+        if queue.tries == 0 || queue.lease.value == 0 {
+            let message = format!("`queue` in {} has a `lease` or `tries` of nothing", collection.name);
+            self.find(at, "R0135", message, "Write for example `{ lease = \"60s\", tries = 5 }`.");
         }
     }
 }
