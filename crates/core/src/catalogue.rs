@@ -381,6 +381,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Add `queue` to the collection, or claim within the bounds.",
     ),
     entry(
+        "R0503",
+        "A quota is used up",
+        "A counter of the document has not enough left in this period, so nothing was counted in any of them. The details say which one, and when it begins anew.",
+        "Wait until then, or raise the limit in the document.",
+    ),
+    entry(
+        "R0506",
+        "There is no quota",
+        "The model gives the collection no counters.",
+        "Add [NAME.quota] to the model.",
+    ),
+    entry(
         "R0604",
         "The change log does not reach back that far",
         "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",

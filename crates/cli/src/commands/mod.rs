@@ -9,6 +9,7 @@ mod generate;
 mod init;
 mod plan;
 mod query;
+mod queue;
 mod verify;
 
 use crate::args::{Args, Command};
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Copy(copy) => copy::run(global, copy, output),
         Command::Verify(verify) => verify::run(global, verify, output),
         Command::Query(query) => query::run(global, query, output),
+        Command::Queue(queue) => queue::run(global, queue, output),
         Command::Export(export) => export::run(global, export, output),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),

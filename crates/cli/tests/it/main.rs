@@ -15,6 +15,7 @@ mod left_behind;
 mod lossless;
 mod project;
 mod proof;
+mod queues;
 mod real_data;
 mod s3;
 mod tenants;

@@ -13,6 +13,7 @@ mod memory;
 mod objects;
 mod pending;
 mod query;
+mod quota;
 mod rules;
 mod trash;
 mod whereabouts;
@@ -35,6 +36,7 @@ pub use query::{
     Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
     Queryable, QueryableExt, SortBy,
 };
+pub use quota::{CounterState, Quotas, Spending};
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
 pub use trash::{Deleted, DeletedPage, Trash};

@@ -229,13 +229,13 @@ impl<'p> Scribe<'p> {
             (batch, all) = Together::of(&mut decided, parts, locks);
             // what settles a document was logged when plain SQL did it
             let tends = matches!(works, [Job::Tend(_)]);
-            let nothing = batch.items.is_empty() && batch.untrash.is_empty() && batch.acked.is_empty();
-            let nothing = nothing && (!tends || batch.marks.is_empty());
+            let writes = !batch.items.is_empty() || !batch.untrash.is_empty();
+            let nothing = !writes && batch.acked.is_empty() && (!tends || batch.marks.is_empty());
             if nothing || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);
             }
-            let meta = lead(reader, leads, decider.now_ms)?;
-            led = true;
+            let meta = if writes || tends { lead(reader, leads, decider.now_ms)? } else { Vec::new() };
+            led |= writes || tends;
             let mut batch = Batch { meta, at_ms: (!tends).then_some(decider.now_ms), ..batch };
             batch.audit.until = expired(decider.plan, Some(&batch.audit.records), decider.now_ms);
             Ok(Some(batch))

@@ -18,6 +18,7 @@ mod pooled;
 mod pools;
 mod query;
 mod query_random;
+mod quotas;
 mod references;
 mod row_security;
 mod rules;

@@ -12,8 +12,10 @@ use repot_core::{Clock, Kind};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
+use repot_model::sql::{Dialect, MessageStatement};
 
-use crate::documents::{Database, block_on};
+use crate::documents::{Database, block_on, copy_of};
+use crate::scripted::Scripted;
 
 const MODEL: &str = r#"
 [repot]
@@ -433,16 +435,143 @@ fn a_document_that_comes_back_is_the_message_it_was() {
             clock.go(86_400_001);
             assert_eq!(store.purge(clock.now_ms(), 10).await.unwrap(), 1);
             assert_eq!(ids(&claim(&store, 9).await).into_iter().collect::<BTreeSet<_>>().len(), 2);
-            let left = "select count(*) from repot_queue where trash <> 0";
-            match &database {
-                Database::Sqlite(folder) => {
-                    let connection = rusqlite::Connection::open(Database::file(folder)).unwrap();
-                    let left: i64 = connection.query_row(left, (), |row| row.get(0)).unwrap();
-                    assert_eq!(left, 0);
-                }
-                Database::Postgres(..) => assert_eq!(database.ask(left), "0\n"),
+            assert_eq!(counted(&database, "select count(*) from repot_queue where trash <> 0"), 0);
+        });
+    }
+}
+
+/// A number that SQL counts.
+fn counted(database: &Database, sql: &str) -> i64 {
+    match database {
+        Database::Sqlite(folder) => {
+            let connection = rusqlite::Connection::open(Database::file(folder)).unwrap();
+            connection.query_row(sql, (), |row| row.get(0)).unwrap()
+        }
+        Database::Postgres(..) => database.ask(sql).trim().parse().unwrap(),
+    }
+}
+
+/// What the database does for a step, before it knows anything of the table.
+fn plan_of(database: &Database, statement: MessageStatement, values: &[&str]) -> String {
+    let dialect = if matches!(database, Database::Sqlite(_)) { Dialect::Sqlite } else { Dialect::Postgres };
+    let mut sql = statement.sql(dialect);
+    for (at, value) in values.iter().enumerate().rev() {
+        sql = sql.replace(&format!("${}", at + 1), value).replace(&format!("?{}", at + 1), value);
+    }
+    match database {
+        Database::Sqlite(folder) => {
+            let connection = rusqlite::Connection::open(Database::file(folder)).unwrap();
+            let mut statement = connection.prepare(&format!("explain query plan {sql}")).unwrap();
+            let lines = statement.query_map((), |row| row.get::<_, String>(3)).unwrap();
+            lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+        }
+        Database::Postgres(..) => {
+            let settings = "set enable_seqscan = off; set enable_sort = off; set enable_bitmapscan = off";
+            database.ask(&format!("{settings}; explain {sql}"))
+        }
+    }
+}
+
+#[test]
+fn a_claim_goes_by_an_index_and_reads_nothing_that_is_done() {
+    for database in Database::all() {
+        let store = open(&database, &Set::new());
+        let numbers = match database {
+            Database::Sqlite(_) => {
+                "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000) select i from n"
+            }
+            Database::Postgres(..) => "select i from generate_series(1, 10000) as n(i)",
+        };
+        database.sql(&format!("insert into jobs (id) select 'd' || i from ({numbers}) as numbers"));
+        database.sql("update repot_queue set state = 3");
+        let claim = plan_of(&database, MessageStatement::Claim, &["'jobs'", "''", "10", "1", "'ann'"]);
+        assert!(claim.contains("repot_queue_ready"), "{claim}");
+        let sweep = plan_of(&database, MessageStatement::Sweep, &["'jobs'", "''", "1", "3"]);
+        assert!(sweep.contains("repot_queue_due"), "{sweep}");
+        for plan in [claim, sweep] {
+            for whole in ["SCAN repot_queue", "Seq Scan on repot_queue", "TEMP B-TREE FOR ORDER BY", "Sort"] {
+                assert!(!plan.contains(whole), "{whole}: {plan}");
+            }
+        }
+        block_on(async {
+            put(&store, "new", None).await;
+            assert_eq!(ids(&self::claim(&store, 10).await), ["new"]);
+        });
+    }
+}
+
+/// A database that an older version made: its documents are messages once a store opened it.
+#[test]
+fn an_older_database_gets_its_messages() {
+    const WITHOUT: &str = "queue       = { lease = \"60s\", tries = 3 }\n";
+    let older = MODEL.replace(WITHOUT, "");
+    assert_ne!(older, MODEL);
+    for database in Database::all() {
+        let before = database.open_as(model_of(&older));
+        block_on(async {
+            for id in ["b", "a"] {
+                before.put(&job(id), format!("{{\"id\": \"{id}\"}}")).await.unwrap();
             }
         });
+        drop(before);
+        match database {
+            Database::Sqlite(_) => {
+                database.sql("drop trigger repot_queue_lines_insert; drop table repot_queue")
+            }
+            Database::Postgres(..) => {
+                database.sql("drop trigger repot_queue_lines_insert on lines; drop table repot_queue");
+            }
+        }
+        let store = open(&database, &Set::new());
+        block_on(async {
+            let first = claim(&store, 1).await;
+            assert_eq!(ids(&first), ["b"]);
+            store.ack(&job("b"), &first[0].token).await.unwrap();
+        });
+        drop(store);
+        // what the triggers did not see meanwhile
+        drop(database.open_as(model_of(&older)));
+        database.sql("delete from jobs where id = 'a'");
+        database.sql("insert into jobs (id) values ('c')");
+        let store = open(&database, &Set::new());
+        block_on(async {
+            assert_eq!(stats(&store).await, [1, 0, 0, 1, 0]);
+            assert_eq!(ids(&claim(&store, 9).await), ["c"]);
+        });
+        assert_eq!(counted(&database, "select count(*) from repot_queue"), 2);
+    }
+}
+
+/// Files that are copied again, also with documents that the database refuses, so that all rows of a batch are put in
+/// anew: messages stay as they were.
+#[test]
+fn a_copy_leaves_messages_as_they_are() {
+    for database in Database::all() {
+        let model = MODEL.replace("[jobs.fields]", "unique = [\"name\"]\n\n[jobs.fields]\nname = \"text?\"");
+        let model = || model_of(&model);
+        let files = Scripted::default();
+        for id in ["a", "b", "c"] {
+            files.put(&format!("jobs/{id}.json"), &format!("{{\"id\": \"{id}\"}}"));
+        }
+        copy_of(&database, &files, model()).unwrap();
+        let options = Database::options;
+        let store = RowStore::open(database.target(), model(), options()).unwrap();
+        let claimed = block_on(claim(&store, 2));
+        assert_eq!(ids(&claimed), ["a", "b"]);
+        block_on(store.ack(&job("a"), &claimed[0].token)).unwrap();
+        drop(store);
+        files.put("jobs/a.json", "{\"id\": \"a\", \"name\": \"x\"}");
+        files.put("jobs/b.json", "{\"id\": \"b\", \"name\": \"y\"}");
+        files.put("jobs/d.json", "{\"id\": \"d\", \"name\": \"x\"}");
+        files.remove("jobs/c.json");
+        copy_of(&database, &files, model()).unwrap();
+        assert_eq!(counted(&database, "select count(*) from jobs"), 2);
+        let store = RowStore::open(database.target(), model(), options()).unwrap();
+        block_on(async {
+            assert_eq!(stats(&store).await, [0, 1, 0, 1, 0]);
+            store.ack(&job("b"), &claimed[1].token).await.unwrap();
+        });
+        assert_eq!(counted(&database, "select count(*) from repot_queue"), 2);
     }
 }
 
@@ -500,7 +629,7 @@ async fn work_until_empty(store: &RowStore, claimer: usize) -> Vec<String> {
         }
         for (at, one) in claimed.into_iter().enumerate() {
             let key = one.document.key;
-            if at == 0 && one.tries == 1 && claimer % 3 == 0 {
+            if at == 0 && one.tries == 1 && claimer.is_multiple_of(3) {
                 store.retry(&key, &one.token, 0, "again").await.unwrap();
             } else {
                 store.ack(&key, &one.token).await.unwrap();

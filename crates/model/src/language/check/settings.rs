@@ -3,7 +3,7 @@
 use super::checker::{At, Checker, Finding};
 use crate::language::names::is_identifier;
 use crate::language::suggest::did_you_mean;
-use crate::language::{After, Body, Collection, Field, FieldKind, Index, Place, Scalar, Span};
+use crate::language::{After, Body, Collection, Field, FieldKind, Index, Period, Place, Scalar, Span};
 
 /// Longest name, in bytes: what PostgreSQL keeps.
 const NAME_MAX: usize = 63;
@@ -273,6 +273,9 @@ impl<'m> Checker<'m> {
                     &format!("`quota` in {} names `{name}`, which is no time", collection.name),
                     "`reset` names a `date` or `time`.",
                 );
+                if let Some((message, hint)) = Period::wrong(collection, counter, quota).filter(|_| time) {
+                    self.find(at, "R0137", message, hint);
+                }
             }
         }
     }
