@@ -102,7 +102,8 @@ impl Writer {
             for id in batch.untrash.iter().filter(|id| !batch.restored.contains(id)) {
                 client.execute_again(PURGE_MESSAGE, &[(id, Type::INT8)]).await?;
             }
-            if !batch.items.is_empty() {
+            // nothing went where nothing was
+            if batch.items.iter().any(|item| item.replaces || item.removes) {
                 client.execute_again(DROP_MESSAGES, &[]).await?;
             }
             Ok(())

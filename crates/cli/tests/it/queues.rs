@@ -44,6 +44,8 @@ count = "int"
 const PLACE: &str = "REPOT_TEST_QUEUE_PLACE";
 const MESSAGES: usize = 400;
 const WORKERS: usize = 16;
+/// More claims of one worker than it ever makes.
+const ROUNDS: usize = 1_000_000;
 
 /// The machine's clock, ahead of itself by this.
 #[derive(Debug)]
@@ -114,7 +116,7 @@ fn works_until_it_is_killed() {
             .map(|worker| {
                 let store = Arc::clone(&store);
                 tokio::spawn(async move {
-                    loop {
+                    for _ in 0..ROUNDS {
                         for claim in store.claim(&wanted(1 + worker % 5)).await.unwrap() {
                             let id = name(&claim);
                             do_it(&store, claim).await.unwrap();

@@ -8,6 +8,7 @@ mod audit_sql;
 mod busy;
 mod capability_pages;
 mod changes;
+mod claimers;
 mod containers;
 mod documents;
 mod look;

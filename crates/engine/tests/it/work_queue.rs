@@ -12,12 +12,11 @@ use repot_core::{Clock, Kind};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, MessageStatement};
 
 use crate::documents::{Database, block_on, copy_of};
 use crate::scripted::Scripted;
 
-const MODEL: &str = r#"
+pub(crate) const MODEL: &str = r#"
 [repot]
 source = "./data"
 
@@ -57,7 +56,7 @@ count = "int?"
 
 type Of<'m> = (Arc<Model>, Arc<Plan>, &'m str);
 
-fn model_of(text: &str) -> Of<'_> {
+pub(crate) fn model_of(text: &str) -> Of<'_> {
     let model = parse(text, "repot.toml", &|_| None).unwrap();
     let plan = Plan::compile(&model).unwrap();
     (Arc::new(model), Arc::new(plan), text)
@@ -65,10 +64,10 @@ fn model_of(text: &str) -> Of<'_> {
 
 /// A clock that the test sets.
 #[derive(Debug, Clone)]
-struct Set(Arc<AtomicI64>);
+pub(crate) struct Set(Arc<AtomicI64>);
 
 impl Set {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicI64::new(1_700_000_000_000)))
     }
 
@@ -83,28 +82,28 @@ impl Clock for Set {
     }
 }
 
-fn open(database: &Database, clock: &Set) -> RowStore {
+pub(crate) fn open(database: &Database, clock: &Set) -> RowStore {
     let options = RowStoreOptions { clock: Arc::new(clock.clone()), ..Database::options() };
     RowStore::open(database.target(), model_of(MODEL), options).unwrap()
 }
 
-fn job(id: &str) -> DocumentKey {
+pub(crate) fn job(id: &str) -> DocumentKey {
     DocumentKey::new("jobs", id)
 }
 
-fn jobs() -> Scope {
+pub(crate) fn jobs() -> Scope {
     Scope::of("jobs")
 }
 
-fn wants(scope: Scope, count: usize) -> ClaimRequest {
+pub(crate) fn wants(scope: Scope, count: usize) -> ClaimRequest {
     ClaimRequest { scope, count, lease_ms: None, worker: "ann".to_owned() }
 }
 
-async fn claim(store: &RowStore, count: usize) -> Vec<Claim> {
+pub(crate) async fn claim(store: &RowStore, count: usize) -> Vec<Claim> {
     store.claim(&wants(jobs(), count)).await.unwrap()
 }
 
-async fn put(store: &RowStore, id: &str, priority: Option<i64>) {
+pub(crate) async fn put(store: &RowStore, id: &str, priority: Option<i64>) {
     let body = match priority {
         Some(priority) => format!("{{\"id\": \"{id}\", \"priority\": {priority}}}"),
         None => format!("{{\"id\": \"{id}\"}}"),
@@ -112,16 +111,16 @@ async fn put(store: &RowStore, id: &str, priority: Option<i64>) {
     store.put(&job(id), body).await.unwrap();
 }
 
-fn ids(claims: &[Claim]) -> Vec<String> {
+pub(crate) fn ids(claims: &[Claim]) -> Vec<String> {
     claims.iter().map(|claim| claim.document.key.text().to_owned()).collect()
 }
 
-async fn stats(store: &RowStore) -> [u64; 5] {
+pub(crate) async fn stats(store: &RowStore) -> [u64; 5] {
     let QueueStats { ready, leased, delayed, done, dead, .. } = store.stats(&jobs()).await.unwrap();
     [ready, leased, delayed, done, dead]
 }
 
-fn fenced(error: &repot_core::Error) {
+pub(crate) fn fenced(error: &repot_core::Error) {
     assert_eq!((error.kind(), error.code()), (Kind::Fenced, "R0501"), "{error}");
 }
 
@@ -451,55 +450,6 @@ fn counted(database: &Database, sql: &str) -> i64 {
     }
 }
 
-/// What the database does for a step, before it knows anything of the table.
-fn plan_of(database: &Database, statement: MessageStatement, values: &[&str]) -> String {
-    let dialect = if matches!(database, Database::Sqlite(_)) { Dialect::Sqlite } else { Dialect::Postgres };
-    let mut sql = statement.sql(dialect);
-    for (at, value) in values.iter().enumerate().rev() {
-        sql = sql.replace(&format!("${}", at + 1), value).replace(&format!("?{}", at + 1), value);
-    }
-    match database {
-        Database::Sqlite(folder) => {
-            let connection = rusqlite::Connection::open(Database::file(folder)).unwrap();
-            let mut statement = connection.prepare(&format!("explain query plan {sql}")).unwrap();
-            let lines = statement.query_map((), |row| row.get::<_, String>(3)).unwrap();
-            lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
-        }
-        Database::Postgres(..) => {
-            let settings = "set enable_seqscan = off; set enable_sort = off; set enable_bitmapscan = off";
-            database.ask(&format!("{settings}; explain {sql}"))
-        }
-    }
-}
-
-#[test]
-fn a_claim_goes_by_an_index_and_reads_nothing_that_is_done() {
-    for database in Database::all() {
-        let store = open(&database, &Set::new());
-        let numbers = match database {
-            Database::Sqlite(_) => {
-                "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000) select i from n"
-            }
-            Database::Postgres(..) => "select i from generate_series(1, 10000) as n(i)",
-        };
-        database.sql(&format!("insert into jobs (id) select 'd' || i from ({numbers}) as numbers"));
-        database.sql("update repot_queue set state = 3");
-        let claim = plan_of(&database, MessageStatement::Claim, &["'jobs'", "''", "10", "1", "'ann'"]);
-        assert!(claim.contains("repot_queue_ready"), "{claim}");
-        let sweep = plan_of(&database, MessageStatement::Sweep, &["'jobs'", "''", "1", "3"]);
-        assert!(sweep.contains("repot_queue_due"), "{sweep}");
-        for plan in [claim, sweep] {
-            for whole in ["SCAN repot_queue", "Seq Scan on repot_queue", "TEMP B-TREE FOR ORDER BY", "Sort"] {
-                assert!(!plan.contains(whole), "{whole}: {plan}");
-            }
-        }
-        block_on(async {
-            put(&store, "new", None).await;
-            assert_eq!(ids(&self::claim(&store, 10).await), ["new"]);
-        });
-    }
-}
-
 /// A database that an older version made: its documents are messages once a store opened it.
 #[test]
 fn an_older_database_gets_its_messages() {
@@ -516,7 +466,7 @@ fn an_older_database_gets_its_messages() {
         drop(before);
         match database {
             Database::Sqlite(_) => {
-                database.sql("drop trigger repot_queue_lines_insert; drop table repot_queue")
+                database.sql("drop trigger repot_queue_lines_insert; drop table repot_queue");
             }
             Database::Postgres(..) => {
                 database.sql("drop trigger repot_queue_lines_insert on lines; drop table repot_queue");
@@ -551,7 +501,7 @@ fn a_copy_leaves_messages_as_they_are() {
         let model = || model_of(&model);
         let files = Scripted::default();
         for id in ["a", "b", "c"] {
-            files.put(&format!("jobs/{id}.json"), &format!("{{\"id\": \"{id}\"}}"));
+            files.put(&format!("jobs/{id}.json"), format!("{{\"id\": \"{id}\"}}"));
         }
         copy_of(&database, &files, model()).unwrap();
         let options = Database::options;
@@ -572,70 +522,5 @@ fn a_copy_leaves_messages_as_they_are() {
             store.ack(&job("b"), &claimed[1].token).await.unwrap();
         });
         assert_eq!(counted(&database, "select count(*) from repot_queue"), 2);
-    }
-}
-
-/// 64 claimers in two stores, some of whom lose their leases: each message has its effect exactly once.
-#[test]
-fn many_claimers_do_each_message_once() {
-    const MESSAGES: usize = 1_000;
-    for database in Database::all() {
-        let clock = Set::new();
-        let stores = [Arc::new(open(&database, &clock)), Arc::new(open(&database, &clock))];
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            for hundred in 0..MESSAGES / 100 {
-                let writes = (0..100).map(|at| {
-                    let id = format!("{}", hundred * 100 + at);
-                    let body = format!("{{\"id\": \"{id}\"}}").into();
-                    Write::Put { key: job(&id), body, when: Precondition::Absent }
-                });
-                let work = UnitOfWork { writes: writes.collect(), ..UnitOfWork::default() };
-                stores[0].apply(work).await.unwrap();
-            }
-            let claimers: Vec<_> = (0..64)
-                .map(|claimer| {
-                    let store = Arc::clone(&stores[claimer % 2]);
-                    tokio::spawn(async move { work_until_empty(&store, claimer).await })
-                })
-                .collect();
-            let mut acked = BTreeSet::new();
-            for claimer in claimers {
-                for id in claimer.await.unwrap() {
-                    assert!(acked.insert(id.clone()), "{id} was acknowledged twice");
-                }
-            }
-            assert_eq!(acked.len(), MESSAGES);
-            assert_eq!(stats(&stores[1]).await, [0, 0, 0, MESSAGES as u64, 0]);
-            assert_eq!(claim(&stores[0], 9).await, []);
-        });
-    }
-}
-
-/// Gives back one message of each claim, and acknowledges the others.
-async fn work_until_empty(store: &RowStore, claimer: usize) -> Vec<String> {
-    let mut done = Vec::new();
-    loop {
-        let claimed = store.claim(&wants(jobs(), 1 + claimer % 16)).await.unwrap();
-        if claimed.is_empty() {
-            // what others give back is theirs or somebody's again
-            let left = store.stats(&jobs()).await.unwrap();
-            if left.ready + left.leased + left.delayed == 0 {
-                return done;
-            }
-            tokio::task::yield_now().await;
-            continue;
-        }
-        for (at, one) in claimed.into_iter().enumerate() {
-            let key = one.document.key;
-            if at == 0 && one.tries == 1 && claimer.is_multiple_of(3) {
-                store.retry(&key, &one.token, 0, "again").await.unwrap();
-            } else {
-                store.ack(&key, &one.token).await.unwrap();
-                fenced(&store.ack(&key, &one.token).await.unwrap_err());
-                done.push(key.text().to_owned());
-            }
-        }
     }
 }
