@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use repot_core::combinator::{Acting, Reconcile, Strategy};
 use repot_core::store::{
-    DocumentKey, ETag, Layout, LeaseToken, Precondition, Store, StoreExt as _, UnitOfWork, WorkQueue as _,
-    Write,
+    DocumentKey, ETag, Layout, LeaseToken, Precondition, Scope, Store, StoreExt as _, UnitOfWork,
+    WorkQueue as _, Write,
 };
 use repot_engine::store::RowStore;
 use repot_model::sql::{Dialect, MessageStatement};
@@ -165,4 +165,30 @@ fn combinators_keep_the_fence() {
             assert_eq!(queue.stats(&jobs()).await.unwrap().done, 1);
         });
     }
+}
+
+/// A tenant's own statements make messages of that tenant, by a role that has no right on our table.
+#[test]
+fn rows_of_a_tenants_role_are_messages_of_that_tenant() {
+    let Some(database) = Database::postgres() else { return };
+    let store = open(&database, &Set::new());
+    let role = database
+        .ask("select polname from pg_policy where polrelid = 'mails'::regclass and not polpermissive");
+    let as_tenant = |sql: &str| {
+        let tenant = "select from set_config('repot.tenant', 'u', true)";
+        database.try_sql(&format!("begin; set local role {}; {tenant}; {sql}; commit", role.trim()))
+    };
+    as_tenant(
+        "insert into mails (id, \"user\") values ('a', 'u'), ('b', 'u'); delete from mails where id = 'b'",
+    )
+    .unwrap();
+    for sql in ["select * from repot_queue", "update repot_queue set state = 3", "delete from repot_queue"] {
+        let refused = as_tenant(sql).unwrap_err();
+        assert!(refused.contains("permission denied"), "{refused}");
+    }
+    let of = |tenant: &str| Scope::of("mails").in_tenant(tenant);
+    block_on(async {
+        assert_eq!(ids(&store.claim(&wants(of("u"), 9)).await.unwrap()), ["a"]);
+        assert_eq!(store.claim(&wants(of("v"), 9)).await.unwrap(), []);
+    });
 }
