@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Ask the database; read-only.
     Query(Query),
+    /// What waits in a work queue, and what was given up.
+    Queue(Queue),
     /// The documents back as files, in the old layout.
     Export(Export),
     /// Serve the documents over HTTP.
@@ -155,6 +157,46 @@ pub(crate) struct Query {
     /// Rows at the most.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub limit: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Queue {
+    #[command(subcommand)]
+    pub command: QueueCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// How many messages are ready, leased, delayed, done and dead.
+    Stats(Scoped),
+    /// Messages that were given up, and why.
+    Dead {
+        #[command(flatten)]
+        scoped: Scoped,
+        /// Messages at the most.
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Make a dead message ready as if it were new.
+    Revive {
+        #[command(flatten)]
+        scoped: Scoped,
+        /// The document's key, as `dead` shows it.
+        key: Option<String>,
+        /// All that are dead.
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
+    },
+}
+
+/// Documents of one collection, or of one tenant in it.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Scoped {
+    /// A collection with `queue`.
+    pub collection: String,
+    /// Whose, where the collection has tenants.
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

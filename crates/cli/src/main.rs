@@ -7,6 +7,7 @@ mod errors;
 mod output;
 mod progress;
 mod settings;
+mod waiting;
 mod wiring;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use repot_bucket::{DirectorySource, S3Config, S3Source};
 use repot_core::{Clock, Echo, Error, Kind, LockHolder, Result, Source, SystemClock, Target, is_echo_wanted};
 use repot_engine::Options;
-use repot_engine::store::{PoolOptions, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_model::language::{self, Model};
 use repot_model::plan::Plan;
 use repot_model::sql::Dialect;
@@ -133,24 +133,34 @@ impl Project {
 }
 
 impl Project {
+    /// The documents of the target, which must have been copied into.
+    pub(crate) fn store(&self) -> Result<RowStore> {
+        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()), self.text.as_str());
+        RowStore::open(self.copied()?, model, store_options(&Options::default()))
+    }
+
     /// Gives documents that plain SQL changed their text, where the database leads; says so when it cannot now.
     pub(crate) fn settle(&self, bounds: &Bounds, output: &Output) -> Result<()> {
-        let options = self.options(bounds);
-        let options = RowStoreOptions {
-            readers: 1,
-            writers: 1,
-            pool: PoolOptions::default(),
-            document_bytes_max: options.document_bytes_max,
-            json: options.json,
-            me: me(&SystemClock),
-            clock: Arc::new(SystemClock),
-            changes: repot_core::change_log::ChangeRetention::default(),
-        };
+        let options = store_options(&self.options(bounds));
         let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
         if !repot_engine::store::settle(self.target()?, model, &options)? {
             output.say("Another Repot copies into this database; what SQL changed is left as it is.");
         }
         Ok(())
+    }
+}
+
+/// For a store that one command uses.
+fn store_options(options: &Options) -> RowStoreOptions {
+    RowStoreOptions {
+        readers: 1,
+        writers: 1,
+        pool: PoolOptions::default(),
+        document_bytes_max: options.document_bytes_max,
+        json: options.json,
+        me: me(&SystemClock),
+        clock: Arc::new(SystemClock),
+        changes: repot_core::change_log::ChangeRetention::default(),
     }
 }
 

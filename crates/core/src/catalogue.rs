@@ -399,6 +399,30 @@ pub const CATALOGUE: &[Entry] = &[
         "Check the name, or add the limit to the model.",
     ),
     entry(
+        "R0501",
+        "A lease is lost",
+        "A worker says that it holds a message of a queue, and does not: its lease ran out and somebody else has the message, or it is done, given up, or its document is deleted. Nothing was written.",
+        "Stop working on the message. If work takes longer than the lease, extend it in time or claim for longer.",
+    ),
+    entry(
+        "R0502",
+        "A queue cannot do this",
+        "Documents of a collection are claimed only where the model says `queue = { lease = \"60s\", tries = 5 }`; a lease or a delay is 30 days at most, a claim 1000 messages.",
+        "Add `queue` to the collection, or claim within the bounds.",
+    ),
+    entry(
+        "R0503",
+        "A quota is used up",
+        "A counter of the document has not enough left in this period, so nothing was counted in any of them. The details say which one, and when it begins anew.",
+        "Wait until then, or raise the limit in the document.",
+    ),
+    entry(
+        "R0506",
+        "There is no quota",
+        "The model gives the collection no counters.",
+        "Add [NAME.quota] to the model.",
+    ),
+    entry(
         "R0604",
         "The change log does not reach back that far",
         "Changes after this position are not kept any more, or the position is of another log: one that was restored from a backup ends before it.",

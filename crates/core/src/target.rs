@@ -18,6 +18,7 @@ use crate::connections::{Connections, Idling, Prompt};
 use crate::error::Result;
 use crate::facts::{FactBatch, FactReader};
 use crate::found::{FoundObject, ListedDocument, Mark, Rank};
+use crate::messages::{HeldMessage, QueueAnswer, QueueStep};
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
 use crate::trashed::{TrashWanted, Trashed};
@@ -97,6 +98,11 @@ pub struct Batch {
     pub audit: AuditBatch,
     /// What is noted beside the documents with it. For [`Target::transact`].
     pub facts: FactBatch,
+    /// Deleted documents that come back, by their numbers in `untrash`; their messages come back as they were. For
+    /// [`Target::transact`].
+    pub restored: Vec<i64>,
+    /// Messages that are done with it, which are held. For [`Target::transact`].
+    pub acked: Vec<HeldMessage>,
 }
 
 /// A document the database refused; it was recorded as set aside with this code and reason, without rows. (Where
@@ -326,6 +332,12 @@ pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
     /// When the database refuses.
     fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool>;
 
+    /// Does these steps with messages, one after the other, in one transaction; an answer for each.
+    ///
+    /// # Errors
+    /// When the database refuses; then none was done.
+    fn queue(&mut self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>>;
+
     /// Brings the full text indexes up to date with some of the rows that plain SQL changed, oldest changes first, in one
     /// transaction; gives whether there may be more.
     ///
@@ -519,6 +531,12 @@ pub trait Reader: Idling + Prompt + FactReader + Debug + Send {
     /// # Errors
     /// When it cannot be read.
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>>;
+
+    /// Whether this message is held. In [`Target::transact`] it stays so until the transaction ends.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn holds(&mut self, held: &HeldMessage) -> Result<bool>;
 
     /// Deleted documents that are kept, as they are asked for.
     ///

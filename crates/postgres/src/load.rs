@@ -38,6 +38,10 @@ impl Writer {
                 self.rollback().await;
                 return Ok(report);
             }
+            if let Err(error) = self.drop_messages(plan).await {
+                self.rollback().await;
+                return Err(error);
+            }
             if self.commit(&number).await? {
                 return Ok(report);
             }

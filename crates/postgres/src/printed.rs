@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use repot_model::plan::Plan;
 use repot_model::sql::query::{has_tenants, settle_policies};
 use repot_model::sql::{
-    Dialect, create_audit, create_table, quote, settle_search, settle_triggers, triggers,
+    Dialect, create_audit, create_messages, create_table, quote, settle_search, settle_triggers, triggers,
 };
 
 use crate::create::OURS;
-use crate::{indexes, kept, lock, marks, tenants, trash};
+use crate::{facts, indexes, kept, lock, marks, tenants, trash};
 
 /// The schema and the role that the printed statements name: both are found out when a database is opened.
 const SCHEMA: &str = "public";
@@ -26,6 +26,7 @@ pub fn schema_sql(plan: &Plan) -> Vec<String> {
     all.extend(plan.views.iter().map(|(name, sql)| format!("create view {} as {}", quote(name), ended(sql))));
     all.extend(settle_search(plan, None, &[], dialect));
     all.push(trash::TABLE.to_owned());
+    all.extend([facts::TABLE, create_messages(dialect)].map(ended));
     if plan.has_history() {
         all.push(ended(create_audit(dialect)));
     }

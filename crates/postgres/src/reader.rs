@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, AuditFilter, AuditRecord, Error, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult,
-    Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Error, FoundObject, HeldMessage, ListedDocument, Mark, Outline, Piece,
+    QueryResult, Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted,
+    Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted, key_text};
 use repot_model::row::RowBuffer;
@@ -22,10 +23,11 @@ use crate::address::Address;
 use crate::client::{is_stale, was_stale};
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
+use crate::parameters::{Parameters, limit, listed, one};
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin, settle};
 use crate::within::Within;
-use crate::{ask, audit, change_log, create, kept, marks, query, referrers, scan, stored, trash};
+use crate::{ask, audit, change_log, create, kept, marks, messages, query, referrers, scan, stored, trash};
 
 /// How reading transactions begin.
 pub(crate) const READING: &str = "isolation level repeatable read read only";
@@ -54,12 +56,6 @@ impl fmt::Debug for PostgresReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PostgresReader({})", self.address)
     }
-}
-
-type Parameters = Vec<(Box<dyn ToSql + Sync + Send>, Type)>;
-
-fn listed(parameters: &Parameters) -> Vec<(&(dyn ToSql + Sync), Type)> {
-    parameters.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone())).collect()
 }
 
 async fn connect(to: &Address, direct: bool) -> Result<Connection> {
@@ -245,14 +241,6 @@ impl PostgresReader {
         };
         self.runtime.stream(produce, |page| page.into_iter().try_for_each(&mut *each))
     }
-}
-
-fn one(value: impl ToSql + Sync + Send + 'static, kind: Type) -> (Box<dyn ToSql + Sync + Send>, Type) {
-    (Box::new(value), kind)
-}
-
-fn limit(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 impl Reader for PostgresReader {
@@ -538,6 +526,10 @@ impl Reader for PostgresReader {
         self.run(|connection| async move {
             referrers::referrers(&connection.client, &plan, (table, column), (&values, most)).await
         })
+    }
+
+    fn holds(&mut self, held: &HeldMessage) -> Result<bool> {
+        Ok(!self.rows("look for a lease", messages::holds(), messages::naming(held))?.is_empty())
     }
 
     fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {

@@ -3,7 +3,8 @@
 use repot_core::Result;
 use repot_model::plan::Plan;
 use repot_model::sql::{
-    Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, mark_everything, settle_triggers, triggers,
+    Dialect, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, enter_messages, mark_everything, settle_triggers,
+    triggers,
 };
 use tokio_postgres::types::Type;
 
@@ -23,6 +24,7 @@ impl Writer {
         self.ready().await?;
         self.make_trash().await?;
         self.make_facts().await?;
+        self.make_messages().await?;
         let rows = self
             .client()
             .query_typed(
@@ -45,6 +47,7 @@ impl Writer {
             .map_err(|error| failed("read the catalogue", error))?;
         let wanted = triggers(plan, Dialect::Postgres, schema.get(0));
         let mut statements = settle_triggers(&wanted, &there, Dialect::Postgres);
+        let entries = enter_messages(plan, &wanted, &there, Dialect::Postgres);
         let format = meta(self.client(), "format").await?;
         let old = format.is_some_and(|format| format.parse().unwrap_or(FORMAT) < FORMAT);
         if statements.is_empty() && !old {
@@ -56,6 +59,7 @@ impl Writer {
         if plan.has_history() {
             statements.insert(2, create_audit(Dialect::Postgres).to_owned());
         }
+        statements.extend(entries);
         if old {
             if meta(self.client(), "loading").await?.as_deref() == Some("steady") {
                 // until now nobody noticed what plain SQL did

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, LockHolder, Piece, Reader, Result,
-    RowSecurity, State, Target, TenantGuard, Violation,
+    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, LockHolder, Piece, QueueAnswer,
+    QueueStep, Reader, Result, RowSecurity, State, Target, TenantGuard, Violation,
 };
 use repot_model::plan::Plan;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -250,6 +250,11 @@ impl Target for PostgresTarget {
 
     fn prune_changes(&mut self, keep: ChangeRetention, now_ms: i64) -> Result<bool> {
         self.run(move |mut writer| async move { writer.prune_changes(keep, now_ms).await })
+    }
+
+    fn queue(&mut self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>> {
+        let steps = steps.to_vec();
+        self.run(move |mut writer| async move { writer.run_messages(&steps).await })
     }
 
     fn index_words(&mut self, plan: &Plan) -> Result<bool> {

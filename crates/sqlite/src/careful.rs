@@ -59,7 +59,7 @@ pub(crate) fn load(access: Access<'_>, batch: &Batch, loading: Loading) -> Resul
             changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
-    end(work, batch, &refused)?;
+    end((access.plan, loading), work, batch, &refused)?;
     Ok(refused)
 }
 

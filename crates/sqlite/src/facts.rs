@@ -10,7 +10,7 @@ use crate::error::failed;
 use crate::reader::SqliteReader;
 
 /// The version of a state is its row's number, which is never given out twice: a new state is a new row.
-const TABLE: &str = "create table if not exists repot_facts (
+pub(crate) const TABLE: &str = "create table if not exists repot_facts (
   version integer primary key autoincrement,
   kind text not null,
   name text not null,

@@ -18,6 +18,7 @@ mod list_text;
 mod load;
 mod lock;
 mod marks;
+mod messages;
 mod printed;
 mod prompt;
 mod query;

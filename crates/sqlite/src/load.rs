@@ -2,6 +2,7 @@
 //! key; when the database refuses a row, the batch is done again by [`crate::careful`].
 
 use repot_core::{Batch, Error, LoadReport, Loading, Refusal, Result};
+use repot_model::plan::Plan;
 use repot_model::row::Cells;
 use repot_model::sql::{Dialect, create_index};
 use rusqlite::CachedStatement;
@@ -13,6 +14,7 @@ use crate::changes;
 use crate::error::{fail, failed, refusal};
 use crate::facts;
 use crate::marks;
+use crate::messages;
 use crate::records::{Records, Refused};
 use crate::references::References;
 use crate::rows::{Access, pick};
@@ -105,12 +107,17 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
         }
     }
     search::leave(access.connection, &searched)?;
-    end(work, batch, &refused)?;
+    end((access.plan, loading), work, batch, &refused)?;
     Ok(refused)
 }
 
 /// Keeps what was done, unless the batch is all or nothing and something was refused.
-pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()> {
+pub(crate) fn end(
+    (plan, loading): (&Plan, Loading),
+    work: Work<'_>,
+    batch: &Batch,
+    refused: &Refused,
+) -> Result<()> {
     if batch.all_or_nothing && !refused.is_empty() {
         return work.undo();
     }
@@ -120,6 +127,9 @@ pub(crate) fn end(work: Work<'_>, batch: &Batch, refused: &Refused) -> Result<()
     }
     trash::apply(work.connection(), batch)?;
     facts::apply(work.connection(), batch)?;
+    if loading == Loading::Steady && plan.has_queues() {
+        messages::apply(work.connection(), batch)?;
+    }
     marks::meet(work.connection(), batch)?;
     rules::leave(work.connection())?;
     work.keep()

@@ -2,10 +2,11 @@
 
 use repot_model::plan::Plan;
 use repot_model::sql::{
-    Dialect, MARKING_VIEW, create_audit, create_index, create_table, quote, settle_search, settle_triggers,
-    triggers,
+    Dialect, MARKING_VIEW, create_audit, create_index, create_messages, create_table, quote, settle_search,
+    settle_triggers, triggers,
 };
 
+use crate::facts;
 use crate::marks::TABLES;
 use crate::schema::{DOCUMENTS_BY_KEY, OURS};
 use crate::trash;
@@ -25,6 +26,7 @@ pub fn schema_sql(plan: &Plan) -> Vec<String> {
     }
     all.extend(settle_search(plan, None, &[], dialect));
     all.push(trash::TABLE.to_owned());
+    all.extend([facts::TABLE, create_messages(dialect)].map(ended));
     if plan.has_history() {
         all.push(ended(create_audit(dialect)));
     }

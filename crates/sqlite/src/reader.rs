@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::connection::Connection;
 use repot_core::change_log::StoredChanges;
 use repot_core::{
-    Answer, AuditFilter, AuditRecord, Echo, FoundObject, ListedDocument, Mark, Outline, Piece, QueryResult,
-    Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
+    Answer, AuditFilter, AuditRecord, Echo, FoundObject, HeldMessage, ListedDocument, Mark, Outline, Piece,
+    QueryResult, Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted,
+    Trashed,
 };
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -22,7 +23,7 @@ use crate::prompt::Bound;
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{ask, audit, changes, decode, kept, marks, query, schema, trash};
+use crate::{ask, audit, changes, decode, kept, marks, messages, query, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -400,6 +401,10 @@ order by 1, 2 limit ?2";
     fn referrers(&mut self, plan: &Plan, referred: &Referred<'_>) -> Result<Vec<Referrer>> {
         let (connection, sql) = self.access(plan)?;
         Access { connection, plan, sql: &sql }.referrers(referred)
+    }
+
+    fn holds(&mut self, held: &HeldMessage) -> Result<bool> {
+        messages::holds(self.begin()?, held)
     }
 
     fn trash(&mut self, wanted: &TrashWanted<'_>) -> Result<Vec<Trashed>> {

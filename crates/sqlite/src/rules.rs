@@ -5,13 +5,14 @@ use crate::connection::Connection;
 use repot_core::{Loading, Result};
 use repot_model::plan::Plan;
 use repot_model::sql::{
-    Dialect, MARKING_VIEW, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, mark_everything, settle_triggers,
-    triggers,
+    Dialect, MARKING_VIEW, SEARCH_PREFIX, TRIGGER_PREFIX, create_audit, enter_messages, mark_everything,
+    settle_triggers, triggers,
 };
 
 use crate::error::failed;
 use crate::facts;
 use crate::marks::TABLES;
+use crate::messages;
 use crate::schema::{FORMAT, begin, loading, meta, set_meta, taken};
 use crate::trash;
 use crate::work::Work;
@@ -55,6 +56,7 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
     crate::search::settle(connection, plan)?;
     trash::make(connection)?;
     facts::make(connection)?;
+    messages::make(connection)?;
     let there = || -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
         let pattern = TRIGGER_PREFIX.replace('_', "\\_") + "%";
         connection
@@ -79,6 +81,9 @@ pub(crate) fn enforce(connection: &Connection, plan: &Plan) -> Result<()> {
         connection.execute_batch(create_audit(Dialect::Sqlite)).map_err(failed(what))?;
     }
     for statement in statements {
+        connection.execute(&statement, ()).map_err(failed(what))?;
+    }
+    for statement in enter_messages(plan, &wanted, &there, Dialect::Sqlite) {
         connection.execute(&statement, ()).map_err(failed(what))?;
     }
     if old {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::connection::Connection;
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece, Reader,
-    Result, RowSecurity, State, Target, TenantGuard, Violation,
+    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece,
+    QueueAnswer, QueueStep, Reader, Result, RowSecurity, State, Target, TenantGuard, Violation,
 };
 use repot_model::plan::Plan;
 
@@ -20,7 +20,7 @@ use crate::lock::Lock;
 use crate::reader::SqliteReader;
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{changes, finish, load, rules, schema, search};
+use crate::{changes, finish, load, messages, rules, schema, search};
 
 /// A SQLite database as a target. Nothing is opened or made before it is needed.
 pub struct SqliteTarget {
@@ -325,6 +325,15 @@ impl Target for SqliteTarget {
             Err(error) => Err(error),
         };
         self.tell(pruned)
+    }
+
+    fn queue(&mut self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>> {
+        let done = match self.connection(false) {
+            Ok(Some(connection)) => messages::run(connection, steps),
+            Ok(None) => Ok(steps.iter().map(|_| QueueAnswer::default()).collect()),
+            Err(error) => Err(error),
+        };
+        self.tell(done)
     }
 
     fn index_words(&mut self, plan: &Plan) -> Result<bool> {

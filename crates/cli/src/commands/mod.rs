@@ -10,6 +10,7 @@ mod init;
 mod key;
 mod plan;
 mod query;
+mod queue;
 mod serve;
 mod verify;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Copy(copy) => copy::run(global, copy, output),
         Command::Verify(verify) => verify::run(global, verify, output),
         Command::Query(query) => query::run(global, query, output),
+        Command::Queue(queue) => queue::run(global, queue, output),
         Command::Export(export) => export::run(global, export, output),
         Command::Serve(serve) => serve::run(global, serve, output),
         Command::Explain(explain) => explain::run(explain, output),

@@ -131,7 +131,9 @@ fn every_code_in_the_sources_is_in_the_catalogue() {
 fn help_lists_every_command() {
     let project = Project::new(Database::Sqlite);
     let help = project.run(&["--help"]).expect(0).out;
-    for command in ["init", "check", "plan", "copy", "verify", "query", "export", "explain", "gen", "demo"] {
+    for command in
+        ["init", "check", "plan", "copy", "verify", "query", "queue", "export", "explain", "gen", "demo"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in {help}");
     }
     project.run(&["nonsense"]).expect(2);

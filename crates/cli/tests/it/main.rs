@@ -17,6 +17,7 @@ mod lossless;
 mod printed;
 mod project;
 mod proof;
+mod queues;
 mod real_data;
 mod s3;
 mod tenants;

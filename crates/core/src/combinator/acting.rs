@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, History,
     HistoryPage, HistoryQuery, Ledger, Moment, Page, Precondition, Query, QueryExplanation, QueryPage,
-    Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Written,
+    Queryable, Receipt, Scope, Store, Trash, UnitOfWork, WorkQueue, Written,
 };
 
 /// Writes in the name of an actor, for the record of changes; a unit of work that names one itself keeps it.
@@ -62,6 +62,10 @@ impl<S: Store + ?Sized> Store for Acting<S> {
 
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
         self.store.change_feed()
+    }
+
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
+        self.store.work_queue()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Ledger, Page,
-    Precondition, Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
+    Precondition, Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, WorkQueue, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -336,6 +336,10 @@ impl Store for Reconcile {
 
     fn trash(&self) -> Option<&dyn Trash> {
         self.store.trash()
+    }
+
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
+        self.store.work_queue()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -21,6 +21,7 @@ use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::ledger::no_ledger;
 use super::objects::Objects;
+use super::work_queue::refuse_holding;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result, Retry};
 use journal::UNIT_WRITES_MAX;
@@ -221,6 +222,7 @@ impl Store for BucketStore {
             row_security: false,
             audit: false,
             ledger: false,
+            queues: false,
         }
     }
 
@@ -252,6 +254,7 @@ impl Store for BucketStore {
         if !work.facts.is_empty() {
             return Err(no_ledger(self));
         }
+        refuse_holding(&work)?;
         if work.writes.is_empty() {
             return Ok(receipt);
         }

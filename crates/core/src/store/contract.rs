@@ -15,6 +15,7 @@ use super::history::History;
 use super::key::{DocumentKey, Scope};
 use super::ledger::Ledger;
 use super::trash::Trash;
+use super::work_queue::{LeaseToken, WorkQueue};
 use crate::error::{Error, Kind, Result};
 
 /// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
@@ -52,6 +53,9 @@ pub struct Capabilities {
     pub audit: bool,
     /// Keeps small facts beside the documents ([`super::Ledger`]). Where it does not, a unit of work with facts is refused.
     pub ledger: bool,
+    /// Collections with `queue` are work queues ([`super::WorkQueue`]), and units of work can demand that a message is held.
+    /// Without, the latter are refused.
+    pub queues: bool,
 }
 
 /// Something that holds documents.
@@ -86,6 +90,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// The log of what changed; `None`: this store keeps none.
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        None
+    }
+
+    /// Its work queues; `None` without [`Capabilities::queues`].
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
         None
     }
 
@@ -243,6 +252,15 @@ pub trait StoreExt: Store {
         })?;
         let part = tree.root(&document.body).and_then(|root| resolve(root, &at));
         Ok(part.map(|part| Bytes::copy_from_slice(part.raw().as_bytes())))
+    }
+
+    /// The message is done, and its document is removed in the same transaction.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::ack`].
+    async fn ack_and_delete(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()> {
+        let write = Write::Delete { key: key.clone(), when: Precondition::Any };
+        self.apply(UnitOfWork::default().with(write).acking(token.clone(), key.tenant())).await.map(drop)
     }
 
     /// Removes the document; gives whether one was there.

@@ -9,6 +9,7 @@ use super::change::Change;
 use super::etag::{ETag, Precondition};
 use super::key::DocumentKey;
 use super::ledger::FactChange;
+use super::work_queue::Holding;
 use crate::error::Result;
 
 /// A document: its exact text and the `ETag` of that state.
@@ -169,6 +170,8 @@ pub struct UnitOfWork {
     /// Facts noted in the very transaction of the writes, each under its condition; no fact twice. There may be facts
     /// without writes.
     pub facts: Vec<FactChange>,
+    /// Messages that must be held; see [`super::WorkQueue`].
+    pub holding: Vec<Holding>,
 }
 
 impl UnitOfWork {

@@ -14,11 +14,13 @@ mod memory;
 mod objects;
 mod pending;
 mod query;
+mod quota;
 mod rules;
 mod shape;
 mod trash;
 mod whereabouts;
 mod within;
+mod work_queue;
 
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
@@ -40,9 +42,14 @@ pub use query::{
     Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
     Queryable, QueryableExt, SortBy,
 };
+pub use quota::{CounterState, Quotas, Spending};
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
 pub use shape::{KeyColumn, Shape};
 pub use trash::{Deleted, DeletedPage, Trash};
 pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};
+pub use work_queue::{
+    CLAIMED_MOST, Claim, ClaimRequest, DeadLetter, DeadPage, Holding, LEASE_MAX_MS, LeaseToken, QueueStats,
+    REASON_BYTES_MAX, WorkQueue, lease_lost,
+};

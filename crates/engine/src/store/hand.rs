@@ -55,6 +55,7 @@ impl<'p> Decider<'_, 'p> {
             open: BTreeMap::new(),
             apart: false,
         };
+        let mut acked = BTreeSet::new();
         let decided = works
             .iter()
             .map(|work| {
@@ -62,7 +63,12 @@ impl<'p> Decider<'_, 'p> {
                 // first: a unit that ends here has changed no part of a document yet
                 let facts = noted(hand.desk.reader(), work, self.now_ms)?;
                 let mut unit = match work {
-                    Job::Unit { work, steps } => hand.unit(work, steps.as_deref())?,
+                    Job::Unit { work, steps } => {
+                        let done = hand.held(work, &acked)?;
+                        let unit = hand.unit(work, steps.as_deref())?;
+                        acked.extend(done.iter().cloned());
+                        Unit { acked: done, ..unit }
+                    }
                     Job::Restore { documents, .. } => hand.restore(documents)?,
                     Job::Tend(tend) => hand.tend(tend)?,
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,

@@ -73,11 +73,13 @@ impl Job {
     /// The document, when all it does is to change a part of one that may be changed together with other parts.
     pub(super) fn part(&self) -> Option<&DocumentKey> {
         match self {
-            // what it notes may be refused, and then the change is too, alone
-            Self::Unit { work, steps: Some(_) } if work.facts.is_empty() => match work.writes.as_slice() {
-                [write] => Some(write.key()),
-                _ => None,
-            },
+            // what it notes or holds may be refused, and then the change is too, alone
+            Self::Unit { work, steps: Some(_) } if work.facts.is_empty() && work.holding.is_empty() => {
+                match work.writes.as_slice() {
+                    [write] => Some(write.key()),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

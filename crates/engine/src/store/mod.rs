@@ -22,6 +22,7 @@ mod settle;
 mod tend;
 mod trash;
 mod within;
+mod work_queue;
 mod writing;
 
 pub use pool::{PoolOptions, PoolUsage};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use repot_core::store::{DocumentKey, Layout, Receipt};
-use repot_core::{Error, Result, Target};
+use repot_core::{Error, QueueAnswer, QueueStep, Result, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use super::facts::{FactTask, PrunedFacts};
 use super::jobs::Job;
 use super::pool::{Seat, Waits};
 use super::row_store::RowStoreOptions;
+use super::work_queue::Steps;
 use super::writing::{Pen, Scribe, same};
 use crate::prepare::Preparer;
 use crate::route::Routes;
@@ -53,6 +54,8 @@ pub(super) enum Task {
     IndexWords,
     /// To take away what the log need not keep; the receipt is empty.
     PruneChanges,
+    /// A step with messages, alone or with others; its answer comes by itself, before the receipt, which is empty.
+    Messages(QueueStep, oneshot::Sender<Result<QueueAnswer>>),
     /// To take some of what is too old from the record of changes; the receipt is empty.
     PruneHistory,
     /// To decide on a fact; the receipt is empty.
@@ -158,7 +161,8 @@ pub(super) fn write(
             let _unreachable = scribe.target.wake();
         }
         let (mut works, mut answers) = (Vec::new(), Vec::new());
-        let (mut facts, mut told) = (Vec::new(), Vec::new());
+        let (mut facts, mut noted) = (Vec::new(), Vec::new());
+        let (mut messages, mut told) = (Steps::default(), Vec::new());
         for (task, answer) in taken {
             let done = match (task, &mut scribe) {
                 (Task::Work(work), _) => {
@@ -168,10 +172,15 @@ pub(super) fn write(
                 }
                 (Task::Fact(task), Ok(_)) => {
                     facts.push(task);
-                    told.push(answer);
+                    noted.push(answer);
                     continue;
                 }
                 (_, Err(error)) => Err(same(error)),
+                (Task::Messages(step, to), _) => {
+                    messages.push(step, to);
+                    told.push(answer);
+                    continue;
+                }
                 (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
                 (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
                 (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
@@ -186,9 +195,13 @@ pub(super) fn write(
             let _dropped = answer.send(done.map(|()| Receipt::default()));
         }
         if let Ok(scribe) = &mut scribe {
-            for (answer, done) in told.into_iter().zip(scribe.decide_facts(&facts)) {
+            for (answer, done) in noted.into_iter().zip(scribe.decide_facts(&facts)) {
                 let _dropped = answer.send(done.map(|()| Receipt::default()));
             }
+            messages.run(scribe.target.as_mut());
+        }
+        for answer in told {
+            let _dropped = answer.send(Ok(Receipt::default()));
         }
         if works.is_empty() {
             continue;

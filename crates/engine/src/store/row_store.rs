@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Ledger, Page,
-    Receipt, Scope, Store, Trash, UnitOfWork, Write, check_facts,
+    Receipt, Scope, Store, Trash, UnitOfWork, WorkQueue, Write, check_facts,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -70,6 +70,7 @@ pub struct RowStoreOptions {
 pub struct RowStore {
     shown: String,
     pub(super) layout: Arc<Layout>,
+    plan: Arc<Plan>,
     pub(super) options: RowStoreOptions,
     lanes: Arc<Lanes>,
     caller: Caller,
@@ -102,7 +103,7 @@ impl RowStore {
         let crew = Crew {
             connections,
             model,
-            plan,
+            plan: Arc::clone(&plan),
             router,
             layout: Arc::clone(&layout),
             options: options.clone(),
@@ -112,7 +113,7 @@ impl RowStore {
         };
         let keeper = Some(thread::spawn(move || crew.keep(target)));
         let pruning = Pruning::default();
-        let store = Self { shown, layout, options, lanes, caller, pruning, row_security, keeper };
+        let store = Self { shown, layout, plan, options, lanes, caller, pruning, row_security, keeper };
         store.prune();
         Ok(store)
     }
@@ -253,6 +254,10 @@ impl RowStore {
     /// Has it done on a writing thread.
     pub(super) async fn submit(&self, job: Job) -> Result<Receipt> {
         self.write(Task::Work(job)).await
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -408,6 +413,7 @@ impl Store for RowStore {
             row_security: self.row_security.is_enforced(),
             audit: true,
             ledger: true,
+            queues: true,
         }
     }
 
@@ -416,6 +422,10 @@ impl Store for RowStore {
     }
 
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+
+    fn work_queue(&self) -> Option<&dyn WorkQueue> {
         Some(self)
     }
 
@@ -434,7 +444,7 @@ impl Store for RowStore {
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         self.check(&work)?;
         check_facts(&work.facts)?;
-        if work.writes.is_empty() && work.facts.is_empty() {
+        if work.writes.is_empty() && work.facts.is_empty() && work.holding.is_empty() {
             return Ok(Receipt::default());
         }
         let writes = work.writes.len() + work.facts.len();

@@ -116,6 +116,7 @@ impl Hand<'_, '_, '_> {
             unit.items.push(item);
             unit.marks.push(mark(&one.key, stamp));
             unit.untrash.push(one.id);
+            unit.restored.push(one.id);
         }
         let (items, marks) = files.finish(self)?;
         unit.items.extend(items.into_iter().map(|(_, item)| item));
@@ -150,6 +151,7 @@ impl Hand<'_, '_, '_> {
         unit.receipt.written.push(files.write(self, inside, Some(one.body.clone()))?);
         unit.marks.push(repot_core::Mark { collection: collection.to_owned(), key: id, stamp });
         unit.untrash.push(one.id);
+        unit.restored.push(one.id);
         Ok(())
     }
 

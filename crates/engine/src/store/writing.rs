@@ -7,8 +7,8 @@ use std::sync::Arc;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{FactChange, Layout, Receipt};
 use repot_core::{
-    AuditBatch, AuditRecord, Batch, Clock, Error, Item, Kind, Mark, Reader, Refusal, Result, Retry, Target,
-    Trashed,
+    AuditBatch, AuditRecord, Batch, Clock, Error, HeldMessage, Item, Kind, Mark, Reader, Refusal, Result,
+    Retry, Target, Trashed,
 };
 use repot_json::Limits;
 use repot_model::plan::Plan;
@@ -83,6 +83,10 @@ pub(super) struct Unit {
     pub audit: Vec<AuditRecord>,
     /// What is noted beside the documents.
     pub facts: Vec<FactChange>,
+    /// Of `untrash`, those that come back.
+    pub restored: Vec<i64>,
+    /// Messages that are done with it.
+    pub acked: Vec<HeldMessage>,
 }
 
 /// What units of one transaction come to together.
@@ -107,6 +111,8 @@ impl Together {
             batch.marks.append(&mut unit.marks);
             batch.trash.append(&mut unit.trash);
             batch.untrash.append(&mut unit.untrash);
+            batch.restored.append(&mut unit.restored);
+            batch.acked.append(&mut unit.acked);
             batch.audit.records.append(&mut unit.audit);
             batch.facts.changes.append(&mut unit.facts);
             all.further.append(&mut unit.further);
@@ -228,15 +234,15 @@ impl<'p> Scribe<'p> {
             (batch, all) = Together::of(&mut decided, parts, locks);
             // what settles a document was logged when plain SQL did it
             let tends = matches!(works, [Job::Tend(_)]);
-            let nothing = batch.items.is_empty() && batch.untrash.is_empty();
-            let nothing = nothing && (!tends || batch.marks.is_empty());
+            let writes = !batch.items.is_empty() || !batch.untrash.is_empty();
+            let nothing = !writes && batch.acked.is_empty() && (!tends || batch.marks.is_empty());
             let notes = !batch.facts.is_empty();
             if (nothing && !notes) || !unsettled.is_empty() || all.clash || !all.further.is_empty() {
                 return Ok(None);
             }
-            // facts alone do not make the files follow
-            led = !nothing || leads;
-            let meta = if nothing { Vec::new() } else { lead(reader, leads, decider.now_ms)? };
+            // neither facts nor messages alone make the files follow
+            led = leads || writes || tends;
+            let meta = if writes || tends { lead(reader, leads, decider.now_ms)? } else { Vec::new() };
             batch.facts.now_ms = decider.now_ms;
             let mut batch = Batch { meta, at_ms: (!tends).then_some(decider.now_ms), ..batch };
             batch.audit.until = expired(decider.plan, Some(&batch.audit.records), decider.now_ms);

@@ -32,6 +32,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
             row_security,
             audit,
             ledger,
+            queues,
         } = *can;
         assert_eq!(document_bytes_max, DOCUMENT_BYTES_MAX, "a setting");
         let yes = |can: bool| if can { "yes" } else { "no" }.to_owned();
@@ -49,6 +50,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
             ("the database holds tenants apart too (`row_security`)", yes(row_security)),
             ("a record of changes (`audit`)", yes(audit)),
             ("small facts beside the documents (`ledger`)", yes(ledger)),
+            ("documents claimed as messages (`queues`)", yes(queues)),
         ];
         for (at, (name, value)) in said.into_iter().enumerate() {
             match lines.get_mut(at) {

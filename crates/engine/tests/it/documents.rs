@@ -267,7 +267,15 @@ fn a_unit_that_the_database_refuses_leaves_nothing() {
 
 /// Copies `source` as the suite's model says.
 pub(crate) fn copy(database: &Database, source: &Scripted) -> repot_core::Result<()> {
-    let (model, plan, model_text) = model();
+    copy_of(database, source, model())
+}
+
+/// The same, of a model of the test's own.
+pub(crate) fn copy_of(
+    database: &Database,
+    source: &Scripted,
+    (model, plan, model_text): OwnModel<'_>,
+) -> repot_core::Result<()> {
     let (options, me) = (Options::default(), LockHolder { host: "here".to_owned(), pid: 8, since_ms: 0 });
     let (progress, clock) = (&NoProgress, &FixedClock(0));
     let copy =

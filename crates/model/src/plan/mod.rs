@@ -29,7 +29,7 @@ pub(crate) use part::PartRules;
 pub use part::{Find, PartEditor, PartRows, RowsWanted};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use revise::{Revised, Revision, StateChange};
-pub use rules::{Machine, TableRules};
+pub use rules::{Machine, QueueRules, TableRules};
 pub use split::{Misfit, Place, SplitDocument, Splitter};
 pub use table::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, SqlDefault, Table};
 pub use walker::{place_order, pointer};

@@ -8,7 +8,7 @@ use repot_json::edit::quote;
 use super::compile::{columns_before, entry_fields};
 use super::program::TableProgram;
 use super::{ColumnKind, Plan};
-use crate::language::{Collection, DefaultValue};
+use crate::language::{Collection, DefaultValue, FieldKind, Scalar};
 
 /// The rules of one table's rows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +23,19 @@ pub struct TableRules {
     pub audit: Option<u64>,
     /// Columns whose words are searched; see [`crate::search`].
     pub search: Vec<usize>,
+    /// Its documents are messages that workers claim.
+    pub queue: Option<QueueRules>,
+}
+
+/// `queue = { lease, tries }` of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueRules {
+    /// How long a claim holds where nobody says, milliseconds.
+    pub lease_ms: i64,
+    /// After so many attempts a message is a dead letter.
+    pub tries: u32,
+    /// The column `priority`, where there is one with integers.
+    pub priority: Option<usize>,
 }
 
 /// A field that a write fills in.
@@ -111,11 +124,31 @@ impl TableRules {
             search: collection.search.iter().map(|name| column_of(name)).collect(),
             map_keys: entry_fields(collection).iter().map(|name| column_of(name)).collect(),
             audit: collection.audit.as_ref().map(|life| life.value),
+            queue: collection.queue.as_ref().map(|queue| QueueRules {
+                lease_ms: i64::try_from(queue.lease.value.saturating_mul(1_000)).unwrap_or(i64::MAX),
+                tries: queue.tries,
+                priority: collection
+                    .field("priority")
+                    .filter(|field| field.kind == FieldKind::Scalar(Scalar::Int))
+                    .map(|field| column_of(&field.name)),
+            }),
         }
     }
 }
 
 impl Plan {
+    /// The queue that the documents of a collection are.
+    #[must_use]
+    pub fn queue(&self, collection: &str) -> Option<QueueRules> {
+        self.rules.get(self.table(collection)?)?.queue
+    }
+
+    /// Whether documents of some collection are messages that workers claim.
+    #[must_use]
+    pub fn has_queues(&self) -> bool {
+        self.rules.iter().any(|rules| rules.queue.is_some())
+    }
+
     /// Whether writes of this root's documents depend on what was there before, or fill something in.
     #[must_use]
     pub fn has_rules(&self, root: usize) -> bool {

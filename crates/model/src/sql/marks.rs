@@ -313,7 +313,7 @@ fn as_held(own: &Column, key: &Column, alias: &str, dialect: Dialect) -> String 
 }
 
 /// The key text of a root row, or [`ANY_KEY`].
-fn key_text(root: &Table, alias: &str, dialect: Dialect) -> String {
+pub(super) fn key_text(root: &Table, alias: &str, dialect: Dialect) -> String {
     let parts: Option<Vec<String>> =
         root.key.iter().map(|&column| part(&root.columns[column], alias, dialect)).collect();
     match parts {
@@ -327,7 +327,7 @@ fn key_text(root: &Table, alias: &str, dialect: Dialect) -> String {
     }
 }
 
-fn plain_text(column: &Column, alias: &str, dialect: Dialect) -> String {
+pub(super) fn plain_text(column: &Column, alias: &str, dialect: Dialect) -> String {
     let name = format!("{alias}.{}", quote(&column.name));
     match dialect {
         Dialect::Sqlite => format!("cast({name} as text)"),

@@ -2,6 +2,7 @@
 
 use super::audit::audit_triggers;
 use super::marks::mark_triggers;
+use super::messages::message_triggers;
 use super::transitions::transition_triggers;
 use super::{Dialect, quote, text_literal};
 use crate::plan::Plan;
@@ -31,6 +32,7 @@ pub fn triggers(plan: &Plan, dialect: Dialect, schema: &str) -> Vec<Trigger> {
     let mut all = transition_triggers(plan, dialect);
     all.extend(audit_triggers(plan, dialect));
     all.extend(mark_triggers(plan, dialect, schema));
+    all.extend(message_triggers(plan, dialect, schema));
     all
 }
 

@@ -132,7 +132,7 @@ async fn together(app: &App, (caller, fact): (&Caller, Option<FactChange>), requ
     }
     let writes = planned.iter().map(|plan| plan.write.clone()).collect();
     let (actor, facts) = (caller.actor().map(str::to_owned), fact.into_iter().collect());
-    let receipt = app.store().apply(UnitOfWork { writes, actor, facts }).await?;
+    let receipt = app.store().apply(UnitOfWork { writes, actor, facts, holding: Vec::new() }).await?;
     let told = planned.iter().zip(&receipt.written).map(|(plan, written)| {
         let mut told = Map::new();
         let (status, etag) = match written {

@@ -55,7 +55,8 @@ impl Asked<'_> {
     /// These writes as one unit, in the caller's name, with what the request notes.
     pub(super) fn unit(&self, writes: Vec<Write>) -> UnitOfWork {
         let actor = self.caller.actor().map(str::to_owned);
-        UnitOfWork { writes, actor, facts: self.fact.clone().into_iter().collect() }
+        let facts = self.fact.clone().into_iter().collect();
+        UnitOfWork { writes, actor, facts, holding: Vec::new() }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::checker::{At, Checker, Finding};
 use crate::language::names::is_identifier;
 use crate::language::suggest::did_you_mean;
-use crate::language::{After, Body, Collection, Field, FieldKind, Index, Place, Scalar, Span};
+use crate::language::{After, Body, Collection, Field, FieldKind, Index, Period, Place, Scalar, Span};
 
 /// Longest name, in bytes: what PostgreSQL keeps.
 const NAME_MAX: usize = 63;
@@ -89,6 +89,7 @@ impl<'m> Checker<'m> {
         }
         self.transitions(index, collection);
         self.quota(index, collection);
+        self.queue(index, collection);
     }
 
     fn unfit(&mut self, wrong: bool, at: At<'_>, message: &str, hint: &str) {
@@ -272,7 +273,28 @@ impl<'m> Checker<'m> {
                     &format!("`quota` in {} names `{name}`, which is no time", collection.name),
                     "`reset` names a `date` or `time`.",
                 );
+                if let Some((message, hint)) = Period::wrong(collection, counter, quota).filter(|_| time) {
+                    self.find(at, "R0137", message, hint);
+                }
             }
+        }
+    }
+
+    fn queue(&mut self, index: usize, collection: &'m Collection) {
+        let Some(queue) = &collection.queue else { return };
+        let at = At::new(index, collection.span).key("queue");
+        let own = matches!(collection.place, Place::Files(_) | Place::InFiles { .. }) && collection.moves;
+        if !own && !matches!(collection.place, Place::View { .. }) {
+            let message =
+                format!("{} has no documents of its own, so nobody can claim them", collection.name);
+            self.find(at, "R0135", message, "Give `queue` to a collection with `file` that moves.");
+        } else if own && !collection.fields.iter().any(|field| field.key) {
+            let message = format!("documents of {} have no key, so nobody can claim them", collection.name);
+            self.find(at, "R0135", message, "Say which field is the key.");
+        }
+        if queue.tries == 0 || queue.lease.value == 0 {
+            let message = format!("`queue` in {} has a `lease` or `tries` of nothing", collection.name);
+            self.find(at, "R0135", message, "Write for example `{ lease = \"60s\", tries = 5 }`.");
         }
     }
 }
