@@ -1,7 +1,7 @@
 //! What the path of a request names: `/v1/{collection}/{key}/{part...}`, with `:verb` behind the last segment.
 //!
 //! A key of several columns takes as many segments. A segment that begins with `@` is no key: behind a collection it names a
-//! document by its place (`@sender_id=u1&session_type=upload`), inside a document an element of a list (`@3`). A `@` or `:`
+//! document by its place (`@sender_id=u1&session_type=upload`; `@` alone where the tenant says it all), inside a document an element of a list (`@3`). A `@` or `:`
 //! that belongs to a key is written `%40`, `%3A`.
 
 use percent_encoding::percent_decode_str;
@@ -25,8 +25,10 @@ pub(crate) struct Address {
 }
 
 /// Verbs that may stand behind a path.
-const VERBS: [&str; 10] =
-    ["restore", "history", "claim", "ack", "retry", "extend", "fail", "spend", "revert", "revive"];
+const VERBS: [&str; 12] = [
+    "restore", "history", "revert", "claim", "ack", "retry", "extend", "fail", "dead", "stats", "revive",
+    "spend",
+];
 
 impl Address {
     /// Reads what stands behind `/v1/`, as it was sent.
@@ -83,7 +85,8 @@ fn decoded(segment: &str) -> Answered<String> {
 /// `name=value&name=value`, each percent-encoded.
 fn place_key(collection: &str, text: &str) -> Answered<DocumentKey> {
     let mut place = Vec::new();
-    for pair in text.split('&') {
+    // nothing but its tenant may say where a document is
+    for pair in text.split('&').filter(|_| !text.is_empty()) {
         let Some((name, value)) = pair.split_once('=') else {
             return Err(Problem::bad(
                 format!("`@{text}` names no place"),

@@ -40,11 +40,11 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-/// `{"n": 3}`; 1 where the body is empty or does not say.
+/// `{"n": 3}`, at least `least`; 1 where the body is empty or does not say.
 ///
 /// # Errors
 /// 400 when it is anything else.
-pub(crate) fn count(body: &[u8]) -> Answered<u64> {
+pub(crate) fn count(body: &[u8], least: u64) -> Answered<u64> {
     if body.is_empty() {
         return Ok(1);
     }
@@ -52,11 +52,9 @@ pub(crate) fn count(body: &[u8]) -> Answered<u64> {
         let fields = body.as_object()?;
         match fields.len() {
             0 => Some(1),
-            1 => fields.get("n")?.as_u64().filter(|&number| number > 0),
+            1 => fields.get("n")?.as_u64().filter(|&number| number >= least),
             _ => None,
         }
     });
-    number.ok_or_else(|| {
-        Problem::bad("the body is no count", "Send {\"n\": 1}, with a whole number from 1 on.")
-    })
+    number.ok_or_else(|| Problem::bad("the body is no count", "Send {\"n\": 1}, with a whole number."))
 }

@@ -73,6 +73,11 @@ impl Caller {
         self.tenant.as_deref()
     }
 
+    /// The same, where this collection has tenants.
+    pub(crate) fn tenant_of(&self, app: &App, collection: &str) -> Option<String> {
+        self.tenant.clone().filter(|_| app.layout().is_tenants(collection))
+    }
+
     /// Who it was, for the record of changes.
     pub(crate) fn actor(&self) -> Option<&str> {
         self.principal.as_ref().map(|principal| principal.name.as_str())

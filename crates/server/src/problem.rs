@@ -116,8 +116,10 @@ fn status(error: &Error) -> StatusCode {
         ("R0443", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ("R0444", _) => StatusCode::REQUEST_TIMEOUT,
         // more than there ever can be is wrong in itself
-        ("R0504", Kind::Invalid) => StatusCode::BAD_REQUEST,
+        ("R0504", Kind::Refused) => StatusCode::BAD_REQUEST,
         ("R0503" | "R0504", _) => StatusCode::TOO_MANY_REQUESTS,
+        // the collection has no such thing
+        ("R0502" | "R0506", Kind::Unsupported) => StatusCode::NOT_FOUND,
         ("R0604", _) => StatusCode::GONE,
         ("R0411", _)
         | (_, Kind::SourceUnavailable | Kind::TargetUnavailable | Kind::Unavailable | Kind::Locked) => {

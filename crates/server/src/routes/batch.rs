@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use repot_core::store::{Change, DocumentKey, FactChange, Precondition, UnitOfWork, Write, Written};
+use repot_core::store::{Change, DocumentKey, FactChange, Holding, Precondition, UnitOfWork, Write, Written};
 use repot_core::{Error, Kind};
 use repot_engine::ledger::Right;
 use repot_json::{Kind as JsonKind, Tree, Value};
@@ -46,11 +46,12 @@ async fn all(app: &App, head: &Parts, body: Body) -> Answered {
     if !atomic {
         return in_turn(app, requests).await;
     }
+    let holding = super::holding(app, &caller, head)?;
     match idempotent::begin(app, head, &caller, &body).await? {
         Turn::Done(response) => Ok(response),
-        Turn::Plain => together(app, (&caller, None), requests).await,
+        Turn::Plain => together(app, (&caller, None, holding), requests).await,
         Turn::New(ticket) => {
-            let answered = together(app, (&caller, Some(ticket.fact())), requests).await;
+            let answered = together(app, (&caller, Some(ticket.fact()), holding), requests).await;
             idempotent::end(ticket, answered).await
         }
     }
@@ -124,7 +125,11 @@ struct Planned {
     status: StatusCode,
 }
 
-async fn together(app: &App, (caller, fact): (&Caller, Option<FactChange>), requests: Vec<One>) -> Answered {
+async fn together(
+    app: &App,
+    (caller, fact, holding): (&Caller, Option<FactChange>, Vec<Holding>),
+    requests: Vec<One>,
+) -> Answered {
     let mut planned = Vec::with_capacity(requests.len());
     for (at, one) in requests.into_iter().enumerate() {
         let plan = plan(app, &one).await;
@@ -132,7 +137,7 @@ async fn together(app: &App, (caller, fact): (&Caller, Option<FactChange>), requ
     }
     let writes = planned.iter().map(|plan| plan.write.clone()).collect();
     let (actor, facts) = (caller.actor().map(str::to_owned), fact.into_iter().collect());
-    let receipt = app.store().apply(UnitOfWork { writes, actor, facts, holding: Vec::new() }).await?;
+    let receipt = app.store().apply(UnitOfWork { writes, actor, facts, holding }).await?;
     let told = planned.iter().zip(&receipt.written).map(|(plan, written)| {
         let mut told = Map::new();
         let (status, etag) = match written {
@@ -155,7 +160,8 @@ async fn plan(app: &App, one: &One) -> Answered<Planned> {
     let path = head.uri.path().strip_prefix("/v1/");
     let path = path.ok_or_else(|| Problem::missing(&head.uri.path()))?;
     let address = Address::parse(app, path)?;
-    let asked = Asked { app, caller: Caller::of(app, &head.headers).await?, head, fact: None };
+    let asked =
+        Asked { app, caller: Caller::of(app, &head.headers).await?, head, fact: None, holding: Vec::new() };
     asked.caller.may(Right::Write, Some(&address.collection))?;
     let conditions = Conditions::of(&head.headers)?;
     let when = conditions.direct().ok_or_else(|| {

@@ -27,7 +27,7 @@ async fn granted(app: &App, head: &Parts, (name, body): (&str, Body)) -> Answere
     caller.may(Right::Write, None)?;
     let name = name.strip_suffix(":take").ok_or_else(|| Problem::missing(&head.uri.path()))?;
     let body = body::read(body, app.options()).await?;
-    let tokens = body::count(&body)?;
+    let tokens = body::count(&body, 1)?;
     match app.limits().take(name, tokens).await? {
         Taken::Granted { left } => Ok(answer::json(StatusCode::OK, &json!({"taken": tokens, "left": left}))),
         later @ Taken::Later { after_ms, .. } => {

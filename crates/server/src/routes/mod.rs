@@ -5,7 +5,9 @@ mod create;
 mod documents;
 mod limits;
 mod list;
+mod messages;
 mod parts;
+mod quota;
 mod service;
 
 use axum::Router;
@@ -16,7 +18,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use repot_core::store::{FactChange, UnitOfWork, Write};
+use repot_core::store::{FactChange, Holding, UnitOfWork, Write};
 use repot_core::{Error, Kind};
 use repot_engine::ledger::Right;
 use tower_http::compression::CompressionLayer;
@@ -49,6 +51,8 @@ pub(super) struct Asked<'a> {
     pub head: &'a Parts,
     /// What its write notes in the same transaction.
     pub fact: Option<FactChange>,
+    /// Messages that must be held for its write to happen.
+    pub holding: Vec<Holding>,
 }
 
 impl Asked<'_> {
@@ -56,7 +60,7 @@ impl Asked<'_> {
     pub(super) fn unit(&self, writes: Vec<Write>) -> UnitOfWork {
         let actor = self.caller.actor().map(str::to_owned);
         let facts = self.fact.clone().into_iter().collect();
-        UnitOfWork { writes, actor, facts, holding: Vec::new() }
+        UnitOfWork { writes, actor, facts, holding: self.holding.clone() }
     }
 }
 
@@ -71,19 +75,35 @@ async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
     let path = head.uri.path().strip_prefix("/v1/").unwrap_or_default();
     let address = Address::parse(app, path)?;
     caller.may(right(&head.method), Some(&address.collection))?;
+    let holding = holding(app, &caller, head)?;
     if !head.headers.contains_key("idempotency-key") {
-        return route(Asked { app, caller, head, fact: None }, address, body).await;
+        return route(Asked { app, caller, head, fact: None, holding }, address, body).await;
     }
     let body = body::read(body, app.options()).await?;
     match idempotent::begin(app, head, &caller, &body).await? {
         Turn::Done(response) => Ok(response),
-        Turn::Plain => route(Asked { app, caller, head, fact: None }, address, Body::from(body)).await,
+        Turn::Plain => {
+            route(Asked { app, caller, head, fact: None, holding }, address, Body::from(body)).await
+        }
         Turn::New(ticket) => {
-            let asked = Asked { app, caller, head, fact: Some(ticket.fact()) };
+            let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding };
             let answered = route(asked, address, Body::from(body)).await;
             idempotent::end(ticket, answered).await
         }
     }
+}
+
+/// The messages that a write is done under: `Repot-Lease: TOKEN` must be held, `Repot-Ack: TOKEN` is also done with it, in the
+/// same transaction.
+pub(super) fn holding(app: &App, caller: &Caller, head: &Parts) -> Answered<Vec<Holding>> {
+    let mut found = Vec::new();
+    for (name, acks) in [("repot-lease", false), ("repot-ack", true)] {
+        for value in head.headers.get_all(name) {
+            let token = messages::token_of(value.to_str().unwrap_or_default())?;
+            found.push(Holding { tenant: caller.tenant_of(app, token.collection()), token, acks });
+        }
+    }
+    Ok(found)
 }
 
 /// What a method takes.
@@ -98,7 +118,10 @@ async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
     let (app, head) = (asked.app, asked.head);
     let key = address.key.take().map(|key| asked.caller.key(app, key));
     if let Some(verb) = &address.verb {
-        return service::verb(&asked, verb, key, body).await;
+        if head.method != Method::POST {
+            return Err(not_allowed(head, "POST"));
+        }
+        return service::verb(&asked, (verb, &address.collection), key, body).await;
     }
     let Some(key) = key else {
         return match head.method {

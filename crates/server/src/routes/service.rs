@@ -7,7 +7,7 @@ use axum::response::Response;
 use repot_core::store::DocumentKey;
 use serde_json::json;
 
-use super::{Asked, no_parameters};
+use super::{Asked, messages, no_parameters, quota};
 use crate::address::path_of;
 use crate::answer;
 use crate::app::App;
@@ -27,10 +27,22 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 }
 
 /// `POST /v1/{collection}/{key}:verb`.
-pub(super) async fn verb(asked: &Asked<'_>, verb: &str, key: Option<DocumentKey>, _: Body) -> Answered {
+pub(super) async fn verb(
+    asked: &Asked<'_>,
+    (verb, collection): (&str, &str),
+    key: Option<DocumentKey>,
+    body: Body,
+) -> Answered {
     no_parameters(asked.head)?;
     match (verb, key) {
         ("restore", Some(key)) => restore(asked, &key).await,
+        ("spend", Some(key)) => quota::spend(asked, &key, body).await,
+        ("ack" | "retry" | "extend" | "fail" | "revive", Some(key)) => {
+            messages::of_document(asked, verb, &key, body).await
+        }
+        ("claim" | "dead" | "stats" | "revive", None) => {
+            messages::of_collection(asked, verb, collection, body).await
+        }
         _ => Err(Problem::missing(&format!("`:{verb}` of this"))),
     }
 }

@@ -76,6 +76,10 @@ impl Answer {
 
 impl Lab {
     pub(crate) async fn open(kind: &'static str, model: &str) -> Option<Self> {
+        Self::open_with(kind, model, outside()).await
+    }
+
+    pub(crate) async fn open_with(kind: &'static str, model: &str, outside: Outside) -> Option<Self> {
         let folder = TempTree::new();
         let url = match kind {
             "sqlite" => format!("sqlite:///{}", folder.path().join("repot.db").display()),
@@ -84,7 +88,7 @@ impl Lab {
             _ => "memory:".to_owned(),
         };
         let repot = Repot::open(Config::with_model_text(&url, model)).await.unwrap();
-        let app = App::new(repot.store(), repot.layout().clone(), outside(), Options::default()).unwrap();
+        let app = App::new(repot.store(), repot.layout().clone(), outside, Options::default()).unwrap();
         Some(Self { app, kind, folder })
     }
 

@@ -8,4 +8,5 @@ mod connections;
 mod documents;
 mod kit;
 mod listings;
+mod messages;
 mod parts;
