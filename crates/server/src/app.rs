@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use repot_core::store::{Layout, Query, Queryable, Shape};
 use repot_core::{Clock, Pacing, Result};
 
+use crate::feed::Feed;
+
 /// Bounds of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,6 +22,12 @@ pub struct Options {
     pub connections_max: usize,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
+    /// Clients that listen to changes at the same time.
+    pub listeners_max: usize,
+    /// Changes that are kept in memory while somebody listens; who is further back reads the log.
+    pub feed_entries_max: usize,
+    /// How often the log is looked at for what other processes wrote while somebody listens, milliseconds.
+    pub feed_poll_ms: u64,
 }
 
 impl Default for Options {
@@ -30,6 +38,9 @@ impl Default for Options {
             body_ms: 60_000,
             connections_max: 4_096,
             drain_ms: 10_000,
+            listeners_max: 2_048,
+            feed_entries_max: 4_096,
+            feed_poll_ms: 250,
         }
     }
 }
@@ -45,6 +56,7 @@ struct Inside {
     clock: Arc<dyn Clock>,
     pacing: Arc<dyn Pacing>,
     options: Options,
+    feed: Feed,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
 }
 
@@ -64,7 +76,9 @@ impl App {
     ) -> Result<Self> {
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
-        Ok(Self(Arc::new(Inside { store, layout, shapes, clock, pacing, options, helped: Mutex::default() })))
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(&pacing), options.clone());
+        let helped = Mutex::default();
+        Ok(Self(Arc::new(Inside { store, layout, shapes, clock, pacing, options, feed, helped })))
     }
 
     /// The store.
@@ -95,6 +109,11 @@ impl App {
     #[must_use]
     pub fn pacing(&self) -> &dyn Pacing {
         self.0.pacing.as_ref()
+    }
+
+    /// What changes.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// The conditions of a listing that no index helps; the database is asked once for each form of a question.

@@ -46,6 +46,12 @@ pub const CODES: &[Entry] = &[
         explanation: "Its body did not come within the time that the server waits. Nothing was changed.",
         mend: "Send it again, faster, or in parts.",
     },
+    Entry {
+        code: "R0610",
+        title: "Too many clients listen to changes",
+        explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",
+        mend: "Try again later, ask for pages without `wait` from time to time, or start another server over the same database.",
+    },
 ];
 
 /// The entry of a code, also of those that every program gives.

@@ -12,6 +12,7 @@ mod body;
 mod caller;
 mod codes;
 mod conditions;
+mod feed;
 mod problem;
 mod routes;
 mod serve;

@@ -44,6 +44,10 @@ impl Problem {
         Self { error: self.error.in_write(number), ..self }
     }
 
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(crate) const fn error(&self) -> &Error {
         &self.error
     }

@@ -159,9 +159,8 @@ impl Pages<'_> {
             };
             return self.is_wanted(&key).then_some((key, ChangeKind::Collection));
         }
-        // where several documents share a file, that says whose they are, and no more
-        let shared = path.as_deref().filter(|_| self.layout.is_shared(&collection));
-        let tenant = tenant.or_else(|| self.layout.tenant_of(&collection, shared?));
+        // a place says whose documents are there, also where it does not say which
+        let tenant = tenant.or_else(|| self.layout.tenant_of(&collection, path.as_deref()?));
         let at = path.and_then(|path| self.layout.key_at(&path)).filter(|at| at.collection() == collection);
         let key = match (at, tenant) {
             // SQL may have given it to another tenant since the path was made

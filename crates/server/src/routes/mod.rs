@@ -1,6 +1,8 @@
 //! The routes, one file for each kind.
 
 mod batch;
+mod changes;
+mod changes_stream;
 mod create;
 mod documents;
 mod list;
@@ -11,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -28,10 +30,12 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch))
+        .route("/v1:changes", get(changes::changes))
         .route("/healthz", get(service::alive))
         .route("/readyz", get(service::ready))
         .fallback(nothing)
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), writing))
         .layer(middleware::from_fn(common))
         .with_state(app)
 }
@@ -106,6 +110,20 @@ fn not_allowed(head: &Parts, methods: &'static str) -> Problem {
 
 async fn nothing(request: Request) -> Response {
     Problem::missing(&request.uri().path()).answer(request.uri().path())
+}
+
+/// Whoever listens to changes is told of what this request writes, also when it is given up.
+async fn writing(State(app): State<App>, request: Request, next: Next) -> Response {
+    let _writing = (!request.method().is_safe()).then(|| app.feed().writing());
+    next.run(request).await
+}
+
+/// Whether the client names this media type among those that it takes.
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts
+        .flat_map(|value| value.split(','))
+        .any(|media| media.split(';').next().map(str::trim) == Some(wanted))
 }
 
 /// What holds for every answer: bodies are what their type says, and a compressed one has a tag of its own (RFC 9110, 8.8.3.3).

@@ -5,6 +5,7 @@
 mod batch;
 mod connections;
 mod documents;
+mod feed;
 mod kit;
 mod listings;
 mod parts;
