@@ -68,7 +68,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
             "Files are not rewritten after changes yet; `repot export` writes them.",
         ),
         ("queue", collection.queue.is_some(), "Rows cannot be claimed yet."),
-        ("watch", collection.watch, "There is no change feed yet."),
         ("quota", !collection.quota.is_empty(), "Counters are plain columns until then."),
     ];
     for (word, _, what) in set.into_iter().filter(|(_, set, _)| *set) {

@@ -163,7 +163,7 @@ fn what_comes_later_is_named() {
     assert_eq!(words("media"), "repot.backup media.cache queue.queue");
     assert_eq!(
         words("clips"),
-        "repot.target games.table raw_clips.table raw_clips.archive projects.table projects.watch"
+        "repot.target games.table raw_clips.table raw_clips.archive projects.table"
     );
     assert_eq!(words("council"), "usage.quota");
 }

@@ -5,6 +5,7 @@ mod changes;
 mod changes_stream;
 mod create;
 mod documents;
+mod history;
 mod list;
 mod parts;
 mod service;
@@ -59,7 +60,10 @@ async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
     let asked = Asked { app, caller: Caller::of(&head.headers)?, head };
     let key = address.key.take().map(|key| asked.caller.key(app, key));
     if let Some(verb) = &address.verb {
-        return service::verb(&asked, verb, key, body).await;
+        if !address.part.is_empty() {
+            return Err(Problem::missing(&format!("`:{verb}` of a part")));
+        }
+        return service::verb(&asked, (verb, &address.collection), key, body).await;
     }
     let Some(key) = key else {
         return match head.method {

@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use repot_core::store::DocumentKey;
 use serde_json::json;
 
-use super::{Asked, no_parameters};
+use super::{Asked, history, no_parameters, not_allowed};
 use crate::address::path_of;
 use crate::answer;
 use crate::app::App;
@@ -27,15 +27,25 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 }
 
 /// `POST /v1/{collection}/{key}:verb`.
-pub(super) async fn verb(asked: &Asked<'_>, verb: &str, key: Option<DocumentKey>, _: Body) -> Answered {
-    no_parameters(asked.head)?;
+pub(super) async fn verb(
+    asked: &Asked<'_>,
+    (verb, collection): (&str, &str),
+    key: Option<DocumentKey>,
+    body: Body,
+) -> Answered {
+    if asked.head.method != Method::POST {
+        return Err(not_allowed(asked.head, "POST"));
+    }
     match (verb, key) {
         ("restore", Some(key)) => restore(asked, &key).await,
+        ("history", key) => history::history(asked, collection, key).await,
+        ("revert", Some(key)) => history::revert(asked, &key, body).await,
         _ => Err(Problem::missing(&format!("`:{verb}` of this"))),
     }
 }
 
 async fn restore(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
+    no_parameters(asked.head)?;
     let trash = asked.app.store().trash().ok_or_else(|| Problem::missing(&format!("a trash with {key}")))?;
     let keys = trash.restore(key).await?;
     let paths: Vec<String> = keys.iter().map(path_of).collect();

@@ -6,6 +6,7 @@ mod batch;
 mod connections;
 mod documents;
 mod feed;
+mod history;
 mod kit;
 mod listings;
 mod parts;
