@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Serve the documents over HTTP.
     Serve(Serve),
+    /// What changes in the database, one JSON line a change.
+    Watch(Watch),
     /// What an error code means and how to mend it.
     Explain(Explain),
     /// Print what can be made from the model.
@@ -182,6 +184,20 @@ pub(crate) struct Serve {
     /// Connections at the same time.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub connections: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Watch {
+    #[arg(value_name = "COLLECTION", help = "Of these collections only")]
+    pub collections: Vec<String>,
+    /// What came after this position, which a line or an earlier run gave [default: from now on].
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+    /// End where the log ends now.
+    #[arg(long)]
+    pub once: bool,
+    #[arg(long, value_name = "URL", help = "Watch this database instead of the one of DATABASE_URL")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,6 +11,7 @@ mod plan;
 mod query;
 mod serve;
 mod verify;
+mod watch;
 
 use crate::args::{Args, Command};
 use crate::errors::{Exit, Failure};
@@ -28,6 +29,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Query(query) => query::run(global, query, output),
         Command::Export(export) => export::run(global, export, output),
         Command::Serve(serve) => serve::run(global, serve, output),
+        Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),
         Command::Demo(demo) => demo::run(global, demo, output),

@@ -18,4 +18,5 @@ mod proof;
 mod real_data;
 mod s3;
 mod tenants;
+mod watch;
 mod writers;
