@@ -18,6 +18,8 @@ pub struct Options {
     pub head_ms: u64,
     /// How long a request may take to send its body, milliseconds.
     pub body_ms: u64,
+    /// How long a client may take nothing of what is sent to it before it loses its connection, milliseconds.
+    pub write_ms: u64,
     /// Connections at the same time; others wait to be accepted.
     pub connections_max: usize,
     /// How long requests may go on after the server was told to stop, milliseconds.
@@ -36,6 +38,7 @@ impl Default for Options {
             body_bytes_max: 16 << 20,
             head_ms: 10_000,
             body_ms: 60_000,
+            write_ms: 60_000,
             connections_max: 4_096,
             drain_ms: 10_000,
             listeners_max: 2_048,

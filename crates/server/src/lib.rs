@@ -16,6 +16,7 @@ mod feed;
 mod problem;
 mod routes;
 mod serve;
+mod stalled;
 
 pub use app::{App, Options};
 pub use codes::CODES;

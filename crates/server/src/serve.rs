@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::routes::router;
+use crate::stalled::Stalling;
 
 /// Pause after a connection could not be accepted, so that a lack of file descriptors is no busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -75,8 +76,8 @@ impl Server {
             };
             let Some((stream, place)) = accepted else { continue };
             let service = TowerToHyperService::new(routes.clone());
-            let connection =
-                builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+            let stream = TokioIo::new(Stalling::new(stream, options.write_ms));
+            let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // what a client breaks is nobody's loss but its own

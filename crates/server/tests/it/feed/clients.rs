@@ -30,9 +30,7 @@ impl Events {
 
     /// With little room for what comes.
     pub(crate) async fn open_narrow(address: SocketAddr, query: &str, headers: &str) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4 << 10).unwrap();
-        Self::over(socket.connect(address).await.unwrap(), query, headers).await.unwrap()
+        Self::over(narrow(address).await, query, headers).await.unwrap()
     }
 
     async fn over(mut stream: TcpStream, query: &str, headers: &str) -> Option<Self> {
@@ -92,6 +90,12 @@ impl Events {
     }
 }
 
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
 fn parse(text: &str) -> Event {
     let mut event = Event::default();
     for line in text.lines() {
@@ -122,7 +126,15 @@ pub(crate) enum Frame {
 impl Socket {
     /// The status that answers the handshake, and the socket; `None`: nobody answers there.
     pub(crate) async fn try_open(address: SocketAddr, query: &str, headers: &str) -> Option<(u16, Self)> {
-        let mut stream = TcpStream::connect(address).await.ok()?;
+        Self::over(TcpStream::connect(address).await.ok()?, query, headers).await
+    }
+
+    /// With little room for what comes.
+    pub(crate) async fn open_narrow(address: SocketAddr, query: &str) -> (u16, Self) {
+        Self::over(narrow(address).await, query, "").await.unwrap()
+    }
+
+    async fn over(mut stream: TcpStream, query: &str, headers: &str) -> Option<(u16, Self)> {
         let head = format!(
             "GET /v1:changes{query} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"

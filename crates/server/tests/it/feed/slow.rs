@@ -4,7 +4,7 @@ use repot_core::store::{DocumentKey, Precondition, UnitOfWork, Write};
 use repot_server::Options;
 use serde_json::{Value, json};
 
-use super::clients::Events;
+use super::clients::{Events, Socket};
 use super::kit::{Base, Served, page};
 
 const DOCUMENTS: usize = 100;
@@ -70,5 +70,34 @@ async fn slow(base: Base) {
         );
     }
     drop((slow, store));
+    assert_eq!(served.stop().await, 0);
+}
+
+/// The place of one that takes nothing is free again after a while, as a stream and as a socket.
+#[tokio::test]
+async fn a_client_that_takes_nothing_loses_its_place() {
+    let base = Base::sqlite();
+    let options = Options { listeners_max: 1, write_ms: 100, ..Options::default() };
+    let served = Served::over(base.app(options).await).await;
+    let title = "x".repeat(TITLE_BYTES);
+    let work = (0..DOCUMENTS).fold(UnitOfWork::default(), |work, number| {
+        let key = board(number);
+        let body = json!({"id": key.text(), "title": title}).to_string().into();
+        work.with(Write::Put { key, body, when: Precondition::Absent })
+    });
+    served.store().apply(work).await.unwrap();
+    let stuck = Events::open_narrow(served.address, "?since=0", "").await;
+    assert_eq!(stuck.status, 200);
+    let socket = loop {
+        let (status, socket) = Socket::open_narrow(served.address, "?since=0").await;
+        if status == 101 {
+            break socket;
+        }
+        assert_eq!(status, 503);
+    };
+    while Events::try_open(served.address, "", "").await.unwrap().status != 200 {
+        tokio::task::yield_now().await;
+    }
+    drop((stuck, socket));
     assert_eq!(served.stop().await, 0);
 }
