@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Keys for the HTTP API: make, list, take back.
     Key(Key),
+    /// What changes in the database, one JSON line a change.
+    Watch(Watch),
     /// What an error code means and how to mend it.
     Explain(Explain),
     /// Print what can be made from the model.
@@ -267,6 +269,20 @@ pub(crate) struct KeyCreate {
     /// It ends after this time, such as 12h, 90d or 1y.
     #[arg(long, value_name = "TIME")]
     pub expires: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Watch {
+    #[arg(value_name = "COLLECTION", help = "Of these collections only")]
+    pub collections: Vec<String>,
+    /// What came after this position, which a line or an earlier run gave [default: from now on].
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+    /// End where the log ends now.
+    #[arg(long)]
+    pub once: bool,
+    #[arg(long, value_name = "URL", help = "Watch this database instead of the one of DATABASE_URL")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

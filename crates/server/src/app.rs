@@ -10,6 +10,8 @@ use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits}
 
 use crate::access::Access;
 
+use crate::feed::Feed;
+
 /// Bounds of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -19,12 +21,20 @@ pub struct Options {
     pub head_ms: u64,
     /// How long a request may take to send its body, milliseconds.
     pub body_ms: u64,
+    /// How long a client may take nothing of what is sent to it before it loses its connection, milliseconds.
+    pub write_ms: u64,
     /// Connections at the same time; others wait to be accepted.
     pub connections_max: usize,
     /// A key must be shown also while there are none; `false`: from the first key on.
     pub keys_required: bool,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
+    /// Clients that listen to changes at the same time.
+    pub listeners_max: usize,
+    /// Changes that are kept in memory while somebody listens; who is further back reads the log.
+    pub feed_entries_max: usize,
+    /// How often the log is looked at for what other processes wrote while somebody listens, milliseconds.
+    pub feed_poll_ms: u64,
 }
 
 impl Default for Options {
@@ -33,9 +43,13 @@ impl Default for Options {
             body_bytes_max: 16 << 20,
             head_ms: 10_000,
             body_ms: 60_000,
+            write_ms: 60_000,
             connections_max: 4_096,
             keys_required: false,
             drain_ms: 10_000,
+            listeners_max: 2_048,
+            feed_entries_max: 4_096,
+            feed_poll_ms: 250,
         }
     }
 }
@@ -65,6 +79,7 @@ struct Inside {
     access: Access,
     idempotency: Idempotency,
     limits: RateLimits,
+    feed: Feed,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
 }
 
@@ -90,6 +105,7 @@ impl App {
         let access = Access::new(keys, options.keys_required);
         let limits = RateLimits::new(Arc::clone(&base), Arc::clone(&clock), layout.model());
         let idempotency = Idempotency::new(base, Arc::clone(&clock), entropy, IdempotencyOptions::default());
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(&pacing), options.clone());
         Ok(Self(Arc::new(Inside {
             store,
             layout,
@@ -100,6 +116,7 @@ impl App {
             access,
             idempotency,
             limits,
+            feed,
             helped: Mutex::default(),
         })))
     }
@@ -152,6 +169,11 @@ impl App {
     #[must_use]
     pub fn pacing(&self) -> &dyn Pacing {
         self.0.pacing.as_ref()
+    }
+
+    /// What changes.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// The conditions of a listing that no index helps; the database is asked once for each form of a question.

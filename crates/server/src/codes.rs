@@ -58,6 +58,12 @@ pub const CODES: &[Entry] = &[
         explanation: "The key is known, but has not the right for this collection, or may not speak for this tenant. Nothing was changed.",
         mend: "Use a key with that right; repot key list shows what each may.",
     },
+    Entry {
+        code: "R0610",
+        title: "Too many clients listen to changes",
+        explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",
+        mend: "Try again later, ask for pages without `wait` from time to time, or start another server over the same database.",
+    },
 ];
 
 /// The entry of a code, also of those that every program gives.

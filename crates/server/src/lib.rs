@@ -13,10 +13,12 @@ mod body;
 mod caller;
 mod codes;
 mod conditions;
+mod feed;
 mod idempotent;
 mod problem;
 mod routes;
 mod serve;
+mod stalled;
 
 pub use app::{App, Options, Outside};
 pub use codes::CODES;

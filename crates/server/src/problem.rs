@@ -39,13 +39,13 @@ impl Problem {
             .into()
     }
 
-    pub(crate) const fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// Says which request of a batch it is about.
     pub(crate) fn in_request(self, number: usize) -> Self {
         Self { error: self.error.in_write(number), ..self }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub(crate) const fn error(&self) -> &Error {

@@ -16,8 +16,9 @@ use repot_core::{Error, Kind, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::app::{App, Options};
+use crate::app::App;
 use crate::routes::router;
+use crate::stalled::Stalling;
 
 /// Pause after a connection could not be accepted, so that a lack of file descriptors is no busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -27,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     listener: TcpListener,
     routes: Router,
-    options: Options,
+    app: App,
 }
 
 /// Where it listens.
@@ -45,8 +46,7 @@ impl Server {
                 .cause(error)
         };
         let listener = TcpListener::bind(address).await.map_err(taken)?;
-        let options = app.options().clone();
-        Ok(Self { listener, routes: router(app), options })
+        Ok(Self { listener, routes: router(app.clone()), app })
     }
 
     /// Where it listens; the port is one that was free where 0 was asked for.
@@ -62,7 +62,8 @@ impl Server {
     /// Serves until `stop` comes back. Then no connection is accepted any more, and requests that came have the time of
     /// [`Options::drain_ms`]; gives how many connections were cut off then.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> usize {
-        let Self { listener, routes, options } = self;
+        let Self { listener, routes, app } = self;
+        let options = app.options();
         let places = Arc::new(Semaphore::new(options.connections_max));
         let graceful = GracefulShutdown::new();
         let mut builder = Builder::new(TokioExecutor::new()).http1_only();
@@ -75,8 +76,8 @@ impl Server {
             };
             let Some((stream, place)) = accepted else { continue };
             let service = TowerToHyperService::new(routes.clone());
-            let connection =
-                builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+            let stream = TokioIo::new(Stalling::new(stream, options.write_ms));
+            let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // what a client breaks is nobody's loss but its own
@@ -85,8 +86,14 @@ impl Server {
             });
         }
         drop(listener);
-        let drained = tokio::time::timeout(Duration::from_millis(options.drain_ms), graceful.shutdown());
-        match drained.await {
+        // streams and waits have no end of their own
+        app.feed().end();
+        let finished = async {
+            graceful.shutdown().await;
+            // sockets are connections that were handed over
+            app.feed().ended().await;
+        };
+        match tokio::time::timeout(Duration::from_millis(options.drain_ms), finished).await {
             Ok(()) => 0,
             Err(_elapsed) => options.connections_max.saturating_sub(places.available_permits()),
         }

@@ -13,6 +13,7 @@ mod query;
 mod queue;
 mod serve;
 mod verify;
+mod watch;
 
 use crate::args::{Args, Command};
 use crate::errors::{Exit, Failure};
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Queue(queue) => queue::run(global, queue, output),
         Command::Export(export) => export::run(global, export, output),
         Command::Serve(serve) => serve::run(global, serve, output),
+        Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),
         Command::Key(key) => key::run(global, &key.what, output),

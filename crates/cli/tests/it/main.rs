@@ -21,4 +21,5 @@ mod queues;
 mod real_data;
 mod s3;
 mod tenants;
+mod watch;
 mod writers;

@@ -1,6 +1,7 @@
 //! What one must know of a collection to name its documents from outside: key, places, format.
 
-use repot_model::language::{Field, FieldKind, Format, Place, Scalar};
+use repot_json::patch::Pointer;
+use repot_model::language::{DefaultValue, Field, FieldKind, Format, Place, Scalar};
 
 use super::key::DocumentKey;
 use super::layout::{Layout, templates};
@@ -81,6 +82,17 @@ impl Layout {
             }
         }
         false
+    }
+}
+
+impl Layout {
+    /// The places in the documents of a collection where a write puts its time by itself (`now on write`).
+    #[must_use]
+    pub fn times_of_writes(&self, collection: &str) -> Vec<Pointer> {
+        let Some(found) = self.model().collection(collection) else { return Vec::new() };
+        let own = |field: &&Field| field.default == Some(DefaultValue::NowOnWrite);
+        let paths = found.fields.iter().filter(own).map(path).filter(|path| !path.is_empty());
+        paths.map(Pointer::from_parts).collect()
     }
 }
 

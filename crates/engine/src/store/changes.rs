@@ -155,9 +155,8 @@ impl Pages<'_> {
             let key = DocumentKey::of_record((&collection, tenant.as_deref()), &key);
             return self.is_wanted(&key).then_some((key, ChangeKind::Collection));
         }
-        // where several documents share a file, that says whose they are, and no more
-        let shared = path.as_deref().filter(|_| self.layout.is_shared(&collection));
-        let tenant = tenant.or_else(|| self.layout.tenant_of(&collection, shared?));
+        // a place says whose documents are there, also where it does not say which
+        let tenant = tenant.or_else(|| self.layout.tenant_of(&collection, path.as_deref()?));
         let at = path.and_then(|path| self.layout.key_at(&path)).filter(|at| at.collection() == collection);
         // SQL may have given it to another tenant since the path was made
         let at = at.filter(|at| tenant.is_none() || at.tenant() == tenant.as_deref());

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage, HistoryQuery,
-    Layout, Moment, Precondition, Store as _, UnitOfWork, Write, Written,
+    Change, DocumentKey, ETag, Edit, EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage,
+    HistoryQuery, Layout, Moment, Precondition, Store as _, UnitOfWork, Write, Written,
 };
 use repot_core::{AuditFilter, AuditKind, AuditRecord, Error, Kind, PackedText, Result};
-use repot_json::Limits;
-use repot_json::patch::{Lists, Merged, Pointer, merge3};
+use repot_json::patch::{Lists, Merged, Pointer, merge3, resolve};
+use repot_json::{Limits, Tree};
 
 use super::clerk::{each_difference, expired, unpack_against};
 use super::desk::{Desk, Sought};
@@ -76,8 +76,12 @@ impl History for RowStore {
             let message = format!("entry {entry} of {key} is not on record");
             return Err(Error::new(Kind::NotFound, "R0402", message).hint("`history` shows what is."));
         };
-        let lists = self.layout().lists(key.collection())?;
-        let write = undo(key, &record, texts, (when, lists, self.layout().limits()))?;
+        let merging = Merging {
+            lists: self.layout().lists(key.collection())?,
+            times: self.layout().times_of_writes(key.collection()),
+            limits: self.layout().limits(),
+        };
+        let write = undo(key, &record, texts, (when, merging))?;
         let work =
             UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned), ..UnitOfWork::default() };
         let receipt = self.apply(work).await?;
@@ -365,14 +369,13 @@ fn undo(
     key: &DocumentKey,
     record: &AuditRecord,
     texts: Texts,
-    (when, lists, limits): (Precondition, Lists, Limits),
+    (when, merging): (Precondition, Merging),
 ) -> Result<Write> {
     let key = key.clone();
     match texts {
         (Some(before), Some(after)) => {
             let of = key.clone();
-            let edit =
-                Edit::new(move |there| merged(&of, (&after, &before), there, (&lists, limits)).map(Some));
+            let edit = Edit::new(move |there| merged(&of, (&after, &before), there, &merging).map(Some));
             Ok(Write::Update { key, edit, when })
         }
         (None, Some(_)) => {
@@ -397,12 +400,42 @@ fn undo(
     }
 }
 
+/// What must be known of a collection to merge texts of its documents.
+struct Merging {
+    lists: Lists,
+    /// Where a write puts its time: no change of anybody's.
+    times: Vec<Pointer>,
+    limits: Limits,
+}
+
+impl Merging {
+    /// A text with the times of `there`, as far as they can be put into it.
+    fn timed(&self, text: &[u8], there: &[u8]) -> Vec<u8> {
+        let tree = Tree::parse(there, self.limits).ok();
+        let root = tree.as_ref().and_then(|tree| tree.root(there));
+        let mut text = text.to_vec();
+        for at in &self.times {
+            let change = match root.and_then(|root| resolve(root, at)) {
+                Some(time) => {
+                    Change::Set { at: at.clone(), value: Bytes::copy_from_slice(time.raw().as_bytes()) }
+                }
+                None => Change::Remove { at: at.clone() },
+            };
+            // a text without the object around it has no time there
+            if let Ok(changed) = change.apply(&text, self.limits) {
+                text = changed;
+            }
+        }
+        text
+    }
+}
+
 /// What is there now, with the change from `after` to `before` made in it.
 fn merged(
     key: &DocumentKey,
     (after, before): (&[u8], &[u8]),
     there: Option<&[u8]>,
-    (lists, limits): (&Lists, Limits),
+    merging: &Merging,
 ) -> Result<Bytes> {
     let there = there.ok_or_else(|| {
         Error::new(Kind::NotFound, "R0402", format!("{key} is not there"))
@@ -415,7 +448,8 @@ fn merged(
         Error::new(Kind::Conflict, "R0414", message)
             .hint("Take back what was changed since first, or change the document by hand.")
     };
-    match merge3(after, before, there, lists, limits) {
+    let (after, before) = (merging.timed(after, there), merging.timed(before, there));
+    match merge3(&after, &before, there, &merging.lists, merging.limits) {
         Ok(Merged::Text(text)) => Ok(text.into()),
         Ok(Merged::Conflicts(places)) => {
             let message = format!("{key} was changed since in {} of the same places", places.len());

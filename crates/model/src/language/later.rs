@@ -67,7 +67,6 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
             collection.mirror.is_some(),
             "Files are not rewritten after changes yet; `repot export` writes them.",
         ),
-        ("watch", collection.watch, "There is no change feed yet."),
     ];
     for (word, _, what) in set.into_iter().filter(|(_, set, _)| *set) {
         found.push(NotYet { collection: Some(collection.name.clone()), word, span: collection.span, what });

@@ -161,9 +161,6 @@ fn what_comes_later_is_named() {
         words.join(" ")
     };
     assert_eq!(words("media"), "repot.backup media.cache");
-    assert_eq!(
-        words("clips"),
-        "repot.target games.table raw_clips.table raw_clips.archive projects.table projects.watch"
-    );
+    assert_eq!(words("clips"), "repot.target games.table raw_clips.table raw_clips.archive projects.table");
     assert_eq!(words("council"), "");
 }

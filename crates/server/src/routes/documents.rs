@@ -6,7 +6,7 @@ use axum::response::Response;
 use repot_core::store::{Change, DocumentKey, Precondition, Write, Written};
 use repot_core::{Error, Kind};
 
-use super::{Asked, no_parameters};
+use super::{Asked, history, no_parameters};
 use crate::address::path_of;
 use crate::answer::{self, Preferences, media_type};
 use crate::body;
@@ -17,7 +17,9 @@ use crate::problem::{Answered, Problem};
 const TRIES: usize = 16;
 
 pub(super) async fn get(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
-    no_parameters(asked.head)?;
+    if let Some(moment) = history::moment(asked)? {
+        return history::at(asked, key, moment).await;
+    }
     let conditions = Conditions::of(&asked.head.headers)?;
     let Some(found) = asked.app.store().get(key).await? else { return gone(asked, key).await };
     conditions.check_read(key, &found.etag)?;

@@ -1,7 +1,7 @@
 //! Listings: `GET /v1/{collection}`, as pages of JSON, or all of it as lines (`Accept: application/x-ndjson`).
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -12,7 +12,7 @@ use repot_engine::ledger::Right;
 use repot_model::language::{FieldKind, Model};
 use serde_json::json;
 
-use super::Asked;
+use super::{Asked, accepts};
 use crate::answer::{self, media_type};
 use crate::ask::{Listing, listing, pairs};
 use crate::problem::{Answered, Problem};
@@ -38,7 +38,7 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     if query.full {
         check_json(asked, collection)?;
     }
-    if wants_lines(&asked.head.headers) {
+    if accepts(&asked.head.headers, LINES) {
         return Ok(lines(asked, query));
     }
     let tables = app.store().capabilities().queries;
@@ -128,13 +128,6 @@ fn row(out: &mut BytesMut, item: &QueryItem) {
     out.put_slice(if open == b"{" { b"\"_etag\":" } else { b",\"_etag\":" });
     out.put_slice(json!(etag.as_str()).to_string().as_bytes());
     out.put_u8(b'}');
-}
-
-fn wants_lines(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepts
-        .flat_map(|value| value.split(','))
-        .any(|media| media.split(';').next().map(str::trim) == Some(LINES))
 }
 
 /// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole.

@@ -1,8 +1,11 @@
 //! The routes, one file for each kind.
 
 mod batch;
+mod changes;
+mod changes_stream;
 mod create;
 mod documents;
+mod history;
 mod limits;
 mod list;
 mod messages;
@@ -14,7 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -36,10 +39,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch))
         .route("/limits/{name}", post(limits::take))
+        .route("/v1:changes", get(changes::changes))
         .route("/healthz", get(service::alive))
         .route("/readyz", get(service::ready))
         .fallback(nothing)
         .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), writing))
         .layer(middleware::from_fn(common))
         .with_state(app)
 }
@@ -74,7 +79,7 @@ async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
     let caller = Caller::of(app, &head.headers).await?;
     let path = head.uri.path().strip_prefix("/v1/").unwrap_or_default();
     let address = Address::parse(app, path)?;
-    caller.may(right(&head.method), Some(&address.collection))?;
+    caller.may(right(&head.method, address.verb.as_deref()), Some(&address.collection))?;
     let holding = holding(app, &caller, head)?;
     if !head.headers.contains_key("idempotency-key") {
         return route(Asked { app, caller, head, fact: None, holding }, address, body).await;
@@ -106,10 +111,10 @@ pub(super) fn holding(app: &App, caller: &Caller, head: &Parts) -> Answered<Vec<
     Ok(found)
 }
 
-/// What a method takes.
-const fn right(method: &Method) -> Right {
-    match *method {
-        Method::GET | Method::HEAD => Right::Read,
+/// What a request takes.
+fn right(method: &Method, verb: Option<&str>) -> Right {
+    match (method, verb) {
+        (&Method::GET | &Method::HEAD, _) | (_, Some("history" | "stats" | "dead")) => Right::Read,
         _ => Right::Write,
     }
 }
@@ -118,8 +123,8 @@ async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
     let (app, head) = (asked.app, asked.head);
     let key = address.key.take().map(|key| asked.caller.key(app, key));
     if let Some(verb) = &address.verb {
-        if head.method != Method::POST {
-            return Err(not_allowed(head, "POST"));
+        if !address.part.is_empty() {
+            return Err(Problem::missing(&format!("`:{verb}` of a part")));
         }
         return service::verb(&asked, (verb, &address.collection), key, body).await;
     }
@@ -172,6 +177,20 @@ fn not_allowed(head: &Parts, methods: &'static str) -> Problem {
 
 async fn nothing(request: Request) -> Response {
     Problem::missing(&request.uri().path()).answer(request.uri().path())
+}
+
+/// Whoever listens to changes is told of what this request writes, also when it is given up.
+async fn writing(State(app): State<App>, request: Request, next: Next) -> Response {
+    let _writing = (!request.method().is_safe()).then(|| app.feed().writing());
+    next.run(request).await
+}
+
+/// Whether the client names this media type among those that it takes.
+fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts
+        .flat_map(|value| value.split(','))
+        .any(|media| media.split(';').next().map(str::trim) == Some(wanted))
 }
 
 /// What holds for every answer: bodies are what their type says, and a compressed one has a tag of its own (RFC 9110, 8.8.3.3).

@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use repot_core::store::DocumentKey;
 use serde_json::json;
 
-use super::{Asked, messages, no_parameters, quota};
+use super::{Asked, history, messages, no_parameters, not_allowed, quota};
 use crate::address::path_of;
 use crate::answer;
 use crate::app::App;
@@ -33,9 +33,16 @@ pub(super) async fn verb(
     key: Option<DocumentKey>,
     body: Body,
 ) -> Answered {
-    no_parameters(asked.head)?;
+    if asked.head.method != Method::POST {
+        return Err(not_allowed(asked.head, "POST"));
+    }
+    if verb != "history" {
+        no_parameters(asked.head)?;
+    }
     match (verb, key) {
         ("restore", Some(key)) => restore(asked, &key).await,
+        ("history", key) => history::history(asked, collection, key).await,
+        ("revert", Some(key)) => history::revert(asked, &key, body).await,
         ("spend", Some(key)) => quota::spend(asked, &key, body).await,
         ("ack" | "retry" | "extend" | "fail" | "revive", Some(key)) => {
             messages::of_document(asked, verb, &key, body).await

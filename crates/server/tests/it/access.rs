@@ -7,7 +7,7 @@ use repot_engine::ledger::{ApiKeys, NewKey, Right, Rights, Tenants};
 use repot_server::Outside;
 use repot_testkit::HandClock;
 
-use crate::kit::{ALL, Answer, COUNCIL, DRAMAS, Lab, TABLES, TRANSLATION, labs, outside};
+use crate::kit::{ALL, Answer, COUNCIL, DRAMAS, Lab, MEDIA, TABLES, TRANSLATION, labs, outside};
 
 const ID: &str = "0190a000-0000-4000-8000-000000000001";
 
@@ -74,6 +74,30 @@ async fn an_expanded_row_takes_the_right_to_its_collection() {
         lab.send("GET /v1/characters", &[auth], "").await.is(200);
         lab.send("GET /v1/characters?expand=drama_id", &[auth], "").await.is(403);
         lab.send("GET /v1/dramas/d1", &[auth], "").await.is(403);
+    }
+}
+
+/// Changes are told of what may be read; a record may be read by who may read its documents.
+#[tokio::test]
+async fn changes_and_records_take_the_right_to_read() {
+    for lab in labs(TABLES, MEDIA).await {
+        let media = r#"{"id":1,"type":"movie","service":"radarr","external_id":"x","title":"T"}"#;
+        lab.send("PUT /v1/media/1", &[], media).await.is(201);
+        lab.send("PUT /v1/jobs/1", &[], r#"{"id":1,"media_id":1}"#).await.is(201);
+        let key = key(&lab, (&[Right::Read], &["media"]), Tenants::None).await;
+        let auth = ("authorization", key.as_str());
+        let all = lab.send("GET /v1:changes?since=0", &[auth], "").await.is(200).json();
+        let told: Vec<&str> = all["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["collection"].as_str().unwrap())
+            .collect();
+        assert_eq!(told, ["media"], "{}", lab.kind);
+        assert_eq!(lab.send("GET /v1:changes?only=jobs", &[auth], "").await.is(403).code(), "R0446");
+        lab.send("POST /v1/media/1:history", &[auth], "").await.is(200);
+        lab.send("POST /v1/jobs/1:history", &[auth], "").await.is(403);
+        lab.send("POST /v1/media/1:revert", &[auth], r#"{"entry":1}"#).await.is(403);
     }
 }
 

@@ -6,6 +6,8 @@ mod access;
 mod batch;
 mod connections;
 mod documents;
+mod feed;
+mod history;
 mod kit;
 mod listings;
 mod messages;

@@ -1,0 +1,8 @@
+//! The change feed over real stores, and over real sockets where it streams.
+
+mod clients;
+mod kit;
+mod pages;
+mod run;
+mod slow;
+mod streams;
