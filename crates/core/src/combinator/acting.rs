@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, History,
     HistoryPage, HistoryQuery, Moment, Page, Precondition, Query, QueryExplanation, QueryPage, Queryable,
-    Receipt, Scope, Store, Trash, UnitOfWork, Written,
+    Receipt, Scope, Store, Trash, UnitOfWork, Vitals, Written,
 };
 
 /// Writes in the name of an actor, for the record of changes; a unit of work that names one itself keeps it.
@@ -62,6 +62,10 @@ impl<S: Store + ?Sized> Store for Acting<S> {
 
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
         self.store.change_feed()
+    }
+
+    fn vitals(&self) -> Option<&dyn Vitals> {
+        self.store.vitals()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Page, Precondition,
-    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Write, Written,
+    Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Vitals, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -339,6 +339,10 @@ impl Store for Reconcile {
 
     fn trash(&self) -> Option<&dyn Trash> {
         self.store.trash()
+    }
+
+    fn vitals(&self) -> Option<&dyn Vitals> {
+        self.store.vitals()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -14,6 +14,7 @@ use super::etag::{ETag, Precondition};
 use super::history::History;
 use super::key::{DocumentKey, Scope};
 use super::trash::Trash;
+use super::vitals::Vitals;
 use crate::error::{Error, Kind, Result};
 
 /// What a store can do. A call beyond it is [`Kind::Unsupported`], code `R0405`, before anything happens.
@@ -83,6 +84,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// The log of what changed; `None`: this store keeps none.
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        None
+    }
+
+    /// Its connections and the database behind them; `None`: nothing of the kind is there.
+    fn vitals(&self) -> Option<&dyn Vitals> {
         None
     }
 

@@ -16,6 +16,7 @@ mod query;
 mod rules;
 mod shape;
 mod trash;
+mod vitals;
 mod whereabouts;
 mod within;
 
@@ -39,5 +40,6 @@ pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
 pub use shape::{KeyColumn, Shape};
 pub use trash::{Deleted, DeletedPage, Trash};
+pub use vitals::{Figures, LONG_TRANSACTION_S, PoolUsage, Vitals};
 pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
-    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, Receipt,
-    Scope, Store, Trash, UnitOfWork, Write,
+    Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Page, PoolUsage,
+    Receipt, Scope, Store, Trash, UnitOfWork, Vitals, Write,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -20,7 +20,7 @@ use super::changes::Pruning;
 use super::crew::{Crew, Lanes, Reading, lanes};
 use super::desk::Desk;
 use super::jobs::Job;
-use super::pool::{Bell, PoolOptions, PoolUsage};
+use super::pool::{Bell, PoolOptions};
 use super::queue::Task;
 use super::settle::SETTLED_AT_ONCE;
 use super::writing::SETTLED_MOST;
@@ -382,6 +382,10 @@ impl Store for RowStore {
     }
 
     fn change_feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+
+    fn vitals(&self) -> Option<&dyn Vitals> {
         Some(self)
     }
 

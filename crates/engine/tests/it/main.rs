@@ -26,4 +26,5 @@ mod search;
 mod search_random;
 mod tenants_random;
 mod trash;
+mod vitals;
 mod writers;
