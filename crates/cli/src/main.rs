@@ -4,8 +4,10 @@ mod args;
 mod commands;
 mod database_url;
 mod errors;
+mod log;
 mod output;
 mod progress;
+mod serving;
 mod settings;
 mod wiring;
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use repot_core::store::{Layout, Query, Queryable, Shape};
 use repot_core::{Clock, Pacing, Result};
 
+use crate::operate::{Figures, Log, Metered, RoomOf, Snapshot};
+
 /// Bounds of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,6 +22,10 @@ pub struct Options {
     pub connections_max: usize,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
+    /// Is told each request that ended.
+    pub log: Option<Log>,
+    /// Tells how much room is on the disk of the store.
+    pub room: Option<RoomOf>,
 }
 
 impl Default for Options {
@@ -30,6 +36,8 @@ impl Default for Options {
             body_ms: 60_000,
             connections_max: 4_096,
             drain_ms: 10_000,
+            log: None,
+            room: None,
         }
     }
 }
@@ -46,6 +54,8 @@ struct Inside {
     pacing: Arc<dyn Pacing>,
     options: Options,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
+    figures: Arc<Figures>,
+    snapshot: Snapshot,
 }
 
 /// Forms of listings that are kept with the conditions that no index helps.
@@ -64,10 +74,23 @@ impl App {
     ) -> Result<Self> {
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
-        Ok(Self(Arc::new(Inside { store, layout, shapes, clock, pacing, options, helped: Mutex::default() })))
+        let figures = Arc::new(Figures::new());
+        let store = Arc::new(Metered::new(store, Arc::clone(&figures)));
+        let (helped, snapshot) = (Mutex::default(), Snapshot::default());
+        Ok(Self(Arc::new(Inside {
+            store,
+            layout,
+            shapes,
+            clock,
+            pacing,
+            options,
+            helped,
+            figures,
+            snapshot,
+        })))
     }
 
-    /// The store.
+    /// The store; what goes through it is counted.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Queryable> {
         &self.0.store
@@ -95,6 +118,16 @@ impl App {
     #[must_use]
     pub fn pacing(&self) -> &dyn Pacing {
         self.0.pacing.as_ref()
+    }
+
+    /// What is counted.
+    pub(crate) fn figures(&self) -> &Arc<Figures> {
+        &self.0.figures
+    }
+
+    /// What was last seen of the store.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.0.snapshot
     }
 
     /// The conditions of a listing that no index helps; the database is asked once for each form of a question.

@@ -12,11 +12,13 @@ mod body;
 mod caller;
 mod codes;
 mod conditions;
+mod operate;
 mod problem;
 mod routes;
 mod serve;
 
 pub use app::{App, Options};
 pub use codes::CODES;
+pub use operate::{Log, RequestLine, Room, RoomOf};
 pub use routes::router;
 pub use serve::{Bound, Server};

@@ -13,6 +13,7 @@ mod killed;
 mod laid_over;
 mod left_behind;
 mod lossless;
+mod operate;
 mod project;
 mod proof;
 mod real_data;

@@ -4,6 +4,7 @@ mod batch;
 mod create;
 mod documents;
 mod list;
+mod operate;
 mod parts;
 mod service;
 
@@ -21,6 +22,7 @@ use tower_http::compression::CompressionLayer;
 use crate::address::Address;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::operate::{Route, watch};
 use crate::problem::{Answered, Problem};
 
 /// All routes over this store.
@@ -29,10 +31,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch))
         .route("/healthz", get(service::alive))
-        .route("/readyz", get(service::ready))
+        .route("/readyz", get(operate::ready))
+        .route("/metrics", get(operate::metrics))
         .fallback(nothing)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(common))
+        .layer(middleware::from_fn_with_state(app.clone(), watch))
         .with_state(app)
 }
 
@@ -45,13 +49,26 @@ pub(super) struct Asked<'a> {
 
 async fn answer(State(app): State<App>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let answered = dispatch(&app, &head, body).await;
-    answered.unwrap_or_else(|problem| problem.answer(head.uri.path()))
+    let (route, answered) = match Address::parse(&app, path_of(&head)) {
+        Ok(address) => (Route(address.route()), go(&app, &head, address, body).await),
+        Err(problem) => (Route("/v1/{path}"), Err(problem)),
+    };
+    let mut response = answered.unwrap_or_else(|problem| problem.answer(head.uri.path()));
+    response.extensions_mut().insert(route);
+    response
 }
 
+/// What a request under `/v1/` is answered.
 async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
-    let path = head.uri.path().strip_prefix("/v1/").unwrap_or_default();
-    let mut address = Address::parse(app, path)?;
+    let address = Address::parse(app, path_of(head))?;
+    go(app, head, address, body).await
+}
+
+fn path_of(head: &Parts) -> &str {
+    head.uri.path().strip_prefix("/v1/").unwrap_or_default()
+}
+
+async fn go(app: &App, head: &Parts, mut address: Address, body: Body) -> Answered {
     let asked = Asked { app, caller: Caller::of(&head.headers)?, head };
     let key = address.key.take().map(|key| asked.caller.key(app, key));
     if let Some(verb) = &address.verb {

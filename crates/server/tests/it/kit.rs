@@ -76,6 +76,11 @@ impl Answer {
 
 impl Lab {
     pub(crate) async fn open(kind: &'static str, model: &str) -> Option<Self> {
+        Self::with(kind, model, Options::default()).await
+    }
+
+    /// With other bounds.
+    pub(crate) async fn with(kind: &'static str, model: &str, options: Options) -> Option<Self> {
         let folder = TempTree::new();
         let url = match kind {
             "sqlite" => format!("sqlite:///{}", folder.path().join("repot.db").display()),
@@ -85,7 +90,7 @@ impl Lab {
         };
         let repot = Repot::open(Config::with_model_text(&url, model)).await.unwrap();
         let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
-        let app = App::new(repot.store(), repot.layout().clone(), outside, Options::default()).unwrap();
+        let app = App::new(repot.store(), repot.layout().clone(), outside, options).unwrap();
         Some(Self { app, kind, folder })
     }
 

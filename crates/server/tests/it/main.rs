@@ -7,4 +7,5 @@ mod connections;
 mod documents;
 mod kit;
 mod listings;
+mod operate;
 mod parts;
