@@ -24,6 +24,16 @@ pub(crate) enum Command {
     Copy(CopyArguments),
     /// Documents read and written one by one, beside the same by hand, on a directory, SQLite and PostgreSQL.
     Store(StoreArguments),
+    /// `repot serve` beside a minimal handler by hand, over HTTP, on SQLite and PostgreSQL.
+    Serve(ServeArguments),
+    /// The minimal handler, over a database that was made by hand.
+    #[command(hide = true)]
+    LimitServe {
+        /// A PostgreSQL URL, or the path of a SQLite file.
+        place: String,
+        /// Connections to it.
+        connections: usize,
+    },
     /// Write one corpus and stop.
     Generate {
         /// Which.
@@ -116,6 +126,41 @@ pub(crate) struct StoreArguments {
     #[arg(long)]
     pub(crate) directory: Option<PathBuf>,
     /// The `repot` that fills the databases, instead of building this workspace's.
+    #[arg(long)]
+    pub(crate) repot: Option<PathBuf>,
+    /// JSON instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Settings of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// So many conversations.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) size: usize,
+    /// Connections that ask at once; each is measured.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,128")]
+    pub(crate) connections: Vec<usize>,
+    /// How long each load is kept up, by each server and number of connections, over all rounds.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// The servers take turns so often.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub(crate) rounds: u16,
+    /// Connections of each server to its database, at the most.
+    #[arg(long, default_value_t = 15)]
+    pub(crate) pool: usize,
+    /// Only this place.
+    #[arg(long)]
+    pub(crate) only: Option<Place>,
+    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
+    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
+    pub(crate) url: Option<String>,
+    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
+    #[arg(long)]
+    pub(crate) directory: Option<PathBuf>,
+    /// The `repot` to measure, instead of building this workspace's.
     #[arg(long)]
     pub(crate) repot: Option<PathBuf>,
     /// JSON instead of tables.

@@ -11,6 +11,7 @@ mod list;
 mod machine;
 mod random;
 mod report;
+mod serve;
 mod server;
 mod steps;
 mod store;
@@ -29,6 +30,8 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Copy(arguments) => copy::run(&arguments, &mut out)?,
         Command::Store(arguments) => store::run(&arguments, &mut out)?,
+        Command::Serve(arguments) => serve::run(&arguments, &mut out)?,
+        Command::LimitServe { place, connections } => serve::limit(&place, connections, &mut out)?,
         Command::Generate { kind, size, directory } => {
             let corpus = Corpus::write(kind, size, &directory)?;
             writeln!(out, "{}: {} files, {} bytes", corpus.path.display(), corpus.documents, corpus.bytes)?;

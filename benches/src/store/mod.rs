@@ -1,10 +1,10 @@
 //! `store`: documents read and written one by one, through Repot's stores and by hand on the same tables.
 
-mod by_hand;
+pub(crate) mod by_hand;
 mod check;
 mod place;
 mod report;
 mod repot;
-mod work;
+pub(crate) mod work;
 
-pub(crate) use place::{Place, run};
+pub(crate) use place::{PER_USER, Place, chat_model, fill, run};

@@ -24,7 +24,7 @@ use crate::server::{self, Server};
 use crate::target::Target;
 
 /// Conversations of each user.
-const PER_USER: usize = 100;
+pub(crate) const PER_USER: usize = 100;
 /// The model, with `{source}` where the source's path belongs.
 const MODEL: &str = include_str!("../../models/store.toml");
 
@@ -102,7 +102,7 @@ pub(crate) fn run(arguments: &StoreArguments, out: &mut impl Write) -> Result<()
 
 impl Runner<'_> {
     fn section(&self, place: Place, corpus: &Corpus, chats: &Arc<[(String, String)]>) -> Result<Section> {
-        let model = MODEL.replace("{source}", &corpus.path.to_string_lossy());
+        let model = chat_model(&corpus.path);
         let connections = self.arguments.connections;
         match place {
             Place::Directory => {
@@ -111,7 +111,7 @@ impl Runner<'_> {
             }
             Place::Sqlite => {
                 let target = Target::make(self.scratch, "store", None)?;
-                self.fill(&target, &model)?;
+                fill(&self.program, &target, &model)?;
                 let file = target.directory.join("repot.db");
                 let by_hand = Sqlite::make(&file, &target.directory.join("by_hand.db"))?;
                 let repot = Repot::sqlite(&model, &file, connections)?;
@@ -120,7 +120,7 @@ impl Runner<'_> {
             Place::Postgres => {
                 let server = self.url.as_deref().context("there is a server when it is measured")?;
                 let target = Target::make(self.scratch, "store", Some(server))?;
-                self.fill(&target, &model)?;
+                fill(&self.program, &target, &model)?;
                 let url = target.url().context("a target on a server has a URL")?;
                 let other = Target::copy_of(self.scratch, "by_hand", server, url)?;
                 let by_hand = Postgres::make(other.url().context("a target on a server has a URL")?)?;
@@ -130,23 +130,6 @@ impl Runner<'_> {
                 self.measure(place, corpus, &[Box::new(by_hand), Box::new(repot)], chats)
             }
         }
-    }
-
-    /// Copies the corpus into the target.
-    fn fill(&self, target: &Target, model: &str) -> Result<()> {
-        fs::write(target.directory.join("repot.toml"), model)?;
-        let mut command = Command::new(&self.program);
-        command.arg("--quiet").arg("-C").arg(&target.directory).args(["copy", "--no-verify"]);
-        // settings of the person at the keyboard are not part of the measurement
-        for name in ["REPOT_MODEL", "REPOT_SOURCE", "DATABASE_URL"] {
-            command.env_remove(name);
-        }
-        if let Some(url) = target.url() {
-            command.env("DATABASE_URL", url);
-        }
-        let output = command.output().context("starting repot")?;
-        ensure!(output.status.success(), "the copy failed: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
     }
 
     fn measure(
@@ -175,4 +158,26 @@ impl Runner<'_> {
         self.runtime.block_on(check::writes_arrive(ways, chats))?;
         Ok(section)
     }
+}
+
+/// The model of conversations below `source`.
+pub(crate) fn chat_model(source: &Path) -> String {
+    MODEL.replace("{source}", &source.to_string_lossy())
+}
+
+/// Copies the corpus into the target.
+pub(crate) fn fill(program: &Path, target: &Target, model: &str) -> Result<()> {
+    fs::write(target.directory.join("repot.toml"), model)?;
+    let mut command = Command::new(program);
+    command.arg("--quiet").arg("-C").arg(&target.directory).args(["copy", "--no-verify"]);
+    // settings of the person at the keyboard are not part of the measurement
+    for name in ["REPOT_MODEL", "REPOT_SOURCE", "DATABASE_URL"] {
+        command.env_remove(name);
+    }
+    if let Some(url) = target.url() {
+        command.env("DATABASE_URL", url);
+    }
+    let output = command.output().context("starting repot")?;
+    ensure!(output.status.success(), "the copy failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use repot_engine::ledger::Right;
 
+use crate::log::LogStyle;
+
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
 #[derive(Debug, Parser)]
 #[command(
@@ -214,9 +216,18 @@ pub(crate) struct Export {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", env = "REPOT_LISTEN", default_value = "127.0.0.1:7070")]
-    pub listen: String,
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        help = "Where to listen; port 0 takes a free one [default: REPOT_LISTEN, or 127.0.0.1:7070]"
+    )]
+    pub listen: Option<String>,
+    #[arg(
+        long,
+        value_name = "STYLE",
+        help = "A line for each request, to stderr [default: REPOT_LOG, or text on a terminal, else json]"
+    )]
+    pub log: Option<LogStyle>,
     #[arg(
         long,
         value_name = "URL",

@@ -31,6 +31,17 @@ const VERBS: [&str; 12] = [
 ];
 
 impl Address {
+    /// The template of such paths, for figures and the log.
+    pub(crate) fn route(&self) -> &'static str {
+        match (&self.key, self.verb.as_deref()) {
+            (None, None) => "/v1/{c}",
+            (None, Some(_)) => "/v1/{c}:{verb}",
+            (Some(_), None) if self.part.is_empty() => "/v1/{c}/{key}",
+            (Some(_), None) => "/v1/{c}/{key}/{way}",
+            (Some(_), Some(_)) => "/v1/{c}/{key}:{verb}",
+        }
+    }
+
     /// Reads what stands behind `/v1/`, as it was sent.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use crate::access::Access;
 
 use crate::feed::Feed;
 
+use crate::operate::{Figures, Log, Metered, RoomOf, Snapshot};
+
 /// Bounds of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -35,6 +37,10 @@ pub struct Options {
     pub feed_entries_max: usize,
     /// How often the log is looked at for what other processes wrote while somebody listens, milliseconds.
     pub feed_poll_ms: u64,
+    /// Is told each request that ended.
+    pub log: Option<Log>,
+    /// Tells how much room is on the disk of the store.
+    pub room: Option<RoomOf>,
 }
 
 impl Default for Options {
@@ -50,6 +56,8 @@ impl Default for Options {
             listeners_max: 2_048,
             feed_entries_max: 4_096,
             feed_poll_ms: 250,
+            log: None,
+            room: None,
         }
     }
 }
@@ -81,6 +89,8 @@ struct Inside {
     limits: RateLimits,
     feed: Feed,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
+    figures: Arc<Figures>,
+    snapshot: Snapshot,
 }
 
 /// Forms of listings that are kept with the conditions that no index helps.
@@ -100,6 +110,9 @@ impl App {
         let Outside { clock, pacing, entropy } = outside;
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
+        let figures = Arc::new(Figures::new());
+        let store: Arc<dyn Queryable> = Arc::new(Metered::new(store, Arc::clone(&figures)));
+        let snapshot = Snapshot::default();
         let base: Arc<dyn Store> = Arc::clone(&store) as _;
         let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(&clock), Arc::clone(&entropy));
         let access = Access::new(keys, options.keys_required);
@@ -118,10 +131,12 @@ impl App {
             limits,
             feed,
             helped: Mutex::default(),
+            figures,
+            snapshot,
         })))
     }
 
-    /// The store.
+    /// The store; what goes through it is counted.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Queryable> {
         &self.0.store
@@ -174,6 +189,16 @@ impl App {
     /// What changes.
     pub(crate) fn feed(&self) -> &Feed {
         &self.0.feed
+    }
+
+    /// What is counted.
+    pub(crate) fn figures(&self) -> &Arc<Figures> {
+        &self.0.figures
+    }
+
+    /// What was last seen of the store.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.0.snapshot
     }
 
     /// The conditions of a listing that no index helps; the database is asked once for each form of a question.

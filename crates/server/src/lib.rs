@@ -15,6 +15,7 @@ mod codes;
 mod conditions;
 mod feed;
 mod idempotent;
+mod operate;
 mod problem;
 mod routes;
 mod serve;
@@ -22,5 +23,6 @@ mod stalled;
 
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
+pub use operate::{Log, RequestLine, Room, RoomOf};
 pub use routes::router;
 pub use serve::{Bound, Server};

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use repot_core::{Error, Kind};
 use serde_json::{Map, Value, json};
 
+use crate::operate::Told;
+
 /// An error on its way out.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -100,6 +102,8 @@ impl Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE || self.error.code() == "R0431" {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        let failure = self.status.is_server_error().then(|| self.error.message().to_owned());
+        response.extensions_mut().insert(Told { code: self.error.code(), failure });
         response
     }
 }

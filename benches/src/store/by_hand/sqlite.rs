@@ -43,6 +43,13 @@ impl Sqlite {
             }
         }
         writer.execute_batch("vacuum; analyze")?;
+        drop(writer);
+        Self::open(path)
+    }
+
+    /// Opens one that was made.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let writer = Connection::open(path)?;
         // as durable as a store of Repot's: what was acknowledged is on the disk
         writer.pragma_update(None, "journal_mode", "wal")?;
         writer.pragma_update(None, "synchronous", "full")?;

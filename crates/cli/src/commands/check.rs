@@ -7,6 +7,7 @@ use crate::args::Global;
 use crate::database_url::Database;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
+use crate::serving;
 use crate::wiring::Project;
 
 pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
@@ -19,6 +20,7 @@ pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
             settings.push((name, if name.contains("KEY") { "***".to_owned() } else { value }, from));
         }
     }
+    settings.extend(serving::all(&project)?);
     for (name, value, from) in &settings {
         output.say(&format!("     {name} = {value}   ({})", from.words()));
     }
@@ -112,13 +114,18 @@ fn disk(file: &std::path::Path) -> Result<(String, Vec<String>)> {
 /// How much room there is, with a warning below a tenth.
 fn space(folder: &std::path::Path) -> (String, Vec<String>) {
     let shown = folder.display();
-    let Ok(found) = rustix::fs::statvfs(folder) else {
+    let Some((free, all)) = free(folder) else {
         return (format!("{shown} can be written"), Vec::new());
     };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    let all = found.f_blocks.saturating_mul(found.f_frsize);
     let tight = (free < all / 10).then(|| format!("Less than a tenth of the disk of {shown} is free."));
     (format!("{shown} can be written, {} free", crate::output::size(free)), tight.into_iter().collect())
+}
+
+/// Bytes that are free on the disk of a folder, and bytes of all of it.
+pub(crate) fn free(folder: &std::path::Path) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Some((bytes(found.f_bavail), bytes(found.f_blocks)))
 }
 
 /// A URL with its password hidden.

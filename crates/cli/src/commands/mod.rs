@@ -39,3 +39,9 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Demo(demo) => demo::run(global, demo, output),
     }
 }
+
+/// The error beneath one of the library for apps.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped")]
+pub(crate) fn inner(error: repot::Error) -> Failure {
+    Failure::Error(error.cause().clone())
+}

@@ -2,23 +2,27 @@
 
 use std::sync::Arc;
 
-use repot::{Config, Repot};
+use repot::{Config, Place, Repot};
 use repot_core::{Error, Kind, SystemClock};
 use repot_engine::{SystemEntropy, TokioPacing};
-use repot_server::{App, Options, Outside, Server};
+use repot_server::{App, Options, Outside, Room, RoomOf, Server};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::inner;
 use crate::args::{Global, Serve};
 use crate::errors::{Exit, Failure};
+use crate::log::{self, LogStyle, Writer};
 use crate::output::{self, Output};
+use crate::serving;
 use crate::wiring::Project;
 
 pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
     let url = serve.store.clone().unwrap_or_else(|| project.database_url().0);
-    let mut config = Config::from_variables(project.file.as_ref(), project.environment.all().into_iter())
-        .map_err(inner)?;
+    let style = serving::log_style(&project, serve.log, output.quiet)?;
+    let address = serving::listen(&project, serve.listen.as_deref());
+    let mut config = serving::config(&project)?;
     config.url = Some(url);
     config.model_text = Some(project.text.clone());
     config.directory.clone_from(&project.directory);
@@ -28,16 +32,37 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
         Error::new(Kind::Failed, "R0901", "the threads of the server cannot be started").cause(error)
     })?;
     let bytes = usize::try_from(config.document_bytes_max).unwrap_or(usize::MAX);
-    let options =
-        Options { body_bytes_max: bytes, connections_max: serve.connections.max(1), ..Options::default() };
-    runtime.block_on(listen(config, (serve, options), output))
+    let writer = Writer::start(style);
+    let options = Options {
+        body_bytes_max: bytes,
+        connections_max: serve.connections.max(1),
+        log: writer.as_ref().map(Writer::log),
+        room: room(&config),
+        ..Options::default()
+    };
+    let ended = runtime.block_on(listen(config, (&address, options), (style, output)));
+    if let Some(writer) = writer {
+        writer.end();
+    }
+    let cut = ended?;
+    if let Some(line) = log::event(style, "stopped", &[("cut", json!(cut))]) {
+        output.say(&line);
+    } else if cut > 0 {
+        output.say(&format!(
+            "Stopped; {} cut off.",
+            output::count(cut as u64, "connection was", "connections were")
+        ));
+    }
+    output.done(json!({"type": "result", "cut": cut}), &[]);
+    Ok(Exit::Done)
 }
 
+/// Serves until it is told to stop; gives how many connections were cut off then.
 async fn listen(
     config: Config,
-    (serve, options): (&Serve, Options),
-    output: &Output,
-) -> Result<Exit, Failure> {
+    (listen, options): (&str, Options),
+    (style, output): (LogStyle, &Output),
+) -> Result<usize, Failure> {
     let repot = Repot::open(config).await.map_err(inner)?;
     let outside = Outside {
         clock: Arc::new(SystemClock),
@@ -45,7 +70,7 @@ async fn listen(
         entropy: Arc::new(SystemEntropy),
     };
     let app = App::new(repot.store(), repot.layout().clone(), outside, options)?;
-    let server = Server::bind(app.clone(), &serve.listen).await?;
+    let server = Server::bind(app.clone(), listen).await?;
     let address = server.address()?;
     let locked = app.is_locked().await?;
     if !address.ip().is_loopback() && !locked {
@@ -59,19 +84,33 @@ async fn listen(
         )
         .into());
     }
-    output.say(&format!("Storage    {repot}"));
-    let open = if locked { "keys are required" } else { "open to everybody on this machine: no keys yet" };
-    output.say(&format!("API        http://{address}/v1        {open}"));
-    output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
-    let cut = server.run(stopped()?).await;
-    if cut > 0 {
-        output.say(&format!(
-            "Stopped; {} cut off.",
-            output::count(cut as u64, "connection was", "connections were")
-        ));
+    let stop = stopped()?;
+    let told = [("storage", json!(repot.to_string())), ("address", json!(address.to_string()))];
+    if let Some(line) = log::event(style, "listening", &told) {
+        output.say(&line);
+    } else {
+        output.say(&format!("Storage    {repot}"));
+        let open =
+            if locked { "keys are required" } else { "open to everybody on this machine: no keys yet" };
+        output.say(&format!("API        http://{address}/v1        {open}"));
     }
-    output.done(json!({"type": "result", "cut": cut}), &[]);
-    Ok(Exit::Done)
+    output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
+    Ok(server.run(stop).await)
+}
+
+/// Looks at the disk that the store is on, where it is one of this machine.
+fn room(config: &Config) -> Option<RoomOf> {
+    let place = Place::parse(config.url.as_deref()?, &config.directory).ok()?;
+    let folder = match place {
+        Place::Sqlite(file) => file.parent()?.to_owned(),
+        Place::Directory(folder) => folder,
+        _ => return None,
+    };
+    let folder = if folder.as_os_str().is_empty() { ".".into() } else { folder };
+    Some(RoomOf::new(move || {
+        let (free_bytes, all_bytes) = super::check::free(&folder)?;
+        Some(Room { free_bytes, all_bytes })
+    }))
 }
 
 /// Comes back at SIGTERM or an interrupt.
@@ -87,10 +126,4 @@ fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
             _ = interrupted.recv() => {}
         }
     })
-}
-
-/// The error beneath one of the library for apps.
-#[expect(clippy::needless_pass_by_value, reason = "errors are mapped")]
-fn inner(error: repot::Error) -> Failure {
-    Failure::Error(error.cause().clone())
 }

@@ -14,6 +14,7 @@ mod killed;
 mod laid_over;
 mod left_behind;
 mod lossless;
+mod operate;
 mod printed;
 mod project;
 mod proof;

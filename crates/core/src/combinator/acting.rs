@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, History,
     HistoryPage, HistoryQuery, Ledger, Moment, Page, Precondition, Query, QueryExplanation, QueryPage,
-    Queryable, Receipt, Scope, Store, Trash, UnitOfWork, WorkQueue, Written,
+    Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue, Written,
 };
 
 /// Writes in the name of an actor, for the record of changes; a unit of work that names one itself keeps it.
@@ -66,6 +66,10 @@ impl<S: Store + ?Sized> Store for Acting<S> {
 
     fn work_queue(&self) -> Option<&dyn WorkQueue> {
         self.store.work_queue()
+    }
+
+    fn vitals(&self) -> Option<&dyn Vitals> {
+        self.store.vitals()
     }
 
     fn collections(&self) -> Vec<String> {

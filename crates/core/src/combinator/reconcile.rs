@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::pacing::Pacing;
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, ETag, History, Layout, Ledger, Page,
-    Precondition, Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, WorkQueue, Write, Written,
+    Precondition, Receipt, Scope, Store, StoreExt as _, Trash, UnitOfWork, Vitals, WorkQueue, Write, Written,
 };
 
 /// What is done about a conflict: the state that a write demands ([`Precondition::Matches`]) is no longer there.
@@ -340,6 +340,10 @@ impl Store for Reconcile {
 
     fn work_queue(&self) -> Option<&dyn WorkQueue> {
         self.store.work_queue()
+    }
+
+    fn vitals(&self) -> Option<&dyn Vitals> {
+        self.store.vitals()
     }
 
     fn collections(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ use super::history::History;
 use super::key::{DocumentKey, Scope};
 use super::ledger::Ledger;
 use super::trash::Trash;
+use super::vitals::Vitals;
 use super::work_queue::{LeaseToken, WorkQueue};
 use crate::error::{Error, Kind, Result};
 
@@ -95,6 +96,11 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 
     /// Its work queues; `None` without [`Capabilities::queues`].
     fn work_queue(&self) -> Option<&dyn WorkQueue> {
+        None
+    }
+
+    /// Its connections and the database behind them; `None`: nothing of the kind is there.
+    fn vitals(&self) -> Option<&dyn Vitals> {
         None
     }
 

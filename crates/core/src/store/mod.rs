@@ -18,6 +18,7 @@ mod quota;
 mod rules;
 mod shape;
 mod trash;
+mod vitals;
 mod whereabouts;
 mod within;
 mod work_queue;
@@ -47,6 +48,7 @@ pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
 pub use shape::{KeyColumn, Shape};
 pub use trash::{Deleted, DeletedPage, Trash};
+pub use vitals::{Figures, LONG_TRANSACTION_S, PoolUsage, Vitals};
 pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};
 pub use work_queue::{

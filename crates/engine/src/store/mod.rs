@@ -21,10 +21,12 @@ mod row_store;
 mod settle;
 mod tend;
 mod trash;
+mod vitals;
 mod within;
 mod work_queue;
 mod writing;
 
-pub use pool::{PoolOptions, PoolUsage};
+pub use pool::PoolOptions;
+pub use repot_core::store::PoolUsage;
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
 pub use settle::settle;

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use repot_core::store::PoolUsage;
 use repot_core::{Clock, Error, Kind, Retry};
 
 /// How long a connection above those that are kept idles before it is closed: the next of a crowd may be near.
@@ -36,19 +37,6 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self { kept_readers: 4, kept_writers: 1, wait_ms: 30_000, idle_ms: 20_000, check_ms: 1_000 }
     }
-}
-
-/// The connections of a store at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolUsage {
-    /// The most there can be.
-    pub most: usize,
-    /// Open, or being opened.
-    pub open: usize,
-    /// Of these, at work.
-    pub in_use: usize,
-    /// Calls that wait for one.
-    pub waiting: usize,
 }
 
 /// Something that waits for a connection, and can be told that there will be none.

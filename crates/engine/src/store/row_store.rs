@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Ledger, Page,
-    Receipt, Scope, Store, Trash, UnitOfWork, WorkQueue, Write, check_facts,
+    PoolUsage, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue, Write, check_facts,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -21,7 +21,7 @@ use super::changes::Pruning;
 use super::crew::{Crew, Lanes, Reading, lanes};
 use super::desk::Desk;
 use super::jobs::Job;
-use super::pool::{Bell, PoolOptions, PoolUsage};
+use super::pool::{Bell, PoolOptions};
 use super::prompt::Caller;
 use super::queue::Task;
 use super::settle::SETTLED_AT_ONCE;
@@ -426,6 +426,10 @@ impl Store for RowStore {
     }
 
     fn work_queue(&self) -> Option<&dyn WorkQueue> {
+        Some(self)
+    }
+
+    fn vitals(&self) -> Option<&dyn Vitals> {
         Some(self)
     }
 

@@ -37,5 +37,6 @@ mod search_random;
 mod tenants_random;
 mod trash;
 mod trash_names;
+mod vitals;
 mod work_queue;
 mod writers;

@@ -9,6 +9,7 @@ mod history;
 mod limits;
 mod list;
 mod messages;
+mod operate;
 mod parts;
 mod quota;
 mod service;
@@ -31,6 +32,7 @@ use crate::app::App;
 use crate::body;
 use crate::caller::Caller;
 use crate::idempotent::{self, Turn};
+use crate::operate::{Route, watch};
 use crate::problem::{Answered, Problem};
 
 /// All routes over this store.
@@ -41,11 +43,13 @@ pub fn router(app: App) -> Router {
         .route("/limits/{name}", post(limits::take))
         .route("/v1:changes", get(changes::changes))
         .route("/healthz", get(service::alive))
-        .route("/readyz", get(service::ready))
+        .route("/readyz", get(operate::ready))
+        .route("/metrics", get(operate::metrics))
         .fallback(nothing)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), writing))
         .layer(middleware::from_fn(common))
+        .layer(middleware::from_fn_with_state(app.clone(), watch))
         .with_state(app)
 }
 
@@ -71,14 +75,27 @@ impl Asked<'_> {
 
 async fn answer(State(app): State<App>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let answered = dispatch(&app, &head, body).await;
-    answered.unwrap_or_else(|problem| problem.answer(head.uri.path()))
+    let address = Address::parse(&app, path_of(&head));
+    let route = Route(address.as_ref().map_or("/v1/{path}", Address::route));
+    let answered = go(&app, &head, address, body).await;
+    let mut response = answered.unwrap_or_else(|problem| problem.answer(head.uri.path()));
+    response.extensions_mut().insert(route);
+    response
 }
 
+/// What a request under `/v1/` is answered.
 async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
+    go(app, head, Address::parse(app, path_of(head)), body).await
+}
+
+fn path_of(head: &Parts) -> &str {
+    head.uri.path().strip_prefix("/v1/").unwrap_or_default()
+}
+
+async fn go(app: &App, head: &Parts, address: Answered<Address>, body: Body) -> Answered {
+    // who may not come in is not told what is here
     let caller = Caller::of(app, &head.headers).await?;
-    let path = head.uri.path().strip_prefix("/v1/").unwrap_or_default();
-    let address = Address::parse(app, path)?;
+    let address = address?;
     caller.may(right(&head.method, address.verb.as_deref()), Some(&address.collection))?;
     let holding = holding(app, &caller, head)?;
     if !head.headers.contains_key("idempotency-key") {

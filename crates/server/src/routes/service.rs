@@ -1,7 +1,6 @@
 //! Whether the server is well; what is done with documents other than by methods.
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use repot_core::store::DocumentKey;
@@ -10,20 +9,11 @@ use serde_json::json;
 use super::{Asked, history, messages, no_parameters, not_allowed, quota};
 use crate::address::path_of;
 use crate::answer;
-use crate::app::App;
 use crate::problem::{Answered, Problem};
 
 /// The process is alive, nothing else.
 pub(super) async fn alive() -> Response {
     answer::json(StatusCode::OK, &json!({"status": "ok"}))
-}
-
-/// Its store can be reached, read and written.
-pub(super) async fn ready(State(app): State<App>) -> Response {
-    match app.store().probe().await {
-        Ok(()) => answer::json(StatusCode::OK, &json!({"status": "ok"})),
-        Err(error) => Problem::with(StatusCode::SERVICE_UNAVAILABLE, error).answer("/readyz"),
-    }
 }
 
 /// `POST /v1/{collection}/{key}:verb`.

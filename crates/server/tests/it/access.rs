@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use repot_engine::SystemEntropy;
 use repot_engine::ledger::{ApiKeys, NewKey, Right, Rights, Tenants};
-use repot_server::Outside;
+use repot_server::{Options, Outside};
 use repot_testkit::HandClock;
 
 use crate::kit::{ALL, Answer, COUNCIL, DRAMAS, Lab, MEDIA, TABLES, TRANSLATION, labs, outside};
@@ -183,7 +183,7 @@ async fn rate_limits_are_shared_and_exact() {
     for kind in TABLES {
         // tokens come back with time, which stands
         let standing = Outside { clock: Arc::new(HandClock::at(1_700_000_000_000)), ..outside() };
-        let Some(lab) = Lab::open_with(kind, TRANSLATION, standing).await else { continue };
+        let Some(lab) = Lab::with(kind, TRANSLATION, (standing, Options::default())).await else { continue };
         let take = |n: u64| {
             let body = format!(r#"{{"n":{n}}}"#);
             let lab = &lab;

@@ -76,10 +76,15 @@ impl Answer {
 
 impl Lab {
     pub(crate) async fn open(kind: &'static str, model: &str) -> Option<Self> {
-        Self::open_with(kind, model, outside()).await
+        Self::with(kind, model, (outside(), Options::default())).await
     }
 
-    pub(crate) async fn open_with(kind: &'static str, model: &str, outside: Outside) -> Option<Self> {
+    /// With another outside, or other bounds.
+    pub(crate) async fn with(
+        kind: &'static str,
+        model: &str,
+        (outside, options): (Outside, Options),
+    ) -> Option<Self> {
         let folder = TempTree::new();
         let url = match kind {
             "sqlite" => format!("sqlite:///{}", folder.path().join("repot.db").display()),
@@ -88,7 +93,7 @@ impl Lab {
             _ => "memory:".to_owned(),
         };
         let repot = Repot::open(Config::with_model_text(&url, model)).await.unwrap();
-        let app = App::new(repot.store(), repot.layout().clone(), outside, Options::default()).unwrap();
+        let app = App::new(repot.store(), repot.layout().clone(), outside, options).unwrap();
         Some(Self { app, kind, folder })
     }
 

@@ -11,4 +11,5 @@ mod history;
 mod kit;
 mod listings;
 mod messages;
+mod operate;
 mod parts;

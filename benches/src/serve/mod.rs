@@ -1,0 +1,10 @@
+//! `serve`: `repot serve` beside a minimal handler written by hand, over the same rows.
+
+mod limit;
+mod load;
+mod processes;
+mod report;
+mod run;
+
+pub(crate) use limit::serve as limit;
+pub(crate) use run::run;

@@ -1,0 +1,178 @@
+//! All places, one report.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use super::load::{Connection, Load, Server as Way, Task, measure};
+use super::processes::Process;
+use super::report::{self, Section};
+use crate::args::ServeArguments;
+use crate::copy::{open_to_all, program};
+use crate::corpus::Corpus;
+use crate::database::Session;
+use crate::machine::Machine;
+use crate::random::Random;
+use crate::server::{self, Server};
+use crate::store::by_hand::{Postgres, Sqlite};
+use crate::store::{PER_USER, Place, chat_model, fill};
+use crate::target::Target;
+
+/// Conversations that are looked at.
+const LOOKED_AT: usize = 20;
+
+struct Runner<'a> {
+    arguments: &'a ServeArguments,
+    own: PathBuf,
+    program: PathBuf,
+    scratch: &'a Path,
+    url: Option<String>,
+    runtime: Runtime,
+}
+
+/// Measures and writes the report to `out`; how far it is goes to standard error.
+pub(crate) fn run(arguments: &ServeArguments, out: &mut impl Write) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = tempfile::Builder::new().prefix("repot-bench").tempdir_in(parent)?;
+    open_to_all(scratch.path())?;
+    let places = [Place::Sqlite, Place::Postgres];
+    let places: Vec<Place> =
+        places.into_iter().filter(|place| arguments.only.is_none_or(|only| only == *place)).collect();
+    ensure!(!places.is_empty(), "documents are served from SQLite or PostgreSQL here");
+    let wants_server = places.contains(&Place::Postgres);
+    // held until the end: dropping it stops the server
+    let server = match &arguments.url {
+        None if wants_server => Some(Server::start(scratch.path())?),
+        _ => None,
+    };
+    let url = arguments.url.clone().or_else(|| server.as_ref().map(|server| server.url.clone()));
+    let url = url.filter(|_| wants_server);
+    let machine = Machine::look(url.as_deref().map(server::describe).transpose()?);
+    let runner = Runner {
+        arguments,
+        program: program(arguments.repot.as_deref(), &own)?,
+        own,
+        scratch: scratch.path(),
+        url,
+        runtime: Builder::new_multi_thread().enable_all().build()?,
+    };
+    let (corpus, chats) = Corpus::chats(arguments.size, PER_USER, scratch.path())?;
+    let chats: Arc<[(String, String)]> = chats.into();
+    let mut sections = Vec::new();
+    for &place in &places {
+        sections.push(runner.section(place, &corpus, &chats)?);
+    }
+    if arguments.json {
+        report::json(&machine, arguments, &sections, out)
+    } else {
+        report::tables(&machine, arguments, &sections, out)
+    }
+}
+
+impl Runner<'_> {
+    fn section(&self, place: Place, corpus: &Corpus, chats: &Arc<[(String, String)]>) -> Result<Section> {
+        let model = chat_model(&corpus.path);
+        let server = if place == Place::Postgres { self.url.as_deref() } else { None };
+        let target = Target::make(self.scratch, "serve", server)?;
+        fill(&self.program, &target, &model)?;
+        let mut repot = Command::new(&self.program);
+        repot.arg("--json").arg("-C").arg(&target.directory).args(["serve", "--listen", "127.0.0.1:0"]);
+        let mut limit = Command::new(&self.own);
+        limit.arg("limit-serve");
+        // held until the end: dropping it drops the database
+        let mut other = None;
+        match (server, target.url()) {
+            (Some(server), Some(url)) => {
+                let copy = other.insert(Target::copy_of(self.scratch, "by_hand", server, url)?);
+                let by_hand = copy.url().context("a target on a server has a URL")?;
+                Postgres::make(by_hand)?;
+                Session::open(url)?.run("vacuum (analyze)")?;
+                Session::open(url)?.run("checkpoint")?;
+                repot.env("DATABASE_URL", url);
+                limit.arg(by_hand);
+            }
+            _ => {
+                let by_hand = target.directory.join("by_hand.db");
+                Sqlite::make(&target.directory.join("repot.db"), &by_hand)?;
+                repot.env_remove("DATABASE_URL");
+                limit.arg(by_hand);
+            }
+        }
+        limit.arg(self.arguments.pool.to_string());
+        let most = self.arguments.pool.to_string();
+        repot.env("POSTGRES_MAX_CONNECTIONS", &most).env_remove("DATABASE_POOL_SIZE");
+        let servers = [(Way::Limit, Process::start(&mut limit)?), (Way::Repot, Process::start(&mut repot)?)];
+        let section = self.measure(place, corpus, &servers, chats)?;
+        drop(servers);
+        drop(other);
+        Ok(section)
+    }
+
+    fn measure(
+        &self,
+        place: Place,
+        corpus: &Corpus,
+        servers: &[(Way, Process)],
+        chats: &Arc<[(String, String)]>,
+    ) -> Result<Section> {
+        let mut section = Section::new(place, corpus);
+        self.runtime.block_on(same_answers(servers, chats))?;
+        let rounds = self.arguments.rounds;
+        let seconds = self.arguments.seconds / f64::from(rounds);
+        for load in Load::ALL {
+            for &connections in &self.arguments.connections {
+                writeln!(std::io::stderr(), "{place}: {}, {connections} connections", load.name())?;
+                for round in 0..rounds {
+                    for (server, process) in servers {
+                        let (server, address) = (*server, process.address);
+                        let seed = u64::from(round) + 1;
+                        let task = Task { server, address, load, connections, seconds, seed };
+                        let measured = self.runtime.block_on(measure(&task, chats))?;
+                        section.add((load, connections, server), measured);
+                    }
+                }
+            }
+        }
+        section.memory = servers.iter().map(|(way, process)| (*way, process.memory_kib())).collect();
+        self.runtime.block_on(same_answers(servers, chats))?;
+        Ok(section)
+    }
+}
+
+/// Both give the same documents and lists, and take another message.
+async fn same_answers(servers: &[(Way, Process)], chats: &[(String, String)]) -> Result<()> {
+    let mut random = Random::new(7);
+    for _ in 0..LOOKED_AT {
+        let chat = &chats[usize::try_from(random.below(chats.len() as u64)).unwrap_or(0)];
+        let mut lists = Vec::new();
+        for (way, process) in servers {
+            let mut connection = Connection::open(process.address).await?;
+            let mut messages = async || {
+                let body = connection.send(&way.request(Load::Get, chat, "")).await?;
+                let chat: Value = serde_json::from_slice(body)?;
+                let messages = chat.get("messages").and_then(Value::as_array).context("messages")?;
+                let last = messages.last().and_then(|last| last.get("content")).cloned();
+                anyhow::Ok((messages.len(), last))
+            };
+            let (before, _) = messages().await?;
+            let text = format!("a last word {}", random.below(1_000));
+            let mut writing = Connection::open(process.address).await?;
+            writing.send(&way.request(Load::Append, chat, &text)).await?;
+            let after = messages().await?;
+            ensure!(after == (before + 1, Some(Value::from(text))), "{}: {after:?}", way.name());
+            let list: Value =
+                serde_json::from_slice(writing.send(&way.request(Load::List, chat, "")).await?)?;
+            let items = list.get("items").and_then(Value::as_array).context("items")?;
+            let id = |item: &Value| item.get("id").and_then(Value::as_str).map(str::to_owned);
+            lists.push(items.iter().map(id).collect::<Option<Vec<_>>>().context("ids")?);
+        }
+        ensure!(lists.windows(2).all(|pair| pair[0] == pair[1]), "lists differ: {lists:?}");
+    }
+    Ok(())
+}

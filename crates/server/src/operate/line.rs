@@ -1,0 +1,109 @@
+//! A line for each request: what was asked and how it went, never what was sent.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use repot_model::plan::time::time_text;
+use serde_json::{Map, Value, json};
+
+/// A request that ended. Nothing in it was chosen by the client but the id, which is a short word, so no key, no value of a
+/// filter and no header can be in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestLine {
+    /// When it came, milliseconds since 1970.
+    pub at_ms: i64,
+    /// Its `X-Request-Id`.
+    pub id: String,
+    /// The method, or `OTHER` for one that HTTP does not have.
+    pub method: &'static str,
+    /// The template of the path, such as `/v1/{c}/{key}`.
+    pub route: Cow<'static, str>,
+    /// The status; 499: the client went away before there was one.
+    pub status: u16,
+    /// Milliseconds until the answer began.
+    pub ms: f64,
+    /// Bytes of the answer's body that were sent.
+    pub bytes: u64,
+    /// It took more than a second.
+    pub is_slow: bool,
+    /// The code of the error that was answered.
+    pub code: Option<&'static str>,
+    /// What failed, where that is not the client's business (status 500 and above).
+    pub failure: Option<String>,
+}
+
+impl RequestLine {
+    /// One JSON object, on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let level = match self.status {
+            500.. => "error",
+            _ if self.is_slow => "warn",
+            _ => "info",
+        };
+        let mut line = Map::new();
+        line.insert("time".into(), json!(self.time()));
+        line.insert("level".into(), json!(level));
+        line.insert("event".into(), json!("request"));
+        line.insert("request_id".into(), json!(self.id));
+        line.insert("method".into(), json!(self.method));
+        line.insert("route".into(), json!(self.route));
+        line.insert("status".into(), json!(self.status));
+        line.insert("ms".into(), json!(self.ms));
+        line.insert("bytes".into(), json!(self.bytes));
+        if self.is_slow {
+            line.insert("slow".into(), json!(true));
+        }
+        if let Some(code) = self.code {
+            line.insert("code".into(), json!(code));
+        }
+        if let Some(failure) = &self.failure {
+            line.insert("failure".into(), json!(failure));
+        }
+        Value::Object(line).to_string()
+    }
+
+    fn time(&self) -> String {
+        format!("{}Z", time_text(self.at_ms.saturating_mul(1_000), 'T', 3))
+    }
+}
+
+/// For people.
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, method, route, status, ms, bytes, .. } = self;
+        write!(f, "{}  {status} {method:<6} {route}  {ms:.1} ms  {bytes} B  {id}", self.time())?;
+        if self.is_slow {
+            f.write_str("  SLOW")?;
+        }
+        if let Some(code) = self.code {
+            write!(f, "  {code}")?;
+        }
+        match &self.failure {
+            Some(failure) => write!(f, "  {failure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Is told each request that ended. Cheap to clone.
+#[derive(Clone)]
+pub struct Log(Arc<dyn Fn(&RequestLine) + Send + Sync>);
+
+impl Log {
+    /// Tells `sink`, on the thread that served the request; it must not block.
+    pub fn new(sink: impl Fn(&RequestLine) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    pub(crate) fn say(&self, line: &RequestLine) {
+        (self.0)(line);
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
+    }
+}

@@ -1,0 +1,17 @@
+//! What whoever runs a server wants to know: figures, a line for each request, whether all is well.
+
+mod figures;
+mod line;
+mod metered;
+mod ready;
+mod snapshot;
+mod watch;
+
+pub use line::{Log, RequestLine};
+pub use snapshot::{Room, RoomOf};
+
+pub(crate) use figures::Figures;
+pub(crate) use metered::Metered;
+pub(crate) use ready::checks;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use watch::{Route, Told, watch};

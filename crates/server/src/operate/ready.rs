@@ -1,0 +1,118 @@
+//! Whether all is well, point by point.
+
+use std::fmt;
+use std::time::Duration;
+
+use repot_core::store::{Figures, LONG_TRANSACTION_S, PoolUsage};
+
+use crate::app::App;
+use crate::operate::RoomOf;
+
+/// How long the store may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What the database may spend on its figures, milliseconds.
+const BUDGET_MS: u32 = 50;
+
+/// One point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) is_well: bool,
+    name: &'static str,
+    text: String,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.is_well { "ok" } else { "FAIL" };
+        write!(f, "{word:<4} {}: {}", self.name, self.text)
+    }
+}
+
+fn check(name: &'static str, is_well: bool, text: impl Into<String>) -> Check {
+    Check { is_well, name, text: text.into() }
+}
+
+/// All points. What does not apply to the store has none.
+pub(crate) async fn checks(app: &App) -> Vec<Check> {
+    let store = app.store();
+    // before anything is asked, since that takes a connection itself
+    let pools = store.vitals().map(|vitals| vitals.pools()).unwrap_or_default();
+    let answered = tokio::time::timeout(PATIENCE, async {
+        store.probe().await?;
+        match store.vitals() {
+            Some(vitals) => vitals.figures(BUDGET_MS).await.map(Some),
+            None => Ok(None),
+        }
+    });
+    let mut found = Vec::new();
+    let mut database = None;
+    match answered.await {
+        Ok(Ok(figures)) => {
+            found.push(check("database", true, store.to_string()));
+            database = figures;
+        }
+        Ok(Err(error)) => found.push(check("database", false, error.message())),
+        Err(_elapsed) => {
+            let text = format!("{store} did not answer within {} s", PATIENCE.as_secs());
+            found.push(check("database", false, text));
+        }
+    }
+    if !pools.is_empty() {
+        found.push(pool(&pools));
+    }
+    found.extend(app.options().room.as_ref().and_then(RoomOf::look).map(|room| {
+        let percent = room.free_bytes.saturating_mul(100) / room.all_bytes.max(1);
+        check("disk", room.is_enough(), format!("{percent} % free, {} MB", room.free_bytes / 1_000_000))
+    }));
+    found.extend(database.iter().map(model));
+    found.extend(database.and_then(|database| database.long_transactions).map(transactions));
+    found
+}
+
+fn pool(pools: &[(&'static str, PoolUsage)]) -> Check {
+    let is_well = !pools.iter().any(|(_, pool)| pool.is_exhausted());
+    let one = |(name, pool): &(&str, PoolUsage)| {
+        format!("{name} {} of {} in use, {} waiting", pool.in_use, pool.most, pool.waiting)
+    };
+    check("pool", is_well, pools.iter().map(one).collect::<Vec<_>>().join("; "))
+}
+
+fn model(database: &Figures) -> Check {
+    let text = if database.is_of_this_model {
+        "the tables are of this model"
+    } else {
+        "the tables are of another model than this server; start it with the model that they were made from"
+    };
+    check("model", database.is_of_this_model, text)
+}
+
+fn transactions((count, oldest_s): (u64, u64)) -> Check {
+    let text = if count == 0 {
+        format!("none is older than {LONG_TRANSACTION_S} s")
+    } else {
+        format!("{count} older than {LONG_TRANSACTION_S} s, the oldest of {oldest_s} s")
+    };
+    check("transactions", count == 0, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use repot_core::store::{Figures, PoolUsage};
+
+    use super::{model, pool, transactions};
+
+    #[test]
+    fn points_say_what_is_wrong() {
+        assert_eq!(transactions((0, 0)).to_string(), "ok   transactions: none is older than 60 s");
+        let long = transactions((2, 75)).to_string();
+        assert_eq!(long, "FAIL transactions: 2 older than 60 s, the oldest of 75 s");
+        let usage = PoolUsage { most: 3, open: 3, in_use: 3, waiting: 4 };
+        let busy = pool(&[("reading", usage), ("writing", PoolUsage { most: 1, ..PoolUsage::default() })]);
+        assert_eq!(
+            busy.to_string(),
+            "FAIL pool: reading 3 of 3 in use, 4 waiting; writing 0 of 1 in use, 0 waiting"
+        );
+        assert!(!model(&Figures::default()).is_well);
+        assert!(model(&Figures { is_of_this_model: true, ..Figures::default() }).is_well);
+    }
+}

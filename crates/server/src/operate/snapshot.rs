@@ -1,0 +1,119 @@
+//! What was last seen of the store and of the machine: asked for now and then, so that who watches costs nothing.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use repot_core::store::{Figures, PoolUsage};
+
+use crate::app::App;
+
+/// A database is asked again after this time, other stores after a longer one, since their probes are real requests.
+const DATABASE_KEPT: Duration = Duration::from_secs(15);
+const OTHERS_KEPT: Duration = Duration::from_secs(60);
+/// How long the database may be at work for its figures, milliseconds, and how long one who asks waits for them.
+const BUDGET_MS: u32 = 50;
+
+/// Room on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that may be used.
+    pub free_bytes: u64,
+    /// Bytes of the whole disk.
+    pub all_bytes: u64,
+}
+
+impl Room {
+    /// A tenth of it, or more, is free.
+    #[must_use]
+    pub const fn is_enough(&self) -> bool {
+        self.free_bytes >= self.all_bytes / 10
+    }
+}
+
+/// Tells how much room is on the disk that the store is on. Cheap to clone.
+#[derive(Clone)]
+pub struct RoomOf(Arc<dyn Fn() -> Option<Room> + Send + Sync>);
+
+impl RoomOf {
+    /// Asks `look`, which must not block for long; `None`: it cannot be told.
+    pub fn new(look: impl Fn() -> Option<Room> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+
+    pub(crate) fn look(&self) -> Option<Room> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for RoomOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoomOf")
+    }
+}
+
+/// What there is to see.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub is_reachable: bool,
+    pub database: Option<Figures>,
+    pub pools: Vec<(&'static str, PoolUsage)>,
+    pub room: Option<Room>,
+    pub memory_bytes: Option<u64>,
+}
+
+/// The answer of the store that was last asked.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    asked: AtomicBool,
+    last: Mutex<Option<(Instant, Option<Figures>, bool)>>,
+}
+
+impl Snapshot {
+    fn last(&self) -> Option<(Instant, Option<Figures>, bool)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What there is to see; the store is asked again if that was long ago. Waits for it for a moment only.
+    pub(crate) async fn look(&self, app: &App) -> Seen {
+        let kept = if app.store().vitals().is_some() { DATABASE_KEPT } else { OTHERS_KEPT };
+        let is_old = self.last().is_none_or(|(at, ..)| at.elapsed() > kept);
+        if is_old && !self.asked.swap(true, Ordering::AcqRel) {
+            let asking = tokio::spawn(ask(app.clone()));
+            // it goes on, and the next one sees what it finds
+            let _in_time = tokio::time::timeout(Duration::from_millis(BUDGET_MS.into()), asking).await;
+        }
+        let (database, is_reachable) =
+            self.last().map_or((None, false), |(_, database, is_reachable)| (database, is_reachable));
+        Seen {
+            is_reachable,
+            database,
+            pools: app.store().vitals().map(|vitals| vitals.pools()).unwrap_or_default(),
+            room: app.options().room.as_ref().and_then(RoomOf::look),
+            memory_bytes: memory_bytes(),
+        }
+    }
+}
+
+async fn ask(app: App) {
+    let (found, is_reachable) = match app.store().vitals() {
+        Some(vitals) => match vitals.figures(BUDGET_MS).await {
+            Ok(figures) => (Some(figures), true),
+            Err(_unreachable) => (None, false),
+        },
+        None => (None, app.store().probe().await.is_ok()),
+    };
+    let snapshot = app.snapshot();
+    *snapshot.last.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some((Instant::now(), found, is_reachable));
+    snapshot.asked.store(false, Ordering::Release);
+}
+
+/// Resident memory of this process, where the system tells.
+fn memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib.saturating_mul(1_024))
+}
