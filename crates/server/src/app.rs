@@ -22,6 +22,8 @@ pub struct Options {
     pub connections_max: usize,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
+    /// How long the database may be at work for figures, and how long a request for them waits for it, milliseconds.
+    pub figures_ms: u32,
     /// Is told each request that ended.
     pub log: Option<Log>,
     /// Tells how much room is on the disk of the store.
@@ -36,6 +38,7 @@ impl Default for Options {
             body_ms: 60_000,
             connections_max: 4_096,
             drain_ms: 10_000,
+            figures_ms: 50,
             log: None,
             room: None,
         }
