@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::corpus::Kind;
+use crate::serve::Load;
 use crate::store::Place;
 use crate::target::Engine;
 
@@ -145,6 +146,9 @@ pub(crate) struct ServeArguments {
     /// How long each load is kept up, by each server and number of connections, over all rounds.
     #[arg(long, default_value_t = 3.0)]
     pub(crate) seconds: f64,
+    /// Only these loads.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) loads: Vec<Load>,
     /// The servers take turns so often.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
     pub(crate) rounds: u16,

@@ -74,7 +74,8 @@ fn peak_kib(directory: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-fn cpu_seconds(directory: &str) -> Option<f64> {
+/// Processor time of a process so far, in steps of 10 ms.
+pub(crate) fn cpu_seconds(directory: &str) -> Option<f64> {
     let stat = fs::read_to_string(format!("{directory}/stat")).ok()?;
     // the name in parentheses may hold blanks; user and system time are the 12th and 13th field behind it
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);

@@ -18,7 +18,7 @@ const WARM_PART: f64 = 0.2;
 const MIXED_WRITES: u64 = 10;
 
 /// A kind of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Load {
     /// A whole conversation.
     Get,
@@ -153,8 +153,8 @@ pub(crate) struct Task {
     pub(crate) seed: u64,
 }
 
-/// Lets the connections work for the time.
-pub(crate) async fn measure(task: &Task, chats: &Arc<[(String, String)]>) -> Result<Measured> {
+/// Lets the connections work for the time; gives also how many requests there were in all, with those that do not count.
+pub(crate) async fn measure(task: &Task, chats: &Arc<[(String, String)]>) -> Result<(Measured, u64)> {
     let mut connections = Vec::new();
     for _ in 0..task.connections {
         connections.push(Connection::open(task.address).await?);
@@ -169,14 +169,15 @@ pub(crate) async fn measure(task: &Task, chats: &Arc<[(String, String)]>) -> Res
         running.push(tokio::spawn(work));
     }
     let mut measured = Measured::default();
-    let mut last = warm;
+    let (mut last, mut all) = (warm, 0);
     for one in running {
-        let (micros, ended) = one.await??;
+        let (micros, requests, ended) = one.await??;
+        all += requests;
         measured.micros.extend(micros);
         last = last.max(ended);
     }
     measured.seconds = last.duration_since(warm).as_secs_f64();
-    Ok(measured)
+    Ok((measured, all))
 }
 
 /// Asks until the time is up; requests begun after `warm` count. At least one does.
@@ -186,9 +187,11 @@ async fn go_on(
     chats: Arc<[(String, String)]>,
     mut random: Random,
     (warm, end): (Instant, Instant),
-) -> Result<(Vec<f64>, Instant)> {
+) -> Result<(Vec<f64>, u64, Instant)> {
     let mut micros = Vec::new();
+    let mut requests = 0;
     loop {
+        requests += 1;
         let at = usize::try_from(random.below(chats.len() as u64)).unwrap_or(0);
         let load = match load {
             Load::Mixed if random.below(MIXED_WRITES) == 0 => Load::Append,
@@ -204,7 +207,7 @@ async fn go_on(
             micros.push(done.duration_since(begin).as_secs_f64() * 1e6);
         }
         if done >= end && !micros.is_empty() {
-            return Ok((micros, done));
+            return Ok((micros, requests, done));
         }
     }
 }

@@ -7,4 +7,5 @@ mod report;
 mod run;
 
 pub(crate) use limit::serve as limit;
+pub(crate) use load::Load;
 pub(crate) use run::run;

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::child::cpu_seconds;
+
 /// A server at work.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -35,6 +37,11 @@ impl Process {
         let told = told.as_ref().and_then(|line| line.get("address")?.as_str()).unwrap_or(line.trim());
         process.address = told.parse().with_context(|| format!("{shown} said `{told}`"))?;
         Ok(process)
+    }
+
+    /// Processor time so far, seconds; 0 where the system does not tell.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(&format!("/proc/{}", self.child.id())).unwrap_or(0.0)
     }
 
     /// Resident memory in KiB, at its most since it began and now; 0 where the system does not tell.

@@ -29,17 +29,30 @@ pub(crate) struct Section {
     size: usize,
     bytes: u64,
     lines: Vec<(Line, Measured)>,
+    /// Processor seconds and requests of each line, all rounds together.
+    cpu: Vec<(Line, (f64, u64))>,
     /// Of each process at the end: KiB at its most, and then.
     pub(crate) memory: Vec<(Server, (u64, u64))>,
 }
 
 impl Section {
     pub(crate) const fn new(place: Place, corpus: &Corpus) -> Self {
-        Self { place, size: corpus.size, bytes: corpus.bytes, lines: Vec::new(), memory: Vec::new() }
+        Self {
+            place,
+            size: corpus.size,
+            bytes: corpus.bytes,
+            lines: Vec::new(),
+            cpu: Vec::new(),
+            memory: Vec::new(),
+        }
     }
 
     /// Adds a round.
-    pub(crate) fn add(&mut self, line: Line, measured: Measured) {
+    pub(crate) fn add(&mut self, line: Line, measured: Measured, cpu: (f64, u64)) {
+        match self.cpu.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, sum)) => *sum = (sum.0 + cpu.0, sum.1 + cpu.1),
+            None => self.cpu.push((line, cpu)),
+        }
         match self.lines.iter_mut().find(|(known, _)| *known == line) {
             Some((_, sum)) => sum.add(measured),
             None => self.lines.push((line, measured)),
@@ -48,6 +61,12 @@ impl Section {
 
     fn find(&self, line: Line) -> Option<&Measured> {
         self.lines.iter().find(|(known, _)| *known == line).map(|(_, measured)| measured)
+    }
+
+    /// Processor time of the server for a request, microseconds.
+    fn cpu_micros(&self, line: Line) -> f64 {
+        let found = self.cpu.iter().find(|(known, _)| *known == line).map(|(_, cpu)| *cpu);
+        found.filter(|(_, requests)| *requests > 0).map_or(0.0, |(cpu, requests)| cpu * 1e6 / float(requests))
     }
 
     /// Throughput and p99 of Repot, each against that by hand.
@@ -79,9 +98,9 @@ pub(crate) fn tables(
         writeln!(out, "\n### {size} conversations on {}, {mb:.1} MB\n", section.place)?;
         writeln!(
             out,
-            "| load | connections | server | p50 \u{b5}s | p99 \u{b5}s | requests/s | x by hand | p99 x by hand |"
+            "| load | connections | server | p50 \u{b5}s | p99 \u{b5}s | CPU \u{b5}s | requests/s | x by hand | p99 x by hand |"
         )?;
-        writeln!(out, "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |")?;
+        writeln!(out, "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
         for ((load, connections, server), measured) in &section.lines {
             let ratios = section.ratios(*load, *connections).filter(|_| *server == Server::Repot);
             let (rate, p99) = ratios.map_or_else(
@@ -90,11 +109,12 @@ pub(crate) fn tables(
             );
             writeln!(
                 out,
-                "| {} | {connections} | {} | {:.0} | {:.0} | {} | {rate} | {p99} |",
+                "| {} | {connections} | {} | {:.0} | {:.0} | {:.0} | {} | {rate} | {p99} |",
                 load.name(),
                 server.name(),
                 measured.percentile(50),
                 measured.percentile(99),
+                section.cpu_micros((*load, *connections, *server)),
                 grouped(whole(measured.rate())),
             )?;
         }
@@ -152,15 +172,16 @@ pub(crate) fn json(
     sections: &[Section],
     out: &mut impl Write,
 ) -> Result<()> {
-    let line = |((load, connections, server), measured): &(Line, Measured)| {
+    let line = |section: &Section, ((load, connections, server), measured): &(Line, Measured)| {
         json!({"load": load.name(), "connections": connections, "server": server.name(),
             "requests": measured.micros.len(), "p50_us": measured.percentile(50),
-            "p99_us": measured.percentile(99), "requests_a_second": measured.rate()})
+            "p99_us": measured.percentile(99), "requests_a_second": measured.rate(),
+            "cpu_us": section.cpu_micros((*load, *connections, *server))})
     };
     let memory = |(server, (most, now)): &(Server, (u64, u64))| json!({"server": server.name(), "peak_kib": most, "end_kib": now});
     let section = |section: &Section| {
         json!({"place": section.place.to_string(), "conversations": section.size, "bytes": section.bytes,
-            "lines": section.lines.iter().map(line).collect::<Vec<Value>>(),
+            "lines": section.lines.iter().map(|one| line(section, one)).collect::<Vec<Value>>(),
             "memory": section.memory.iter().map(memory).collect::<Vec<Value>>()})
     };
     let report = json!({"machine": machine.json(), "pool": arguments.pool, "seconds": arguments.seconds,
@@ -187,7 +208,8 @@ mod tests {
             ((Load::List, 1, Server::Repot), measured(110.0)),
         ];
         let memory = vec![(Server::Repot, (200 << 10, 1))];
-        let said = judge(&[Section { place: Place::Sqlite, size: 1, bytes: 1, lines, memory }]);
+        let said =
+            judge(&[Section { place: Place::Sqlite, size: 1, bytes: 1, lines, cpu: Vec::new(), memory }]);
         assert_eq!(said.len(), 3, "{said:?}");
         assert_eq!(said[0].matches("MISSED").count(), 2, "{said:?}");
         assert_eq!(said[1].matches("met").count(), 2, "{said:?}");

@@ -125,7 +125,8 @@ impl Runner<'_> {
         self.runtime.block_on(same_answers(servers, chats))?;
         let rounds = self.arguments.rounds;
         let seconds = self.arguments.seconds / f64::from(rounds);
-        for load in Load::ALL {
+        let wanted = |load: &Load| self.arguments.loads.is_empty() || self.arguments.loads.contains(load);
+        for load in Load::ALL.into_iter().filter(wanted) {
             for &connections in &self.arguments.connections {
                 writeln!(std::io::stderr(), "{place}: {}, {connections} connections", load.name())?;
                 for round in 0..rounds {
@@ -133,8 +134,10 @@ impl Runner<'_> {
                         let (server, address) = (*server, process.address);
                         let seed = u64::from(round) + 1;
                         let task = Task { server, address, load, connections, seconds, seed };
-                        let measured = self.runtime.block_on(measure(&task, chats))?;
-                        section.add((load, connections, server), measured);
+                        let before = process.cpu_seconds();
+                        let (measured, requests) = self.runtime.block_on(measure(&task, chats))?;
+                        let cpu = (process.cpu_seconds() - before, requests);
+                        section.add((load, connections, server), measured, cpu);
                     }
                 }
             }

@@ -37,6 +37,8 @@ pub struct Options {
     pub feed_entries_max: usize,
     /// How often the log is looked at for what other processes wrote while somebody listens, milliseconds.
     pub feed_poll_ms: u64,
+    /// How long the database may be at work for figures, and how long a request for them waits for it, milliseconds.
+    pub figures_ms: u32,
     /// Is told each request that ended.
     pub log: Option<Log>,
     /// Tells how much room is on the disk of the store.
@@ -56,6 +58,7 @@ impl Default for Options {
             listeners_max: 2_048,
             feed_entries_max: 4_096,
             feed_poll_ms: 250,
+            figures_ms: 50,
             log: None,
             room: None,
         }

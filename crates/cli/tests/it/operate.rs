@@ -80,7 +80,7 @@ fn a_server_logs_every_request_and_no_secret() {
         assert_eq!(ready.contains(" disk: "), is_file, "{ready}");
         let figures = server.send(&request("GET /metrics", "", ""));
         assert!(
-            figures.contains("repot_store_reachable 1\n") && !figures.contains("canary7f3a"),
+            figures.contains("repot_http_requests_in_flight 1\n") && !figures.contains("canary7f3a"),
             "{figures}"
         );
         assert_eq!(figures.contains("repot_disk_free_bytes"), is_file);

@@ -236,7 +236,8 @@ impl<'p> Following<'_, '_, 'p, '_> {
         if self.followers.get(&path).is_some_and(|follower| follower.removed) {
             return Ok(());
         }
-        let (key, many) = self.load(&path, &document, reference.origin)?;
+        // another writer deleted it since it was found: it refers to nothing any more
+        let Some((key, many)) = self.load(&path, &document, reference.origin)? else { return Ok(()) };
         let plan = self.hand.decider.plan;
         let foreign = self.is_foreign(&key, reference.origin);
         let why = match reference.key.on_delete {
@@ -346,25 +347,26 @@ impl<'p> Following<'_, '_, 'p, '_> {
         Ok(path)
     }
 
-    /// Reads the document, unless it was read before; gives its key, and whether others stand in its file.
+    /// Reads the document, unless it was read before; gives its key, and whether others stand in its file. `None`: it is
+    /// gone.
     fn load(
         &mut self,
         path: &str,
         document: &(String, String),
         origin: usize,
-    ) -> Result<(DocumentKey, bool)> {
+    ) -> Result<Option<(DocumentKey, bool)>> {
         if let Some(follower) = self.followers.get(path) {
-            return Ok((follower.key.clone(), false));
+            return Ok(Some((follower.key.clone(), false)));
         }
         let mut key = DocumentKey::of_text(&document.0, &document.1);
-        let Some(found) = self.hand.desk.at(path)? else { return Ok((key, true)) };
+        let Some(found) = self.hand.desk.at(path)? else { return Ok(None) };
         if found.whole.documents.len() != 1 || found.whole.object.record.frame.is_some() {
-            return Ok((key, true));
+            return Ok(Some((key, true)));
         }
         let Some(etag) = found.etag.clone().filter(|_| !found.moved) else {
             // its rows are not those of a document at this path
             self.hand.settle_first(&document.0, &document.1);
-            return Ok((key, true));
+            return Ok(Some((key, true)));
         };
         if let Some(field) = self.hand.decider.layout.tenant_field(&document.0)
             && let Some(tenant) = self.hand.desk.root_cell(path, &found.assembled.bytes, field)
@@ -386,7 +388,7 @@ impl<'p> Following<'_, '_, 'p, '_> {
             cuts: Cuts::default(),
         };
         self.followers.insert(path.to_owned(), follower);
-        Ok((key, false))
+        Ok(Some((key, false)))
     }
 
     /// A write within one tenant does not reach into another.

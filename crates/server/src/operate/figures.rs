@@ -47,7 +47,7 @@ pub(crate) struct Figures {
     conflicts: CountBy,
     failures: CountBy,
     slow_operations: CountBy,
-    reachable: Gauge,
+    reachable: GaugeBy<0>,
     pools: GaugeBy<2>,
     waiting: GaugeBy<1>,
     database_size: GaugeBy<0>,
@@ -70,7 +70,7 @@ impl Figures {
             conflicts: CountBy::default(),
             failures: CountBy::default(),
             slow_operations: CountBy::default(),
-            reachable: Gauge::default(),
+            reachable: GaugeBy::default(),
             pools: GaugeBy::default(),
             waiting: GaugeBy::default(),
             database_size: GaugeBy::default(),
@@ -198,7 +198,6 @@ impl Figures {
     /// # Errors
     /// When the text cannot be written.
     pub(crate) fn text(&self, seen: &Seen) -> Result<String, fmt::Error> {
-        self.reachable.set(i64::from(seen.is_reachable));
         for (name, pool) in &seen.pools {
             for (state, count) in [("most", pool.most), ("open", pool.open), ("in_use", pool.in_use)] {
                 let labels = [("pool", (*name).into()), ("state", state.into())];
@@ -213,6 +212,7 @@ impl Figures {
                 gauge.get_or_create(&[]).set(signed(value));
             }
         };
+        set(&self.reachable, seen.is_reachable.map(u64::from));
         let database = seen.database.as_ref();
         set(&self.database_size, database.and_then(|database| database.size_bytes));
         let long = database.and_then(|database| database.long_transactions);
@@ -294,7 +294,7 @@ mod tests {
             figures.operated("apply", Some(&Error::new(kind, "R0401", "")), slow);
         }
         let seen = Seen {
-            is_reachable: true,
+            is_reachable: Some(true),
             database: Some(Database {
                 is_of_this_model: true,
                 size_bytes: Some(1),

@@ -10,8 +10,6 @@ use crate::operate::RoomOf;
 
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What the database may spend on its figures, milliseconds.
-const BUDGET_MS: u32 = 50;
 
 /// One point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
     let answered = tokio::time::timeout(PATIENCE, async {
         store.probe().await?;
         match store.vitals() {
-            Some(vitals) => vitals.figures(BUDGET_MS).await.map(Some),
+            Some(vitals) => vitals.figures(app.options().figures_ms).await.map(Some),
             None => Ok(None),
         }
     });

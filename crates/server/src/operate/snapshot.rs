@@ -12,8 +12,6 @@ use crate::app::App;
 /// A database is asked again after this time, other stores after a longer one, since their probes are real requests.
 const DATABASE_KEPT: Duration = Duration::from_secs(15);
 const OTHERS_KEPT: Duration = Duration::from_secs(60);
-/// How long the database may be at work for its figures, milliseconds, and how long one who asks waits for them.
-const BUDGET_MS: u32 = 50;
 
 /// Room on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +54,8 @@ impl fmt::Debug for RoomOf {
 /// What there is to see.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub is_reachable: bool,
+    /// `None`: it was not asked yet.
+    pub is_reachable: Option<bool>,
     pub database: Option<Figures>,
     pub pools: Vec<(&'static str, PoolUsage)>,
     pub room: Option<Room>,
@@ -80,12 +79,15 @@ impl Snapshot {
         let kept = if app.store().vitals().is_some() { DATABASE_KEPT } else { OTHERS_KEPT };
         let is_old = self.last().is_none_or(|(at, ..)| at.elapsed() > kept);
         if is_old && !self.asked.swap(true, Ordering::AcqRel) {
+            let wait = Duration::from_millis(app.options().figures_ms.into());
             let asking = tokio::spawn(ask(app.clone()));
             // it goes on, and the next one sees what it finds
-            let _in_time = tokio::time::timeout(Duration::from_millis(BUDGET_MS.into()), asking).await;
+            let _in_time = tokio::time::timeout(wait, asking).await;
         }
-        let (database, is_reachable) =
-            self.last().map_or((None, false), |(_, database, is_reachable)| (database, is_reachable));
+        let (database, is_reachable) = match self.last() {
+            Some((_, database, is_reachable)) => (database, Some(is_reachable)),
+            None => (None, None),
+        };
         Seen {
             is_reachable,
             database,
@@ -98,7 +100,7 @@ impl Snapshot {
 
 async fn ask(app: App) {
     let (found, is_reachable) = match app.store().vitals() {
-        Some(vitals) => match vitals.figures(BUDGET_MS).await {
+        Some(vitals) => match vitals.figures(app.options().figures_ms).await {
             Ok(figures) => (Some(figures), true),
             Err(_unreachable) => (None, false),
         },
