@@ -6,9 +6,10 @@ use repot_model::plan::Plan;
 use repot_model::sql::{Dialect, create_table, quote};
 use tokio_postgres::types::Type;
 
+use crate::epoch::Epoch;
 use crate::error::failed;
 use crate::transaction::Writer;
-use crate::{kept, marks};
+use crate::{epoch, kept, marks};
 
 /// Format of our tables; raised when they change.
 pub(crate) const FORMAT: i64 = 2;
@@ -107,6 +108,8 @@ impl Writer {
             return made;
         }
         if self.commit(&number).await? {
+            // it is there from here on
+            self.epoch = Epoch::Unread;
             return Ok(());
         }
         Err(Error::new(
@@ -119,7 +122,7 @@ impl Writer {
 
     async fn make(&mut self, plan: &Plan, model_text: &str) -> Result<()> {
         let client = self.client();
-        for tables in [OURS, marks::TABLES, kept::TABLE] {
+        for tables in [OURS, epoch::TABLE, marks::TABLES, kept::TABLE] {
             client.batch_execute(tables).await.map_err(|error| failed("make Repot's own tables", error))?;
         }
         for table in &plan.tables {

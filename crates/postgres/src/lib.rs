@@ -16,6 +16,7 @@ mod copy;
 mod create;
 mod decode;
 mod encode;
+mod epoch;
 mod error;
 mod facts;
 mod finish;

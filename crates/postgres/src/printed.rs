@@ -9,7 +9,7 @@ use repot_model::sql::{
 };
 
 use crate::create::OURS;
-use crate::{facts, indexes, kept, lock, marks, tenants, trash};
+use crate::{epoch, facts, indexes, kept, lock, marks, tenants, trash};
 
 /// The schema and the role that the printed statements name: both are found out when a database is opened.
 const SCHEMA: &str = "public";
@@ -21,7 +21,8 @@ const ROLE: &str = "repot_tenant";
 #[must_use]
 pub fn schema_sql(plan: &Plan) -> Vec<String> {
     let dialect = Dialect::Postgres;
-    let mut all: Vec<String> = [lock::TABLE, OURS, marks::TABLES, kept::TABLE].map(ended).into();
+    let mut all: Vec<String> =
+        [lock::TABLE, OURS, epoch::TABLE, marks::TABLES, kept::TABLE].map(ended).into();
     all.extend(plan.tables.iter().map(|table| create_table(table, &plan.tables, dialect)));
     all.extend(plan.views.iter().map(|(name, sql)| format!("create view {} as {}", quote(name), ended(sql))));
     all.extend(settle_search(plan, None, &[], dialect));

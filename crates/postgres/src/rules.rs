@@ -23,6 +23,7 @@ impl Writer {
         self.settle_search(plan).await?;
         self.ready().await?;
         self.make_trash().await?;
+        self.make_epoch().await?;
         self.make_facts().await?;
         self.make_messages().await?;
         let rows = self

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::address::{Address, PostgresOptions};
 use crate::connect::Connection;
 use crate::connections::PostgresConnections;
+use crate::epoch::Epoch;
 use crate::error::failed;
 use crate::reader::PostgresReader;
 use crate::runtime::Runtime;
@@ -87,6 +88,7 @@ impl PostgresTarget {
             claimed: HashMap::new(),
             former: Vec::new(),
             prepared: HashMap::new(),
+            epoch: Epoch::default(),
             search_kept: false,
         };
         let (writer, plan) = (Arc::new(Mutex::new(writer)), SharedPlan::default());

@@ -203,6 +203,7 @@ impl Writer {
 
     /// The same; the locks on objects at these paths are asked for with the same messages.
     async fn begin_locking(&mut self, paths: &[String]) -> Result<(String, Locked)> {
+        self.know_epoch().await;
         let begin = begin_writing(self.client(), &self.address);
         let (client, class) = (self.client(), lock::class());
         let asking = client.query_again(SHARE, &class);

@@ -15,6 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
 use crate::connect::Connection;
+use crate::epoch::{self, Epoch, Fate};
 use crate::error::{failed, is_lost};
 use crate::lock::{self, Held, Shared};
 
@@ -40,6 +41,8 @@ pub(crate) struct Writer {
     /// Documents that the batch under way removed or overwrites.
     pub former: Vec<FormerDocument>,
     pub prepared: HashMap<String, Statement>,
+    /// Whether what the server says of a transaction's number is about that transaction.
+    pub epoch: Epoch,
     /// The transaction under way keeps the full text indexes itself.
     pub search_kept: bool,
 }
@@ -98,6 +101,7 @@ impl Writer {
 
     async fn reconnect(&mut self) -> Result<()> {
         self.prepared.clear();
+        self.epoch = Epoch::Unread;
         self.connection = Arc::new(Connection::open(&self.address).await?);
         if self.shares == Some(Shared::BySession) {
             lock::share(&self.connection.client).await?;
@@ -112,6 +116,7 @@ impl Writer {
     /// When the server is out of reach, or the lock is gone.
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
+        self.know_epoch().await;
         let begin = begin_writing(self.client(), &self.address);
         let client = &self.connection.client;
         let number = match &self.held {
@@ -160,14 +165,19 @@ impl Writer {
     /// When the server refuses, or cannot be asked what became of it.
     pub(crate) async fn commit(&mut self, number: &str) -> Result<bool> {
         self.forget_statements();
-        match self.client().batch_execute("commit").await {
+        // in a transaction that the server has given up `select` is an error, and `commit` alone would be a rollback without one
+        match self.client().batch_execute("select; commit").await {
             Ok(()) => Ok(true),
             Err(error) if is_lost(&error) => self.outcome(number).await,
-            Err(error) => Err(failed("commit", error)),
+            Err(error) => {
+                self.rollback().await;
+                Err(failed("commit", error))
+            }
         }
     }
 
-    /// Asks the server what became of a transaction.
+    /// Asks the server what became of a transaction. That something was committed counts only while the server has not
+    /// crashed since: a crash gives numbers out again.
     async fn outcome(&mut self, number: &str) -> Result<bool> {
         let unknown = |cause: Option<Error>| {
             let error = Error::new(Kind::TargetUnavailable, "R0106", "the connection was lost while a batch was committed")
@@ -178,14 +188,15 @@ impl Writer {
                 None => error,
             }
         };
+        // read anew before the next transaction: behind a pooler a session outlives the server's
+        let since = std::mem::take(&mut self.epoch);
         let mut last = None;
         for _ in 0..ASKED_MOST {
-            match self.ask(number).await {
-                Ok(Some(status)) if status == "committed" => return Ok(true),
-                Ok(Some(status)) if status == "aborted" => return Ok(false),
-                // the old session has not noticed yet that nobody listens
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(unknown(None)),
+            match self.ask(number, &since).await {
+                Ok(Fate::Committed) => return Ok(true),
+                Ok(Fate::Aborted) => return Ok(false),
+                Ok(Fate::Unknown) => return Err(unknown(None)),
+                Ok(Fate::Running) => {}
                 Err(error) => last = Some(error),
             }
             tokio::time::sleep(ASK_PAUSE).await;
@@ -193,15 +204,11 @@ impl Writer {
         Err(unknown(last))
     }
 
-    async fn ask(&mut self, number: &str) -> Result<Option<String>> {
+    async fn ask(&mut self, number: &str, since: &Epoch) -> Result<Fate> {
         if !self.connection.is_alive() {
             self.reconnect().await?;
         }
-        self.client()
-            .query_typed_one("select pg_xact_status($1::text::xid8)", &[(&number, Type::TEXT)])
-            .await
-            .map(|row| row.get(0))
-            .map_err(|error| failed("ask what became of a commit", error))
+        epoch::fate(self.client(), number, since).await
     }
 
     /// Behind a pooler the session is ours until the transaction ends, so what was prepared in it goes before that: the

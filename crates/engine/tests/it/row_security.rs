@@ -150,6 +150,8 @@ fn statements_without_a_condition_show_and_change_one_tenants_rows() {
         "select text from repot_trash",
         "select value from repot_facts",
         "insert into repot_facts (kind, name, value) values ('a', 'a', '')",
+        "select token from repot_epoch",
+        "delete from repot_epoch",
         "select bytes from repot_pieces",
         "select bytes from repot_dictionaries",
         "select value from repot_meta",

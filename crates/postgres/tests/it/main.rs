@@ -8,4 +8,5 @@ mod lock;
 mod lost;
 mod reading;
 mod refusals;
+mod reused;
 mod round_trip;
