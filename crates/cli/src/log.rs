@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use repot_core::{Clock as _, Error, Kind, Result, SystemClock};
@@ -17,6 +18,9 @@ use serde_json::{Map, Value, json};
 const WAITING_MAX: usize = 8_192;
 /// Bytes that are written at once, about.
 const WRITTEN_BYTES: usize = 64 << 10;
+/// How long the first of several lines waits for the others. Waking the thread for each line would cost a busy server more than
+/// the lines themselves.
+const GATHERED: Duration = Duration::from_millis(20);
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,6 +121,9 @@ fn write(lines: &Receiver<Said>, lost: &AtomicU64, (style, show): (LogStyle, Sho
     let mut ended = false;
     while !ended {
         let Ok(first) = lines.recv() else { return };
+        if !matches!(first, Said::End) {
+            std::thread::sleep(GATHERED);
+        }
         text.clear();
         let mut next = Some(first);
         while let Some(said) = next {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use repot_model::plan::time::time_text;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// A request that ended. Nothing in it was chosen by the client but the id, which is a short word, so no key, no value of a
 /// filter and no header can be in it.
@@ -42,26 +42,22 @@ impl RequestLine {
             _ if self.is_slow => "warn",
             _ => "info",
         };
-        let mut line = Map::new();
-        line.insert("time".into(), json!(self.time()));
-        line.insert("level".into(), json!(level));
-        line.insert("event".into(), json!("request"));
-        line.insert("request_id".into(), json!(self.id));
-        line.insert("method".into(), json!(self.method));
-        line.insert("route".into(), json!(self.route));
-        line.insert("status".into(), json!(self.status));
-        line.insert("ms".into(), json!(self.ms));
-        line.insert("bytes".into(), json!(self.bytes));
+        let Self { method, status, ms, bytes, .. } = self;
+        let (time, id, route) = (self.time(), json!(self.id), json!(self.route));
+        let mut line = format!(
+            r#"{{"time":"{time}","level":"{level}","event":"request","request_id":{id},"method":"{method}","route":{route},"status":{status},"ms":{ms},"bytes":{bytes}"#
+        );
         if self.is_slow {
-            line.insert("slow".into(), json!(true));
+            line.push_str(r#","slow":true"#);
         }
         if let Some(code) = self.code {
-            line.insert("code".into(), json!(code));
+            line.push_str(&format!(r#","code":"{code}""#));
         }
         if let Some(failure) = &self.failure {
-            line.insert("failure".into(), json!(failure));
+            line.push_str(&format!(r#","failure":{}"#, json!(failure)));
         }
-        Value::Object(line).to_string()
+        line.push('}');
+        line
     }
 
     fn time(&self) -> String {
@@ -105,5 +101,36 @@ impl Log {
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::RequestLine;
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_is_in_it() {
+        let line = RequestLine {
+            at_ms: 1_700_000_000_123,
+            id: "a\"b".to_owned(),
+            method: "GET",
+            route: "/v1/{c}".into(),
+            status: 503,
+            ms: 1_234.5,
+            bytes: 7,
+            is_slow: true,
+            code: Some("R0428"),
+            failure: Some("no \"connection\"\nwas free".to_owned()),
+        };
+        let text = line.json();
+        assert!(!text.contains('\n'), "{text}");
+        let expected = json!({
+            "time": "2023-11-14T22:13:20.123Z", "level": "error", "event": "request", "request_id": "a\"b",
+            "method": "GET", "route": "/v1/{c}", "status": 503, "ms": 1234.5, "bytes": 7, "slow": true,
+            "code": "R0428", "failure": "no \"connection\"\nwas free",
+        });
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
     }
 }
