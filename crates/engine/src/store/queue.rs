@@ -127,6 +127,25 @@ fn keys(unit: &Writing) -> Vec<&DocumentKey> {
     if let Task::Work(work) = &unit.0 { work.keys() } else { Vec::new() }
 }
 
+/// Does a task that shares its transactions with no other.
+fn alone(scribe: &mut Scribe<'_>, task: Task, options: &RowStoreOptions) -> Result<()> {
+    match task {
+        Task::Settle(keys) => scribe.settle(&keys),
+        Task::Fold(paths) => scribe.fold(&paths),
+        Task::IndexWords => scribe.target.index_words(scribe.plan).map(drop),
+        Task::NumberChanges => scribe.number_changes(),
+        Task::PruneChanges => {
+            scribe.prune_changes(options.changes)?;
+            scribe.prune_history()?;
+            scribe.prune_facts(&PrunedFacts::until(options.clock.now_ms()))
+        }
+        Task::PruneFacts(pruned) => scribe.prune_facts(&pruned),
+        Task::PruneHistory => scribe.prune_history(),
+        // these are gathered
+        Task::Work(_) | Task::Fact(_) | Task::Messages(..) => Ok(()),
+    }
+}
+
 /// Writes until nobody can ask for it any more.
 pub(super) fn write(
     target: Box<dyn Target>,
@@ -181,16 +200,7 @@ pub(super) fn write(
                     told.push(answer);
                     continue;
                 }
-                (Task::Settle(keys), Ok(scribe)) => scribe.settle(&keys),
-                (Task::Fold(paths), Ok(scribe)) => scribe.fold(&paths),
-                (Task::IndexWords, Ok(scribe)) => scribe.target.index_words(plan).map(drop),
-                (Task::NumberChanges, Ok(scribe)) => scribe.number_changes(),
-                (Task::PruneChanges, Ok(scribe)) => scribe
-                    .prune_changes(options.changes)
-                    .and_then(|()| scribe.prune_history())
-                    .and_then(|()| scribe.prune_facts(&PrunedFacts::until(options.clock.now_ms()))),
-                (Task::PruneFacts(pruned), Ok(scribe)) => scribe.prune_facts(&pruned),
-                (Task::PruneHistory, Ok(scribe)) => scribe.prune_history(),
+                (task, Ok(scribe)) => alone(scribe, task, options),
             };
             let _dropped = answer.send(done.map(|()| Receipt::default()));
         }

@@ -1,0 +1,158 @@
+//! From a request under `/v1/` to what answers it: who asks, what is named, whether it was sent before.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::response::Response;
+use repot_core::store::{FactChange, Holding, UnitOfWork, Write};
+use repot_core::{Error, Kind};
+use repot_engine::ledger::Right;
+
+use super::{create, documents, list, messages, parts, service};
+use crate::address::Address;
+use crate::app::App;
+use crate::body;
+use crate::caller::Caller;
+use crate::idempotent::{self, Turn};
+use crate::operate::Route;
+use crate::problem::{Answered, Problem};
+
+/// A request, taken apart.
+pub(super) struct Asked<'a> {
+    pub app: &'a App,
+    pub caller: Caller,
+    pub head: &'a Parts,
+    /// What its write notes in the same transaction.
+    pub fact: Option<FactChange>,
+    /// Messages that must be held for its write to happen.
+    pub holding: Vec<Holding>,
+}
+
+impl Asked<'_> {
+    /// These writes as one unit, in the caller's name, with what the request notes.
+    pub(super) fn unit(&self, writes: Vec<Write>) -> UnitOfWork {
+        let actor = self.caller.actor().map(str::to_owned);
+        let facts = self.fact.clone().into_iter().collect();
+        UnitOfWork { writes, actor, facts, holding: self.holding.clone() }
+    }
+}
+
+pub(super) async fn answer(State(app): State<App>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let address = Address::parse(&app, path_of(&head));
+    let route = Route(address.as_ref().map_or("/v1/{path}", Address::route));
+    let answered = go(&app, &head, address, body).await;
+    let mut response = answered.unwrap_or_else(|problem| problem.answer(head.uri.path()));
+    response.extensions_mut().insert(route);
+    response
+}
+
+/// What a request under `/v1/` is answered.
+pub(super) async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
+    go(app, head, Address::parse(app, path_of(head)), body).await
+}
+
+fn path_of(head: &Parts) -> &str {
+    head.uri.path().strip_prefix("/v1/").unwrap_or_default()
+}
+
+async fn go(app: &App, head: &Parts, address: Answered<Address>, body: Body) -> Answered {
+    // who may not come in is not told what is here
+    let caller = Caller::of(app, &head.headers).await?;
+    let address = address?;
+    caller.may(right(&head.method, address.verb.as_deref()), Some(&address.collection))?;
+    let holding = holding(app, &caller, head)?;
+    if !head.headers.contains_key("idempotency-key") {
+        return route(Asked { app, caller, head, fact: None, holding }, address, body).await;
+    }
+    let body = body::read(body, app.options()).await?;
+    match idempotent::begin(app, head, &caller, &body).await? {
+        Turn::Done(response) => Ok(response),
+        Turn::Plain => {
+            route(Asked { app, caller, head, fact: None, holding }, address, Body::from(body)).await
+        }
+        Turn::New(ticket) => {
+            let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding };
+            let answered = route(asked, address, Body::from(body)).await;
+            idempotent::end(ticket, answered).await
+        }
+    }
+}
+
+/// The messages that a write is done under: `Repot-Lease: TOKEN` must be held, `Repot-Ack: TOKEN` is also done with it, in the
+/// same transaction.
+pub(super) fn holding(app: &App, caller: &Caller, head: &Parts) -> Answered<Vec<Holding>> {
+    let mut found = Vec::new();
+    for (name, acks) in [("repot-lease", false), ("repot-ack", true)] {
+        for value in head.headers.get_all(name) {
+            let token = messages::token_of(value.to_str().unwrap_or_default())?;
+            found.push(Holding { tenant: caller.tenant_of(app, token.collection()), token, acks });
+        }
+    }
+    Ok(found)
+}
+
+/// What a request takes.
+fn right(method: &Method, verb: Option<&str>) -> Right {
+    match (method, verb) {
+        (&Method::GET | &Method::HEAD, _) | (_, Some("history" | "stats" | "dead")) => Right::Read,
+        _ => Right::Write,
+    }
+}
+
+async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
+    let (app, head) = (asked.app, asked.head);
+    let key = address.key.take().map(|key| asked.caller.key(app, key));
+    if let Some(verb) = &address.verb {
+        if !address.part.is_empty() {
+            return Err(Problem::missing(&format!("`:{verb}` of a part")));
+        }
+        return service::verb(&asked, (verb, &address.collection), key, body).await;
+    }
+    let Some(key) = key else {
+        return match head.method {
+            Method::GET | Method::HEAD => list::list(&asked, &address.collection).await,
+            Method::POST => create::create(&asked, &address.collection, body).await,
+            _ => Err(not_allowed(head, "GET, HEAD, POST")),
+        };
+    };
+    if address.part.is_empty() {
+        return match head.method {
+            Method::GET | Method::HEAD => documents::get(&asked, &key).await,
+            Method::PUT => documents::put(&asked, key, body).await,
+            Method::PATCH => documents::patch(&asked, key, body).await,
+            Method::DELETE => documents::delete(&asked, key).await,
+            _ => Err(not_allowed(head, "GET, HEAD, PUT, PATCH, DELETE")),
+        };
+    }
+    let part = parts::PartOf { key, way: address.part };
+    match head.method {
+        Method::GET | Method::HEAD => parts::get(&asked, &part).await,
+        Method::PUT => parts::put(&asked, part, body).await,
+        Method::PATCH => parts::patch(&asked, part, body).await,
+        Method::POST => parts::append(&asked, part, body).await,
+        Method::DELETE => parts::remove(&asked, part).await,
+        _ => Err(not_allowed(head, "GET, HEAD, PUT, PATCH, POST, DELETE")),
+    }
+}
+
+/// No parameters are known here.
+pub(super) fn no_parameters(head: &Parts) -> Answered<()> {
+    match head.uri.query().filter(|query| !query.is_empty()) {
+        None => Ok(()),
+        Some(query) => {
+            let name = query.split(['=', '&']).next().unwrap_or_default();
+            Err(Problem::bad(
+                format!("there is no parameter `{name}` here"),
+                "Leave it out; parameters belong to listings.",
+            ))
+        }
+    }
+}
+
+pub(super) fn not_allowed(head: &Parts, methods: &'static str) -> Problem {
+    Error::new(Kind::Invalid, "R0441", format!("{} is not done here", head.method))
+        .hint(format!("Use one of {methods}."))
+        .into()
+}
