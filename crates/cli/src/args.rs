@@ -204,6 +204,8 @@ pub(crate) enum Generated {
     Sql,
     /// The model, in canonical form.
     Model,
+    /// The OpenAPI document of the HTTP API.
+    Openapi,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use repot_core::store::{Layout, Query, Queryable, Shape};
 use repot_core::{Clock, Pacing, Result};
 
@@ -46,6 +47,15 @@ struct Inside {
     pacing: Arc<dyn Pacing>,
     options: Options,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
+    described: OnceLock<Described>,
+}
+
+/// What the server says of itself, made once.
+pub(crate) struct Described {
+    /// The `OpenAPI` document.
+    pub document: Bytes,
+    /// The same as a page.
+    pub page: Bytes,
 }
 
 /// Forms of listings that are kept with the conditions that no index helps.
@@ -64,7 +74,8 @@ impl App {
     ) -> Result<Self> {
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
-        Ok(Self(Arc::new(Inside { store, layout, shapes, clock, pacing, options, helped: Mutex::default() })))
+        let (helped, described) = (Mutex::default(), OnceLock::new());
+        Ok(Self(Arc::new(Inside { store, layout, shapes, clock, pacing, options, helped, described })))
     }
 
     /// The store.
@@ -113,6 +124,14 @@ impl App {
         }
         drop(helped);
         Ok(found)
+    }
+
+    /// The routes, described.
+    pub(crate) fn described(&self) -> &Described {
+        self.0.described.get_or_init(|| {
+            let document = crate::openapi::document(&self.0.layout);
+            Described { page: crate::openapi::page(&document).into(), document: document.to_string().into() }
+        })
     }
 
     /// How the documents of a collection are named.

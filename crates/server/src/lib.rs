@@ -12,11 +12,13 @@ mod body;
 mod caller;
 mod codes;
 mod conditions;
+mod openapi;
 mod problem;
 mod routes;
 mod serve;
 
 pub use app::{App, Options};
 pub use codes::CODES;
+pub use openapi::document as openapi;
 pub use routes::router;
 pub use serve::{Bound, Server};

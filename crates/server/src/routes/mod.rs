@@ -15,7 +15,6 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use repot_core::{Error, Kind};
 use tower_http::compression::CompressionLayer;
 
 use crate::address::Address;
@@ -27,9 +26,11 @@ use crate::problem::{Answered, Problem};
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/{*path}", any(answer))
-        .route("/v1:batch", post(batch::batch))
-        .route("/healthz", get(service::alive))
-        .route("/readyz", get(service::ready))
+        .route("/v1:batch", post(batch::batch).fallback(only_post))
+        .route("/healthz", get(service::alive).fallback(only_get))
+        .route("/readyz", get(service::ready).fallback(only_get))
+        .route("/openapi.json", get(service::openapi).fallback(only_get))
+        .route("/docs", get(service::docs).fallback(only_get))
         .fallback(nothing)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(common))
@@ -61,16 +62,19 @@ async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
         return match head.method {
             Method::GET | Method::HEAD => list::list(&asked, &address.collection).await,
             Method::POST => create::create(&asked, &address.collection, body).await,
-            _ => Err(not_allowed(head, "GET, HEAD, POST")),
+            _ if app.shape(&address.collection).is_none() => Err(Problem::method(&head.method, "GET, HEAD")),
+            _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
         };
     };
     if address.part.is_empty() {
+        let is_json = documents::media(&asked, &key) == "application/json";
         return match head.method {
             Method::GET | Method::HEAD => documents::get(&asked, &key).await,
             Method::PUT => documents::put(&asked, key, body).await,
-            Method::PATCH => documents::patch(&asked, key, body).await,
+            Method::PATCH if is_json => documents::patch(&asked, key, body).await,
             Method::DELETE => documents::delete(&asked, key).await,
-            _ => Err(not_allowed(head, "GET, HEAD, PUT, PATCH, DELETE")),
+            _ if !is_json => Err(Problem::method(&head.method, "GET, HEAD, PUT, DELETE")),
+            _ => Err(Problem::method(&head.method, "GET, HEAD, PUT, PATCH, DELETE")),
         };
     }
     let part = parts::PartOf { key, way: address.part };
@@ -80,7 +84,7 @@ async fn dispatch(app: &App, head: &Parts, body: Body) -> Answered {
         Method::PATCH => parts::patch(&asked, part, body).await,
         Method::POST => parts::append(&asked, part, body).await,
         Method::DELETE => parts::remove(&asked, part).await,
-        _ => Err(not_allowed(head, "GET, HEAD, PUT, PATCH, POST, DELETE")),
+        _ => Err(Problem::method(&head.method, "GET, HEAD, PUT, PATCH, POST, DELETE")),
     }
 }
 
@@ -98,10 +102,12 @@ pub(super) fn no_parameters(head: &Parts) -> Answered<()> {
     }
 }
 
-fn not_allowed(head: &Parts, methods: &'static str) -> Problem {
-    Error::new(Kind::Invalid, "R0441", format!("{} is not done here", head.method))
-        .hint(format!("Use one of {methods}."))
-        .into()
+async fn only_get(request: Request) -> Response {
+    Problem::method(request.method(), "GET, HEAD").answer(request.uri().path())
+}
+
+async fn only_post(request: Request) -> Response {
+    Problem::method(request.method(), "POST").answer(request.uri().path())
 }
 
 async fn nothing(request: Request) -> Response {

@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use repot_core::store::DocumentKey;
 use serde_json::json;
 
-use super::{Asked, no_parameters};
+use super::{Asked, create, no_parameters};
 use crate::address::path_of;
 use crate::answer;
 use crate::app::App;
@@ -26,9 +26,22 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     }
 }
 
+/// The `OpenAPI` document.
+pub(super) async fn openapi(State(app): State<App>) -> Response {
+    answer::of_ours("application/json", app.described().document.clone())
+}
+
+/// The same as a page.
+pub(super) async fn docs(State(app): State<App>) -> Response {
+    answer::of_ours("text/html; charset=utf-8", app.described().page.clone())
+}
+
 /// `POST /v1/{collection}/{key}:verb`.
 pub(super) async fn verb(asked: &Asked<'_>, verb: &str, key: Option<DocumentKey>, _: Body) -> Answered {
     no_parameters(asked.head)?;
+    if asked.head.method != Method::POST {
+        return Err(Problem::method(&asked.head.method, "POST"));
+    }
     match (verb, key) {
         ("restore", Some(key)) => restore(asked, &key).await,
         _ => Err(Problem::missing(&format!("`:{verb}` of this"))),
@@ -37,7 +50,8 @@ pub(super) async fn verb(asked: &Asked<'_>, verb: &str, key: Option<DocumentKey>
 
 async fn restore(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
     let trash = asked.app.store().trash().ok_or_else(|| Problem::missing(&format!("a trash with {key}")))?;
-    let keys = trash.restore(key).await?;
+    // who restores did not ask for a state, either
+    let keys = trash.restore(key).await.map_err(|error| create::exists(error.into()))?;
     let paths: Vec<String> = keys.iter().map(path_of).collect();
     Ok(answer::json(StatusCode::OK, &json!({"restored": paths})))
 }

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batch;
+mod broken;
 mod connections;
 mod documents;
 mod kit;
 mod listings;
+mod openapi;
 mod parts;
