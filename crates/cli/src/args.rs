@@ -204,7 +204,7 @@ pub(crate) enum Generated {
     Sql,
     /// The model, in canonical form.
     Model,
-    /// The OpenAPI document of the HTTP API.
+    #[value(help = "The OpenAPI document of the HTTP API")]
     Openapi,
 }
 

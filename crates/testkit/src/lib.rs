@@ -8,6 +8,7 @@ mod data;
 mod pacing;
 pub mod postgres;
 mod requirement;
+pub mod tools;
 mod tree;
 
 pub use data::shared_data;

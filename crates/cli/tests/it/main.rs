@@ -17,5 +17,6 @@ mod project;
 mod proof;
 mod real_data;
 mod s3;
+mod served;
 mod tenants;
 mod writers;

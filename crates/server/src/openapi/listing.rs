@@ -19,7 +19,6 @@ pub(super) fn operation(subject: &Subject<'_>) -> Value {
     }
     let mut page =
         responses::body("A page.", "application/json", &schemas::reference(&format!("{name}.page")));
-    page["content"]["application/x-ndjson"] = json!({"schema": {"type": "string", "description": "All of it, an item a line, where `Accept` asks for it."}});
     page["headers"] = json!({
         "Link": {"description": "The next page (`rel=\"next\"`).", "schema": {"type": "string"}},
         "Warning": {"description": "Names conditions that no index helps.", "schema": {"type": "string"}}
@@ -31,7 +30,7 @@ pub(super) fn operation(subject: &Subject<'_>) -> Value {
         "operationId": format!("list_{name}"),
         "tags": [name],
         "summary": format!("A page of rows of {name}"),
-        "description": "Also `field[op]=value` of fields inside JSON (`metadata.size[gt]=5`) and of rows that are held (`characters.name=Mara`).",
+        "description": "Also `field[op]=value` of fields inside JSON (`metadata.size[gt]=5`) and of rows that are held (`characters.name=Mara`). With `Accept: application/x-ndjson` all of it comes, an item a line.",
         "parameters": parameters,
         "responses": responses::responses(&[(200, page)], &[]),
     })

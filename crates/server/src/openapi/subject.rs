@@ -1,7 +1,7 @@
 //! A collection as the document needs it: its table, how its documents are named, who may reach it.
 
 use repot_core::store::{Layout, Shape};
-use repot_model::language::{Collection, FieldKind, Format, Model, OnDelete, Place};
+use repot_model::language::{Collection, FieldKind, Format, OnDelete, Place};
 use repot_model::place::Capture;
 use repot_model::plan::{Plan, Table};
 use serde_json::{Value, json};
@@ -186,22 +186,25 @@ impl<'a> Subject<'a> {
 
     /// Whether something else can hold a document of this collection back from being deleted.
     pub(super) fn can_be_held(&self) -> bool {
-        holds(self.layout.model(), self.name(), &mut Vec::new())
+        holds(self.layout, self.name(), &mut Vec::new())
     }
 }
 
 /// Whether a reference refuses that rows of this collection, or what goes with them, are deleted.
-fn holds<'m>(model: &'m Model, name: &'m str, seen: &mut Vec<&'m str>) -> bool {
+fn holds<'m>(layout: &'m Layout, name: &'m str, seen: &mut Vec<&'m str>) -> bool {
     if seen.contains(&name) {
         return false;
     }
     seen.push(name);
-    model.collections.iter().any(|other| {
+    // documents that share a file do not go with another one
+    let is_shared =
+        |other: &str| layout.plan().roots.iter().any(|root| root.name == other && root.is_container());
+    layout.model().collections.iter().any(|other| {
         let refers = |kind: &FieldKind| matches!(kind, FieldKind::Ref(to) if to.iter().any(|to| to == name));
         let mut references = other.fields.iter().filter(|field| refers(&field.kind));
         references.any(|field| match field.on_delete {
             OnDelete::Refuse => true,
-            OnDelete::Cascade => holds(model, &other.name, seen),
+            OnDelete::Cascade => is_shared(&other.name) || holds(layout, &other.name, seen),
             OnDelete::SetNull => false,
         })
     })

@@ -5,6 +5,7 @@
 mod batch;
 mod broken;
 mod connections;
+mod documented;
 mod documents;
 mod kit;
 mod listings;
