@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod command;
+mod http_tools;
 mod servers;
 mod test;
 mod tidy;

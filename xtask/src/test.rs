@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use crate::ci::seconds;
 use crate::command::{cargo, is_set, output, run as run_command};
+use crate::http_tools;
 use crate::servers::Servers;
 
 /// What to run.
@@ -43,6 +44,12 @@ impl Options {
         Ok(options)
     }
 
+    /// The tests of this package are among those that are meant.
+    fn means(&self, package: &str) -> bool {
+        !self.names_packages()
+            || self.arguments.iter().any(|word| word == "--workspace" || word.contains(package))
+    }
+
     /// Packages are chosen in the arguments, so the whole workspace is not meant.
     fn names_packages(&self) -> bool {
         let chooses = |word: &String| word == "-p" || word.starts_with("--package") || word == "--workspace";
@@ -50,12 +57,16 @@ impl Options {
     }
 }
 
+/// Variables that name programs in other languages.
+type Tools = [(&'static str, PathBuf)];
+
 /// Starts the servers, runs the tests, stops the servers, and says how it went.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let tools = if options.means("repot-cli") { http_tools::ensure()? } else { Vec::new() };
     let servers = Servers::start()?;
     println!("servers: {}", servers.description());
     let started = Instant::now();
-    let outcome = run_tests(options, &servers);
+    let outcome = run_tests(options, &servers, &tools);
     let skipped = skips(&servers.skip_log());
     servers.stop()?;
     let took = seconds(started.elapsed());
@@ -65,21 +76,21 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-fn run_tests(options: &Options, servers: &Servers) -> Result<(), String> {
+fn run_tests(options: &Options, servers: &Servers, tools: &Tools) -> Result<(), String> {
     if output(&mut cargo(&["nextest", "--version"])).is_err() {
         println!("cargo-nextest is not installed, so `cargo test` runs the tests");
-        return run_command(&mut tests(&["test"], options, servers));
+        return run_command(&mut tests(&["test"], options, servers, tools));
     }
     let profile = if is_set("CI") { "ci" } else { "default" };
-    run_command(&mut tests(&["nextest", "run", "--profile", profile], options, servers))?;
+    run_command(&mut tests(&["nextest", "run", "--profile", profile], options, servers, tools))?;
     // nextest knows no doc tests; a filter or a choice of packages does not mean them.
     if options.arguments.is_empty() {
-        run_command(&mut tests(&["test", "--doc"], options, servers))?;
+        run_command(&mut tests(&["test", "--doc"], options, servers, tools))?;
     }
     Ok(())
 }
 
-fn tests(words: &[&str], options: &Options, servers: &Servers) -> Command {
+fn tests(words: &[&str], options: &Options, servers: &Servers, tools: &Tools) -> Command {
     let mut command = cargo(words);
     if !options.names_packages() {
         command.arg("--workspace");
@@ -91,6 +102,7 @@ fn tests(words: &[&str], options: &Options, servers: &Servers) -> Command {
         }
     }
     command.env_remove("REPOT_FULL").env("REPOT_REQUIRE_SERVERS", "1").envs(servers.variables());
+    command.envs(tools.iter().map(|(name, path)| (name, path)));
     if options.full {
         command.env("REPOT_FULL", "1");
     }
@@ -128,6 +140,7 @@ mod tests {
     fn own_words_come_before_the_dashes() {
         let options = Options::parse(&["--full", "--", "-p", "x", "--full"]).unwrap();
         assert!(options.full && options.names_packages());
+        assert!(!options.means("repot-cli") && options.means("x") && Options::default().means("repot-cli"));
         assert_eq!(options.arguments, ["-p", "x", "--full"]);
         assert!(Options::parse(&["-p", "x"]).unwrap_err().contains("after --"));
         assert_eq!(Options::parse(&[]).unwrap(), Options::default());

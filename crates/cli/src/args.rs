@@ -316,6 +316,8 @@ pub(crate) enum Generated {
     Sql,
     /// The model, in canonical form.
     Model,
+    #[value(help = "The OpenAPI document of the HTTP API")]
+    Openapi,
 }
 
 #[derive(Debug, ClapArgs)]

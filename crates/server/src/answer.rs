@@ -49,6 +49,13 @@ pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
     response
 }
 
+/// A text of ours.
+pub(crate) fn of_ours(media: &'static str, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
 /// What `Prefer` (RFC 7240) asks for; what is unknown is passed over, as it says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Preferences {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use repot_core::store::{Layout, Query, Queryable, Shape, Store};
 use repot_core::{Clock, Entropy, Pacing, Result};
 use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits};
@@ -94,6 +95,15 @@ struct Inside {
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
     figures: Arc<Figures>,
     snapshot: Snapshot,
+    described: OnceLock<Described>,
+}
+
+/// What the server says of itself, made once.
+pub(crate) struct Described {
+    /// The `OpenAPI` document.
+    pub document: Bytes,
+    /// The same as a page.
+    pub page: Bytes,
 }
 
 /// Forms of listings that are kept with the conditions that no index helps.
@@ -134,6 +144,7 @@ impl App {
             limits,
             feed,
             helped: Mutex::default(),
+            described: OnceLock::new(),
             figures,
             snapshot,
         })))
@@ -220,6 +231,14 @@ impl App {
         }
         drop(helped);
         Ok(found)
+    }
+
+    /// The routes, described.
+    pub(crate) fn described(&self) -> &Described {
+        self.0.described.get_or_init(|| {
+            let document = crate::openapi::document(&self.0.layout);
+            Described { page: crate::openapi::page(&document).into(), document: document.to_string().into() }
+        })
     }
 
     /// How the documents of a collection are named.

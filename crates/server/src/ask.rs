@@ -8,7 +8,7 @@ use repot_model::language::{FieldKind, Model, Scalar};
 use crate::problem::{Answered, Problem};
 
 /// Filters of one request at the most.
-const FILTERS_MAX: usize = 64;
+const FILTERS_MAX: usize = 256;
 
 /// The parameters as they were sent, decoded; `+` is a space, as forms have it.
 ///
@@ -72,7 +72,8 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
                     .ok_or_else(|| wrong(name, &format!("is a whole number from 1 to {PAGE_ITEMS_MAX}")))?;
             }
             "offset" => {
-                query.offset = value.parse().map_err(|_no_number| wrong(name, "is a whole number from 0"))?;
+                let offset = value.parse().ok().filter(|offset| i64::try_from(*offset).is_ok());
+                query.offset = offset.ok_or_else(|| wrong(name, "is a whole number from 0"))?;
             }
             "after" => query.after = Some(Cursor::new(value.clone())),
             "full" => query.full = boolean(name, value)?,

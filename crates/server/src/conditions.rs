@@ -113,6 +113,9 @@ fn tags(headers: &HeaderMap, name: &HeaderName, weak: bool) -> Answered<Option<T
         if text == "*" {
             return Ok(Some(Tags::All));
         }
+        if text.is_empty() {
+            return Err(wrong());
+        }
         let found = found.get_or_insert_with(Vec::new);
         let mut rest = text;
         while !rest.is_empty() {
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!(of(&[("if-none-match", "W/\"a\"")]).unwrap().none_matches, some(&["a"]));
         assert_eq!(of(&[("if-match", "\"a-gzip\"")]).unwrap().matches, some(&["a"]));
         assert_eq!(of(&[("if-none-match", "*")]).unwrap().none_matches, Some(Tags::All));
-        for wrong in ["a", "\"a", "\"a\" b", "W/a"] {
+        for wrong in ["", "a", "\"a", "\"a\" b", "W/a"] {
             assert!(of(&[("if-match", wrong)]).is_none(), "{wrong}");
         }
     }

@@ -15,6 +15,7 @@ mod codes;
 mod conditions;
 mod feed;
 mod idempotent;
+mod openapi;
 mod operate;
 mod problem;
 mod routes;
@@ -23,6 +24,7 @@ mod stalled;
 
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
+pub use openapi::document as openapi;
 pub use operate::{Log, RequestLine, Room, RoomOf};
 pub use routes::router;
 pub use serve::{Bound, Server};

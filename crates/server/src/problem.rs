@@ -1,6 +1,6 @@
 //! Errors as HTTP answers: `application/problem+json` (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use repot_core::{Error, Kind};
 use serde_json::{Map, Value, json};
@@ -12,6 +12,7 @@ use crate::operate::Told;
 pub(crate) struct Problem {
     status: StatusCode,
     error: Error,
+    allow: Option<&'static str>,
 }
 
 /// What a handler gives.
@@ -19,19 +20,26 @@ pub(crate) type Answered<T = Response> = Result<T, Problem>;
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self { status: status(&error), error }
+        Self { status: status(&error), error, allow: None }
     }
 }
 
 impl Problem {
     /// An error that has this status, whatever others of its kind have.
     pub(crate) const fn with(status: StatusCode, error: Error) -> Self {
-        Self { status, error }
+        Self { status, error, allow: None }
     }
 
     /// Of a request that is wrong in itself.
     pub(crate) fn bad(message: impl Into<String>, hint: &str) -> Self {
         Error::new(Kind::Invalid, "R0440", message).hint(hint).into()
+    }
+
+    /// Another method than these.
+    pub(crate) fn method(method: &Method, methods: &'static str) -> Self {
+        let error = Error::new(Kind::Invalid, "R0441", format!("{method} is not done here"))
+            .hint(format!("Use one of {methods}."));
+        Self { allow: Some(methods), ..error.into() }
     }
 
     /// Nothing is there.
@@ -96,6 +104,9 @@ impl Problem {
         if let Some(etag) = self.error.current_state() {
             headers.extend(crate::answer::etag_header(etag));
         }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -113,10 +124,12 @@ fn status(error: &Error) -> StatusCode {
     match (error.code(), error.kind()) {
         ("R0401", _) => StatusCode::PRECONDITION_FAILED,
         ("R0404" | "R0407" | "R0426" | "R0430", _) => StatusCode::UNPROCESSABLE_ENTITY,
+        // a path that no document can have
+        ("R0403", _) => StatusCode::NOT_FOUND,
         ("R0416", _) => StatusCode::PRECONDITION_REQUIRED,
         ("R0432" | "R0445", _) => StatusCode::UNAUTHORIZED,
         ("R0441", _) => StatusCode::METHOD_NOT_ALLOWED,
-        ("R0442", _) => StatusCode::PAYLOAD_TOO_LARGE,
+        ("R0442" | "R0213", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("R0443", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ("R0444", _) => StatusCode::REQUEST_TIMEOUT,
         // more than there ever can be is wrong in itself

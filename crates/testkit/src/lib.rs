@@ -11,6 +11,7 @@ mod own_postgres;
 mod pacing;
 pub mod postgres;
 mod requirement;
+pub mod tools;
 mod tree;
 
 pub use compiled::compiled;

@@ -21,6 +21,7 @@ mod proof;
 mod queues;
 mod real_data;
 mod s3;
+mod served;
 mod tenants;
 mod watch;
 mod writers;

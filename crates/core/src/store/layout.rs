@@ -158,6 +158,12 @@ impl Layout {
         &self.model
     }
 
+    /// The compiled model.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The key of the only document at a path, with its tenant where the collection has one; `None` when the path does not
     /// tell it.
     #[must_use]

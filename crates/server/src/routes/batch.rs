@@ -28,6 +28,9 @@ use crate::problem::{Answered, Problem};
 /// Requests of one batch at the most.
 const REQUESTS_MAX: usize = 1_000;
 
+/// Methods that its requests can have.
+const METHODS: [Method; 5] = [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+
 /// Headers of the batch that hold for each of its requests.
 const SHARED: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("repot-tenant")];
 
@@ -96,8 +99,13 @@ fn requests(root: Option<Value<'_>>, head: &Parts) -> Answered<(Vec<One>, bool)>
 }
 
 fn one(value: Value<'_>, outer: &Parts) -> Option<One> {
+    let known = |name: &str| matches!(name, "method" | "path" | "headers" | "body");
+    if !value.entries().all(|(name, _)| name.as_str().is_some_and(|name| known(&name))) {
+        return None;
+    }
     let text = |name: &str| value.get(name)?.as_str().map(std::borrow::Cow::into_owned);
-    let method = Method::from_bytes(text("method")?.as_bytes()).ok()?;
+    let method =
+        Method::from_bytes(text("method")?.as_bytes()).ok().filter(|method| METHODS.contains(method))?;
     let uri = text("path")?.parse::<Uri>().ok().filter(|uri| uri.host().is_none())?;
     let (mut head, ()) = axum::http::Request::builder().method(method).uri(uri).body(()).ok()?.into_parts();
     for name in SHARED {
@@ -106,6 +114,9 @@ fn one(value: Value<'_>, outer: &Parts) -> Option<One> {
         }
     }
     if let Some(headers) = value.get("headers") {
+        if headers.kind() != JsonKind::Object {
+            return None;
+        }
         for (name, value) in headers.entries() {
             let name = HeaderName::from_bytes(name.as_str()?.as_bytes()).ok()?;
             // who asks is said once, for all of the batch; answers come as JSON

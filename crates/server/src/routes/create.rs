@@ -17,10 +17,12 @@ use crate::conditions::Conditions;
 use crate::problem::{Answered, Problem};
 
 pub(super) async fn create(asked: &Asked<'_>, collection: &str, body: Body) -> Answered {
-    let shape = asked
-        .app
-        .shape(collection)
-        .ok_or_else(|| Problem::missing(&format!("a collection {collection} with documents of its own")))?;
+    let shape = asked.app.shape(collection).ok_or_else(|| {
+        match asked.app.layout().model().collection(collection) {
+            Some(_) => Problem::method(&asked.head.method, "GET, HEAD"),
+            None => Problem::missing(&format!("a collection {collection} with documents of its own")),
+        }
+    })?;
     let conditions = Conditions::of(&asked.head.headers)?;
     let given = pairs(asked.head)?;
     let body = body::read(body, asked.app.options()).await?;
@@ -49,7 +51,7 @@ pub(super) async fn create(asked: &Asked<'_>, collection: &str, body: Body) -> A
 }
 
 /// A `POST` did not ask for a state, so what stands in its way is a conflict, not a failed precondition.
-fn exists(problem: Problem) -> Problem {
+pub(super) fn exists(problem: Problem) -> Problem {
     match problem.error().code() {
         "R0401" => Problem::with(StatusCode::CONFLICT, problem.error().clone()),
         _ => problem,
@@ -63,13 +65,16 @@ pub(super) fn named(
     given: &[(String, String)],
     body: Bytes,
 ) -> Answered<(DocumentKey, Bytes)> {
+    check_names(shape, given)?;
     let limits = asked.app.layout().limits();
     let tree = match shape.format {
         Format::Json | Format::JsonLines => Some(parsed(&body, limits)?),
         Format::Text | Format::Bytes => None,
     };
     let root = tree.as_ref().and_then(|tree| tree.root(&body));
-    let known = Known { root, tenant: asked.caller.tenant(), shape, given };
+    let is_shared =
+        asked.app.layout().plan().roots.iter().any(|other| other.name == collection && other.is_container());
+    let mut known = Known { root, tenant: asked.caller.tenant(), shape, given, is_shared, own: Vec::new() };
     let mut made = None;
     let mut parts = Vec::new();
     for column in &shape.key {
@@ -82,6 +87,7 @@ pub(super) fn named(
             }
             (found, _) => found,
         };
+        known.own.extend(found.iter().map(|value| (column.name.clone(), value.clone())));
         parts.extend(found);
     }
     let by_key = shape.key_of(collection, &parts.iter().map(String::as_str).collect::<Vec<_>>());
@@ -104,12 +110,31 @@ pub(super) fn named(
     Ok((key, body))
 }
 
+/// Parameters are what the name of a document is made of, each once.
+fn check_names(shape: &Shape, given: &[(String, String)]) -> Answered<()> {
+    for (at, (name, _)) in given.iter().enumerate() {
+        let is_known = shape.key.iter().any(|column| column.name == *name)
+            || shape.places.iter().any(|names| names.contains(name));
+        if !is_known || given.iter().take(at).any(|(other, _)| other == name) {
+            return Err(Problem::bad(
+                format!("there is no parameter `{name}` here, or it is given twice"),
+                "Leave it out; a new document takes what its key and its place are made of.",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Where values of a new document's name come from.
 struct Known<'k> {
     root: Option<Value<'k>>,
     tenant: Option<&'k str>,
     shape: &'k Shape,
     given: &'k [(String, String)],
+    /// Several documents stand in one file, so a place needs the key too.
+    is_shared: bool,
+    /// The columns of the key that are known, also one that was made.
+    own: Vec<(String, String)>,
 }
 
 impl Known<'_> {
@@ -139,8 +164,13 @@ fn place(collection: &str, known: &Known<'_>, reaches: impl Fn(&DocumentKey) -> 
     let mut places: Vec<&Vec<String>> = known.shape.places.iter().collect();
     places.sort_by_key(|names| std::cmp::Reverse(names.len()));
     places.into_iter().find_map(|names| {
-        let value = |name: &String| Some((name.clone(), known.value(name, std::slice::from_ref(name))?));
-        let place = names.iter().map(value).collect::<Option<Vec<_>>>()?;
+        let of_key = known.shape.key.iter().map(|column| &column.name);
+        let names = names.iter().chain(of_key.filter(|name| known.is_shared && !names.contains(name)));
+        let value = |name: &String| {
+            let own = known.own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+            Some((name.clone(), own.or_else(|| known.value(name, std::slice::from_ref(name)))?))
+        };
+        let place = names.map(value).collect::<Option<Vec<_>>>()?;
         let place: Vec<(&str, &str)> =
             place.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         Some(DocumentKey::at(collection, &place)).filter(&reaches)

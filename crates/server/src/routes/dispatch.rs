@@ -6,7 +6,6 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
 use repot_core::store::{FactChange, Holding, UnitOfWork, Write};
-use repot_core::{Error, Kind};
 use repot_engine::ledger::Right;
 
 use super::{create, documents, list, messages, parts, service};
@@ -114,16 +113,19 @@ async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
         return match head.method {
             Method::GET | Method::HEAD => list::list(&asked, &address.collection).await,
             Method::POST => create::create(&asked, &address.collection, body).await,
-            _ => Err(not_allowed(head, "GET, HEAD, POST")),
+            _ if app.shape(&address.collection).is_none() => Err(Problem::method(&head.method, "GET, HEAD")),
+            _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
         };
     };
     if address.part.is_empty() {
+        let is_json = documents::media(&asked, &key) == "application/json";
         return match head.method {
             Method::GET | Method::HEAD => documents::get(&asked, &key).await,
             Method::PUT => documents::put(&asked, key, body).await,
-            Method::PATCH => documents::patch(&asked, key, body).await,
+            Method::PATCH if is_json => documents::patch(&asked, key, body).await,
             Method::DELETE => documents::delete(&asked, key).await,
-            _ => Err(not_allowed(head, "GET, HEAD, PUT, PATCH, DELETE")),
+            _ if !is_json => Err(Problem::method(&head.method, "GET, HEAD, PUT, DELETE")),
+            _ => Err(Problem::method(&head.method, "GET, HEAD, PUT, PATCH, DELETE")),
         };
     }
     let part = parts::PartOf { key, way: address.part };
@@ -133,7 +135,7 @@ async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
         Method::PATCH => parts::patch(&asked, part, body).await,
         Method::POST => parts::append(&asked, part, body).await,
         Method::DELETE => parts::remove(&asked, part).await,
-        _ => Err(not_allowed(head, "GET, HEAD, PUT, PATCH, POST, DELETE")),
+        _ => Err(Problem::method(&head.method, "GET, HEAD, PUT, PATCH, POST, DELETE")),
     }
 }
 
@@ -149,10 +151,4 @@ pub(super) fn no_parameters(head: &Parts) -> Answered<()> {
             ))
         }
     }
-}
-
-pub(super) fn not_allowed(head: &Parts, methods: &'static str) -> Problem {
-    Error::new(Kind::Invalid, "R0441", format!("{} is not done here", head.method))
-        .hint(format!("Use one of {methods}."))
-        .into()
 }

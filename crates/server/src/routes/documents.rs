@@ -112,18 +112,22 @@ pub(super) async fn write(
     make: impl Fn(Precondition) -> Write + Send + Sync,
 ) -> Answered<Written> {
     let store = asked.app.store();
+    let changes = !matches!(make(Precondition::Any), Write::Put { .. });
+    // no store deletes or changes what must not be there
+    let direct = conditions.direct().filter(|when| !(changes && *when == Precondition::Absent));
     for tried in 1.. {
-        let when = match conditions.direct() {
+        let when = match direct.clone() {
             Some(when) => when,
             None => {
                 let there = store.get(key).await?;
                 let when = conditions.against(key, there.as_ref().map(|document| &document.etag))?;
-                // a delete or a change of nothing says by itself that nothing is there
-                let changes = !matches!(make(Precondition::Any), Write::Put { .. });
-                if changes && when == Precondition::Absent { Precondition::Any } else { when }
+                if changes && when == Precondition::Absent {
+                    return Err(Problem::missing(key));
+                }
+                when
             }
         };
-        let is_direct = conditions.direct().is_some();
+        let is_direct = direct.is_some();
         let work = asked.unit(vec![make(when)]);
         match store.apply(work).await {
             Ok(mut receipt) => {
@@ -148,7 +152,7 @@ pub(super) async fn written(
     let Written::Put(etag) = written else { return Err(Problem::missing(key)) };
     let created = status == StatusCode::CREATED;
     let mut response = if Preferences::of(&asked.head.headers).minimal {
-        let mut response = answer::empty(if created { status } else { StatusCode::NO_CONTENT }, Some(&etag));
+        let mut response = answer::empty(StatusCode::NO_CONTENT, Some(&etag));
         Preferences::minimal_applied(&mut response);
         response
     } else {

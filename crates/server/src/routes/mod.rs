@@ -26,24 +26,34 @@ use tower_http::compression::CompressionLayer;
 use crate::app::App;
 use crate::operate::watch;
 use crate::problem::Problem;
-use dispatch::{Asked, answer, dispatch, holding, no_parameters, not_allowed};
+use dispatch::{Asked, answer, dispatch, holding, no_parameters};
 
 /// All routes over this store.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/{*path}", any(answer))
-        .route("/v1:batch", post(batch::batch))
-        .route("/limits/{name}", post(limits::take))
-        .route("/v1:changes", get(changes::changes))
-        .route("/healthz", get(service::alive))
-        .route("/readyz", get(operate::ready))
-        .route("/metrics", get(operate::metrics))
+        .route("/v1:batch", post(batch::batch).fallback(only_post))
+        .route("/limits/{name}", post(limits::take).fallback(only_post))
+        .route("/v1:changes", get(changes::changes).fallback(only_get))
+        .route("/healthz", get(service::alive).fallback(only_get))
+        .route("/readyz", get(operate::ready).fallback(only_get))
+        .route("/metrics", get(operate::metrics).fallback(only_get))
+        .route("/openapi.json", get(service::openapi).fallback(only_get))
+        .route("/docs", get(service::docs).fallback(only_get))
         .fallback(nothing)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), writing))
         .layer(middleware::from_fn(common))
         .layer(middleware::from_fn_with_state(app.clone(), watch))
         .with_state(app)
+}
+
+async fn only_get(request: Request) -> Response {
+    Problem::method(request.method(), "GET, HEAD").answer(request.uri().path())
+}
+
+async fn only_post(request: Request) -> Response {
+    Problem::method(request.method(), "POST").answer(request.uri().path())
 }
 
 async fn nothing(request: Request) -> Response {

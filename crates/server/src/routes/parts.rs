@@ -84,8 +84,13 @@ async fn change(asked: &Asked<'_>, part: PartOf, work: Work) -> Answered {
     no_parameters(asked.head)?;
     let conditions = Conditions::of(&asked.head.headers)?;
     let key = part.key.clone();
+    let removed = matches!(work, Work::Remove).then(|| part.clone());
     let made = make_write(asked.app, part, work)?;
-    let written = write(asked, &conditions, &key, |when| made.clone().when(when)).await?;
+    let written = write(asked, &conditions, &key, |when| made.clone().when(when)).await;
+    let written = written.map_err(|problem| match &removed {
+        Some(part) if problem.error().code() == "R0407" => absent(part).into(),
+        _ => problem,
+    })?;
     let Written::Put(etag) = written else { return Err(Problem::missing(&key)) };
     let mut response = answer::empty(StatusCode::NO_CONTENT, Some(&etag));
     if Preferences::of(&asked.head.headers).minimal {

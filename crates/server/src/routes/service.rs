@@ -1,19 +1,31 @@
 //! Whether the server is well; what is done with documents other than by methods.
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use repot_core::store::DocumentKey;
 use serde_json::json;
 
-use super::{Asked, history, messages, no_parameters, not_allowed, quota};
+use super::{Asked, create, history, messages, no_parameters, quota};
 use crate::address::path_of;
 use crate::answer;
+use crate::app::App;
 use crate::problem::{Answered, Problem};
 
 /// The process is alive, nothing else.
 pub(super) async fn alive() -> Response {
     answer::json(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+/// The `OpenAPI` document.
+pub(super) async fn openapi(State(app): State<App>) -> Response {
+    answer::of_ours("application/json", app.described().document.clone())
+}
+
+/// The same as a page.
+pub(super) async fn docs(State(app): State<App>) -> Response {
+    answer::of_ours("text/html; charset=utf-8", app.described().page.clone())
 }
 
 /// `POST /v1/{collection}/{key}:verb`.
@@ -24,7 +36,7 @@ pub(super) async fn verb(
     body: Body,
 ) -> Answered {
     if asked.head.method != Method::POST {
-        return Err(not_allowed(asked.head, "POST"));
+        return Err(Problem::method(&asked.head.method, "POST"));
     }
     if verb != "history" {
         no_parameters(asked.head)?;
@@ -46,7 +58,9 @@ pub(super) async fn verb(
 
 async fn restore(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
     let trash = asked.app.store().trash().ok_or_else(|| Problem::missing(&format!("a trash with {key}")))?;
-    let keys = trash.restore_as(key, asked.caller.actor()).await?;
+    // who restores did not ask for a state, either
+    let keys =
+        trash.restore_as(key, asked.caller.actor()).await.map_err(|error| create::exists(error.into()))?;
     let paths: Vec<String> = keys.iter().map(path_of).collect();
     Ok(answer::json(StatusCode::OK, &json!({"restored": paths})))
 }

@@ -28,7 +28,7 @@ pub(crate) const TRANSLATION: &str = include_str!("../../../../apps/translation/
 pub(crate) struct Lab {
     pub app: App,
     pub kind: &'static str,
-    folder: TempTree,
+    folder: Arc<TempTree>,
 }
 
 /// Everything of an answer.
@@ -94,7 +94,12 @@ impl Lab {
         };
         let repot = Repot::open(Config::with_model_text(&url, model)).await.unwrap();
         let app = App::new(repot.store(), repot.layout().clone(), outside, options).unwrap();
-        Some(Self { app, kind, folder })
+        Some(Self { app, kind, folder: Arc::new(folder) })
+    }
+
+    /// Another app over the same folder.
+    pub(crate) fn over(&self, app: App) -> Self {
+        Self { app, kind: self.kind, folder: Arc::clone(&self.folder) }
     }
 
     /// Sends a request: a method, a path, headers, a body.

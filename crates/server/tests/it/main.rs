@@ -4,12 +4,15 @@
 
 mod access;
 mod batch;
+mod broken;
 mod connections;
+mod documented;
 mod documents;
 mod feed;
 mod history;
 mod kit;
 mod listings;
 mod messages;
+mod openapi;
 mod operate;
 mod parts;

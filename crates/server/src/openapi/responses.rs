@@ -1,0 +1,126 @@
+//! Answers of operations, and headers of requests.
+
+use serde_json::{Map, Value, json};
+
+use super::schemas;
+
+/// Statuses of errors, and what they say.
+const PROBLEMS: &[(u16, &str)] = &[
+    (400, "A parameter, header or path is none that the API has, or the tenant is missing."),
+    (403, "The store does not allow it."),
+    (404, "It is not there."),
+    (408, "The body took too long to arrive."),
+    (
+        409,
+        "It conflicts with what is there: not unique, refers to nothing, is referred to, or a state may not follow.",
+    ),
+    (410, "It was deleted, and can be had back."),
+    (412, "It is not in the state that was asked for; `ETag` says which state is there."),
+    (413, "It is too large."),
+    (415, "The body is no patch of a known type."),
+    (422, "It does not fit the model."),
+    (428, "The collection demands a condition (`If-Match` or `If-None-Match`)."),
+    (500, "Something is wrong with the store or the server."),
+    (501, "This store cannot do it."),
+    (503, "The store is away or too busy; it may work after `Retry-After` seconds."),
+];
+
+/// Errors that every operation on documents can end with.
+const ALWAYS: [u16; 5] = [400, 403, 500, 501, 503];
+
+/// All errors, as components.
+pub(super) fn components() -> Value {
+    let problem = |(status, about): &(u16, &str)| (format!("Problem{status}"), one(*status, about));
+    Value::Object(PROBLEMS.iter().map(problem).collect())
+}
+
+fn one(status: u16, about: &str) -> Value {
+    let mut response = json!({
+        "description": about,
+        "content": {"application/problem+json": {"schema": schemas::reference("Problem")}}
+    });
+    if let Some(headers) = match status {
+        503 => Some(json!({"Retry-After": {"required": true, "schema": {"type": "integer", "minimum": 0}}})),
+        412 => Some(json!({"ETag": {"schema": {"type": "string"}}})),
+        410 => Some(json!({"Link": {"required": true, "schema": {"type": "string"}}})),
+        _ => None,
+    } {
+        response["headers"] = headers;
+    }
+    response
+}
+
+/// The answers of an operation: what it gives when all is well, and its errors beside those that each has.
+pub(super) fn responses(done: &[(u16, Value)], problems: &[u16]) -> Value {
+    let mut statuses: Vec<u16> = problems.iter().chain(&ALWAYS).copied().collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let done = done.iter().map(|(status, response)| (status.to_string(), response.clone()));
+    let failed = statuses.into_iter().map(|status| {
+        (status.to_string(), json!({"$ref": format!("#/components/responses/Problem{status}")}))
+    });
+    Value::Object(done.chain(failed).collect::<Map<_, _>>())
+}
+
+/// An answer with a body of this type.
+pub(super) fn body(about: &str, media: &str, schema: &Value) -> Value {
+    json!({"description": about, "content": {media: {"schema": schema}}})
+}
+
+/// With the state of the document.
+pub(super) fn with_etag(response: Value) -> Value {
+    with_header(response, "ETag", "The state of the document.")
+}
+
+/// With the path of the document.
+pub(super) fn with_location(response: Value) -> Value {
+    with_header(response, "Location", "The path of the document.")
+}
+
+fn with_header(mut response: Value, name: &str, about: &str) -> Value {
+    if !response["headers"].is_object() {
+        response["headers"] = json!({});
+    }
+    response["headers"][name] = json!({"required": true, "description": about, "schema": {"type": "string"}});
+    response
+}
+
+/// No body.
+pub(super) fn empty(about: &str) -> Value {
+    json!({"description": about})
+}
+
+/// Headers that operations take, as components.
+pub(super) fn headers() -> Value {
+    const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"([ ]*,[ ]*(W/)?"[!#-~]*")*)$"#;
+    let header = |name: &str, about: &str, schema: Value| json!({"name": name, "in": "header", "description": about, "schema": schema});
+    let mut tenant = header(
+        "Repot-Tenant",
+        "Whose documents they are.",
+        json!({"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?$"}),
+    );
+    tenant["required"] = json!(true);
+    json!({
+        "IfMatch": header(
+            "If-Match",
+            "Only if the document is in one of these states (`ETag`s), or with `*` in any.",
+            json!({"type": "string", "pattern": TAGS, "examples": ["\"0\""]}),
+        ),
+        "IfNoneMatch": header(
+            "If-None-Match",
+            "Only if the document is in none of these states, or with `*` not there.",
+            json!({"type": "string", "pattern": TAGS, "examples": ["\"0\""]}),
+        ),
+        "Prefer": header(
+            "Prefer",
+            "`return=minimal`: without the document in the answer.",
+            json!({"type": "string", "examples": ["return=minimal"]}),
+        ),
+        "RepotTenant": tenant,
+    })
+}
+
+/// References to headers of this name.
+pub(super) fn header(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
+}
