@@ -180,9 +180,13 @@ fn service(paths: &mut Map<String, Value>) {
     let well = || body("It is.", "application/json", &schemas::reference("Status"));
     let get = |id: &str, about: &str, responses: Value| json!({"get": {"operationId": id, "summary": about, "responses": responses}});
     paths.insert("/healthz".to_owned(), get("alive", "Whether the process is alive", json!({"200": well()})));
+    let wrong = json!({"$ref": "#/components/responses/Problem400"});
     let away = json!({"$ref": "#/components/responses/Problem503"});
-    let ready =
-        get("ready", "Whether its store can be read and written", json!({"200": well(), "503": away}));
+    let ready = get(
+        "ready",
+        "Whether its store can be read and written",
+        json!({"200": well(), "400": wrong, "503": away}),
+    );
     paths.insert("/readyz".to_owned(), ready);
     let own = body("OpenAPI 3.1.", "application/json", &json!({"type": "object"}));
     paths.insert("/openapi.json".to_owned(), get("openapi", "This document", json!({"200": own})));
