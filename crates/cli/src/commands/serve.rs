@@ -1,5 +1,6 @@
 //! `repot serve`: the HTTP API over the documents.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use repot::{Config, Place, Repot};
@@ -70,20 +71,12 @@ async fn listen(
         entropy: Arc::new(SystemEntropy),
     };
     let app = App::new(repot.store(), repot.layout().clone(), outside, options)?;
-    let server = Server::bind(app.clone(), listen).await?;
-    let address = server.address()?;
     let locked = app.is_locked().await?;
-    if !address.ip().is_loopback() && !locked {
-        return Err(Error::new(
-            Kind::Refused,
-            "R0125",
-            format!("{address} can be reached from other machines, and there are no keys"),
-        )
-        .hint(
-            "Make one with repot key create, or listen on 127.0.0.1, where it is open to this machine only.",
-        )
-        .into());
-    }
+    // a name is looked at once the address behind it is known
+    listen.parse().map_or(Ok(()), |address| hidden(address, locked))?;
+    let server = Server::bind(app, listen).await?;
+    let address = server.address()?;
+    hidden(address, locked)?;
     let stop = stopped()?;
     let told = [("storage", json!(repot.to_string())), ("address", json!(address.to_string()))];
     if let Some(line) = log::event(style, "listening", &told) {
@@ -96,6 +89,19 @@ async fn listen(
     }
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
     Ok(server.run(stop).await)
+}
+
+/// Checks that nobody but this machine gets in without a key.
+fn hidden(address: SocketAddr, locked: bool) -> Result<(), Failure> {
+    if locked || address.ip().is_loopback() {
+        return Ok(());
+    }
+    let message = format!("{address} can be reached from other machines, and there are no keys");
+    Err(Error::new(Kind::Refused, "R0125", message)
+        .hint(
+            "Make one with repot key create, or listen on 127.0.0.1, where it is open to this machine only.",
+        )
+        .into())
 }
 
 /// Looks at the disk that the store is on, where it is one of this machine.

@@ -139,3 +139,18 @@ fn check_says_where_each_setting_of_a_server_came_from() {
     let wrong = crate::project::ran(&wrong);
     assert!(wrong.code != 0 && wrong.err.contains("R0100"), "{wrong:?}");
 }
+
+/// Nothing is listened on before it is known that a key must be shown.
+#[test]
+fn without_keys_nobody_else_gets_in() {
+    let project = Project::with(Database::Sqlite, MODEL, &[]);
+    let refused = project.command(&["serve", "--listen", "192.0.2.1:0"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(5), "{said}");
+    assert!(said.contains("error[R0125]") && said.contains("repot key create"), "{said}");
+    let made = project.command(&["key", "create", "web"]).output().unwrap();
+    assert!(made.status.success());
+    // now it may, but that address is not one of this machine
+    let taken = project.command(&["serve", "--listen", "192.0.2.1:0"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("error[R0124]"));
+}

@@ -35,7 +35,6 @@ impl Model {
                 "Backups are not made by Repot yet; make them with the database's own tools.",
             ),
             ("cache", !settings.cache.is_empty(), "There is no cache yet."),
-            ("limits", !settings.limits.is_empty(), "Rate limits are not counted yet."),
         ];
         for (word, _, what) in whole.into_iter().filter(|(_, set, _)| *set) {
             found.push(NotYet { collection: None, word, span: Span::default(), what });
