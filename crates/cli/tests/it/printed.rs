@@ -58,7 +58,7 @@ union all select 'policy', tablename, regexp_replace(policyname, 'repot_tenant(_
   regexp_replace(coalesce(qual, '') || coalesce(with_check, ''), 'repot_tenant(_[0-9a-f]{16})?', 'ROLE', 'g') from pg_policies where schemaname = 'public'
 union all select 'grant', table_name, regexp_replace(grantee, 'repot_tenant(_[0-9a-f]{16})?', 'ROLE'), privilege_type, null
   from information_schema.role_table_grants where table_schema = 'public'
-union all select 'secured', relname, null, relrowsecurity::text, null from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+union all select 'secured', relname, relpersistence::text, relrowsecurity::text, null from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
 union all select 'view', viewname, null, definition, null from pg_views where schemaname = 'public'
 order by 1, 2, 3, 4, 5";
 

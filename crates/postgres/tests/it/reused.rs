@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use repot_core::{Batch, Error, Kind, LoadReport, Result, Retry, Target as _};
-use repot_testkit::postgres::PgServer;
+use repot_postgres::PostgresTarget;
+use repot_testkit::postgres::{PgServer, postgres};
 use repot_testkit::{OwnPostgres, Stop};
 
 use crate::fixture::{item, me, open, plan, user};
@@ -21,6 +22,8 @@ enum Gets {
     Nowhere,
     /// The server does it, the answer does not come back.
     Done,
+    /// Something went wrong in the transaction before, and nobody heard of it.
+    ToAnAborted,
 }
 
 /// Between the writer and the server. Once armed it holds the session of the next commit: the writer hears nothing until it
@@ -54,7 +57,7 @@ impl Proxy {
                 let held = Arc::new(AtomicBool::new(false));
                 let (answers, to_client) = (upstream.try_clone().unwrap(), client.try_clone().unwrap());
                 let (holds, reaches_too) = (Arc::clone(&held), reaches.clone());
-                thread::spawn(move || answer(answers, to_client, &holds, &reaches_too));
+                thread::spawn(move || answer(answers, to_client, (gets, &holds), &reaches_too));
                 let (armed, reached, go) = (Arc::clone(&arms), reaches.clone(), Arc::clone(&goes));
                 let session = Session { gets, armed, held, reached, go };
                 thread::spawn(move || session.ask(client, upstream));
@@ -64,12 +67,25 @@ impl Proxy {
     }
 }
 
-fn answer(mut answers: TcpStream, mut to_client: TcpStream, held: &AtomicBool, reached: &Sender<()>) {
+fn answer(
+    mut answers: TcpStream,
+    mut to_client: TcpStream,
+    (gets, held): (Gets, &AtomicBool),
+    reached: &Sender<()>,
+) {
     let mut bytes = vec![0; 65_536];
     while let Ok(count @ 1..) = answers.read(&mut bytes) {
         if held.load(Ordering::SeqCst) {
-            let _ = reached.send(());
-            return;
+            if gets != Gets::ToAnAborted {
+                let _ = reached.send(());
+                return;
+            }
+            // the end of the answer to what went wrong
+            if bytes[..count].ends_with(b"Z\0\0\0\x05E") {
+                held.store(false, Ordering::SeqCst);
+                reached.send(()).unwrap();
+            }
+            continue;
         }
         if to_client.write_all(&bytes[..count]).is_err() {
             return;
@@ -87,13 +103,18 @@ impl Session {
             self.held.fetch_or(holds, Ordering::SeqCst);
             if holds && self.gets == Gets::Nowhere {
                 self.reached.send(()).unwrap();
+            } else if holds && self.gets == Gets::ToAnAborted {
+                upstream.write_all(b"Q\0\0\0\x0fselect 1/0\0").unwrap();
             } else if upstream.write_all(part).is_err() {
                 return;
             }
             if holds {
                 self.go.lock().unwrap().recv().unwrap();
-                drop(client.shutdown(Shutdown::Both));
-                return;
+                if self.gets != Gets::ToAnAborted {
+                    drop(client.shutdown(Shutdown::Both));
+                    return;
+                }
+                upstream.write_all(part).unwrap();
             }
         }
         drop(upstream.shutdown(Shutdown::Write));
@@ -114,18 +135,26 @@ struct Story {
     others: bool,
 }
 
-/// How the load of `b` ended, and which files are there.
-fn tell(own: &mut OwnPostgres, story: &Story) -> (Result<LoadReport>, String) {
-    let server = own.server();
+/// A database with the file `a`, written through a proxy that holds the next commit.
+fn armed(server: &PgServer, gets: Gets) -> (String, Proxy, PostgresTarget) {
     let url = server.fresh_database();
-    let place = server.url().split_once('@').unwrap().1.split('/').next().unwrap();
-    let proxy = Proxy::new(place.to_owned(), story.gets);
+    let place = url.split_once('@').unwrap().1.split('/').next().unwrap();
+    let proxy = Proxy::new(place.to_owned(), gets);
     let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
     let mut target = open(&format!("postgresql://postgres@127.0.0.1:{}/{name}?sslmode=disable", proxy.port));
     target.lock(&me(1)).unwrap();
     target.create(&plan(), "the model").unwrap();
     target.load(&plan(), batch("a")).unwrap();
     proxy.armed.store(true, Ordering::SeqCst);
+    (url, proxy, target)
+}
+
+const PATHS: &str = "select string_agg(path, ' ' order by path) from repot_objects";
+
+/// How the load of `b` ended, and which files are there.
+fn tell(own: &mut OwnPostgres, story: &Story) -> (Result<LoadReport>, String) {
+    let server = own.server();
+    let (url, proxy, mut target) = armed(&server, story.gets);
     let loading = thread::spawn(move || target.load(&plan(), batch("b")));
     proxy.reached.recv().unwrap();
     let number = "select coalesce(max(backend_xid::text::bigint), 0) from pg_stat_activity where application_name = 'repot'";
@@ -140,10 +169,7 @@ fn tell(own: &mut OwnPostgres, story: &Story) -> (Result<LoadReport>, String) {
         }
     }
     proxy.go.send(()).unwrap();
-    (
-        loading.join().unwrap(),
-        server.query(&url, "select string_agg(path, ' ' order by path) from repot_objects"),
-    )
+    (loading.join().unwrap(), server.query(&url, PATHS))
 }
 
 /// Takes a number, and commits.
@@ -201,4 +227,19 @@ fn a_server_that_stops_in_good_order_still_says_what_became_of_a_commit() {
     let (ended, there) = tell(&mut own, &story);
     assert_eq!(ended.unwrap().refused, []);
     assert_eq!(there, "a b\n");
+}
+
+#[test]
+fn a_commit_that_is_a_rollback_is_an_error() {
+    let Some(server) = postgres() else { return };
+    let (url, proxy, mut target) = armed(&server, Gets::ToAnAborted);
+    let loading = thread::spawn(move || (target.load(&plan(), batch("b")), target));
+    proxy.reached.recv().unwrap();
+    proxy.go.send(()).unwrap();
+    let (ended, mut target) = loading.join().unwrap();
+    let error = ended.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Failed, "R0106"), "{error:?}");
+    assert_eq!(server.query(&url, PATHS), "a\n");
+    target.load(&plan(), batch("c")).unwrap();
+    assert_eq!(server.query(&url, PATHS), "a c\n");
 }
