@@ -387,18 +387,6 @@ pub const CATALOGUE: &[Entry] = &[
         "Check the text for typing errors; see repot key list, and make another with repot key create.",
     ),
     entry(
-        "R0504",
-        "A rate limit is reached",
-        "Not so many are left of the limit at this moment, or more were asked for at once than it ever has.",
-        "Wait for as long as the answer says and ask again, or ask for fewer at once.",
-    ),
-    entry(
-        "R0505",
-        "There is no such rate limit",
-        "[repot.limits] of the model has no limit of this name.",
-        "Check the name, or add the limit to the model.",
-    ),
-    entry(
         "R0501",
         "A lease is lost",
         "A worker says that it holds a message of a queue, and does not: its lease ran out and somebody else has the message, or it is done, given up, or its document is deleted. Nothing was written.",
@@ -415,6 +403,18 @@ pub const CATALOGUE: &[Entry] = &[
         "A quota is used up",
         "A counter of the document has not enough left in this period, so nothing was counted in any of them. The details say which one, and when it begins anew.",
         "Wait until then, or raise the limit in the document.",
+    ),
+    entry(
+        "R0504",
+        "A rate limit is reached",
+        "Not so many are left of the limit at this moment, or more were asked for at once than it ever has.",
+        "Wait for as long as the answer says and ask again, or ask for fewer at once.",
+    ),
+    entry(
+        "R0505",
+        "There is no such rate limit",
+        "[repot.limits] of the model has no limit of this name.",
+        "Check the name, or add the limit to the model.",
     ),
     entry(
         "R0506",

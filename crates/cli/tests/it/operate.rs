@@ -67,18 +67,24 @@ fn a_server_logs_every_request_and_no_secret() {
     for database in databases() {
         let project = Project::with(database, MODEL, &[]);
         let echo = [("DATABASE_ECHO", "true")];
+        let made = project.command(&["key", "create", "web"]).output().unwrap();
+        let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        assert!(key.starts_with("rpt_"), "{key}");
         let server = Serving::start(&project, &["--log", "json"], &echo);
-        let secrets = "authorization: Bearer canary7f3a\r\ncookie: a=canary7f3a\r\nx-request-id: mine-1\r\n";
+        let wrong = server.send(&request("GET /v1/notes", "authorization: Bearer canary7f3a\r\n", ""));
+        assert!(wrong.starts_with("HTTP/1.1 401") && !wrong.contains("canary7f3a"), "{wrong}");
+        let key = format!("authorization: Bearer {key}\r\n");
+        let secrets = format!("{key}cookie: a=canary7f3a\r\nx-request-id: mine-1\r\n");
         let body = r#"{"id":"n1","title":"canary7f3a"}"#;
-        let put = server.send(&request("PUT /v1/notes/n1", secrets, body));
+        let put = server.send(&request("PUT /v1/notes/n1", &secrets, body));
         assert!(put.starts_with("HTTP/1.1 201") && put.contains("x-request-id: mine-1\r\n"), "{put}");
-        let listed = server.send(&request("GET /v1/notes?title=canary7f3a", secrets, ""));
+        let listed = server.send(&request("GET /v1/notes?title=canary7f3a", &secrets, ""));
         assert!(listed.starts_with("HTTP/1.1 200") && listed.contains("\"n1\""), "{listed}");
-        let ready = server.send(&request("GET /readyz?verbose", "", ""));
+        let ready = server.send(&request("GET /readyz?verbose", &key, ""));
         assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("ok   model: "), "{ready}");
         let is_file = matches!(project.database, Database::Sqlite);
         assert_eq!(ready.contains(" disk: "), is_file, "{ready}");
-        let figures = server.send(&request("GET /metrics", "", ""));
+        let figures = server.send(&request("GET /metrics", &key, ""));
         assert!(
             figures.contains("repot_http_requests_in_flight 1\n") && !figures.contains("canary7f3a"),
             "{figures}"
@@ -86,14 +92,16 @@ fn a_server_logs_every_request_and_no_secret() {
         assert_eq!(figures.contains("repot_disk_free_bytes"), is_file);
         let (code, log) = server.stop();
         assert_eq!(code, Some(0), "{log}");
-        assert!(!log.contains("canary7f3a"), "{log}");
+        let secret = key.split_once("rpt_").unwrap().1.trim();
+        assert!(!log.contains("canary7f3a") && !log.contains(secret) && !figures.contains(secret), "{log}");
         let lines = log.lines().filter(|line| !line.starts_with("sql: "));
         let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect(line)).collect();
         let requests: Vec<_> = lines.iter().filter(|line| line["event"] == "request").collect();
         let routes: Vec<_> = requests.iter().map(|line| line["route"].as_str().unwrap()).collect();
-        assert_eq!(routes, ["/v1/{c}/{key}", "/v1/{c}", "/readyz", "/metrics"], "{log}");
-        assert_eq!(requests[0]["request_id"], "mine-1");
-        assert_eq!(requests[0]["status"], 201);
+        assert_eq!(routes, ["/v1/{c}", "/v1/{c}/{key}", "/v1/{c}", "/readyz", "/metrics"], "{log}");
+        assert_eq!(requests[0]["status"], 401);
+        assert_eq!(requests[1]["request_id"], "mine-1");
+        assert_eq!(requests[1]["status"], 201);
     }
 }
 
