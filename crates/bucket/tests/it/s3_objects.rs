@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -311,6 +312,8 @@ fn it_works_under_several_runtimes_and_under_none() {
     // the connection of the first runtime, which nobody drives now, must not be waited for
     two.block_on(objects.put("a", bytes("1"), &Precondition::Absent)).unwrap();
     drop(one);
+    // no answer can be there before the call came back
+    lab.fail(Op::Get, Fault::Delay(Duration::from_secs(1)), 1);
     assert!(futures_util::FutureExt::now_or_never(objects.get("a", 9)).is_none(), "it does not block");
     let held = Arc::clone(&objects);
     let body = two.block_on(async move { held.get("a", 9).await });

@@ -47,6 +47,13 @@ async fn all(app: &App, head: &Parts, body: Body) -> Answered {
         .map_err(|error| Problem::bad(format!("the batch is no JSON: {error}"), "Send one JSON object."))?;
     let (requests, atomic) = requests(tree.root(&body), head)?;
     if !atomic {
+        // each of them is done by itself, so no one note could say that all are done
+        if head.headers.contains_key("idempotency-key") {
+            return Err(Problem::bad(
+                "a batch that is not atomic has no Idempotency-Key",
+                "Leave it out, or send the requests as one atomic batch.",
+            ));
+        }
         return in_turn(app, requests).await;
     }
     let holding = super::holding(app, &caller, head)?;

@@ -151,6 +151,9 @@ async fn a_request_sent_twice_is_done_once() {
         }
         let now = lab.send(&format!("GET {path}"), &[u1], "").await.json();
         assert_eq!(now["messages"].as_array().unwrap().len(), 2, "{}", lab.kind);
+        let turns = batch.replacen('{', r#"{"atomic":false,"#, 1);
+        let refused = lab.send("POST /v1:batch", &[u1, ("idempotency-key", "five")], turns).await.is(400);
+        assert_eq!(refused.code(), "R0440");
         lab.send("POST /v1/conversations", &[u1, ("idempotency-key", "")], body).await.is(400);
     }
 }
