@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// Serves until `stop` comes back. Then no connection is accepted any more, and requests that came have the time of
-    /// [`Options::drain_ms`]; gives how many connections were cut off then.
+    /// [`crate::Options::drain_ms`]; gives how many connections were cut off then.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> usize {
         let Self { listener, routes, app } = self;
         let options = app.options();
