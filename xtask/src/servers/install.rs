@@ -7,7 +7,7 @@ use super::postgres::Binaries;
 use super::{pgbouncer, redis};
 use crate::command::{on_path, output};
 
-/// Makes sure that all servers are installed.
+/// Makes sure that all servers are installed, and what runs the tests in other languages.
 pub(crate) fn ensure() -> Result<(), String> {
     let packages = missing();
     if packages.is_empty() {
@@ -27,15 +27,17 @@ fn missing() -> Vec<&'static str> {
     let postgres = Binaries::find().is_none().then_some("postgresql");
     let redis = redis::program().is_none().then_some("redis-server");
     let pgbouncer = pgbouncer::program().is_none().then_some("pgbouncer");
-    [postgres, pgbouncer, redis].into_iter().flatten().collect()
+    let python = on_path("python3").is_none().then_some("python3-venv");
+    let node = on_path("npm").is_none().then_some("npm");
+    [postgres, pgbouncer, redis, python, node].into_iter().flatten().collect()
 }
 
 fn by_hand(packages: &[&str]) -> String {
     format!(
-        "the tests need servers that are not installed: {names}. Install them by hand and run this again:\n  \
+        "the tests need programs that are not installed: {names}. Install them by hand and run this again:\n  \
          Debian, Ubuntu: sudo apt-get install --no-install-recommends {names}\n  \
-         Fedora:         sudo dnf install postgresql-server pgbouncer redis\n  \
-         macOS:          brew install postgresql pgbouncer redis",
+         Fedora:         sudo dnf install postgresql-server pgbouncer redis python3 npm\n  \
+         macOS:          brew install postgresql pgbouncer redis python node",
         names = packages.join(" ")
     )
 }
