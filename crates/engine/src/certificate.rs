@@ -38,7 +38,7 @@ pub fn certificate(proof: &Proof, heading: &Heading<'_>) -> String {
     line("model_sha256", quote(heading.model_hash));
     line("source", quote(heading.source));
     line("target", quote(heading.target));
-    line("made", quote(&format!("{}Z", repot_model::plan::time::time_text(heading.made_ms * 1_000, 'T', 3))));
+    line("made", quote(&repot_model::plan::time::utc_text(heading.made_ms)));
     line("objects_file", quote(heading.objects_file));
     line("listed", tally.listed.to_string());
     line("moved", tally.moved.to_string());

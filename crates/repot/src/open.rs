@@ -14,7 +14,7 @@ use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_json::Limits;
 use repot_model::language::{self, Model, Problem};
 use repot_model::plan::Plan;
-use repot_model::plan::time::time_text;
+use repot_model::plan::time::utc_text;
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_sqlite::{SqliteOptions, SqliteTarget};
 
@@ -145,7 +145,7 @@ impl Repot {
     /// The time of the config's clock as apps write it into documents: RFC 3339, UTC, whole milliseconds.
     #[must_use]
     pub fn now(&self) -> String {
-        format!("{}Z", time_text(self.inside.clock.now_ms().saturating_mul(1_000), 'T', 3))
+        utc_text(self.inside.clock.now_ms())
     }
 
     /// Can the store be reached, read and written?

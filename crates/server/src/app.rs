@@ -87,6 +87,7 @@ struct Inside {
     shapes: BTreeMap<String, Shape>,
     clock: Arc<dyn Clock>,
     pacing: Arc<dyn Pacing>,
+    entropy: Arc<dyn Entropy>,
     options: Options,
     access: Access,
     idempotency: Idempotency,
@@ -130,7 +131,8 @@ impl App {
         let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(&clock), Arc::clone(&entropy));
         let access = Access::new(keys, options.keys_required);
         let limits = RateLimits::new(Arc::clone(&base), Arc::clone(&clock), layout.model());
-        let idempotency = Idempotency::new(base, Arc::clone(&clock), entropy, IdempotencyOptions::default());
+        let idempotency =
+            Idempotency::new(base, Arc::clone(&clock), Arc::clone(&entropy), IdempotencyOptions::default());
         let feed = Feed::new(Arc::clone(&store), Arc::clone(&pacing), options.clone());
         Ok(Self(Arc::new(Inside {
             store,
@@ -138,6 +140,7 @@ impl App {
             shapes,
             clock,
             pacing,
+            entropy,
             options,
             access,
             idempotency,
@@ -198,6 +201,11 @@ impl App {
     #[must_use]
     pub fn pacing(&self) -> &dyn Pacing {
         self.0.pacing.as_ref()
+    }
+
+    /// Secrets.
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.0.entropy.as_ref()
     }
 
     /// What changes.

@@ -7,7 +7,7 @@ use repot_core::change_log::ChangeKind;
 use repot_core::store::{ChangeEntry, ChangePage, ChangePosition, ChangeScope};
 use repot_core::{Error, Kind, Pacing as _};
 use repot_engine::TokioPacing;
-use repot_model::plan::time::time_text;
+use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
 use crate::args::{Global, Watch};
@@ -84,7 +84,7 @@ fn line(entry: &ChangeEntry) -> Value {
         "collection": entry.key.collection(),
         "key": entry.key.text(),
         "kind": kind,
-        "at": format!("{}Z", time_text(entry.at_ms.saturating_mul(1_000), 'T', 3)),
+        "at": utc_text(entry.at_ms),
     });
     if let (Some(tenant), Some(line)) = (entry.key.tenant(), line.as_object_mut()) {
         line.insert("tenant".to_owned(), json!(tenant));

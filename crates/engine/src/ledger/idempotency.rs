@@ -14,6 +14,8 @@ use repot_core::store::{
 use repot_core::{Clock, Entropy, Error, Kind, Result, Retry};
 use sha2::{Digest as _, Sha256};
 
+use crate::prepare::hex;
+
 use super::packed::{Packer, Unpacker, damaged};
 
 /// Kind of the facts.
@@ -307,10 +309,6 @@ fn put(held: &Held, now_ms: i64, options: IdempotencyOptions) -> FactStep {
 
 fn value(held: &Held, now_ms: i64, options: IdempotencyOptions) -> FactValue {
     FactValue::until(held.pack(), now_ms.saturating_add(options.keep_ms))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The right to do what was asked for under a key. Dropped, it is as if its holder was killed: the key is free after the

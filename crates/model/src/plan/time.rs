@@ -156,6 +156,12 @@ fn push_digits(number: i64, mut unit: i64, out: &mut String) {
     }
 }
 
+/// Milliseconds since 1970 as RFC 3339 has it: UTC, whole milliseconds.
+#[must_use]
+pub fn utc_text(ms: i64) -> String {
+    time_text(ms.saturating_mul(1_000), 'T', 3) + "Z"
+}
+
 /// `YYYY-MM-DDTHH:MM:SS`, with the fraction's digits given (0 to 6) and no zone.
 #[must_use]
 pub fn time_text(micros: i64, separator: char, digits: usize) -> String {

@@ -6,7 +6,7 @@ use repot_core::change_log::ChangeKind;
 use repot_core::store::{ChangeEntry, DocumentKey};
 use repot_core::{Error, Kind, Result};
 use repot_model::language::Format;
-use repot_model::plan::time::time_text;
+use repot_model::plan::time::utc_text;
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -47,7 +47,7 @@ pub(crate) async fn text_of(app: &App, wanted: &Wanted, entry: &Entry) -> Result
         ChangeKind::Collection => (format!("/v1/{}", key.collection()), "collection"),
         ChangeKind::Put | ChangeKind::Sql => (path_of(&key), "put"),
     };
-    let at = format!("{}Z", time_text(entry.at_ms.saturating_mul(1_000), 'T', 3));
+    let at = utc_text(entry.at_ms);
     let (collection, text) = (json!(key.collection()), json!(key.text()));
     let mut message = format!(
         r#"{{"seq":{},"collection":{collection},"key":{text},"path":{},"kind":"{kind}","at":"{at}""#,

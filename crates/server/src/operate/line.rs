@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use repot_model::plan::time::time_text;
+use repot_model::plan::time::utc_text;
 use serde_json::json;
 
 /// A request that ended. Nothing in it was chosen by the client but the id, which is a short word, so no key, no value of a
@@ -61,7 +61,7 @@ impl RequestLine {
     }
 
     fn time(&self) -> String {
-        format!("{}Z", time_text(self.at_ms.saturating_mul(1_000), 'T', 3))
+        utc_text(self.at_ms)
     }
 }
 

@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use repot_core::store::{Change, DocumentKey, Pointer, Precondition, Shape, Write};
-use repot_core::{Error, Kind};
+use repot_core::{Entropy, Error, Kind, Result};
 use repot_json::Kind as JsonKind;
 use repot_json::{Limits, Tree, Value};
 use repot_model::language::Format;
+use repot_model::plan::uuid_text;
 
 use super::Asked;
 use super::documents::{write, written};
@@ -81,7 +82,7 @@ pub(super) fn named(
         let found = known.value(&column.name, &column.path);
         let found = match (found, column.path.as_slice()) {
             (None, [name]) if column.takes_uuid && !shape.makes_key && root.is_some() => {
-                let id = uuid(asked.app.pacing().random(), asked.app.pacing().random());
+                let id = uuid(asked.app.entropy())?;
                 made = Some((Pointer::from_parts([name.as_str()]), id.clone()));
                 Some(id)
             }
@@ -197,22 +198,34 @@ fn parsed(body: &[u8], limits: Limits) -> Answered<Tree> {
     })
 }
 
-/// A UUID of version 4 (RFC 9562).
-fn uuid(high: u64, low: u64) -> String {
-    let high = (high & 0xffff_ffff_ffff_0fff) | 0x4000;
-    let low = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-    let text = format!("{high:016x}{low:016x}");
-    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+/// A UUID of version 4 (RFC 9562) that nobody can guess.
+fn uuid(entropy: &dyn Entropy) -> Result<String> {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes)?;
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    Ok(uuid_text(&bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use repot_core::{Entropy, Result};
+
     use super::uuid;
+
+    #[derive(Debug)]
+    struct Same(u8);
+
+    impl Entropy for Same {
+        fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+            bytes.fill(self.0);
+            Ok(())
+        }
+    }
 
     #[test]
     fn uuids_are_of_version_4() {
-        assert_eq!(uuid(0, 0), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(uuid(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid(&Same(0)).unwrap(), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(&Same(255)).unwrap(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 }

@@ -9,7 +9,7 @@ use repot_core::store::{
     PAGE_ITEMS_MAX, Pointer, Written,
 };
 use repot_core::{Error, Kind};
-use repot_model::plan::time::{parse_date, parse_time, time_text};
+use repot_model::plan::time::{parse_date, parse_time, utc_text};
 use serde_json::{Map, Value, json};
 
 use super::{Asked, documents, no_parameters};
@@ -75,7 +75,7 @@ fn record<'a>(asked: &Asked<'a>) -> Answered<&'a dyn History> {
 fn item(asked: &Asked<'_>, collection: &str, entry: &HistoryEntry) -> String {
     let mut out = Map::new();
     out.insert("id".into(), json!(entry.id.0));
-    out.insert("at".into(), json!(format!("{}Z", time_text(entry.at_ms.saturating_mul(1_000), 'T', 3))));
+    out.insert("at".into(), json!(utc_text(entry.at_ms)));
     out.insert("actor".into(), json!(entry.actor));
     out.insert("path".into(), json!(entry.key.as_ref().map(path_of)));
     let mut changed = None;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use repot_core::store::{Claim, ClaimRequest, Cursor, DocumentKey, LeaseToken, StoreExt as _, WorkQueue};
 use repot_core::{Error, Kind};
 use repot_model::language::duration_seconds;
-use repot_model::plan::time::time_text;
+use repot_model::plan::time::utc_text;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
@@ -46,7 +46,7 @@ pub(super) async fn of_collection(asked: &Asked<'_>, verb: &str, collection: &st
             let after = body.text("after")?.map(Cursor::new);
             let page = queue.dead(&scope, after.as_ref(), DEAD_PAGE).await?;
             let items = page.items.iter().map(|dead| {
-                json!({"path": path_of(&dead.key), "tries": dead.tries, "reason": dead.reason, "since": time(dead.since_ms)})
+                json!({"path": path_of(&dead.key), "tries": dead.tries, "reason": dead.reason, "since": utc_text(dead.since_ms)})
             });
             let next = page.next.as_ref().map(Cursor::as_str);
             Ok(answer::json(StatusCode::OK, &json!({"items": items.collect::<Vec<_>>(), "next": next})))
@@ -97,7 +97,7 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
         "extend" => {
             body.only(&["lease", "for"])?;
             let until = queue.extend(key, &token, body.time_ms("for")?).await?;
-            return Ok(answer::json(StatusCode::OK, &json!({"lease_until": time(until)})));
+            return Ok(answer::json(StatusCode::OK, &json!({"lease_until": utc_text(until)})));
         }
         _ => {
             body.only(&["lease", "reason"])?;
@@ -157,7 +157,7 @@ fn told(asked: &Asked<'_>, claim: &Claim) -> String {
         "etag": document.etag.as_str(),
         "lease": claim.token.to_string(),
         "tries": claim.tries,
-        "lease_until": time(claim.lease_until_ms),
+        "lease_until": utc_text(claim.lease_until_ms),
     })
     .to_string();
     if media(asked, &document.key) == "application/json"
@@ -167,10 +167,6 @@ fn told(asked: &Asked<'_>, claim: &Claim) -> String {
         text.push_str(&format!(",\"document\":{body}}}"));
     }
     text
-}
-
-pub(super) fn time(ms: i64) -> String {
-    format!("{}Z", time_text(ms.saturating_mul(1_000), 'T', 3))
 }
 
 /// The fields of a body of ours; an empty body has none.

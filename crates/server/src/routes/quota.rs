@@ -3,10 +3,10 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use repot_core::store::{CounterState, DocumentKey, Quotas};
+use repot_model::plan::time::utc_text;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
-use super::messages::time;
 use crate::answer;
 use crate::body;
 use crate::problem::{Answered, Problem};
@@ -40,5 +40,5 @@ pub(super) async fn spend(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> A
 
 fn counter(state: CounterState) -> (String, Value) {
     let CounterState { name, used, limit, left, resets_at_ms } = state;
-    (name, json!({"used": used, "limit": limit, "left": left, "resets_at": resets_at_ms.map(time)}))
+    (name, json!({"used": used, "limit": limit, "left": left, "resets_at": resets_at_ms.map(utc_text)}))
 }
