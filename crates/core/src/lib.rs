@@ -14,6 +14,7 @@ mod error;
 mod facts;
 mod found;
 mod messages;
+pub mod moving;
 mod pacing;
 pub mod path_text;
 mod records;
