@@ -14,6 +14,7 @@ use super::documents::media;
 use crate::address::path_of;
 use crate::answer;
 use crate::body;
+use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
 /// The longest a claim waits for messages, milliseconds.
@@ -134,6 +135,7 @@ async fn claim(
     (wanted, wait_ms): (&ClaimRequest, u64),
 ) -> Answered {
     let mut left_ms = wait_ms;
+    let standing = Standing::of(&asked.head.headers);
     let claims = loop {
         let claims = queue.claim(wanted).await?;
         if !claims.is_empty() || left_ms == 0 {
@@ -141,6 +143,7 @@ async fn claim(
         }
         let pause_ms = left_ms.min(LOOK_MS);
         asked.app.pacing().pause(pause_ms).await;
+        standing.check(asked.app).await?;
         left_ms -= pause_ms;
     };
     let items: Vec<String> = claims.iter().map(|claim| told(asked, claim)).collect();
