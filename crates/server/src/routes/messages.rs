@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use repot_core::store::{Claim, ClaimRequest, Cursor, DocumentKey, LeaseToken, StoreExt as _, WorkQueue};
+use repot_core::store::{
+    Claim, ClaimRequest, Cursor, DocumentKey, LeaseToken, Precondition, Verdict, WorkQueue, Write,
+};
 use repot_core::{Error, Kind};
 use repot_model::language::duration_seconds;
 use repot_model::plan::time::utc_text;
@@ -38,6 +40,7 @@ pub(super) async fn of_collection(asked: &Asked<'_>, verb: &str, collection: &st
                 count: usize::try_from(count).unwrap_or(usize::MAX),
                 lease_ms: body.time_ms("lease")?,
                 worker: body.text("worker")?.unwrap_or_default(),
+                facts: asked.facts(),
             };
             let wait_ms = body.time_ms("wait")?.unwrap_or(0).min(WAIT_MAX_MS);
             claim(asked, queue, (&wanted, wait_ms)).await
@@ -63,7 +66,7 @@ pub(super) async fn of_collection(asked: &Asked<'_>, verb: &str, collection: &st
         }
         _ => {
             body.only(&[])?;
-            let revived = queue.revive(&scope, None).await?;
+            let revived = queue.revive_noting(&scope, None, asked.facts()).await?;
             Ok(answer::json(StatusCode::OK, &json!({"revived": revived})))
         }
     }
@@ -76,36 +79,40 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
     if verb == "revive" {
         body.only(&[])?;
         let scope = asked.caller.scope(asked.app, key.collection());
-        let revived = queue.revive(&scope, Some(key)).await?;
+        let revived = queue.revive_noting(&scope, Some(key), asked.facts()).await?;
         return Ok(answer::json(StatusCode::OK, &json!({"revived": revived})));
     }
     let token = body.text("lease")?.unwrap_or_default();
     let token = token_of(&token)?;
     let reason = || body.text("reason").map(Option::unwrap_or_default);
-    match verb {
+    let verdict = match verb {
         "ack" => {
             body.only(&["lease", "delete"])?;
             if body.boolean("delete")? {
-                asked.app.store().ack_and_delete(key, &token).await?;
-            } else {
-                queue.ack(key, &token).await?;
+                let write = Write::Delete { key: key.clone(), when: Precondition::Any };
+                asked.app.store().apply(asked.unit(vec![write]).acking(token, key.tenant())).await?;
+                return Ok(answer::empty(StatusCode::NO_CONTENT, None));
             }
+            Verdict::Ack
         }
         "retry" => {
             body.only(&["lease", "delay", "reason"])?;
-            queue.retry(key, &token, body.time_ms("delay")?.unwrap_or(0), &reason()?).await?;
+            Verdict::Retry { delay_ms: body.time_ms("delay")?.unwrap_or(0), reason: reason()? }
         }
         "extend" => {
             body.only(&["lease", "for"])?;
-            let until = queue.extend(key, &token, body.time_ms("for")?).await?;
-            return Ok(answer::json(StatusCode::OK, &json!({"lease_until": utc_text(until)})));
+            Verdict::Extend(body.time_ms("for")?)
         }
         _ => {
             body.only(&["lease", "reason"])?;
-            queue.fail(key, &token, &reason()?).await?;
+            Verdict::Fail(reason()?)
         }
-    }
-    Ok(answer::empty(StatusCode::NO_CONTENT, None))
+    };
+    let until_ms = queue.settle(key, &token, verdict, asked.facts()).await?;
+    Ok(match verb {
+        "extend" => answer::json(StatusCode::OK, &json!({"lease_until": utc_text(until_ms)})),
+        _ => answer::empty(StatusCode::NO_CONTENT, None),
+    })
 }
 
 /// Reads a token.
