@@ -12,7 +12,7 @@ use super::world::{Clients, World};
 use crate::project::{Database, Project};
 
 /// Requests that are done between one event and the next.
-const STEPS: usize = 60;
+const STEPS: usize = 30;
 
 #[test]
 fn a_database_that_restarts_loses_nothing_and_is_told_of() {

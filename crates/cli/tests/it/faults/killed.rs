@@ -15,7 +15,7 @@ use super::world::{Clients, World};
 use crate::project::{Database, Project, databases};
 
 /// Requests that are done between one kill and the next.
-const STEPS: usize = 60;
+const STEPS: usize = 30;
 
 /// Two minutes ahead: the leases of keys are over.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ fn killed_servers_lose_and_double_nothing() {
         begin(&world);
         let listener = Listener::start(&world);
         let clients = Clients::start(&world);
-        for round in 0..4 {
+        for round in 0..3 {
             let at = round % count;
             clients.until(|world| &world.places[at].done, STEPS);
             servers[at].kill();
