@@ -16,6 +16,8 @@ pub(crate) struct Broken {
     pub error: Error,
     pub capabilities: Capabilities,
     pub collections: Vec<String>,
+    /// Whether it can be read, it does not say at all.
+    pub is_silent: bool,
 }
 
 impl Broken {
@@ -54,6 +56,9 @@ impl Store for Broken {
         self.fail()
     }
     async fn probe(&self) -> Result<()> {
+        if self.is_silent {
+            std::future::pending::<()>().await;
+        }
         self.fail()
     }
 }
