@@ -215,7 +215,7 @@ pub trait WorkQueue: Store {
     /// # Errors
     /// `R0501` when it is not held any more, `R0502`; as [`Store::apply`].
     async fn ack(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()> {
-        self.settle(key, token, Verdict::Ack, Vec::new()).await.map(drop)
+        self.settle_message(key, token, Verdict::Ack, Vec::new()).await.map(drop)
     }
 
     /// What the holder says, and what `facts` note, in one transaction. Gives until when it is held from now on, milliseconds
@@ -223,7 +223,7 @@ pub trait WorkQueue: Store {
     ///
     /// # Errors
     /// As [`WorkQueue::ack`]; [`Kind::Fenced`], code `R0401`, when a condition of the facts does not hold, and nothing is done.
-    async fn settle(
+    async fn settle_message(
         &self,
         key: &DocumentKey,
         token: &LeaseToken,
@@ -237,7 +237,7 @@ pub trait WorkQueue: Store {
     /// As [`WorkQueue::ack`].
     async fn retry(&self, key: &DocumentKey, token: &LeaseToken, delay_ms: u64, reason: &str) -> Result<()> {
         let verdict = Verdict::Retry { delay_ms, reason: reason.to_owned() };
-        self.settle(key, token, verdict, Vec::new()).await.map(drop)
+        self.settle_message(key, token, verdict, Vec::new()).await.map(drop)
     }
 
     /// The message is held for `lease_ms` from now on; `None`: as long as the model says. Gives until when, milliseconds
@@ -246,7 +246,7 @@ pub trait WorkQueue: Store {
     /// # Errors
     /// As [`WorkQueue::ack`].
     async fn extend(&self, key: &DocumentKey, token: &LeaseToken, lease_ms: Option<u64>) -> Result<i64> {
-        self.settle(key, token, Verdict::Extend(lease_ms), Vec::new()).await
+        self.settle_message(key, token, Verdict::Extend(lease_ms), Vec::new()).await
     }
 
     /// The message is given up at once: it is a dead letter.
@@ -254,7 +254,7 @@ pub trait WorkQueue: Store {
     /// # Errors
     /// As [`WorkQueue::ack`].
     async fn fail(&self, key: &DocumentKey, token: &LeaseToken, reason: &str) -> Result<()> {
-        self.settle(key, token, Verdict::Fail(reason.to_owned()), Vec::new()).await.map(drop)
+        self.settle_message(key, token, Verdict::Fail(reason.to_owned()), Vec::new()).await.map(drop)
     }
 
     /// Dead letters of this scope, at most `most` after the cursor.

@@ -212,7 +212,7 @@ impl WorkQueue for RowStore {
         Ok(claims)
     }
 
-    async fn settle(
+    async fn settle_message(
         &self,
         key: &DocumentKey,
         token: &LeaseToken,

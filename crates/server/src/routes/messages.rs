@@ -108,7 +108,7 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
             Verdict::Fail(reason()?)
         }
     };
-    let until_ms = queue.settle(key, &token, verdict, asked.facts()).await?;
+    let until_ms = queue.settle_message(key, &token, verdict, asked.facts()).await?;
     Ok(match verb {
         "extend" => answer::json(StatusCode::OK, &json!({"lease_until": utc_text(until_ms)})),
         _ => answer::empty(StatusCode::NO_CONTENT, None),
