@@ -350,7 +350,7 @@ impl Writer {
             return Ok(Step::Again(error));
         }
         self.apply_trash(batch).await?;
-        self.apply_facts(batch).await?;
+        self.apply_facts(&batch.facts).await?;
         self.apply_messages(plan, batch).await?;
         Ok(match self.made_meanwhile(batch, paths).await? {
             None => Step::Done(report),

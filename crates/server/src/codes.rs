@@ -17,6 +17,12 @@ pub const CODES: &[Entry] = &[
         mend: "Listen on 127.0.0.1, or make a key first.",
     },
     Entry {
+        code: "R0433",
+        title: "The database does not answer in time",
+        explanation: "The server asked its database whether it can be read, and heard nothing for five seconds: it is cut off, overloaded, or waits for something itself.",
+        mend: "Look at the database and at the way to it; /readyz?verbose and /metrics say more. The server goes on by itself.",
+    },
+    Entry {
         code: "R0440",
         title: "The request is wrong in itself",
         explanation: "A parameter, header or path of the request is none that the API has, or cannot be read. Nothing was changed.",

@@ -62,6 +62,15 @@ impl Problem {
         &self.error
     }
 
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+
+    /// The store may answer again by itself.
+    pub(crate) const fn is_passing(&self) -> bool {
+        is_passing(&self.error)
+    }
+
     /// The answer's body; `instance` is the path that was asked for.
     pub(crate) fn body(&self, instance: &str) -> Value {
         let error = &self.error;
@@ -117,6 +126,14 @@ impl Problem {
         response.extensions_mut().insert(Told { code: self.error.code(), failure });
         response
     }
+}
+
+/// The store may answer again by itself.
+pub(crate) const fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::SourceUnavailable | Kind::TargetUnavailable | Kind::Unavailable | Kind::Locked
+    )
 }
 
 /// The status of an error: by its code where that says more than its kind.

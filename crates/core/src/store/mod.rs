@@ -53,5 +53,5 @@ pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};
 pub use work_queue::{
     CLAIMED_MOST, Claim, ClaimRequest, DeadLetter, DeadPage, Holding, LEASE_MAX_MS, LeaseToken, QueueStats,
-    REASON_BYTES_MAX, WorkQueue, lease_lost,
+    REASON_BYTES_MAX, Verdict, WorkQueue, lease_lost,
 };

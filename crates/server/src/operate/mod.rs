@@ -12,6 +12,6 @@ pub use snapshot::{Room, RoomOf};
 
 pub(crate) use figures::Figures;
 pub(crate) use metered::Metered;
-pub(crate) use ready::checks;
+pub(crate) use ready::{checks, reached};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use watch::{Route, Told, watch};

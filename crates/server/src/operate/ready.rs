@@ -1,15 +1,38 @@
 //! Whether all is well, point by point.
 
 use std::fmt;
-use std::time::Duration;
 
 use repot_core::store::{Figures, LONG_TRANSACTION_S, PoolUsage};
+use repot_core::{Error, Kind, Result};
 
 use crate::app::App;
 use crate::operate::RoomOf;
 
-/// How long the store may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the store may take to answer, milliseconds.
+const PATIENCE_MS: u64 = 5_000;
+
+/// What the store says, if it answers in time.
+///
+/// # Errors
+/// `R0433` when it does not; what it says.
+async fn in_time<T>(app: &App, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        answered = asked => answered,
+        () = app.pacing().pause(PATIENCE_MS) => {
+            let message = format!("{} did not answer within {} s", app.store(), PATIENCE_MS / 1_000);
+            Err(Error::new(Kind::Unavailable, "R0433", message).hint("Look at the database, and at the way to it."))
+        }
+    }
+}
+
+/// Whether the store can be read.
+///
+/// # Errors
+/// As [`repot_core::store::Store::probe`], and `R0433` when it does not answer in time.
+pub(crate) async fn reached(app: &App) -> Result<()> {
+    in_time(app, app.store().probe()).await
+}
 
 /// One point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +58,7 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
     let store = app.store();
     // before anything is asked, since that takes a connection itself
     let pools = store.vitals().map(|vitals| vitals.pools()).unwrap_or_default();
-    let answered = tokio::time::timeout(PATIENCE, async {
+    let answered = in_time(app, async {
         store.probe().await?;
         match store.vitals() {
             Some(vitals) => vitals.figures(app.options().figures_ms).await.map(Some),
@@ -45,15 +68,11 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
     let mut found = Vec::new();
     let mut database = None;
     match answered.await {
-        Ok(Ok(figures)) => {
+        Ok(figures) => {
             found.push(check("database", true, store.to_string()));
             database = figures;
         }
-        Ok(Err(error)) => found.push(check("database", false, error.message())),
-        Err(_elapsed) => {
-            let text = format!("{store} did not answer within {} s", PATIENCE.as_secs());
-            found.push(check("database", false, text));
-        }
+        Err(error) => found.push(check("database", false, error.message())),
     }
     if !pools.is_empty() {
         found.push(pool(&pools));

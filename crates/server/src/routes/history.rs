@@ -188,7 +188,7 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
             conditions.against(key, there.as_ref().map(|document| &document.etag))?
         }
     };
-    match record.revert(key, EntryId(entry), (asked.caller.actor(), when)).await? {
+    match record.revert_noting(key, EntryId(entry), (asked.caller.actor(), when), asked.facts()).await? {
         Written::Put(etag) => documents::written(asked, (StatusCode::OK, key), Written::Put(etag)).await,
         // what was taken back had made it
         Written::Deleted => Ok(answer::empty(StatusCode::NO_CONTENT, None)),

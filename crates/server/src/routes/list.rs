@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{Asked, accepts};
 use crate::answer::{self, media_type};
 use crate::ask::{Listing, listing, pairs};
+use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
 const LINES: &str = "application/x-ndjson";
@@ -131,14 +132,15 @@ fn row(out: &mut BytesMut, item: &QueryItem) {
     out.put_u8(b'}');
 }
 
-/// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole.
+/// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole;
+/// so does the end of the key.
 fn lines(asked: &Asked<'_>, query: Query) -> Response {
-    let store = std::sync::Arc::clone(asked.app.store());
     let full = query.full;
-    let start = (store, Some(query));
-    let pages = futures_util::stream::try_unfold(start, move |(store, query)| async move {
+    let start = (asked.app.clone(), Standing::of(&asked.head.headers), Some(query));
+    let pages = futures_util::stream::try_unfold(start, move |(app, standing, query)| async move {
         let Some(query) = query else { return Ok::<_, Error>(None) };
-        let page = store.query(&query).await?;
+        standing.check(&app).await.map_err(Problem::into_error)?;
+        let page = app.store().query(&query).await?;
         let mut out = BytesMut::new();
         for item in &page.items {
             if full {
@@ -149,7 +151,7 @@ fn lines(asked: &Asked<'_>, query: Query) -> Response {
             out.put_u8(b'\n');
         }
         let rest = page.next.map(|next| Query { offset: 0, ..query }.after(next));
-        Ok(Some((out.freeze(), (store, rest))))
+        Ok(Some((out.freeze(), (app, standing, rest))))
     });
     let mut response = Response::new(Body::from_stream(pages));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES));

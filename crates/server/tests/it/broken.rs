@@ -5,8 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{
-    Capabilities, Cursor, DeletedPage, Document, DocumentKey, Page, Query, QueryExplanation, QueryPage,
-    Queryable, Receipt, Scope, Store, Trash, UnitOfWork,
+    Capabilities, Cursor, DeletedPage, Document, DocumentKey, FactChange, Page, Query, QueryExplanation,
+    QueryPage, Queryable, Receipt, Scope, Store, Trash, UnitOfWork,
 };
 use repot_core::{Error, Result};
 
@@ -16,6 +16,8 @@ pub(crate) struct Broken {
     pub error: Error,
     pub capabilities: Capabilities,
     pub collections: Vec<String>,
+    /// Whether it can be read, it does not say at all.
+    pub is_silent: bool,
 }
 
 impl Broken {
@@ -54,6 +56,9 @@ impl Store for Broken {
         self.fail()
     }
     async fn probe(&self) -> Result<()> {
+        if self.is_silent {
+            std::future::pending::<()>().await;
+        }
         self.fail()
     }
 }
@@ -66,7 +71,12 @@ impl Trash for Broken {
     async fn deleted_at(&self, _: &DocumentKey) -> Result<Option<repot_core::store::Deleted>> {
         self.fail()
     }
-    async fn restore_as(&self, _: &DocumentKey, _: Option<&str>) -> Result<Vec<DocumentKey>> {
+    async fn restore_noting(
+        &self,
+        _: &DocumentKey,
+        _: Option<&str>,
+        _: Vec<FactChange>,
+    ) -> Result<Vec<DocumentKey>> {
         self.fail()
     }
     async fn purge(&self, _: i64, _: usize) -> Result<usize> {

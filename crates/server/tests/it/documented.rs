@@ -446,6 +446,7 @@ async fn break_all(record: &mut Record<'_>, labs: &Labs, operations: &[Operation
             error,
             capabilities: app.store().capabilities(),
             collections: app.store().collections(),
+            is_silent: false,
         };
         let broken = App::new(Arc::new(store), app.layout().clone(), outside(), Options::default()).unwrap();
         let lab = labs.sqlite.over(broken);
