@@ -15,8 +15,10 @@ mod codes;
 mod conditions;
 mod feed;
 mod idempotent;
+mod jwt;
 mod openapi;
 mod operate;
+mod outgoing;
 mod problem;
 mod routes;
 mod serve;
@@ -24,6 +26,7 @@ mod stalled;
 
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
+pub use jwt::{KeysAt, TokenOptions};
 pub use openapi::document as openapi;
 pub use operate::{Log, RequestLine, Room, RoomOf};
 pub use routes::router;

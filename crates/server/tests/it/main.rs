@@ -16,3 +16,5 @@ mod messages;
 mod openapi;
 mod operate;
 mod parts;
+mod signer;
+mod tokens;
