@@ -15,6 +15,7 @@ use crate::feed::Feed;
 use crate::jwt::{TokenOptions, Tokens};
 
 use crate::operate::{Figures, Log, Metered, RoomOf, Snapshot};
+use crate::trace::Traces;
 
 /// Bounds of a server.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Options {
     pub figures_ms: u32,
     /// Is told each request that ended.
     pub log: Option<Log>,
+    /// Is told what of a request took how long.
+    pub traces: Option<Traces>,
     /// Tells how much room is on the disk of the store.
     pub room: Option<RoomOf>,
 }
@@ -65,6 +68,7 @@ impl Default for Options {
             feed_poll_ms: 250,
             figures_ms: 50,
             log: None,
+            traces: None,
             room: None,
         }
     }
@@ -205,8 +209,8 @@ impl App {
 
     /// Waiting and chance.
     #[must_use]
-    pub fn pacing(&self) -> &dyn Pacing {
-        self.0.pacing.as_ref()
+    pub fn pacing(&self) -> &Arc<dyn Pacing> {
+        &self.0.pacing
     }
 
     /// Secrets.

@@ -23,6 +23,7 @@ mod problem;
 mod routes;
 mod serve;
 mod stalled;
+mod trace;
 
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
@@ -31,3 +32,4 @@ pub use openapi::document as openapi;
 pub use operate::{Log, RequestLine, Room, RoomOf};
 pub use routes::router;
 pub use serve::{Bound, Server};
+pub use trace::{TraceOptions, Traces};

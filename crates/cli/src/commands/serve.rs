@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use repot::{Config, Place, Repot};
 use repot_core::{Error, Kind, SystemClock};
 use repot_engine::{SystemEntropy, TokioPacing};
-use repot_server::{App, Options, Outside, Room, RoomOf, Server};
+use repot_server::{App, Options, Outside, Room, RoomOf, Server, Traces};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,6 +18,9 @@ use crate::log::{self, LogStyle, Writer};
 use crate::output::{self, Output};
 use crate::serving;
 use crate::wiring::Project;
+
+/// How long a collector of traces may take at the end.
+const TOLD: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
@@ -33,15 +37,25 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
         Error::new(Kind::Failed, "R0901", "the threads of the server cannot be started").cause(error)
     })?;
     let bytes = usize::try_from(config.document_bytes_max).unwrap_or(usize::MAX);
+    let tokens = serving::tokens(&project, &serve.tokens)?;
+    let traces = {
+        let _inside = runtime.enter();
+        serving::traces(&project)?.map(Traces::start).transpose()?
+    };
     let writer = Writer::start(style);
     let options = Options {
         body_bytes_max: bytes,
         connections_max: serve.connections.max(1),
         log: writer.as_ref().map(Writer::log),
         room: room(&config),
+        tokens,
+        traces: traces.clone(),
         ..Options::default()
     };
     let ended = runtime.block_on(listen(config, (&address, options), (style, output)));
+    if let Some(traces) = traces {
+        runtime.block_on(traces.end(TOLD));
+    }
     if let Some(writer) = writer {
         writer.end();
     }

@@ -18,3 +18,4 @@ mod operate;
 mod parts;
 mod signer;
 mod tokens;
+mod traces;
