@@ -55,6 +55,7 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     let ended = runtime.block_on(listen(config, (&address, options), (style, output)));
     if let Some(traces) = traces {
         runtime.block_on(traces.end(TOLD));
+        lost(&traces, style, output);
     }
     if let Some(writer) = writer {
         writer.end();
@@ -70,6 +71,16 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     }
     output.done(json!({"type": "result", "cut": cut}), &[]);
     Ok(Exit::Done)
+}
+
+/// Says how many requests no collector was told of.
+fn lost(traces: &Traces, style: LogStyle, output: &Output) {
+    let lost = traces.lost();
+    if lost == 0 {
+        return;
+    }
+    let line = log::event(style, "lost", &[("traces", json!(lost))]);
+    output.say(&line.unwrap_or_else(|| format!("{lost} traces were lost: the collector did not take them.")));
 }
 
 /// Serves until it is told to stop; gives how many connections were cut off then.

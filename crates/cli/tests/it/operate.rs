@@ -228,3 +228,51 @@ fn tokens_are_set_up_in_the_model_or_beside_it() {
     let open = plain.command(&["serve", "--jwks", "http://i/keys", "--jwt-audience", "a"]).output().unwrap();
     assert!(String::from_utf8_lossy(&open.stderr).contains("error[R0447]"), "{open:?}");
 }
+
+/// What waits for the collector when the server is told to stop is told before it ends.
+#[test]
+fn traces_are_told_to_the_end() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let taken = std::thread::spawn(move || {
+        let mut stream = BufReader::new(collector.accept().unwrap().0);
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            if let Some(said) = line.to_lowercase().strip_prefix("content-length:") {
+                length = said.trim().parse().unwrap();
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+        (head, serde_json::from_slice::<Value>(&body).unwrap())
+    });
+    let project = Project::with(Database::Sqlite, MODEL, &[]);
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary7f3a"),
+    ];
+    let checked = project.command(&["check"]).envs(variables).output().unwrap();
+    let checked = crate::project::ran(&checked).err;
+    assert!(checked.contains("OTEL_EXPORTER_OTLP_HEADERS = ***   (variable)"), "{checked}");
+    assert!(
+        checked.contains("OTEL_EXPORTER_OTLP_ENDPOINT = http://127.0.0.1:")
+            && !checked.contains("canary7f3a")
+    );
+    let server = Serving::start(&project, &["--log", "json"], &variables);
+    assert!(server.send(&request("GET /v1/notes", "", "")).starts_with("HTTP/1.1 200"));
+    let (code, log) = server.stop();
+    assert!(code == Some(0) && !log.contains("canary7f3a") && !log.contains(r#""traces""#), "{log}");
+    let (head, body) = taken.join().unwrap();
+    assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n") && head.contains("Bearer canary7f3a"), "{head}");
+    let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!((&span["name"], &span["kind"]), (&json!("GET /v1/{c}"), &json!(2)));
+    // a collector that is gone is no reason to fail, and what it was not told is counted
+    let server = Serving::start(&project, &["--log", "json"], &variables);
+    assert!(server.send(&request("GET /v1/notes", "", "")).starts_with("HTTP/1.1 200"));
+    let (code, log) = server.stop();
+    assert!(code == Some(0) && log.contains(r#""event":"lost","traces":1"#), "{log}");
+}

@@ -9,7 +9,9 @@ mod keys;
 mod options;
 mod token;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use repot_core::{Clock, Error, Kind, Result};
@@ -18,6 +20,7 @@ use ring::digest;
 use serde_json::{Map, Value};
 
 use issuer::Issuer;
+use keys::KeySet;
 pub use options::{KeysAt, TokenOptions};
 use token::Token;
 
@@ -25,6 +28,9 @@ use token::Token;
 const LEEWAY_MS: i64 = 60_000;
 /// Characters of the longest name that is written into the record of changes.
 const NAME_MOST: usize = 200;
+
+/// Tokens that are known at once.
+const KNOWN_MOST: usize = 1_024;
 
 type Claims = Map<String, Value>;
 
@@ -34,6 +40,20 @@ pub(crate) struct Tokens {
     options: TokenOptions,
     issuer: Arc<Issuer>,
     clock: Arc<dyn Clock>,
+    /// Tokens that were checked, by their hash: a stream looks every second whether its own still holds.
+    known: Mutex<HashMap<Hash, Known>>,
+}
+
+type Hash = [u8; digest::SHA256_OUTPUT_LEN];
+
+/// A token that was checked.
+#[derive(Debug)]
+struct Known {
+    /// By these keys. When they were fetched again it is checked again.
+    keys: Arc<KeySet>,
+    /// When it can be used, milliseconds since 1970.
+    times: Range<i64>,
+    principal: Principal,
 }
 
 impl Tokens {
@@ -41,7 +61,7 @@ impl Tokens {
     /// `R0447` when the keys are in a file that has none.
     pub(crate) fn open(options: TokenOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let issuer = Issuer::open(&options.keys, Arc::clone(&clock))?;
-        Ok(Self { options, issuer, clock })
+        Ok(Self { options, issuer, clock, known: Mutex::default() })
     }
 
     /// Whose token this is.
@@ -51,6 +71,10 @@ impl Tokens {
     pub(crate) async fn authenticate(&self, text: &str) -> Result<Principal> {
         let token = Token::read(text).ok_or_else(unusable)?;
         let mut keys = self.issuer.keys().await?;
+        let hash = hash([text]);
+        if let Some(principal) = self.known(&hash, &keys) {
+            return Ok(principal);
+        }
         if keys.is_unknown(&token)
             && let Some(newer) = self.issuer.keys_after(&keys).await
         {
@@ -59,12 +83,27 @@ impl Tokens {
         if !keys.signed(&token) {
             return Err(unusable());
         }
-        self.holder(&token.claims().ok_or_else(unusable)?)
+        let claims = token.claims().ok_or_else(unusable)?;
+        let times = self.times(&claims)?;
+        let principal = self.holder(&claims, times.end)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MOST {
+            known.clear();
+        }
+        known.insert(hash, Known { keys, times, principal: principal.clone() });
+        Ok(principal)
+    }
+
+    fn known(&self, hash: &Hash, keys: &Arc<KeySet>) -> Option<Principal> {
+        let now_ms = self.clock.now_ms();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found =
+            known.get(hash).filter(|known| Arc::ptr_eq(&known.keys, keys) && known.times.contains(&now_ms));
+        found.map(|known| known.principal.clone())
     }
 
     /// Whose they are: the issuer signed these claims.
-    fn holder(&self, claims: &Claims) -> Result<Principal> {
-        let ends_ms = self.ends_ms(claims)?;
+    fn holder(&self, claims: &Claims, ends_ms: i64) -> Result<Principal> {
         let TokenOptions { issuer, audience, tenant_claim, .. } = &self.options;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if issuer.as_deref().is_some_and(|issuer| text("iss") != Some(issuer)) {
@@ -88,8 +127,8 @@ impl Tokens {
         Ok(Principal { id, name, rights: self.rights(claims), tenants, expires_ms: Some(ends_ms) })
     }
 
-    /// When it ends; a little later than it says.
-    fn ends_ms(&self, claims: &Claims) -> Result<i64> {
+    /// When it can be used, which is now: a little earlier than it says, and a little longer.
+    fn times(&self, claims: &Claims) -> Result<Range<i64>> {
         let now_ms = self.clock.now_ms();
         let time = |name: &str| claims.get(name).map(|value| ms(value).ok_or_else(unusable)).transpose();
         let ends_ms = time("exp")?.ok_or_else(|| refused("the token does not say when it ends (exp)"))?;
@@ -97,11 +136,11 @@ impl Tokens {
         if now_ms >= ends_ms {
             return Err(refused("the token has ended"));
         }
-        let begins_ms = time("nbf")?.max(time("iat")?);
-        if begins_ms.is_some_and(|begins_ms| now_ms < begins_ms.saturating_sub(LEEWAY_MS)) {
+        let begins_ms = time("nbf")?.max(time("iat")?).unwrap_or(i64::MIN).saturating_sub(LEEWAY_MS);
+        if now_ms < begins_ms {
             return Err(refused("the token is not valid yet"));
         }
-        Ok(ends_ms)
+        Ok(begins_ms..ends_ms)
     }
 
     fn rights(&self, claims: &Claims) -> Rights {
@@ -133,16 +172,23 @@ fn ms(value: &Value) -> Option<i64> {
     Some(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// What tells holders apart from each other and from keys, in a form that may be kept: of everybody's own length.
+/// What tells holders apart from each other and from keys, in a form that may be kept.
 fn id(parts: [&str; 2]) -> String {
+    let hash = hash(parts);
+    let digits: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("jwt-{digits}")
+}
+
+/// Of these texts, told apart also where they meet.
+fn hash<const N: usize>(parts: [&str; N]) -> Hash {
     let mut hash = digest::Context::new(&digest::SHA256);
     for part in parts {
         hash.update(&part.len().to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let hash = hash.finish();
-    let digits: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("jwt-{digits}")
+    let mut found = Hash::default();
+    found.copy_from_slice(hash.finish().as_ref());
+    found
 }
 
 /// One message for everything that is wrong before the signature was checked.
