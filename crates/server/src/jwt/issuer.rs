@@ -87,7 +87,10 @@ impl Issuer {
             Some(kept) if !due || kept.is_within(kept.fresh_ms, now_ms) => return Ok(kept.set),
             // nobody waits again for an issuer that was out of reach
             Some(kept) if failed => {
-                drop(self.ask(asked));
+                let nobody_asks = self.turn.try_lock().is_ok();
+                if nobody_asks {
+                    drop(self.ask(asked));
+                }
                 return Ok(kept.set);
             }
             None if !due => return Err(unreachable()),
