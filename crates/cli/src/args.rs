@@ -234,12 +234,35 @@ pub(crate) struct Serve {
         help = "Serve this store instead of the database: ./data, s3://bucket/prefix, sqlite:///app.db, ..."
     )]
     pub store: Option<String>,
+    #[command(flatten)]
+    pub tokens: Tokens,
     /// Largest body of a request in MiB; also the largest document.
     #[arg(long, value_name = "MIB", default_value_t = 16)]
     pub body_max: u64,
     /// Connections at the same time.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub connections: usize,
+}
+
+/// Tokens (JWT) that are taken beside keys; each flag wins over its variable and over `auth` in the model.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct Tokens {
+    #[arg(long, value_name = "URL", help = "Keys of the tokens' issuer, or a file [default: REPOT_JWKS]")]
+    pub jwks: Option<String>,
+    #[arg(long, value_name = "ISS", help = "The tokens' issuer [default: REPOT_JWT_ISSUER]")]
+    pub jwt_issuer: Option<String>,
+    #[arg(
+        long,
+        value_name = "AUD",
+        help = "For whom tokens are made; * for anybody [default: REPOT_JWT_AUDIENCE]"
+    )]
+    pub jwt_audience: Option<String>,
+    #[arg(
+        long,
+        value_name = "CLAIM",
+        help = "The claim that names the tenant [default: REPOT_JWT_TENANT_CLAIM, or sub]"
+    )]
+    pub jwt_tenant_claim: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

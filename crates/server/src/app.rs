@@ -12,8 +12,10 @@ use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits}
 use crate::access::Access;
 
 use crate::feed::Feed;
+use crate::jwt::{TokenOptions, Tokens};
 
 use crate::operate::{Figures, Log, Metered, RoomOf, Snapshot};
+use crate::trace::Traces;
 
 /// Bounds of a server.
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Options {
     pub connections_max: usize,
     /// A key must be shown also while there are none; `false`: from the first key on.
     pub keys_required: bool,
+    /// Tokens (JWT) that are taken beside keys.
+    pub tokens: Option<TokenOptions>,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
     /// Clients that listen to changes at the same time.
@@ -42,6 +46,8 @@ pub struct Options {
     pub figures_ms: u32,
     /// Is told each request that ended.
     pub log: Option<Log>,
+    /// Is told what of a request took how long.
+    pub traces: Option<Traces>,
     /// Tells how much room is on the disk of the store.
     pub room: Option<RoomOf>,
 }
@@ -55,12 +61,14 @@ impl Default for Options {
             write_ms: 60_000,
             connections_max: 4_096,
             keys_required: false,
+            tokens: None,
             drain_ms: 10_000,
             listeners_max: 2_048,
             feed_entries_max: 4_096,
             feed_poll_ms: 250,
             figures_ms: 50,
             log: None,
+            traces: None,
             room: None,
         }
     }
@@ -114,7 +122,7 @@ impl App {
     /// `layout` is of the model that the store was opened with, the clock the store's.
     ///
     /// # Errors
-    /// When a collection of the store is not of this layout.
+    /// When a collection of the store is not of this layout; `R0447` when the file with the keys of tokens has none.
     pub fn new(
         store: Arc<dyn Queryable>,
         layout: Layout,
@@ -129,7 +137,9 @@ impl App {
         let snapshot = Snapshot::default();
         let base: Arc<dyn Store> = Arc::clone(&store) as _;
         let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(&clock), Arc::clone(&entropy));
-        let access = Access::new(keys, options.keys_required);
+        let tokens =
+            options.tokens.clone().map(|tokens| Tokens::open(tokens, Arc::clone(&clock))).transpose()?;
+        let access = Access::new(keys, tokens, options.keys_required);
         let limits = RateLimits::new(Arc::clone(&base), Arc::clone(&clock), layout.model());
         let idempotency =
             Idempotency::new(base, Arc::clone(&clock), Arc::clone(&entropy), IdempotencyOptions::default());
@@ -199,8 +209,8 @@ impl App {
 
     /// Waiting and chance.
     #[must_use]
-    pub fn pacing(&self) -> &dyn Pacing {
-        self.0.pacing.as_ref()
+    pub fn pacing(&self) -> &Arc<dyn Pacing> {
+        &self.0.pacing
     }
 
     /// Secrets.

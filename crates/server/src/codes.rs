@@ -23,6 +23,18 @@ pub const CODES: &[Entry] = &[
         mend: "Look at the database and at the way to it; /readyz?verbose and /metrics say more. The server goes on by itself.",
     },
     Entry {
+        code: "R0438",
+        title: "The token cannot be used",
+        explanation: "It is no JSON Web Token that this server takes: not signed by a key of its issuer, ended, not valid yet, without `exp` or `sub`, or meant for another service.",
+        mend: "Get a new token from the issuer; whoever runs the server compares issuer and audience with `repot check`.",
+    },
+    Entry {
+        code: "R0439",
+        title: "The keys of the tokens' issuer cannot be had",
+        explanation: "The server needs the issuer's public keys to check a token. The issuer does not answer, and what was kept of it is too old. Nothing was done.",
+        mend: "Send it again later; whoever runs the server looks whether it reaches the address of the keys (REPOT_JWKS).",
+    },
+    Entry {
         code: "R0440",
         title: "The request is wrong in itself",
         explanation: "A parameter, header or path of the request is none that the API has, or cannot be read. Nothing was changed.",
@@ -63,6 +75,12 @@ pub const CODES: &[Entry] = &[
         title: "The key may not do this",
         explanation: "The key is known, but has not the right for this collection, or may not speak for this tenant. Nothing was changed.",
         mend: "Use a key with that right; repot key list shows what each may.",
+    },
+    Entry {
+        code: "R0447",
+        title: "The settings of tokens cannot be used",
+        explanation: "`auth` in `[repot]`, or the variables and flags in its place, do not say whose tokens are taken: keys without an audience, an address that is not https, a file without keys.",
+        mend: "Say where the issuer's keys are and for whom its tokens are made; `*` as the audience takes those for others too. See docs/keys.md.",
     },
     Entry {
         code: "R0610",

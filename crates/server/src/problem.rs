@@ -144,7 +144,7 @@ fn status(error: &Error) -> StatusCode {
         // a path that no document can have
         ("R0403", _) => StatusCode::NOT_FOUND,
         ("R0416", _) => StatusCode::PRECONDITION_REQUIRED,
-        ("R0432" | "R0445", _) => StatusCode::UNAUTHORIZED,
+        ("R0432" | "R0438" | "R0445", _) => StatusCode::UNAUTHORIZED,
         ("R0441", _) => StatusCode::METHOD_NOT_ALLOWED,
         ("R0442" | "R0213", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("R0443", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

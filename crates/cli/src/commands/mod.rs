@@ -1,6 +1,6 @@
 //! One file for each command.
 
-mod check;
+pub(crate) mod check;
 mod copy;
 mod demo;
 mod explain;

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use repot::{Config, Place, Repot};
 use repot_core::{Error, Kind, SystemClock};
 use repot_engine::{SystemEntropy, TokioPacing};
-use repot_server::{App, Options, Outside, Room, RoomOf, Server};
+use repot_server::{App, Options, Outside, Room, RoomOf, Server, Traces};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,6 +18,9 @@ use crate::log::{self, LogStyle, Writer};
 use crate::output::{self, Output};
 use crate::serving;
 use crate::wiring::Project;
+
+/// How long a collector of traces may take at the end.
+const TOLD: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
@@ -33,15 +37,26 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
         Error::new(Kind::Failed, "R0901", "the threads of the server cannot be started").cause(error)
     })?;
     let bytes = usize::try_from(config.document_bytes_max).unwrap_or(usize::MAX);
+    let tokens = serving::tokens(&project, &serve.tokens)?;
+    let traces = {
+        let _inside = runtime.enter();
+        serving::traces(&project)?.map(Traces::start).transpose()?
+    };
     let writer = Writer::start(style);
     let options = Options {
         body_bytes_max: bytes,
         connections_max: serve.connections.max(1),
         log: writer.as_ref().map(Writer::log),
         room: room(&config),
+        tokens,
+        traces: traces.clone(),
         ..Options::default()
     };
     let ended = runtime.block_on(listen(config, (&address, options), (style, output)));
+    if let Some(traces) = traces {
+        runtime.block_on(traces.end(TOLD));
+        lost(&traces, style, output);
+    }
     if let Some(writer) = writer {
         writer.end();
     }
@@ -56,6 +71,16 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     }
     output.done(json!({"type": "result", "cut": cut}), &[]);
     Ok(Exit::Done)
+}
+
+/// Says how many requests no collector was told of.
+fn lost(traces: &Traces, style: LogStyle, output: &Output) {
+    let lost = traces.lost();
+    if lost == 0 {
+        return;
+    }
+    let line = log::event(style, "lost", &[("traces", json!(lost))]);
+    output.say(&line.unwrap_or_else(|| format!("{lost} traces were lost: the collector did not take them.")));
 }
 
 /// Serves until it is told to stop; gives how many connections were cut off then.

@@ -1,6 +1,7 @@
 //! Documents in a database: the store over a [`repot_core::Target`]. Rows are the truth: what SQL changed in them is
 //! laid over the text when the document is read.
 
+mod answer;
 mod changes;
 mod clerk;
 mod crew;
@@ -26,6 +27,7 @@ mod within;
 mod work_queue;
 mod writing;
 
+pub use answer::waiting;
 pub use pool::PoolOptions;
 pub use repot_core::store::PoolUsage;
 pub use row_store::{LEADS, RowStore, RowStoreOptions};

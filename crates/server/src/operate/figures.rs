@@ -251,7 +251,8 @@ const fn class(status: u16) -> Name {
 }
 
 /// How an error of the store is counted: what the caller met, what the caller did wrong, or a failure.
-const fn outcome(error: &Error) -> Name {
+/// Whether it went wrong, and whose business that is.
+pub(crate) const fn outcome(error: &Error) -> Name {
     match error.kind() {
         Kind::Conflict | Kind::Fenced => "conflict",
         Kind::Invalid | Kind::Unsupported | Kind::Refused | Kind::Denied | Kind::NotFound => "refused",

@@ -11,7 +11,10 @@ use repot_core::store::{
     QueryPage, Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue,
 };
 
+use repot_engine::store::waiting;
+
 use super::figures::Figures;
+use crate::trace::Running;
 
 /// Counts and times what goes through it; does nothing else.
 #[derive(Debug)]
@@ -27,7 +30,14 @@ impl Metered {
 
     async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T>>) -> Result<T> {
         let begin = Instant::now();
-        let done = call.await;
+        let done = match Running::current() {
+            None => call.await,
+            Some(request) => {
+                let (done, waited) = waiting(call).await;
+                request.called(operation, begin, waited, done.as_ref().err());
+                done
+            }
+        };
         self.figures.operated(operation, done.as_ref().err(), begin.elapsed());
         done
     }

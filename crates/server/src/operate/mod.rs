@@ -10,7 +10,7 @@ mod watch;
 pub use line::{Log, RequestLine};
 pub use snapshot::{Room, RoomOf};
 
-pub(crate) use figures::Figures;
+pub(crate) use figures::{Figures, outcome};
 pub(crate) use metered::Metered;
 pub(crate) use ready::{checks, reached};
 pub(crate) use snapshot::Snapshot;

@@ -16,3 +16,6 @@ mod messages;
 mod openapi;
 mod operate;
 mod parts;
+mod signer;
+mod tokens;
+mod traces;
