@@ -1,4 +1,4 @@
-//! The settings of a server, and where each came from.
+//! The settings of a server.
 
 use repot::Config;
 use repot_core::Result;
@@ -6,14 +6,15 @@ use repot_core::Result;
 use crate::commands::inner;
 use crate::errors::Failure;
 use crate::log::LogStyle;
-use crate::settings::Origin;
+use crate::variables;
 use crate::wiring::Project;
 
 const LISTEN: &str = "127.0.0.1:7070";
 
 /// Where to listen.
 pub(crate) fn listen(project: &Project, flag: Option<&str>) -> String {
-    flag.map_or_else(|| found(project, "REPOT_LISTEN", LISTEN).0, str::to_owned)
+    let of_project = || project.environment.value("REPOT_LISTEN").unwrap_or_else(|| LISTEN.to_owned());
+    flag.map_or_else(of_project, str::to_owned)
 }
 
 /// How requests are logged.
@@ -30,31 +31,7 @@ pub(crate) fn log_style(project: &Project, flag: Option<LogStyle>, quiet: bool) 
 
 /// What the library for apps is told.
 pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
+    variables::checked(&project.environment)?;
     let variables = project.environment.all();
     Config::from_variables(project.file.as_ref(), variables.into_iter()).map_err(inner)
-}
-
-/// All settings of a server that is started without flags, for `repot check`.
-pub(crate) fn all(project: &Project) -> Result<Vec<(&'static str, String, Origin)>, Failure> {
-    log_style(project, None, false)?;
-    let config = config(project)?;
-    let number = |name: &'static str, value: usize| {
-        let from = project.environment.get(name).map_or(Origin::Default, |(_, from)| from);
-        (name, value.to_string(), from)
-    };
-    let word = |name: &'static str, default: &str| {
-        let (value, from) = found(project, name, default);
-        (name, value, from)
-    };
-    Ok(vec![
-        word("REPOT_LISTEN", LISTEN),
-        word("REPOT_LOG", "text on a terminal, else json"),
-        number("DATABASE_POOL_SIZE", config.pool_size),
-        number("POSTGRES_MAX_CONNECTIONS", config.pool_size.saturating_add(config.pool_overflow)),
-        word("DATABASE_ECHO", "false"),
-    ])
-}
-
-fn found(project: &Project, name: &str, default: &str) -> (String, Origin) {
-    project.environment.get(name).unwrap_or_else(|| (default.to_owned(), Origin::Default))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Where a value came from, for `repot check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
+    Flag,
     Variable,
     DotEnv,
     Model,
@@ -16,6 +17,7 @@ pub(crate) enum Origin {
 impl Origin {
     pub(crate) const fn words(self) -> &'static str {
         match self {
+            Self::Flag => "flag",
             Self::Variable => "variable",
             Self::DotEnv => ".env",
             Self::Model => "repot.toml",

@@ -30,6 +30,8 @@ pub struct Options {
     pub connections_max: usize,
     /// A key must be shown also while there are none; `false`: from the first key on.
     pub keys_required: bool,
+    /// Nobody but the process that holds it asks: no key is looked for ([`App::answer`]).
+    pub is_own: bool,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
     /// Clients that listen to changes at the same time.
@@ -55,6 +57,7 @@ impl Default for Options {
             write_ms: 60_000,
             connections_max: 4_096,
             keys_required: false,
+            is_own: false,
             drain_ms: 10_000,
             listeners_max: 2_048,
             feed_entries_max: 4_096,

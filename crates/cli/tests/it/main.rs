@@ -4,6 +4,7 @@
 
 mod apps;
 mod certificate;
+mod command_page;
 mod commands;
 mod crash;
 mod docs;
@@ -15,6 +16,7 @@ mod laid_over;
 mod left_behind;
 mod lossless;
 mod operate;
+mod over_http;
 mod printed;
 mod project;
 mod proof;
@@ -22,6 +24,7 @@ mod queues;
 mod real_data;
 mod s3;
 mod served;
+mod settings;
 mod tenants;
 mod watch;
 mod writers;
