@@ -182,6 +182,9 @@ pub(crate) struct Query {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot queue stats requests
+  repot queue revive requests --all")]
 pub(crate) struct Queue {
     #[command(subcommand)]
     pub command: QueueCommand,
@@ -260,6 +263,9 @@ pub(crate) struct Serve {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot key create web --rights read,write --any-tenant --expires 90d
+  repot key list")]
 pub(crate) struct Key {
     #[command(subcommand)]
     pub what: KeyCommand,
@@ -300,6 +306,9 @@ pub(crate) struct KeyCreate {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot watch conversations --since 0 --once
+  REPOT_URL=http://127.0.0.1:7070 repot watch --tenant u1")]
 pub(crate) struct Watch {
     #[arg(value_name = "COLLECTION", help = "Of these collections only")]
     pub collections: Vec<String>,

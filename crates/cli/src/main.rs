@@ -9,6 +9,7 @@ mod document_args;
 mod errors;
 mod log;
 mod output;
+mod page;
 mod paths;
 mod progress;
 mod serving;

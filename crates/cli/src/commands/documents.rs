@@ -18,6 +18,7 @@ use crate::asking::Asking;
 use crate::document_args::{At, Expects, Get, Named, Patch, Put, Rm};
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
+use crate::page::one_line;
 use crate::paths;
 
 /// No document ever has this state.
@@ -41,9 +42,8 @@ fn told(answer: &Response<Bytes>) -> String {
     match text {
         Some(text) if answered::media(answer) == "application/json" => {
             let mut line = object.to_string();
-            // a line break can only be white space in JSON
             line.truncate(line.len().saturating_sub(1));
-            return format!("{line},\"document\":{}}}", text.replace(['\n', '\r'], " "));
+            return format!("{line},\"document\":{}}}", one_line(text));
         }
         Some(text) => object["text"] = json!(text),
         None => object["base64"] = json!(STANDARD.encode(answer.body())),

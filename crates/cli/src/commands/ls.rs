@@ -1,9 +1,8 @@
 //! `repot ls`: rows and documents of a collection.
 
-use bytes::Bytes;
 use http::Method;
 use repot_core::{Error, Kind, QueryResult, Result};
-use repot_json::{Kind as JsonKind, Limits, Tree, Value};
+use repot_json::{Kind as JsonKind, Value};
 use serde_json::json;
 
 use super::query;
@@ -12,6 +11,7 @@ use crate::asking::Asking;
 use crate::document_args::Ls;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
+use crate::page::{Page, one_line};
 use crate::paths;
 
 /// Items of one request.
@@ -37,7 +37,7 @@ pub(crate) fn run(global: &Global, ls: &Ls, output: &Output) -> Result<Exit, Fai
                 if output.json { output.print(&line(item, etag)) } else { rows.push(item) }
             },
         )?;
-        after = page.next()?;
+        after = page.field("next").and_then(|next| Some(next.as_str()?.into_owned()));
         if after.is_none() || (!ls.all && items >= ls.limit) {
             break;
         }
@@ -71,53 +71,11 @@ fn pairs(ls: &Ls) -> Result<Vec<(&str, &str)>> {
 
 /// `{"type":"item","item":...}`: the item's own text, without line breaks between its values.
 fn line(item: Value<'_>, etag: Option<&str>) -> String {
-    // a line break can only be white space in JSON
-    let text = item.raw().replace(['\n', '\r'], " ");
+    let text = one_line(item.raw());
     match etag {
         Some(etag) => format!("{{\"type\":\"item\",\"etag\":{},\"item\":{text}}}", json!(etag)),
         None => format!("{{\"type\":\"item\",\"item\":{text}}}"),
     }
-}
-
-/// A page of a listing.
-struct Page {
-    body: Bytes,
-    tree: Tree,
-}
-
-impl Page {
-    fn read(body: Bytes) -> Result<Self> {
-        // as many documents as it likes, each within the bounds of the server
-        let limits = Limits { nodes_max: usize::MAX, ..Limits::default() };
-        match Tree::parse(&body, limits) {
-            Ok(tree) => Ok(Self { body, tree }),
-            Err(error) => Err(no_page().cause(error)),
-        }
-    }
-
-    /// Gives each item, with the state of its document where that stands beside it; how many there were.
-    fn each(&self, mut take: impl FnMut(Value<'_>, Option<&str>)) -> Result<usize> {
-        let root = self.tree.root(&self.body).ok_or_else(no_page)?;
-        let items = root.get("items").ok_or_else(no_page)?;
-        let mut etags = root.get("etags").map(Value::elements);
-        let mut count = 0;
-        for item in items.elements() {
-            let etag = etags.as_mut().and_then(|etags| etags.next()?.as_str());
-            take(item, etag.as_deref());
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    fn next(&self) -> Result<Option<String>> {
-        let root = self.tree.root(&self.body).ok_or_else(no_page)?;
-        Ok(root.get("next").and_then(|next| Some(next.as_str()?.into_owned())))
-    }
-}
-
-fn no_page() -> Error {
-    Error::new(Kind::Failed, "R0155", "the answer is no page of a listing")
-        .hint("Check REPOT_URL, and that client and server are of one version.")
 }
 
 /// Items as rows of a table: a column for each field, in the order in which they come first.

@@ -1,5 +1,6 @@
 //! `repot watch`: what changes, one JSON line a change.
 
+use std::fmt::Display;
 use std::io::Write as _;
 
 use http::Method;
@@ -17,6 +18,7 @@ use crate::args::{Global, Watch};
 use crate::asking::{Asking, server_of};
 use crate::errors::{Exit, Failure};
 use crate::output;
+use crate::page::{Page, one_line};
 use crate::paths;
 use crate::settings::Environment;
 use crate::wiring::Project;
@@ -102,21 +104,19 @@ fn served(asking: &Asking, watch: &Watch) -> Result<Exit, Failure> {
             since.as_deref().map(|since| ("since", since)).into_iter().chain(only).chain(wait).collect();
         let answer =
             asking.ask(paths::request(Method::GET, &format!("/v1:changes?{}", paths::query(&pairs)))?)?;
-        let page: Value = serde_json::from_slice(answer.body()).map_err(|error| {
-            Error::new(Kind::Failed, "R0155", "the answer is no page of changes")
-                .hint("Check REPOT_URL, and that client and server are of one version.")
-                .cause(error)
-        })?;
+        let page = Page::read(answer.into_body())?;
+        let next = page.field("next").map_or("null", |next| next.raw()).to_owned();
         if is_first {
-            is_read = print(&json!({"next": watch.since.map_or_else(|| page["next"].clone(), Value::from)}));
+            let first = watch.since.map_or_else(|| next.clone(), |since| since.to_string());
+            is_read = print(&format!("{{\"next\":{first}}}"));
         }
         is_first = false;
-        is_read &= page["items"].as_array().into_iter().flatten().all(print);
-        since = Some(page["next"].to_string());
-        if watch.once && page["more"] != true {
-            print(&json!({"next": page["next"]}));
+        page.each(|change, _| is_read = is_read && print(&one_line(change.raw())))?;
+        if watch.once && page.field("more").is_none_or(|more| more.raw() != "true") {
+            print(&format!("{{\"next\":{next}}}"));
             break;
         }
+        since = Some(next);
     }
     Ok(Exit::Done)
 }
@@ -141,6 +141,6 @@ fn line(entry: &ChangeEntry) -> Value {
 }
 
 /// `false`: nobody reads any more.
-fn print(line: &Value) -> bool {
+fn print(line: &impl Display) -> bool {
     writeln!(std::io::stdout(), "{line}").is_ok()
 }

@@ -342,15 +342,19 @@ fn a_server_that_is_not_there_is_told() {
 fn changes_and_messages_of_a_server_are_shown() {
     const QUEUE: &str = "\n[jobs]\nfile = \"jobs/{id}.json\"\nqueue = { lease = \"5m\", tries = 3 }\n\n[jobs.fields]\nid = \"text key\"\n";
     for database in databases() {
-        let project = Project::with(database, &format!("{MODEL}{QUEUE}"), &data());
+        let model = MODEL.replace("file = \"notes/{id}.json\"", "file = \"notes/{id}.json\"\nwatch = true");
+        let project = Project::with(database, &format!("{model}{QUEUE}"), &data());
         project.run(&["copy"]).expect(0);
         let place = Place { project, store: None, served: None }.served();
-        place.run(&["put", "notes", "a"], "{\"id\":\"a\"}", &[]).expect(0);
+        let note = "{\"id\":\"a\", \"more\":1.10}";
+        place.run(&["put", "notes", "a"], note, &[]).expect(0);
         place.run(&["put", "jobs", "j1"], "{\"id\":\"j1\"}", &[]).expect(0);
         let lines = |words: &[&str]| -> Vec<Value> {
             let ran = place.run(words, "", &[]).expect(0);
             ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         };
+        let raw = place.run(&["watch", "notes", "--once", "--since", "0"], "", &[]).expect(0).out;
+        assert!(raw.contains(&format!("\"document\":{note}")), "{raw}");
         let seen = lines(&["watch", "--once", "--since", "0"]);
         assert_eq!((seen.len(), &seen[0]["next"]), (4, &0.into()), "{seen:?}");
         assert_eq!((&seen[1]["key"], &seen[2]["key"]), (&"a".into(), &"j1".into()));

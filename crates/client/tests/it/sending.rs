@@ -1,7 +1,5 @@
 //! What is sent, how often, and what comes of it, against a server that answers as a test says.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
