@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use repot_engine::ledger::Right;
 
+use crate::document_args::{At, Get, Ls, Patch, Put, Rm};
 use crate::log::LogStyle;
 
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
@@ -26,8 +27,13 @@ pub(crate) struct Args {
 /// Flags of every command.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
-    /// The model file [default: repot.toml, or all of repot/*.toml].
-    #[arg(short, long, global = true, value_name = "FILE", env = "REPOT_MODEL")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "The model file [default: REPOT_MODEL, else repot.toml, or all of repot/*.toml]"
+    )]
     pub model: Option<PathBuf>,
     /// Work as if started in this directory.
     #[arg(
@@ -61,6 +67,16 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Ask the database; read-only.
     Query(Query),
+    /// A document, or a part of one, exactly as it is stored.
+    Get(Get),
+    /// Write a document, or a part of one.
+    Put(Put),
+    /// Change a document by a merge patch or a JSON Patch.
+    Patch(Patch),
+    /// Remove a document, or a part of one.
+    Rm(Rm),
+    /// List documents and rows.
+    Ls(Ls),
     /// What waits in a work queue, and what was given up.
     Queue(Queue),
     /// The documents back as files, in the old layout.
@@ -69,7 +85,7 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Keys for the HTTP API: make, list, take back.
     Key(Key),
-    /// What changes in the database, one JSON line a change.
+    /// What changes, one JSON line a change.
     Watch(Watch),
     /// What an error code means and how to mend it.
     Explain(Explain),
@@ -77,6 +93,8 @@ pub(crate) enum Command {
     Gen(Gen),
     /// Take a sample app through everything, on embedded SQLite.
     Demo(Demo),
+    #[command(about = "Print a script that completes commands and flags in a shell")]
+    Completion(Completion),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -164,6 +182,9 @@ pub(crate) struct Query {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot queue stats requests
+  repot queue revive requests --all")]
 pub(crate) struct Queue {
     #[command(subcommand)]
     pub command: QueueCommand,
@@ -198,9 +219,8 @@ pub(crate) enum QueueCommand {
 pub(crate) struct Scoped {
     /// A collection with `queue`.
     pub collection: String,
-    /// Whose, where the collection has tenants.
-    #[arg(long, value_name = "TENANT")]
-    pub tenant: Option<String>,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -266,6 +286,9 @@ pub(crate) struct Tokens {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot key create web --rights read,write --any-tenant --expires 90d
+  repot key list")]
 pub(crate) struct Key {
     #[command(subcommand)]
     pub what: KeyCommand,
@@ -306,6 +329,9 @@ pub(crate) struct KeyCreate {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot watch conversations --since 0 --once
+  REPOT_URL=http://127.0.0.1:7070 repot watch --tenant u1")]
 pub(crate) struct Watch {
     #[arg(value_name = "COLLECTION", help = "Of these collections only")]
     pub collections: Vec<String>,
@@ -315,8 +341,8 @@ pub(crate) struct Watch {
     /// End where the log ends now.
     #[arg(long)]
     pub once: bool,
-    #[arg(long, value_name = "URL", help = "Watch this database instead of the one of DATABASE_URL")]
-    pub store: Option<String>,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -348,4 +374,13 @@ pub(crate) struct Demo {
     /// Keep the folder, for a look around.
     #[arg(long)]
     pub keep: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot completion bash > /etc/bash_completion.d/repot
+  repot completion fish > ~/.config/fish/completions/repot.fish")]
+pub(crate) struct Completion {
+    /// The shell that it is for.
+    pub shell: clap_complete::Shell,
 }

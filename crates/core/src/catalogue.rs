@@ -63,6 +63,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Copy into another database or schema, or rename the collection in the model.",
     ),
     entry(
+        "R0110",
+        "Two settings say opposite things",
+        "CACHE_ENABLED and ENABLE_CACHE, or USE_DATABASE and USE_NEW_DATA_LAYER, are two names of one setting, and one says true, the other false.",
+        "Set one of the two, or both to the same.",
+    ),
+    entry(
         "R0111",
         "The statement cannot be run",
         "The database refused it, or it is not a single statement that reads.",
@@ -133,6 +139,24 @@ pub const CATALOGUE: &[Entry] = &[
         "Not done yet",
         "The model uses something that this version does not do.",
         "See the message for what; leave it out for now.",
+    ),
+    entry(
+        "R0153",
+        "The server is out of reach",
+        "No answer came from the Repot server of REPOT_URL within the time there was (--timeout, 30 seconds).",
+        "Check the address, and that repot serve runs there. Where the message says that the request may have been done, read before you send it again.",
+    ),
+    entry(
+        "R0154",
+        "This cannot be done with a server so",
+        "The address or the key of a server can be none, or the command works on a store only, and REPOT_URL names a server.",
+        "Mend REPOT_URL or REPOT_KEY; or run the command where the database is, without REPOT_URL.",
+    ),
+    entry(
+        "R0155",
+        "The answer is none of a Repot server",
+        "Something answers at REPOT_URL, but not as the HTTP API does: another program, a proxy, or a Repot that is newer or older.",
+        "Check the address, with the path where one stands before /v1, and that client and server are of one version.",
     ),
     entry(
         "R0203",

@@ -36,6 +36,9 @@ impl Access {
     /// # Errors
     /// When the store is out of reach.
     pub(crate) async fn is_locked(&self, app: &App) -> Result<bool> {
+        if app.options().is_own {
+            return Ok(false);
+        }
         if self.locked.load(Ordering::Acquire) {
             return Ok(true);
         }

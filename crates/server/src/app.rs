@@ -34,6 +34,8 @@ pub struct Options {
     pub keys_required: bool,
     /// Tokens (JWT) that are taken beside keys.
     pub tokens: Option<TokenOptions>,
+    /// Nobody but the process that holds it asks: no key is looked for ([`App::answer`]).
+    pub is_own: bool,
     /// How long requests may go on after the server was told to stop, milliseconds.
     pub drain_ms: u64,
     /// Clients that listen to changes at the same time.
@@ -62,6 +64,7 @@ impl Default for Options {
             connections_max: 4_096,
             keys_required: false,
             tokens: None,
+            is_own: false,
             drain_ms: 10_000,
             listeners_max: 2_048,
             feed_entries_max: 4_096,

@@ -1,6 +1,7 @@
 //! The HTTP API: documents of any store, in the app's own JSON, for apps in any language.
 //!
-//! [`App`] is what requests are answered from; [`router`] makes the routes, [`Server`] serves them until it is told to stop.
+//! [`App`] is what requests are answered from; [`router`] makes the routes, [`Server`] serves them until it is told to stop;
+//! [`App::answer`] gives the answer to one request of the process itself, without any connection.
 //! Status codes, headers and bodies follow RFC 9110 (conditional requests), RFC 9457 (problems), RFC 7396 and RFC 6902
 //! (patches), RFC 7240 (`Prefer`).
 
@@ -19,6 +20,7 @@ mod jwt;
 mod openapi;
 mod operate;
 mod outgoing;
+mod own;
 mod problem;
 mod routes;
 mod serve;

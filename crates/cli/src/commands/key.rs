@@ -13,12 +13,20 @@ use repot_model::plan::time;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Global, KeyCommand, KeyCreate};
+use crate::asking;
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, count};
 use crate::wiring::{Project, me};
 
 pub(crate) fn run(global: &Global, command: &KeyCommand, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
+    if asking::server_of(&project.environment, None).is_some() {
+        // made here, it would not open the door of that server
+        let message = "keys are made in the database, and REPOT_URL names a server";
+        return Err(Error::new(Kind::Unsupported, "R0154", message)
+            .hint("Run it where the database is, without REPOT_URL; DATABASE_URL names the database.")
+            .into());
+    }
     match command {
         KeyCommand::Create(create) => {
             let new = new(&project, create)?;

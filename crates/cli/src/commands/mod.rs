@@ -1,13 +1,16 @@
 //! One file for each command.
 
-pub(crate) mod check;
+mod check;
+mod completion;
 mod copy;
 mod demo;
-mod explain;
+mod documents;
+pub(crate) mod explain;
 mod export;
 mod generate;
 mod init;
 mod key;
+mod ls;
 mod plan;
 mod query;
 mod queue;
@@ -29,6 +32,11 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Copy(copy) => copy::run(global, copy, output),
         Command::Verify(verify) => verify::run(global, verify, output),
         Command::Query(query) => query::run(global, query, output),
+        Command::Get(get) => documents::get(global, get, output),
+        Command::Put(put) => documents::put(global, put, output),
+        Command::Patch(patch) => documents::patch(global, patch, output),
+        Command::Rm(rm) => documents::rm(global, rm, output),
+        Command::Ls(ls) => ls::run(global, ls, output),
         Command::Queue(queue) => queue::run(global, queue, output),
         Command::Export(export) => export::run(global, export, output),
         Command::Serve(serve) => serve::run(global, serve, output),
@@ -37,6 +45,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Gen(what) => generate::run(global, what, output),
         Command::Key(key) => key::run(global, &key.what, output),
         Command::Demo(demo) => demo::run(global, demo, output),
+        Command::Completion(wanted) => completion::run(wanted, output),
     }
 }
 

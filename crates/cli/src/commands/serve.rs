@@ -89,6 +89,7 @@ async fn listen(
     (listen, options): (&str, Options),
     (style, output): (LogStyle, &Output),
 ) -> Result<usize, Failure> {
+    let message = format!("Using {} storage backend", backend(&config)?);
     let repot = Repot::open(config).await.map_err(inner)?;
     let outside = Outside {
         clock: Arc::new(SystemClock),
@@ -103,17 +104,32 @@ async fn listen(
     let address = server.address()?;
     hidden(address, locked)?;
     let stop = stopped()?;
-    let told = [("storage", json!(repot.to_string())), ("address", json!(address.to_string()))];
+    let told = [
+        ("message", json!(message)),
+        ("storage", json!(repot.to_string())),
+        ("address", json!(address.to_string())),
+    ];
     if let Some(line) = log::event(style, "listening", &told) {
         output.say(&line);
     } else {
-        output.say(&format!("Storage    {repot}"));
+        output.say(&format!("{message}\nStorage    {repot}"));
         let open =
             if locked { "keys are required" } else { "open to everybody on this machine: no keys yet" };
         output.say(&format!("API        http://{address}/v1        {open}"));
     }
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
     Ok(server.run(stop).await)
+}
+
+/// What the store is, in the words that the apps' operators look for in the log.
+fn backend(config: &Config) -> Result<&'static str, Failure> {
+    Ok(match Place::parse(config.url.as_deref().unwrap_or_default(), &config.directory)? {
+        Place::Postgres(_) => "PostgreSQL",
+        Place::Sqlite(_) => "SQLite",
+        Place::Directory(_) => "JSON file",
+        Place::Bucket { .. } => "S3 bucket",
+        Place::Memory => "memory",
+    })
 }
 
 /// Checks that nobody but this machine gets in without a key.

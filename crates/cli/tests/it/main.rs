@@ -4,6 +4,7 @@
 
 mod apps;
 mod certificate;
+mod command_page;
 mod commands;
 mod crash;
 mod docs;
@@ -16,6 +17,7 @@ mod laid_over;
 mod left_behind;
 mod lossless;
 mod operate;
+mod over_http;
 mod printed;
 mod project;
 mod proof;
@@ -24,6 +26,7 @@ mod real_data;
 mod s3;
 mod served;
 mod soak;
+mod settings;
 mod tenants;
 mod watch;
 mod writers;

@@ -120,10 +120,10 @@ fn a_server_says_which_storage_it_uses() {
         child.kill().and_then(|()| child.wait()).unwrap();
         line
     };
-    let line = text(&["--log", "text"]);
-    assert!(line.starts_with("Storage ") && line.contains("SQLite") && line.contains("repot.db"), "{line}");
+    assert_eq!(text(&["--log", "text"]), "Using SQLite storage backend\n");
     let line: Value = serde_json::from_str(&text(&[])).unwrap();
     assert_eq!(line["event"], "listening");
+    assert_eq!(line["message"], "Using SQLite storage backend");
     assert!(line["storage"].as_str().unwrap().contains("repot.db"), "{line}");
 }
 
