@@ -10,13 +10,13 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::faults::Server;
 use crate::project::{Database, Project};
 
 const CONNECTIONS: usize = 128;
@@ -134,39 +134,13 @@ fn request(connection: &mut Connection, client: usize, turn: usize) -> u16 {
     }
 }
 
-/// A server that is killed when it is dropped.
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Serving {
-    fn start(project: &Project) -> Self {
-        let mut command = project.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
-        for name in ["REPOT_LOG", "REPOT_LISTEN", "DATABASE_POOL_SIZE", "POSTGRES_MAX_CONNECTIONS"] {
-            command.env_remove(name);
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        Self { address: told["address"].as_str().unwrap().to_owned(), child }
-    }
-
-    /// Bytes of resident memory, and open files.
-    fn look(&self) -> (u64, usize) {
-        let process = format!("/proc/{}", self.child.id());
-        let status = fs::read_to_string(format!("{process}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kib: u64 = line.trim().strip_suffix(" kB").unwrap().trim().parse().unwrap();
-        (kib << 10, fs::read_dir(format!("{process}/fd")).unwrap().count())
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        drop(self.child.kill().and_then(|()| self.child.wait()));
-    }
+/// Bytes of resident memory of a server, and its open files.
+fn seen_of(server: &Server) -> (u64, usize) {
+    let process = format!("/proc/{}", server.pid());
+    let status = fs::read_to_string(format!("{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib: u64 = line.trim().strip_suffix(" kB").unwrap().trim().parse().unwrap();
+    (kib << 10, fs::read_dir(format!("{process}/fd")).unwrap().count())
 }
 
 fn seconds() -> u64 {
@@ -189,7 +163,7 @@ fn third<T: Copy>(seen: &[T], number: usize) -> Vec<T> {
 }
 
 /// Load on a server, until the time is over; what was seen of it every now and then. `look` is asked too.
-fn load(server: &Serving, mut look: impl FnMut()) -> Vec<(u64, usize)> {
+fn load(server: &Server, mut look: impl FnMut()) -> Vec<(u64, usize)> {
     let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut filling = Connection::open(&server.address);
     for id in 0..DOCUMENTS {
@@ -222,7 +196,7 @@ fn load(server: &Serving, mut look: impl FnMut()) -> Vec<(u64, usize)> {
     let mut seen = Vec::new();
     while begin.elapsed() < time {
         goes_on();
-        seen.push(server.look());
+        seen.push(seen_of(server));
         look();
     }
     ends.store(true, Ordering::Relaxed);
@@ -269,7 +243,7 @@ fn stays_as_it_is(seen: &[(u64, usize)]) {
 #[test]
 fn a_server_over_sqlite_stays_as_it_is() {
     let project = Project::with(Database::Sqlite, MODEL, &[]);
-    let server = Serving::start(&project);
+    let server = Server::start(&project);
     stays_as_it_is(&load(&server, || {}));
 }
 
@@ -278,7 +252,7 @@ fn a_server_over_postgres_stays_as_it_is() {
     let Some(postgres) = repot_testkit::postgres::postgres() else { return };
     let url = postgres.fresh_database();
     let project = Project::with(Database::Postgres(url.clone()), MODEL, &[]);
-    let server = Serving::start(&project);
+    let server = Server::start(&project);
     let sql = "select count(*) from pg_stat_activity where application_name = 'repot' and datname = current_database()";
     let mut most = 0;
     let seen = load(&server, || most = most.max(postgres.query(&url, sql).trim().parse().unwrap()));

@@ -9,6 +9,8 @@ mod listener;
 mod server;
 mod world;
 
+pub(crate) use server::Server;
+
 const MODEL: &str = r#"
 [repot]
 source = "./data"

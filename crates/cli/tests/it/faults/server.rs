@@ -13,20 +13,27 @@ use crate::project::Project;
 const HANGS: Duration = Duration::from_secs(60);
 
 /// A server that is killed when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     pub address: String,
 }
 
 impl Server {
-    pub(super) fn start(project: &Project) -> Self {
+    /// With nothing but the project's own settings.
+    pub(crate) fn start(project: &Project) -> Self {
         let mut command = project.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
-        command.env_remove("REPOT_LOG").env_remove("REPOT_LISTEN");
+        for name in ["REPOT_LOG", "REPOT_LISTEN", "DATABASE_POOL_SIZE", "POSTGRES_MAX_CONNECTIONS"] {
+            command.env_remove(name);
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let told: Value = serde_json::from_str(&line).unwrap();
         Self { address: told["address"].as_str().unwrap().to_owned(), child }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// kill -9; gives control back when it is gone.
