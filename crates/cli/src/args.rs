@@ -269,6 +269,8 @@ pub(crate) struct Serve {
 pub(crate) struct Key {
     #[command(subcommand)]
     pub what: KeyCommand,
+    #[arg(long, global = true, value_name = "URL", help = "The database, instead of the project's own")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
