@@ -1,13 +1,15 @@
 //! What an answer of the HTTP API means: a good one, or an error with its own code, message and next step.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_TYPE, ETAG, HeaderName};
 use http::{Response, StatusCode};
 use repot_client::Sent;
 use repot_core::{Error, Kind, Result};
 use serde_json::Value;
 
 use crate::commands::explain;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A good answer.
 ///
@@ -16,7 +18,8 @@ use crate::commands::explain;
 pub(crate) fn checked(sent: Sent) -> Result<Response<Bytes>> {
     let Sent { answer, is_unsure } = sent;
     if answer.status().is_success() {
-        return Ok(answer);
+        // every answer of ours has a name; a page of some other program is no document
+        return if answer.headers().contains_key(REQUEST_ID) { Ok(answer) } else { Err(stranger(&answer)) };
     }
     let error = problem(&answer);
     if is_unsure && matches!(answer.status(), StatusCode::PRECONDITION_FAILED | StatusCode::NOT_FOUND) {
@@ -42,14 +45,19 @@ pub(crate) fn failed_request(answer: &Response<Bytes>) -> Option<u64> {
     serde_json::from_slice::<Value>(answer.body()).ok()?.get("request")?.as_u64()
 }
 
+fn stranger(answer: &Response<Bytes>) -> Error {
+    let message = format!("the answer ({}) is none of a Repot server", answer.status());
+    Error::new(Kind::Failed, "R0155", message)
+        .hint("Check REPOT_URL, with the path where one stands before /v1.")
+}
+
 fn problem(answer: &Response<Bytes>) -> Error {
     let status = answer.status();
     let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
     let body = body.filter(|_| media(answer) == "application/problem+json");
     let text = |name: &str| body.as_ref()?.get(name)?.as_str();
     let (Some(code), Some(detail)) = (text("code"), text("detail")) else {
-        return Error::new(Kind::Failed, "R0155", format!("the answer {status} is none of a Repot server"))
-            .hint("Check REPOT_URL, with the path where one stands before /v1.");
+        return stranger(answer);
     };
     let error = match explain::known(code) {
         Some(code) => Error::new(kind(status, code), code, detail),
@@ -80,5 +88,71 @@ fn kind(status: StatusCode, code: &str) -> Kind {
         (400..=499, _) => Kind::Invalid,
         (502..=504, _) => Kind::TargetUnavailable,
         _ => Kind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked;
+    use crate::errors::{Exit, Failure};
+    use bytes::Bytes;
+    use http::Response;
+    use repot_client::Sent;
+
+    fn error(status: u16, media: &str, body: &'static str, is_unsure: bool) -> repot_core::Error {
+        let answer = Response::builder().status(status).header("content-type", media);
+        let answer = answer.body(Bytes::from_static(body.as_bytes())).unwrap();
+        checked(Sent { answer, is_unsure }).unwrap_err()
+    }
+
+    fn of_code(status: u16, code: &'static str) -> (String, Exit) {
+        let body =
+            format!("{{\"code\":\"{code}\",\"detail\":\"what\",\"hint\":\"Do.\",\"details\":[\"a\"]}}");
+        let error = error(status, "application/problem+json", body.leak(), false);
+        assert_eq!((error.next_step(), error.details()), (Some("Do."), &["a".to_owned()][..]));
+        (error.code().to_owned(), Failure::from(error).exit())
+    }
+
+    #[test]
+    fn errors_end_the_command_as_those_of_a_store_do() {
+        for (status, code, exit) in [
+            (404, "R0402", Exit::Failed),
+            (412, "R0401", Exit::Failed),
+            (409, "R0203", Exit::Failed),
+            (501, "R0405", Exit::NotCovered),
+            (404, "R0502", Exit::NotCovered),
+            (413, "R0213", Exit::NotCovered),
+            (410, "R0604", Exit::Refused),
+            (429, "R0503", Exit::Refused),
+            (503, "R0106", Exit::Target),
+            (503, "R0701", Exit::Locked),
+            (401, "R0445", Exit::Denied),
+            (403, "R0446", Exit::Denied),
+            (500, "R0901", Exit::Failed),
+        ] {
+            assert_eq!(of_code(status, code), (code.to_owned(), exit), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_of_ours_is_told_so() {
+        assert_eq!(error(404, "text/html", "<h1>not here</h1>", false).code(), "R0155");
+        assert_eq!(error(200, "text/html", "<h1>welcome</h1>", false).code(), "R0155");
+        assert_eq!(error(502, "application/problem+json", "{\"title\":\"x\"}", false).code(), "R0155");
+        let newer = "{\"code\":\"R0999\",\"detail\":\"what\"}";
+        let newer = error(403, "application/problem+json", newer, false);
+        assert_eq!(
+            (newer.code(), newer.message()),
+            ("R0155", "what (R0999, which this version does not know)")
+        );
+        assert_eq!(Failure::from(newer).exit(), Exit::Denied);
+    }
+
+    #[test]
+    fn a_write_that_may_have_been_done_is_told_so() {
+        let body = "{\"code\":\"R0401\",\"detail\":\"what\"}";
+        let lost = error(412, "application/problem+json", body, true);
+        assert!(lost.details()[0].contains("may have been this very write"), "{lost:?}");
+        assert!(error(412, "application/problem+json", body, false).details().is_empty());
     }
 }

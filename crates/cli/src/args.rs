@@ -292,6 +292,8 @@ pub(crate) struct Tokens {
 pub(crate) struct Key {
     #[command(subcommand)]
     pub what: KeyCommand,
+    #[arg(long, global = true, value_name = "URL", help = "The database, instead of the project's own")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -100,7 +100,8 @@ impl Project {
         self.target_at(&self.database_url().0)
     }
 
-    fn target_at(&self, url: &str) -> Result<Box<dyn Target>> {
+    /// Another database than the project's own.
+    pub(crate) fn target_at(&self, url: &str) -> Result<Box<dyn Target>> {
         let echo = match self.environment.value("DATABASE_ECHO") {
             Some(value) if is_echo_wanted(&value)? => Some(Echo::new(output::echo)),
             _ => None,
@@ -162,7 +163,7 @@ impl Project {
 }
 
 /// For a store that one command uses.
-fn store_options(options: &Options) -> RowStoreOptions {
+pub(crate) fn store_options(options: &Options) -> RowStoreOptions {
     RowStoreOptions {
         readers: 1,
         writers: 1,

@@ -150,7 +150,7 @@ pub const CATALOGUE: &[Entry] = &[
         "R0154",
         "This cannot be done with a server so",
         "The address or the key of a server can be none, or the command works on a store only, and REPOT_URL names a server.",
-        "Mend REPOT_URL or REPOT_KEY; or run the command where the database is, without REPOT_URL.",
+        "Mend REPOT_URL or REPOT_KEY; or run the command where the database is, and name it with --store.",
     ),
     entry(
         "R0155",

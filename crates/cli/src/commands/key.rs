@@ -2,43 +2,43 @@
 
 use std::sync::Arc;
 
-use repot_core::change_log::ChangeRetention;
 use repot_core::store::Store;
 use repot_core::{Clock as _, Error, Kind, SystemClock};
-use repot_engine::SystemEntropy;
 use repot_engine::ledger::{ApiKey, ApiKeys, NewKey, Reach, Right, Rights, Tenants};
-use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
+use repot_engine::store::RowStore;
+use repot_engine::{Options, SystemEntropy};
 use repot_model::language::duration_seconds;
 use repot_model::plan::time;
 use serde_json::{Map, Value, json};
 
-use crate::args::{Global, KeyCommand, KeyCreate};
+use crate::args::{Global, Key, KeyCommand, KeyCreate};
 use crate::asking;
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, count};
-use crate::wiring::{Project, me};
+use crate::wiring::{Project, store_options};
 
-pub(crate) fn run(global: &Global, command: &KeyCommand, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(global: &Global, key: &Key, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
-    if asking::server_of(&project.environment, None).is_some() {
+    if asking::server_of(&project.environment, key.store.as_deref()).is_some() {
         // made here, it would not open the door of that server
-        let message = "keys are made in the database, and REPOT_URL names a server";
+        let message = "keys are made in the database, and a server is named (REPOT_URL)";
         return Err(Error::new(Kind::Unsupported, "R0154", message)
-            .hint("Run it where the database is, without REPOT_URL; DATABASE_URL names the database.")
+            .hint("Name the database with --store, such as sqlite:///repot.db.")
             .into());
     }
-    match command {
+    let open = || open(&project, key.store.as_deref());
+    match &key.what {
         KeyCommand::Create(create) => {
             let new = new(&project, create)?;
-            let (keys, runtime) = open(&project)?;
+            let (keys, runtime) = open()?;
             made(&runtime.block_on(keys.create(new.clone()))?, &new, output);
         }
         KeyCommand::List => {
-            let (keys, runtime) = open(&project)?;
+            let (keys, runtime) = open()?;
             listed(&runtime.block_on(keys.list())?, output);
         }
         KeyCommand::Revoke { id } => {
-            let (keys, runtime) = open(&project)?;
+            let (keys, runtime) = open()?;
             if !runtime.block_on(keys.revoke(id))? {
                 let message = format!("there is no key {id} that could be used");
                 return Err(Error::new(Kind::NotFound, "R0432", message)
@@ -55,19 +55,14 @@ pub(crate) fn run(global: &Global, command: &KeyCommand, output: &Output) -> Res
 }
 
 /// The keys of the database; its tables are made where there are none.
-fn open(project: &Project) -> Result<(ApiKeys, tokio::runtime::Runtime), Failure> {
-    let options = RowStoreOptions {
-        readers: 1,
-        writers: 1,
-        pool: PoolOptions::default(),
-        document_bytes_max: 16 << 20,
-        json: repot_json::Limits::default(),
-        me: me(&SystemClock),
-        clock: Arc::new(SystemClock),
-        changes: ChangeRetention::default(),
-    };
+fn open(project: &Project, store: Option<&str>) -> Result<(ApiKeys, tokio::runtime::Runtime), Failure> {
+    let options = store_options(&Options::default());
     let model = (Arc::new(project.model.clone()), Arc::new(project.plan.clone()), project.text.as_str());
-    let store: Arc<dyn Store> = Arc::new(RowStore::open(project.target()?, model, options)?);
+    let target = match store {
+        Some(url) => project.target_at(url)?,
+        None => project.target()?,
+    };
+    let store: Arc<dyn Store> = Arc::new(RowStore::open(target, model, options)?);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| {
         Error::new(Kind::Failed, "R0901", "the command cannot wait for the database").cause(error)
     })?;

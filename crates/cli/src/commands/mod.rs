@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),
-        Command::Key(key) => key::run(global, &key.what, output),
+        Command::Key(key) => key::run(global, key, output),
         Command::Demo(demo) => demo::run(global, demo, output),
         Command::Completion(wanted) => completion::run(wanted, output),
     }

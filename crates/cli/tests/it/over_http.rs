@@ -320,6 +320,12 @@ fn a_server_with_keys_is_shown_one() {
         place.run(&["get", "chats", "1", "--tenant", "u2"], "", &[]).expect(13);
         let local = place.run(&["key", "create", "x"], "", &[]).expect(6);
         assert!(local.err.contains("error[R0154]") && local.out.is_empty(), "{local:?}");
+        let url = match &place.project.database {
+            Database::Sqlite => "sqlite:///repot.db".to_owned(),
+            Database::Postgres(url) => url.clone(),
+        };
+        let made = place.run(&["key", "create", "x", "--store", &url], "", &[]).expect(0);
+        place.run(&["get", "notes", "a"], "", &[("REPOT_KEY", made.out.trim())]).expect(0);
     }
 }
 
