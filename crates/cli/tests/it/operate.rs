@@ -84,7 +84,9 @@ fn a_server_logs_every_request_and_no_secret() {
         let listed = server.send(&request("GET /v1/notes?title=canary7f3a", &secrets, ""));
         assert!(listed.starts_with("HTTP/1.1 200") && listed.contains("\"n1\""), "{listed}");
         let ready = server.send(&request("GET /readyz?verbose", &key, ""));
-        assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("ok   model: "), "{ready}");
+        // the disk of whoever runs this may be nearly full
+        let answers = if ready.contains("FAIL disk: ") { "HTTP/1.1 503" } else { "HTTP/1.1 200" };
+        assert!(ready.starts_with(answers) && ready.contains("ok   model: "), "{ready}");
         let is_file = matches!(project.database, Database::Sqlite);
         assert_eq!(ready.contains(" disk: "), is_file, "{ready}");
         let figures = server.send(&request("GET /metrics", &key, ""));
