@@ -207,6 +207,15 @@ fn what_the_dramas_app_asks() {
                 (Filter::Like { field: "title".to_owned(), pattern: "T _".to_owned() }, "a b c d"),
                 (Filter::Like { field: "title".to_owned(), pattern: "t %".to_owned() }, ""),
             ] {
+                let counted =
+                    asked.store.count(&of("dramas", filter.clone()).sort("-id").limit(1)).await.unwrap();
+                assert_eq!(
+                    counted,
+                    expected.split_whitespace().count() as u64,
+                    "{} on {}",
+                    filter,
+                    asked.name
+                );
                 let ids = asked.column(&of("dramas", filter.clone()), "id").await;
                 assert_eq!(ids.join(" "), expected, "{} on {}", filter, asked.name);
             }

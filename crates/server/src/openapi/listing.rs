@@ -17,9 +17,21 @@ pub(super) fn operation(subject: &Subject<'_>) -> Value {
     if subject.is_tenants() {
         parameters.push(header("RepotTenant"));
     }
+    parameters.push(json!({
+        "name": "Prefer", "in": "header",
+        "description": "`count=exact`: with the number of all items.",
+        "schema": {"type": "string", "examples": ["count=exact"]},
+    }));
     let mut page =
         responses::body("A page.", "application/json", &schemas::reference(&format!("{name}.page")));
+    page["content"]["application/x-ndjson"] =
+        json!({"schema": {"type": "string", "description": "An item a line, all of them."}});
     page["headers"] = json!({
+        "X-Total-Count": {
+            "description": "How many there are on all pages (`Prefer: count=exact`).",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        "Preference-Applied": {"description": "What was done as preferred.", "schema": {"type": "string"}},
         "Link": {"description": "The next page (`rel=\"next\"`).", "schema": {"type": "string"}},
         "Warning": {"description": "Names conditions that no index helps.", "schema": {"type": "string"}}
     });
@@ -55,7 +67,8 @@ pub(super) fn page(subject: &Subject<'_>) -> Value {
     json!({"type": "object", "properties": properties, "required": ["items"]})
 }
 
-fn query(name: &str, about: &str, schema: Value) -> Value {
+/// A parameter behind `?`.
+pub(super) fn query(name: &str, about: &str, schema: Value) -> Value {
     let mut parameter = json!({"name": name, "in": "query"});
     if !about.is_empty() {
         parameter["description"] = json!(about);

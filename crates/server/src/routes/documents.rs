@@ -153,7 +153,7 @@ pub(super) async fn written(
     let created = status == StatusCode::CREATED;
     let mut response = if Preferences::of(&asked.head.headers).minimal {
         let mut response = answer::empty(StatusCode::NO_CONTENT, Some(&etag));
-        Preferences::minimal_applied(&mut response);
+        Preferences::applied(&mut response, "return=minimal");
         response
     } else {
         match asked.app.store().get(key).await? {

@@ -16,3 +16,4 @@ mod messages;
 mod openapi;
 mod operate;
 mod parts;
+mod sql;
