@@ -32,7 +32,7 @@ pub(super) fn spend(subject: &Subject<'_>, paths: &mut Map<String, Value>) {
             "requestBody": sent(&object(&[("n?", n)]), false),
             "responses": responses(
                 &[(200, body("What is left.", "application/json", &object(&fields)))],
-                &[404, 408, 409, 413, 422, 429],
+                &[404, 408, 409, 413, 429],
             ),
         });
         paths.insert(format!("{}:spend", door.path), json!({"parameters": door.parameters, "post": post}));

@@ -118,7 +118,7 @@ fn of_document(subject: &Subject<'_>, door: &Door) -> Vec<(&'static str, Value)>
             "It is ready again if it was given up",
             sent(&object(&[]), false),
             json_body("How many.", &revived()),
-            &[],
+            &[404],
         ),
     ]
     .into_iter()

@@ -98,6 +98,11 @@ pub(super) fn of_document(subject: &Subject<'_>, door: &Door) -> Value {
     if subject.collection.audit.is_some() {
         parameters.push(record::at());
     }
+    let mut found = document(subject, "The document.");
+    if subject.collection.audit.is_some() {
+        // nothing can be written on what it was
+        found["headers"]["ETag"]["required"] = json!(false);
+    }
     let not_modified = with_etag(empty("It is in the state of `If-None-Match`."));
     let mut item = json!({
         "parameters": door.parameters,
@@ -106,7 +111,7 @@ pub(super) fn of_document(subject: &Subject<'_>, door: &Door) -> Value {
             "tags": [name],
             "summary": "The document",
             "parameters": parameters,
-            "responses": responses(&[(200, document(subject, "The document.")), (304, not_modified)], &get),
+            "responses": responses(&[(200, found), (304, not_modified)], &get),
         },
         "put": put(subject, door, &id("put")),
     });

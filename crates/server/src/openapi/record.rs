@@ -21,11 +21,11 @@ pub(super) fn operations(subject: &Subject<'_>, paths: &mut Map<String, Value>) 
     let name = subject.name();
     paths.insert(
         format!("/v1/{name}:history"),
-        json!({"post": history(subject, &format!("history_of_{name}"))}),
+        json!({"post": history(subject, &format!("history_of_{name}"), &[])}),
     );
     for door in subject.doors() {
         let id = |verb: &str| format!("{verb}_{name}{}", door.suffix);
-        let post = history(subject, &id("history"));
+        let post = history(subject, &id("history"), &[404]);
         paths.insert(format!("{}:history", door.path), json!({"parameters": door.parameters, "post": post}));
         let post = revert(subject, &id("revert"));
         paths.insert(format!("{}:revert", door.path), json!({"parameters": door.parameters, "post": post}));
@@ -45,7 +45,7 @@ pub(super) fn at() -> Value {
 const MOMENT: &str =
     "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?";
 
-fn history(subject: &Subject<'_>, id: &str) -> Value {
+fn history(subject: &Subject<'_>, id: &str, problems: &[u16]) -> Value {
     let moment = || json!({"type": "string", "pattern": format!("^{MOMENT}$")});
     let entry = || json!({"type": "integer", "minimum": 0, "maximum": i64::MAX});
     let limit = json!({"type": "integer", "minimum": 1, "maximum": PAGE_ITEMS_MAX});
@@ -65,7 +65,7 @@ fn history(subject: &Subject<'_>, id: &str) -> Value {
         "tags": [subject.name()],
         "summary": "Who changed what, the newest first",
         "parameters": parameters,
-        "responses": responses(&[(200, body("A page.", "application/json", &page))], &[]),
+        "responses": responses(&[(200, body("A page.", "application/json", &page))], problems),
     })
 }
 

@@ -112,7 +112,7 @@ pub(super) fn headers() -> Value {
     let mut tenant = header(
         "Repot-Tenant",
         "Whose documents they are.",
-        json!({"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?$"}),
+        json!({"type": "string", "pattern": r"^[!-~]([\t -~]*[!-~])?$"}),
     );
     let may_tenant = tenant.clone();
     tenant["required"] = json!(true);

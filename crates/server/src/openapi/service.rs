@@ -40,7 +40,7 @@ pub(super) fn operations(subjects: &[Subject<'_>], paths: &mut Map<String, Value
 }
 
 fn changes(subjects: &[Subject<'_>]) -> Value {
-    let position = || json!({"type": "integer", "minimum": 0, "maximum": i64::MAX});
+    let position = || json!({"type": "integer", "minimum": 0, "maximum": u64::MAX});
     let names: Vec<&str> =
         subjects.iter().filter(|subject| subject.shape.is_some()).map(Subject::name).collect();
     let one = format!("({})", names.join("|"));

@@ -17,10 +17,10 @@ use crate::problem::{Answered, Problem};
 const TRIES: usize = 16;
 
 pub(super) async fn get(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
+    let conditions = Conditions::of(&asked.head.headers)?;
     if let Some(moment) = history::moment(asked)? {
         return history::at(asked, key, moment).await;
     }
-    let conditions = Conditions::of(&asked.head.headers)?;
     let Some(found) = asked.app.store().get(key).await? else { return gone(asked, key).await };
     conditions.check_read(key, &found.etag)?;
     if conditions.is_unchanged(&found.etag) {

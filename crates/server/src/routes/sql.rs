@@ -78,7 +78,7 @@ fn question(body: &[u8], rows: usize) -> Answered<SqlQuestion> {
                 question.parameters = values.iter().map(parameter).collect::<Answered<_>>()?;
             }
             ("limit", value) => {
-                let limit = value.as_u64().and_then(|limit| usize::try_from(limit).ok());
+                let limit = body::whole(value).and_then(|limit| usize::try_from(limit).ok());
                 question.rows_max = limit
                     .filter(|limit| (1..=ROWS_MAX).contains(limit))
                     .ok_or_else(|| wrong(&format!("`limit` is a whole number from 1 to {ROWS_MAX}")))?;

@@ -44,16 +44,18 @@ async fn tries(labs: &Labs, (operation, verb): (&Operation<'_>, &str), plain: &T
         }
         "claim" => vec![plain.clone(), body(json!({"count": "x"}))],
         "revert" => {
-            let two = r#"{"id":"t1","name":"b"}"#;
-            labs.sqlite.send("PUT /v1/tasks/t1", &[], two).await.is(200);
+            for name in ["b", "c"] {
+                let body = json!({"id": "t1", "name": name}).to_string();
+                labs.sqlite.send("PUT /v1/tasks/t1", &[], body).await.is(200);
+            }
             let entries = labs.sqlite.send("POST /v1/tasks/t1:history", &[], "").await.is(200).json();
             let entry = |at: usize| entries["items"][at]["id"].clone();
-            let (second, first) = (entry(0), entry(1));
+            let (last, before) = (entry(0), entry(1));
             vec![
-                with(&body(json!({ "entry": second })), "if-match", "\"zz\""),
+                with(&body(json!({ "entry": last })), "if-match", "\"zz\""),
                 // the name was changed since
-                body(json!({ "entry": first })),
-                body(json!({ "entry": second })),
+                body(json!({ "entry": before })),
+                body(json!({ "entry": last })),
                 body(json!({ "entry": i64::MAX })),
                 elsewhere(json!({ "entry": i64::MAX })),
                 body(json!({ "entry": labs.made_again().await })),
@@ -71,6 +73,7 @@ async fn tries(labs: &Labs, (operation, verb): (&Operation<'_>, &str), plain: &T
         "query" => {
             vec![plain.clone(), with(plain, "repot-tenant", "u1"), body(json!({"sql": "delete from notes"}))]
         }
+        "history" | "revive" if operation.path.contains('{') => vec![plain.clone(), elsewhere(json!({}))],
         _ => vec![plain.clone()],
     }
 }
@@ -78,8 +81,11 @@ async fn tries(labs: &Labs, (operation, verb): (&Operation<'_>, &str), plain: &T
 impl Labs {
     /// Takes a message of a collection that has one; gives the lease.
     async fn claim(&self, collection: &str) -> String {
-        let claimed = self.sqlite.send(&format!("POST /v1/{collection}:claim"), &[], "").await.is(200).json();
-        claimed["items"][0]["lease"].as_str().unwrap().to_owned()
+        let path = format!("POST /v1/{collection}:claim");
+        let claimed = self.sqlite.send(&path, &[], r#"{"count":100}"#).await.is(200).json();
+        let items = claimed["items"].as_array().unwrap();
+        let own = items.iter().find(|item| item["path"] == "/v1/tasks/t1").unwrap();
+        own["lease"].as_str().unwrap().to_owned()
     }
 
     /// A plain request that is right in itself, so that the store has to say something.
