@@ -262,6 +262,9 @@ pub(crate) struct Serve {
     /// Connections at the same time.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub connections: usize,
+    /// Seconds that a statement of /v1:query may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub query_time: u64,
 }
 
 /// Tokens (JWT) that are taken beside keys; each flag wins over its variable and over `auth` in the model.

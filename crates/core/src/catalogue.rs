@@ -411,6 +411,24 @@ pub const CATALOGUE: &[Entry] = &[
         "Check the text for typing errors; see repot key list, and make another with repot key create.",
     ),
     entry(
+        "R0435",
+        "The statement took too long",
+        "A statement of /v1:query was at work longer than the server allows, and was cancelled in the database.",
+        "Ask for less, or add a condition that an index covers; repot query waits longer.",
+    ),
+    entry(
+        "R0436",
+        "The statement calls what may do more than read",
+        "Statements of /v1:query only read. PostgreSQL declares functions that may write, wait, or change something outside the tables as volatile; those are refused.",
+        "Leave the function out, or declare one of your own that only reads as stable.",
+    ),
+    entry(
+        "R0437",
+        "Too many statements at the same time",
+        "The server runs a bounded number of statements of /v1:query at once, so that they take no connection from documents.",
+        "Try again when one has ended.",
+    ),
+    entry(
         "R0501",
         "A lease is lost",
         "A worker says that it holds a message of a queue, and does not: its lease ran out and somebody else has the message, or it is done, given up, or its document is deleted. Nothing was written.",

@@ -21,6 +21,7 @@ use crate::found::{FoundObject, ListedDocument, Mark, Rank};
 use crate::messages::{HeldMessage, QueueAnswer, QueueStep};
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
+use crate::store::{SqlQuestion, SqlSink};
 use crate::trashed::{TrashWanted, Trashed};
 
 /// What changes in rows that are already there, besides the inserts.
@@ -549,6 +550,12 @@ pub trait Reader: Idling + Prompt + FactReader + Debug + Send {
     /// # Errors
     /// When the statement is wrong or would write.
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult>;
+
+    /// Runs a statement of the user's that reads, within its bounds; gives whether there were more rows than asked for.
+    ///
+    /// # Errors
+    /// As [`crate::store::Queryable::read_sql`].
+    fn read_sql(&mut self, question: &SqlQuestion, sink: &mut SqlSink) -> Result<bool>;
 
     /// How it writes SQL and compares texts.
     ///

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use repot_core::store::{Layout, Query, Queryable, Shape, Store};
 use repot_core::{Clock, Entropy, Pacing, Result};
 use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits};
+use tokio::sync::Semaphore;
 
 use crate::access::Access;
 
@@ -46,6 +47,10 @@ pub struct Options {
     pub feed_poll_ms: u64,
     /// How long the database may be at work for figures, and how long a request for them waits for it, milliseconds.
     pub figures_ms: u32,
+    /// How long the database may be at work for a statement of `/v1:query`, milliseconds.
+    pub query_ms: u64,
+    /// Statements of `/v1:query` at the same time.
+    pub queries_max: usize,
     /// Is told each request that ended.
     pub log: Option<Log>,
     /// Is told what of a request took how long.
@@ -70,6 +75,8 @@ impl Default for Options {
             feed_entries_max: 4_096,
             feed_poll_ms: 250,
             figures_ms: 50,
+            query_ms: 10_000,
+            queries_max: 2,
             log: None,
             traces: None,
             room: None,
@@ -107,6 +114,7 @@ struct Inside {
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
     figures: Arc<Figures>,
     snapshot: Snapshot,
+    questions: Arc<Semaphore>,
     described: OnceLock<Described>,
 }
 
@@ -138,6 +146,7 @@ impl App {
         let figures = Arc::new(Figures::new());
         let store: Arc<dyn Queryable> = Arc::new(Metered::new(store, Arc::clone(&figures)));
         let snapshot = Snapshot::default();
+        let questions = Arc::new(Semaphore::new(options.queries_max));
         let base: Arc<dyn Store> = Arc::clone(&store) as _;
         let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(&clock), Arc::clone(&entropy));
         let tokens =
@@ -163,6 +172,7 @@ impl App {
             described: OnceLock::new(),
             figures,
             snapshot,
+            questions,
         })))
     }
 
@@ -229,6 +239,11 @@ impl App {
     /// What is counted.
     pub(crate) fn figures(&self) -> &Arc<Figures> {
         &self.0.figures
+    }
+
+    /// Turns of statements of `/v1:query`.
+    pub(crate) fn questions(&self) -> &Arc<Semaphore> {
+        &self.0.questions
     }
 
     /// What was last seen of the store.

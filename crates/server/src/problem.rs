@@ -148,7 +148,7 @@ fn status(error: &Error) -> StatusCode {
         ("R0441", _) => StatusCode::METHOD_NOT_ALLOWED,
         ("R0442" | "R0213", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("R0443", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ("R0444", _) => StatusCode::REQUEST_TIMEOUT,
+        ("R0435" | "R0444", _) => StatusCode::REQUEST_TIMEOUT,
         // more than there ever can be is wrong in itself
         ("R0504", Kind::Refused) => StatusCode::BAD_REQUEST,
         ("R0503" | "R0504", _) => StatusCode::TOO_MANY_REQUESTS,

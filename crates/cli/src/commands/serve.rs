@@ -46,6 +46,7 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     let options = Options {
         body_bytes_max: bytes,
         connections_max: serve.connections.max(1),
+        query_ms: serve.query_time.clamp(1, 86_400) * 1_000,
         log: writer.as_ref().map(Writer::log),
         room: room(&config),
         tokens,

@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::store::{
     Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, FactChange,
     History, HistoryPage, HistoryQuery, Ledger, Moment, Page, Precondition, Query, QueryExplanation,
-    QueryPage, Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue, Written,
+    QueryPage, Queryable, Receipt, Scope, SqlQuestion, SqlSink, Store, Trash, UnitOfWork, Vitals, WorkQueue,
+    Written,
 };
 
 /// Writes in the name of an actor, for the record of changes; a unit of work that names one itself keeps it.
@@ -110,6 +111,14 @@ impl<S: Store + ?Sized> Store for Acting<S> {
 impl<S: Queryable + ?Sized> Queryable for Acting<S> {
     async fn query(&self, query: &Query) -> Result<QueryPage> {
         self.store.query(query).await
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.store.count(query).await
+    }
+
+    async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> Result<bool> {
+        self.store.read_sql(question, sink).await
     }
 
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {

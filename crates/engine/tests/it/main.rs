@@ -35,6 +35,7 @@ mod rules;
 mod scripted;
 mod search;
 mod search_random;
+mod sql;
 mod tenants_random;
 mod trash;
 mod trash_names;

@@ -95,6 +95,9 @@ impl Asked {
     /// What the column holds in each item.
     pub(crate) async fn column(&self, query: &Query, name: &str) -> Vec<String> {
         let page = self.store.query(query).await.unwrap();
+        if page.next.is_none() && query.after.is_none() && query.offset == 0 {
+            assert_eq!(self.store.count(query).await.unwrap(), page.items.len() as u64, "{query:?}");
+        }
         let value =
             |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap()[name].to_string();
         page.items.iter().map(|item| value(&item.body).trim_matches('"').to_owned()).collect()

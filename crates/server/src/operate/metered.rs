@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use repot_core::Result;
 use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, History, Ledger, Page, Query, QueryExplanation,
-    QueryPage, Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue,
+    QueryPage, Queryable, Receipt, Scope, SqlQuestion, SqlSink, Store, Trash, UnitOfWork, Vitals, WorkQueue,
 };
 
 use repot_engine::store::waiting;
@@ -109,6 +109,14 @@ impl Store for Metered {
 impl Queryable for Metered {
     async fn query(&self, query: &Query) -> Result<QueryPage> {
         self.timed("query", self.store.query(query)).await
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.timed("count", self.store.count(query)).await
+    }
+
+    async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> Result<bool> {
+        self.timed("read_sql", self.store.read_sql(question, sink)).await
     }
 
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {

@@ -54,12 +54,29 @@ pub(super) async fn history(asked: &Asked<'_>, collection: &str, key: Option<Doc
         }
     }
     let HistoryPage { entries, next } = record(asked)?.history(&query, most).await?;
+    if let (true, Some(key)) = (entries.is_empty(), &query.key) {
+        check_known(asked, collection, key).await?;
+    }
     let items: Vec<String> = entries.iter().map(|entry| item(asked, collection, entry)).collect();
     let next = next.map_or_else(String::new, |next| format!(",\"next\":{next}"));
     let mut response = answer::json(StatusCode::OK, &json!(null));
     *response.body_mut() = Body::from(format!("{{\"items\":[{}]{next}}}", items.join(",")));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// # Errors
+/// 404 when the document is not there, and nothing of it is on record.
+async fn check_known(asked: &Asked<'_>, collection: &str, key: &DocumentKey) -> Answered<()> {
+    let any = HistoryQuery {
+        key: Some(key.clone()),
+        ..HistoryQuery::of(asked.caller.scope(asked.app, collection))
+    };
+    let is_on_record = !record(asked)?.history(&any, 1).await?.entries.is_empty();
+    if is_on_record || asked.app.store().exists(key).await? {
+        return Ok(());
+    }
+    Err(Problem::missing(key))
 }
 
 fn record<'a>(asked: &Asked<'a>) -> Answered<&'a dyn History> {
@@ -174,7 +191,7 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
     let conditions = Conditions::of(&asked.head.headers)?;
     let body = body::read(body, asked.app.options()).await?;
     let entry = serde_json::from_slice(&body).ok().and_then(|body: Map<String, Value>| match body.len() {
-        1 => body.get("entry")?.as_i64(),
+        1 => body::whole(body.get("entry")?),
         _ => None,
     });
     let entry = entry.ok_or_else(|| {
@@ -197,7 +214,8 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
 }
 
 fn entry_id(name: &str, text: &str) -> Answered<EntryId> {
-    text.parse().map(EntryId).map_err(|_no_number| wrong(name, "is an `id` of an entry"))
+    let id = text.parse().ok().filter(|id| *id >= 0);
+    id.map(EntryId).ok_or_else(|| wrong(name, "is an `id` of an entry"))
 }
 
 /// A time (RFC 3339), or the beginning of a day in UTC; milliseconds since 1970.

@@ -13,15 +13,16 @@ use repot_model::language::{FieldKind, Model};
 use serde_json::json;
 
 use super::{Asked, accepts};
-use crate::answer::{self, media_type};
+use crate::answer::{self, Preferences, media_type};
 use crate::ask::{Listing, listing, pairs};
 use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
-const LINES: &str = "application/x-ndjson";
+pub(super) const LINES: &str = "application/x-ndjson";
 /// Documents that are read at once where listings have keys only.
 const READ_AT_ONCE: usize = 8;
 const WARNING: HeaderName = HeaderName::from_static("warning");
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 
 pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     let app = asked.app;
@@ -39,8 +40,12 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     if query.full {
         check_json(asked, collection)?;
     }
+    let count = match Preferences::of(&asked.head.headers).count {
+        true => Some(app.store().count(&query).await?),
+        false => None,
+    };
     if accepts(&asked.head.headers, LINES) {
-        return Ok(lines(asked, query));
+        return Ok(counted(lines(asked, query), count));
     }
     let tables = app.store().capabilities().queries;
     let (items, next) = if tables || needs_tables {
@@ -58,7 +63,16 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     if tables && needs_tables {
         headers.extend(warning(&app.unhelped(&form, &query).await?));
     }
-    Ok(response)
+    Ok(counted(response, count))
+}
+
+/// Says how many there are in all (`Prefer: count=exact`).
+fn counted(mut response: Response, count: Option<u64>) -> Response {
+    if let Some(count) = count {
+        response.headers_mut().insert(TOTAL, HeaderValue::from(count));
+        Preferences::applied(&mut response, "count=exact");
+    }
+    response
 }
 
 /// The collections that a field refers to.
@@ -159,7 +173,7 @@ fn lines(asked: &Asked<'_>, query: Query) -> Response {
 }
 
 /// A JSON text on one line: a line break can only be white space in it.
-fn one_line(out: &mut BytesMut, text: &[u8]) {
+pub(super) fn one_line(out: &mut BytesMut, text: &[u8]) {
     out.extend(text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }
 

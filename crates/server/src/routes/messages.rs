@@ -35,6 +35,9 @@ pub(super) async fn of_collection(asked: &Asked<'_>, verb: &str, collection: &st
         "claim" => {
             body.only(&["count", "lease", "wait", "worker"])?;
             let count = body.number("count")?.unwrap_or(1);
+            if count == 0 {
+                return Err(wrong("count", "is at least 1"));
+            }
             let wanted = ClaimRequest {
                 scope,
                 count: usize::try_from(count).unwrap_or(usize::MAX),
@@ -80,6 +83,9 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
         body.only(&[])?;
         let scope = asked.caller.scope(asked.app, key.collection());
         let revived = queue.revive_noting(&scope, Some(key), asked.facts()).await?;
+        if revived == 0 && !asked.app.store().exists(key).await? {
+            return Err(Problem::missing(key));
+        }
         return Ok(answer::json(StatusCode::OK, &json!({"revived": revived})));
     }
     let token = body.text("lease")?.unwrap_or_default();
@@ -202,7 +208,10 @@ impl Fields {
     }
 
     fn number(&self, name: &str) -> Answered<Option<u64>> {
-        let number = |value: &Value| value.as_u64().ok_or_else(|| wrong(name, "is no whole number"));
+        let number = |value: &Value| {
+            let whole = body::whole(value).and_then(|number| u64::try_from(number).ok());
+            whole.ok_or_else(|| wrong(name, "is no whole number"))
+        };
         self.0.get(name).map(number).transpose()
     }
 

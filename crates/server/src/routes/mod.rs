@@ -14,6 +14,7 @@ mod operate;
 mod parts;
 mod quota;
 mod service;
+mod sql;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -33,6 +34,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch).fallback(only_post))
+        .route("/v1:query", post(sql::query).fallback(only_post))
         .route("/limits/{name}", post(limits::take).fallback(only_post))
         .route("/v1:changes", get(changes::changes).fallback(only_get))
         .route("/healthz", get(service::alive).fallback(only_get))

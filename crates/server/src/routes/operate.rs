@@ -37,7 +37,7 @@ pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Respo
 pub(super) async fn ready(State(app): State<App>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     let asked: Answered<bool> = match head.uri.query() {
-        Some("verbose") => app.access().principal(&app, &head.headers).await.map(|_| true),
+        Some("verbose" | "verbose=1") => app.access().principal(&app, &head.headers).await.map(|_| true),
         _ => no_parameters(&head).map(|()| false),
     };
     match asked {

@@ -17,5 +17,6 @@ mod openapi;
 mod operate;
 mod parts;
 mod signer;
+mod sql;
 mod tokens;
 mod traces;

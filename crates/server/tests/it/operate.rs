@@ -212,6 +212,7 @@ async fn a_database_that_is_silent_is_not_ready() {
         capabilities: lab.app.store().capabilities(),
         collections: lab.app.store().collections(),
         is_silent: true,
+        counts: false,
     };
     let outside = Outside { pacing: Arc::new(QuickPacing::default()), ..outside() };
     let app = App::new(Arc::new(store), lab.app.layout().clone(), outside, Options::default()).unwrap();
