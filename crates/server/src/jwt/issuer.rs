@@ -68,8 +68,11 @@ impl Issuer {
         Ok(Arc::new(Self { place, clock, state: Mutex::default(), turn: tokio::sync::Mutex::default() }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The state, and the time: told while nobody changes the state, so nothing in it is from later.
+    fn look(&self) -> (MutexGuard<'_, State>, i64) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = self.clock.now_ms();
+        (state, now_ms)
     }
 
     /// Its keys.
@@ -77,11 +80,10 @@ impl Issuer {
     /// # Errors
     /// `R0439` when it is out of reach and nothing usable is kept.
     pub(super) async fn keys(self: &Arc<Self>) -> Result<Arc<KeySet>> {
-        let now_ms = self.clock.now_ms();
-        let (kept, due, failed, asked) = {
-            let state = self.state();
+        let (now_ms, kept, due, failed, asked) = {
+            let (state, now_ms) = self.look();
             let kept = state.kept.clone().filter(|kept| kept.is_usable(now_ms));
-            (kept, state.is_due(AGAIN_MS, now_ms), state.failed, state.asked)
+            (now_ms, kept, state.is_due(AGAIN_MS, now_ms), state.failed, state.asked)
         };
         match kept {
             Some(kept) if !due || kept.is_within(kept.fresh_ms, now_ms) => return Ok(kept.set),
@@ -97,20 +99,20 @@ impl Issuer {
             _ => {}
         }
         let _panicked = self.ask(asked).await;
-        let kept = self.state().kept.clone().filter(|kept| kept.is_usable(now_ms));
-        kept.map(|kept| kept.set).ok_or_else(unreachable)
+        let (state, now_ms) = self.look();
+        let kept = state.kept.as_ref().filter(|kept| kept.is_usable(now_ms));
+        kept.map(|kept| Arc::clone(&kept.set)).ok_or_else(unreachable)
     }
 
     /// Its keys, where they are others than these or may be by now.
     pub(super) async fn keys_after(self: &Arc<Self>, seen: &Arc<KeySet>) -> Option<Arc<KeySet>> {
-        let now_ms = self.clock.now_ms();
-        let other = |state: &State| {
+        let other = |state: &State, now_ms| {
             let kept = state.kept.as_ref().filter(|kept| kept.is_usable(now_ms));
             kept.map(|kept| Arc::clone(&kept.set)).filter(|set| !Arc::ptr_eq(set, seen))
         };
         let asked = {
-            let state = self.state();
-            if let Some(set) = other(&state) {
+            let (state, now_ms) = self.look();
+            if let Some(set) = other(&state, now_ms) {
                 return Some(set);
             }
             if !state.is_due(UNKNOWN_MS, now_ms) {
@@ -119,7 +121,8 @@ impl Issuer {
             state.asked
         };
         let _panicked = self.ask(asked).await;
-        other(&self.state())
+        let (state, now_ms) = self.look();
+        other(&state, now_ms)
     }
 
     /// Asks it, unless somebody did since it had been asked so often. Goes on when nobody waits for it any more: who comes and
@@ -128,12 +131,11 @@ impl Issuer {
         let me = Arc::clone(self);
         tokio::spawn(async move {
             let _turn = me.turn.lock().await;
-            if me.state().asked != seen {
+            if me.look().0.asked != seen {
                 return;
             }
             let fetched = me.place.fetch().await;
-            let now_ms = me.clock.now_ms();
-            let mut state = me.state();
+            let (mut state, now_ms) = me.look();
             (state.asked_ms, state.asked, state.failed) = (Some(now_ms), seen + 1, fetched.is_err());
             if let Ok(Fetched { set, fresh_ms }) = fetched {
                 state.kept = Some(Kept { set: Arc::new(set), since_ms: now_ms, fresh_ms });

@@ -1,7 +1,9 @@
 //! Tokens (JWT) of an issuer elsewhere: who comes in, who does not, and how often the issuer is asked.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use repot_core::Clock;
 use repot_engine::SystemEntropy;
 use repot_engine::ledger::{ApiKeys, NewKey, Right, Rights, Tenants};
 use repot_server::{KeysAt, Log, Options, Outside, RequestLine, TokenOptions};
@@ -355,6 +357,35 @@ async fn an_issuer_may_be_away_for_a_while() {
     clock.turn(10_000_000);
     assert_eq!(send(&lab, get, "rpt_x", "").await.is(401).code(), "R0432");
     assert_eq!(send(&lab, get, "x.y.z", "").await.is(401).code(), "R0438");
+}
+
+/// A clock that never shows the same time twice.
+#[derive(Debug)]
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now_ms(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+/// Keys that are fetched while a request waits for them are not older or younger than the request.
+#[tokio::test]
+async fn time_goes_on_while_keys_are_fetched() {
+    let (one, two) = (Signer::edwards("a"), Signer::edwards("b"));
+    let issuer = Issuer::start(&[&one]).await;
+    let clock = Arc::new(Ticking(AtomicI64::new(NOW_S * 1_000)));
+    let outside = Outside { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..outside() };
+    let options = Options { tokens: Some(issuer.options()), ..Options::default() };
+    let lab = Lab::with("memory", DRAMAS, (outside, options)).await.unwrap();
+    for _ in 0..3 {
+        send(&lab, "GET /v1/dramas", &one.token(&claims("u1")), "").await.is(200);
+    }
+    assert_eq!(issuer.asked(), 1);
+    issuer.give(&[&two]);
+    clock.0.fetch_add(30_000, Ordering::SeqCst);
+    send(&lab, "GET /v1/dramas", &two.token(&claims("u1")), "").await.is(200);
+    assert_eq!(issuer.asked(), 2);
 }
 
 #[tokio::test]
