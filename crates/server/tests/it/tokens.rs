@@ -413,3 +413,19 @@ async fn nothing_of_a_token_is_told() {
     }
     assert_eq!(lines.lock().unwrap().len(), 3);
 }
+
+/// What goes on after a request ends with the token, too.
+#[tokio::test]
+async fn a_wait_ends_with_its_token() {
+    let signer = Signer::edwards("a");
+    let issuer = Issuer::start(&[&signer]).await;
+    let (lab, clock) = lab("sqlite", DRAMAS, issuer.options()).await.unwrap();
+    let token = signer.token(&claims("u1"));
+    // the issuer is known, so the next request is let in before it waits
+    let path = "GET /v1:changes?since=0";
+    send(&lab, path, &token, "").await.is(200);
+    let waits = format!("{path}&wait=60s");
+    let ends = async { clock.turn(3_660_000) };
+    let (answer, _) = futures_util::future::join(send(&lab, &waits, &token, ""), ends).await;
+    assert_eq!(answer.is(401).code(), "R0438");
+}
