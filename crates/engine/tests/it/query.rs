@@ -92,12 +92,16 @@ impl Asked {
         self.store.put(key, body.into()).await.unwrap();
     }
 
+    /// The same of a question whose answer is one page, with nobody who writes meanwhile: as many are counted.
+    async fn counted(&self, query: &Query, name: &str) -> Vec<String> {
+        let found = self.column(query, name).await;
+        assert_eq!(self.store.count(query).await.unwrap(), found.len() as u64, "{query:?}");
+        found
+    }
+
     /// What the column holds in each item.
     pub(crate) async fn column(&self, query: &Query, name: &str) -> Vec<String> {
         let page = self.store.query(query).await.unwrap();
-        if page.next.is_none() && query.after.is_none() && query.offset == 0 {
-            assert_eq!(self.store.count(query).await.unwrap(), page.items.len() as u64, "{query:?}");
-        }
         let value =
             |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap()[name].to_string();
         page.items.iter().map(|item| value(&item.body).trim_matches('"').to_owned()).collect()
@@ -210,7 +214,7 @@ fn what_the_dramas_app_asks() {
                 (Filter::Like { field: "title".to_owned(), pattern: "T _".to_owned() }, "a b c d"),
                 (Filter::Like { field: "title".to_owned(), pattern: "t %".to_owned() }, ""),
             ] {
-                let ids = asked.column(&of("dramas", filter.clone()), "id").await;
+                let ids = asked.counted(&of("dramas", filter.clone()), "id").await;
                 assert_eq!(ids.join(" "), expected, "{} on {}", filter, asked.name);
             }
             // episodes longer than three scenes, with the drama that holds each

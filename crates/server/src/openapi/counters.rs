@@ -46,7 +46,9 @@ pub(super) fn take(model: &Model, paths: &mut Map<String, Value>) {
         return;
     }
     let taken = object(&[("taken", json!({"type": "integer"})), ("left", json!({"type": "integer"}))]);
-    let n = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
+    // what every one of them can give at once; more than a limit ever has is wrong in itself
+    let most = model.settings.limits.values().map(|limit| limit.value.count).min();
+    let n = json!({"type": "integer", "minimum": 1, "maximum": most});
     let post = json!({
         "operationId": "take",
         "summary": "Takes from a rate limit that all processes share",
