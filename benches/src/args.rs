@@ -82,21 +82,12 @@ pub(crate) struct CopyArguments {
     /// Only the limit, not Repot.
     #[arg(long)]
     pub(crate) limit_only: bool,
-    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
-    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
-    pub(crate) url: Option<String>,
-    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
-    #[arg(long)]
-    pub(crate) directory: Option<PathBuf>,
-    /// The `repot` to measure, instead of building this workspace's.
-    #[arg(long)]
-    pub(crate) repot: Option<PathBuf>,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
     /// Threads of the limit that read, scan and split [default: as many as cores].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-    /// JSON instead of tables.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Settings of `store`.
@@ -120,18 +111,9 @@ pub(crate) struct StoreArguments {
     /// Only this place.
     #[arg(long)]
     pub(crate) only: Option<Place>,
-    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
-    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
-    pub(crate) url: Option<String>,
-    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
-    #[arg(long)]
-    pub(crate) directory: Option<PathBuf>,
-    /// The `repot` that fills the databases, instead of building this workspace's.
-    #[arg(long)]
-    pub(crate) repot: Option<PathBuf>,
-    /// JSON instead of tables.
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
 }
 
 /// Settings of `serve`.
@@ -158,13 +140,21 @@ pub(crate) struct ServeArguments {
     /// Only this place.
     #[arg(long)]
     pub(crate) only: Option<Place>,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+/// Settings that all of them have.
+#[derive(Debug, Args)]
+pub(crate) struct Ground {
     /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
     #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
     #[arg(long)]
     pub(crate) directory: Option<PathBuf>,
-    /// The `repot` to measure, instead of building this workspace's.
+    /// The `repot` to measure, or that fills the databases, instead of building this workspace's.
     #[arg(long)]
     pub(crate) repot: Option<PathBuf>,
     /// JSON instead of tables.

@@ -6,6 +6,7 @@ mod child;
 mod copy;
 mod corpus;
 mod database;
+mod ground;
 mod limit;
 mod list;
 mod machine;
