@@ -32,6 +32,7 @@ fn main() -> Result<()> {
         Command::Copy(arguments) => copy::run(&arguments, &mut out)?,
         Command::Store(arguments) => store::run(&arguments, &mut out)?,
         Command::Serve(arguments) => serve::run(&arguments, &mut out)?,
+        Command::Peer(arguments) => serve::peer(&arguments, &mut out)?,
         Command::LimitServe { place, connections } => serve::limit(&place, connections, &mut out)?,
         Command::Generate { kind, size, directory } => {
             let corpus = Corpus::write(kind, size, &directory)?;
