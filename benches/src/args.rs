@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Store(StoreArguments),
     /// `repot serve` beside a minimal handler by hand, over HTTP, on SQLite and PostgreSQL.
     Serve(ServeArguments),
+    /// `repot serve` beside Kinto, a server of JSON records in Python, over PostgreSQL.
+    Peer(PeerArguments),
     /// The minimal handler, over a database that was made by hand.
     #[command(hide = true)]
     LimitServe {
@@ -82,21 +84,12 @@ pub(crate) struct CopyArguments {
     /// Only the limit, not Repot.
     #[arg(long)]
     pub(crate) limit_only: bool,
-    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
-    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
-    pub(crate) url: Option<String>,
-    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
-    #[arg(long)]
-    pub(crate) directory: Option<PathBuf>,
-    /// The `repot` to measure, instead of building this workspace's.
-    #[arg(long)]
-    pub(crate) repot: Option<PathBuf>,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
     /// Threads of the limit that read, scan and split [default: as many as cores].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-    /// JSON instead of tables.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Settings of `store`.
@@ -120,18 +113,9 @@ pub(crate) struct StoreArguments {
     /// Only this place.
     #[arg(long)]
     pub(crate) only: Option<Place>,
-    /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
-    #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
-    pub(crate) url: Option<String>,
-    /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
-    #[arg(long)]
-    pub(crate) directory: Option<PathBuf>,
-    /// The `repot` that fills the databases, instead of building this workspace's.
-    #[arg(long)]
-    pub(crate) repot: Option<PathBuf>,
-    /// JSON instead of tables.
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
 }
 
 /// Settings of `serve`.
@@ -158,13 +142,47 @@ pub(crate) struct ServeArguments {
     /// Only this place.
     #[arg(long)]
     pub(crate) only: Option<Place>,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+/// Settings of `peer`.
+#[derive(Debug, Args)]
+pub(crate) struct PeerArguments {
+    /// So many conversations.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) size: usize,
+    /// Connections that ask at once; each is measured.
+    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    pub(crate) connections: Vec<usize>,
+    /// How long each load is kept up, by each server and number of connections, over all rounds.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// The servers take turns so often.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub(crate) rounds: u16,
+    /// The script that installs and starts Kinto.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/kinto.py"))]
+    pub(crate) script: PathBuf,
+    /// Where Kinto is installed; it stays there for the next time.
+    #[arg(long)]
+    pub(crate) installed: PathBuf,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+/// Settings that all of them have.
+#[derive(Debug, Args)]
+pub(crate) struct Ground {
     /// A PostgreSQL server to use instead of a throw-away one; databases are made and dropped there.
     #[arg(long, env = "REPOT_BENCH_POSTGRES", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// Corpora and databases go below this directory, and are removed at the end [default: the system's].
     #[arg(long)]
     pub(crate) directory: Option<PathBuf>,
-    /// The `repot` to measure, instead of building this workspace's.
+    /// The `repot` to measure, or that fills the databases, instead of building this workspace's.
     #[arg(long)]
     pub(crate) repot: Option<PathBuf>,
     /// JSON instead of tables.

@@ -6,6 +6,7 @@ mod child;
 mod copy;
 mod corpus;
 mod database;
+mod ground;
 mod limit;
 mod list;
 mod machine;
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         Command::Copy(arguments) => copy::run(&arguments, &mut out)?,
         Command::Store(arguments) => store::run(&arguments, &mut out)?,
         Command::Serve(arguments) => serve::run(&arguments, &mut out)?,
+        Command::Peer(arguments) => serve::peer(&arguments, &mut out)?,
         Command::LimitServe { place, connections } => serve::limit(&place, connections, &mut out)?,
         Command::Generate { kind, size, directory } => {
             let corpus = Corpus::write(kind, size, &directory)?;

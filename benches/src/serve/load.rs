@@ -14,6 +14,8 @@ use crate::store::work::{LISTED, Measured};
 
 /// This part of a measurement comes before what counts.
 const WARM_PART: f64 = 0.2;
+/// Where Kinto has the conversations.
+const RECORDS: &str = "/v1/buckets/bench/collections/conversations/records";
 /// Of so many mixed requests one writes.
 const MIXED_WRITES: u64 = 10;
 
@@ -28,6 +30,8 @@ pub(crate) enum Load {
     Append,
     /// Nine times the first, once the third.
     Mixed,
+    /// A new, short conversation; only beside a peer.
+    Create,
 }
 
 impl Load {
@@ -41,6 +45,7 @@ impl Load {
             Self::List => "list of 50",
             Self::Append => "append",
             Self::Mixed => "mixed 90/10",
+            Self::Create => "create",
         }
     }
 }
@@ -52,6 +57,8 @@ pub(crate) enum Server {
     Limit,
     /// `repot serve`.
     Repot,
+    /// Kinto, a server of JSON records in Python.
+    Kinto,
 }
 
 impl Server {
@@ -60,17 +67,31 @@ impl Server {
         match self {
             Self::Limit => "by hand",
             Self::Repot => "Repot",
+            Self::Kinto => "Kinto",
         }
     }
 
     /// The bytes of a request.
     pub(crate) fn request(self, load: Load, (user, id): &(String, String), text: &str) -> Vec<u8> {
-        let body = if self == Self::Repot { message(text) } else { text.to_owned() };
+        let body = match (self, load) {
+            (Self::Repot, Load::Create) => format!(r#"{{"title": "{text}", "messages": []}}"#),
+            (Self::Kinto, _) => {
+                format!(r#"{{"data": {{"user": "{user}", "title": "{text}", "messages": []}}}}"#)
+            }
+            (Self::Repot, _) => message(text),
+            (Self::Limit, _) => text.to_owned(),
+        };
         let posted = format!("content-length: {}\r\n\r\n{body}", body.len());
         let head = match (self, load) {
             (Self::Limit, Load::List) => format!("GET /conversations/{user}"),
             (Self::Limit, Load::Append) => format!("POST /conversations/{user}/{id}/messages"),
             (Self::Limit, _) => format!("GET /conversations/{user}/{id}"),
+            (Self::Kinto, Load::List) => format!(
+                "GET {RECORDS}?user={user}&_sort=-created_at&_fields=id,title,created_at,updated_at&_limit={LISTED}"
+            ),
+            (Self::Kinto, Load::Create) => format!("POST {RECORDS}"),
+            (Self::Kinto, _) => format!("GET {RECORDS}/{id}"),
+            (Self::Repot, Load::Create) => "POST /v1/conversations".to_owned(),
             (Self::Repot, Load::List) => format!(
                 "GET /v1/conversations?sort=-created_at&fields=id,title,created_at,updated_at&limit={LISTED}"
             ),
@@ -79,12 +100,14 @@ impl Server {
         };
         let own = match (self, load) {
             (Self::Limit, _) => String::new(),
-            (Self::Repot, Load::Append) => format!(
+            (Self::Kinto, Load::Create) => "content-type: application/json\r\n".to_owned(),
+            (Self::Kinto, _) => String::new(),
+            (Self::Repot, Load::Append | Load::Create) => format!(
                 "repot-tenant: {user}\r\nprefer: return=minimal\r\ncontent-type: application/json\r\n"
             ),
             (Self::Repot, _) => format!("repot-tenant: {user}\r\n"),
         };
-        let rest = if load == Load::Append { posted } else { "\r\n".to_owned() };
+        let rest = if matches!(load, Load::Append | Load::Create) { posted } else { "\r\n".to_owned() };
         format!("{head} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n{own}{rest}").into_bytes()
     }
 }
@@ -198,7 +221,7 @@ async fn go_on(
             Load::Mixed => Load::Get,
             other => other,
         };
-        let text = if load == Load::Append { random.prose(40) } else { String::new() };
+        let text = if matches!(load, Load::Append | Load::Create) { random.prose(40) } else { String::new() };
         let request = server.request(load, &chats[at], &text);
         let begin = Instant::now();
         connection.send(&request).await.with_context(|| format!("{} of {}", load.name(), server.name()))?;

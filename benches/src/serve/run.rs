@@ -1,7 +1,7 @@
 //! All places, one report.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -13,12 +13,10 @@ use super::load::{Connection, Load, Server as Way, Task, measure};
 use super::processes::Process;
 use super::report::{self, Section};
 use crate::args::ServeArguments;
-use crate::copy::{open_to_all, program};
 use crate::corpus::Corpus;
 use crate::database::Session;
-use crate::machine::Machine;
+use crate::ground::Ground;
 use crate::random::Random;
-use crate::server::{self, Server};
 use crate::store::by_hand::{Postgres, Sqlite};
 use crate::store::{PER_USER, Place, chat_model, fill};
 use crate::target::Target;
@@ -28,68 +26,53 @@ const LOOKED_AT: usize = 20;
 
 struct Runner<'a> {
     arguments: &'a ServeArguments,
-    own: PathBuf,
     program: PathBuf,
-    scratch: &'a Path,
-    url: Option<String>,
+    ground: &'a Ground,
     runtime: Runtime,
 }
 
 /// Measures and writes the report to `out`; how far it is goes to standard error.
 pub(crate) fn run(arguments: &ServeArguments, out: &mut impl Write) -> Result<()> {
-    let own = std::env::current_exe()?;
-    let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = tempfile::Builder::new().prefix("repot-bench").tempdir_in(parent)?;
-    open_to_all(scratch.path())?;
     let places = [Place::Sqlite, Place::Postgres];
     let places: Vec<Place> =
         places.into_iter().filter(|place| arguments.only.is_none_or(|only| only == *place)).collect();
     ensure!(!places.is_empty(), "documents are served from SQLite or PostgreSQL here");
-    let wants_server = places.contains(&Place::Postgres);
     // held until the end: dropping it stops the server
-    let server = match &arguments.url {
-        None if wants_server => Some(Server::start(scratch.path())?),
-        _ => None,
-    };
-    let url = arguments.url.clone().or_else(|| server.as_ref().map(|server| server.url.clone()));
-    let url = url.filter(|_| wants_server);
-    let machine = Machine::look(url.as_deref().map(server::describe).transpose()?);
+    let ground = Ground::prepare(&arguments.ground, places.contains(&Place::Postgres))?;
     let runner = Runner {
         arguments,
-        program: program(arguments.repot.as_deref(), &own)?,
-        own,
-        scratch: scratch.path(),
-        url,
+        program: ground.program(arguments.ground.repot.as_deref())?,
+        ground: &ground,
         runtime: Builder::new_multi_thread().enable_all().build()?,
     };
-    let (corpus, chats) = Corpus::chats(arguments.size, PER_USER, scratch.path())?;
+    let (corpus, chats) = Corpus::chats(arguments.size, PER_USER, ground.scratch())?;
     let chats: Arc<[(String, String)]> = chats.into();
     let mut sections = Vec::new();
     for &place in &places {
         sections.push(runner.section(place, &corpus, &chats)?);
     }
-    if arguments.json {
-        report::json(&machine, arguments, &sections, out)
+    if arguments.ground.json {
+        report::json(&ground.machine, arguments, &sections, out)
     } else {
-        report::tables(&machine, arguments, &sections, out)
+        report::tables(&ground.machine, arguments, &sections, out)
     }
 }
 
 impl Runner<'_> {
     fn section(&self, place: Place, corpus: &Corpus, chats: &Arc<[(String, String)]>) -> Result<Section> {
         let model = chat_model(&corpus.path);
-        let server = if place == Place::Postgres { self.url.as_deref() } else { None };
-        let target = Target::make(self.scratch, "serve", server)?;
+        let server = if place == Place::Postgres { self.ground.url.as_deref() } else { None };
+        let target = Target::make(self.ground.scratch(), "serve", server)?;
         fill(&self.program, &target, &model)?;
         let mut repot = Command::new(&self.program);
         repot.arg("--json").arg("-C").arg(&target.directory).args(["serve", "--listen", "127.0.0.1:0"]);
-        let mut limit = Command::new(&self.own);
+        let mut limit = Command::new(&self.ground.own);
         limit.arg("limit-serve");
         // held until the end: dropping it drops the database
         let mut other = None;
         match (server, target.url()) {
             (Some(server), Some(url)) => {
-                let copy = other.insert(Target::copy_of(self.scratch, "by_hand", server, url)?);
+                let copy = other.insert(Target::copy_of(self.ground.scratch(), "by_hand", server, url)?);
                 let by_hand = copy.url().context("a target on a server has a URL")?;
                 Postgres::make(by_hand)?;
                 Session::open(url)?.run("vacuum (analyze)")?;

@@ -16,11 +16,9 @@ use super::report::{self, Section};
 use super::repot::Repot;
 use super::work::{Way, Work, measure};
 use crate::args::StoreArguments;
-use crate::copy::{open_to_all, program};
 use crate::corpus::Corpus;
 use crate::database::Session;
-use crate::machine::Machine;
-use crate::server::{self, Server};
+use crate::ground::Ground;
 use crate::target::Target;
 
 /// Conversations of each user.
@@ -53,50 +51,37 @@ impl fmt::Display for Place {
 struct Runner<'a> {
     arguments: &'a StoreArguments,
     program: PathBuf,
-    scratch: &'a Path,
-    url: Option<String>,
+    ground: &'a Ground,
     runtime: Runtime,
 }
 
 /// Measures and writes the report to `out`; how far it is goes to standard error.
 pub(crate) fn run(arguments: &StoreArguments, out: &mut impl Write) -> Result<()> {
-    let own = std::env::current_exe()?;
-    let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = tempfile::Builder::new().prefix("repot-bench").tempdir_in(parent)?;
-    open_to_all(scratch.path())?;
     // the directory comes last: it is what the databases are filled from
     let places = [Place::Sqlite, Place::Postgres, Place::Directory];
     let places: Vec<Place> =
         places.into_iter().filter(|place| arguments.only.is_none_or(|only| only == *place)).collect();
-    let wants_server = places.contains(&Place::Postgres);
     // held until the end: dropping it stops the server
-    let server = match &arguments.url {
-        None if wants_server => Some(Server::start(scratch.path())?),
-        _ => None,
-    };
-    let url = arguments.url.clone().or_else(|| server.as_ref().map(|server| server.url.clone()));
-    let url = url.filter(|_| wants_server);
-    let machine = Machine::look(url.as_deref().map(server::describe).transpose()?);
+    let ground = Ground::prepare(&arguments.ground, places.contains(&Place::Postgres))?;
     let runner = Runner {
         arguments,
-        program: program(arguments.repot.as_deref(), &own)?,
-        scratch: scratch.path(),
-        url,
+        program: ground.program(arguments.ground.repot.as_deref())?,
+        ground: &ground,
         runtime: Builder::new_multi_thread().enable_all().build()?,
     };
     let mut sections = Vec::new();
     for &size in &arguments.sizes {
-        let (corpus, chats) = Corpus::chats(size, PER_USER, scratch.path())?;
+        let (corpus, chats) = Corpus::chats(size, PER_USER, ground.scratch())?;
         let chats: Arc<[(String, String)]> = chats.into();
         for &place in &places {
             sections.push(runner.section(place, &corpus, &chats)?);
         }
         fs::remove_dir_all(&corpus.path)?;
     }
-    if arguments.json {
-        report::json(&machine, arguments, &sections, out)
+    if arguments.ground.json {
+        report::json(&ground.machine, arguments, &sections, out)
     } else {
-        report::tables(&machine, arguments, &sections, out)
+        report::tables(&ground.machine, arguments, &sections, out)
     }
 }
 
@@ -110,7 +95,7 @@ impl Runner<'_> {
                 self.measure(place, corpus, &ways, chats)
             }
             Place::Sqlite => {
-                let target = Target::make(self.scratch, "store", None)?;
+                let target = Target::make(self.ground.scratch(), "store", None)?;
                 fill(&self.program, &target, &model)?;
                 let file = target.directory.join("repot.db");
                 let by_hand = Sqlite::make(&file, &target.directory.join("by_hand.db"))?;
@@ -118,11 +103,11 @@ impl Runner<'_> {
                 self.measure(place, corpus, &[Box::new(by_hand), Box::new(repot)], chats)
             }
             Place::Postgres => {
-                let server = self.url.as_deref().context("there is a server when it is measured")?;
-                let target = Target::make(self.scratch, "store", Some(server))?;
+                let server = self.ground.url.as_deref().context("there is a server when it is measured")?;
+                let target = Target::make(self.ground.scratch(), "store", Some(server))?;
                 fill(&self.program, &target, &model)?;
                 let url = target.url().context("a target on a server has a URL")?;
-                let other = Target::copy_of(self.scratch, "by_hand", server, url)?;
+                let other = Target::copy_of(self.ground.scratch(), "by_hand", server, url)?;
                 let by_hand = Postgres::make(other.url().context("a target on a server has a URL")?)?;
                 Session::open(url)?.run("vacuum (analyze)")?;
                 Session::open(url)?.run("checkpoint")?;

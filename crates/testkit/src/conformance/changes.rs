@@ -14,7 +14,7 @@ use repot_core::store::{
     UnitOfWork, Write,
 };
 
-use super::subject::{body, note};
+use super::subject::{body, drive, note};
 
 /// Opens the same documents once more, with this much of the log to be kept.
 pub type Reopen = dyn Fn(ChangeRetention) -> Arc<dyn ChangeFeed> + Send + Sync;
@@ -41,13 +41,8 @@ impl fmt::Debug for FeedSubject {
 /// When the promise is broken.
 pub fn run_changes<F: Future<Output = ()>>(subject: Option<FeedSubject>, promise: fn(FeedSubject) -> F) {
     let Some(subject) = subject else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
     assert!(subject.feed.capabilities().change_log);
-    runtime.block_on(promise(subject));
+    drive(promise(subject));
 }
 
 /// Makes one test for each promise of the change log, in a module of this name.

@@ -11,7 +11,7 @@ use repot_core::store::{
 };
 use repot_core::{Clock as _, Error, Kind, Result};
 
-use super::subject::{body, note};
+use super::subject::{body, drive, note};
 use crate::HandClock;
 
 /// A store with facts under test, over [`super::layout`], empty at the beginning.
@@ -38,13 +38,8 @@ impl fmt::Debug for LedgerSubject {
 /// When the promise is broken.
 pub fn run_ledger<F: Future<Output = ()>>(subject: Option<LedgerSubject>, promise: fn(LedgerSubject) -> F) {
     let Some(subject) = subject else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
     assert!(subject.store.capabilities().ledger);
-    runtime.block_on(promise(subject));
+    drive(promise(subject));
 }
 
 /// Makes one test for each promise of facts, in a module of this name.

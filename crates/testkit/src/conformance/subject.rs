@@ -221,18 +221,23 @@ pub fn layout() -> Layout {
     Layout::new(model, plan, repot_json::Limits::default()).expect("its places are apart")
 }
 
+/// Runs `work` on a runtime of its own.
+pub(crate) fn drive<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(work)
+}
+
 /// Runs one promise on a runtime of its own, after probing the store; without a subject (its server is missing, and that was printed) nothing.
 ///
 /// # Panics
 /// When the promise is broken.
 pub fn run<F: Future<Output = ()>>(subject: Option<Subject>, promise: fn(Subject) -> F) {
     let Some(subject) = subject else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    drive(async {
         subject.store.probe().await.expect("the store can be reached");
         promise(subject).await;
     });
