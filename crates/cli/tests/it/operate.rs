@@ -213,7 +213,6 @@ fn tokens_are_set_up_in_the_model_or_beside_it() {
         "     REPOT_JWKS = keys.json   (repot.toml)",
         "     REPOT_JWT_ISSUER = https://i   (variable)",
         "     REPOT_JWT_AUDIENCE = app   (repot.toml)",
-        "     rights = read   (repot.toml)",
     ] {
         assert!(checked.lines().any(|found| found == line), "{line}\n{checked}");
     }
