@@ -240,6 +240,9 @@ pub(crate) struct Serve {
     /// Connections at the same time.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub connections: usize,
+    /// Memory for values of /cache in MiB, where they are not on a Redis server.
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub cache_mb: usize,
 }
 
 #[derive(Debug, ClapArgs)]

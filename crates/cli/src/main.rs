@@ -1,6 +1,7 @@
 //! The `repot` command: reads arguments and environment, wires stores to the engine, prints.
 
 mod args;
+mod caching;
 mod commands;
 mod database_url;
 mod errors;

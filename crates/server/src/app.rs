@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use repot_core::store::{Layout, Query, Queryable, Shape, Store};
-use repot_core::{Clock, Entropy, Pacing, Result};
+use repot_core::{Cache, Clock, Entropy, Pacing, Result};
 use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits};
 
 use crate::access::Access;
@@ -44,6 +44,10 @@ pub struct Options {
     pub log: Option<Log>,
     /// Tells how much room is on the disk of the store.
     pub room: Option<RoomOf>,
+    /// Where values of `/cache` are kept; `None`: nowhere.
+    pub cache: Option<Arc<dyn Cache>>,
+    /// For how long, where neither a request nor the model says, milliseconds.
+    pub cache_life_ms: u64,
 }
 
 impl Default for Options {
@@ -62,6 +66,8 @@ impl Default for Options {
             figures_ms: 50,
             log: None,
             room: None,
+            cache: None,
+            cache_life_ms: 300_000,
         }
     }
 }

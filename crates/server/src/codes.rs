@@ -59,6 +59,12 @@ pub const CODES: &[Entry] = &[
         mend: "Use a key with that right; repot key list shows what each may.",
     },
     Entry {
+        code: "R0448",
+        title: "The cache keeps nothing now",
+        explanation: "The server was started without a cache (501), or the cache's server is out of reach (503). What was to be kept or forgotten may be so, or not.",
+        mend: "Do without the cache for now. Set CACHE_ENABLED=true, or check REDIS_URL and that its server runs.",
+    },
+    Entry {
         code: "R0610",
         title: "Too many clients listen to changes",
         explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",

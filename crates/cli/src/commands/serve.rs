@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::inner;
 use crate::args::{Global, Serve};
+use crate::caching;
 use crate::errors::{Exit, Failure};
 use crate::log::{self, LogStyle, Writer};
 use crate::output::{self, Output};
@@ -34,11 +35,14 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     })?;
     let bytes = usize::try_from(config.document_bytes_max).unwrap_or(usize::MAX);
     let writer = Writer::start(style);
+    let (cache, cache_life_ms) = caching::cache(&project.environment, serve.cache_mb)?;
     let options = Options {
         body_bytes_max: bytes,
         connections_max: serve.connections.max(1),
         log: writer.as_ref().map(Writer::log),
         room: room(&config),
+        cache,
+        cache_life_ms,
         ..Options::default()
     };
     let ended = runtime.block_on(listen(config, (&address, options), (style, output)));

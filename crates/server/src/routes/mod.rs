@@ -1,6 +1,7 @@
 //! The routes, one file for each kind.
 
 mod batch;
+mod cache;
 mod changes;
 mod changes_stream;
 mod create;
@@ -34,6 +35,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch).fallback(only_post))
         .route("/limits/{name}", post(limits::take).fallback(only_post))
+        .route("/cache/{ns}/{key}", any(cache::value))
+        .route("/cache/{ns}", post(cache::purge).fallback(only_post))
         .route("/v1:changes", get(changes::changes).fallback(only_get))
         .route("/healthz", get(service::alive).fallback(only_get))
         .route("/readyz", get(operate::ready).fallback(only_get))

@@ -5,6 +5,7 @@
 mod access;
 mod batch;
 mod broken;
+mod cache;
 mod connections;
 mod documented;
 mod documents;
