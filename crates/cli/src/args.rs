@@ -264,7 +264,7 @@ pub(crate) enum KeyCommand {
     },
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct KeyCreate {
     /// Who will use it.
     pub name: String,

@@ -42,7 +42,7 @@ impl Project {
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let model = language::parse_files(&borrowed, &lookup).map_err(Failure::Model)?;
         let plan = Plan::compile(&model).map_err(Failure::Model)?;
-        let text = files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+        let text = joined(&files);
         let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
         Ok(Self { directory, environment, file, model, text, plan })
     }
@@ -139,14 +139,20 @@ impl Project {
         RowStore::open(self.copied()?, model, store_options(&Options::default()))
     }
 
-    /// Gives documents that plain SQL changed their text, where the database leads; says so when it cannot now.
-    pub(crate) fn settle(&self, bounds: &Bounds, output: &Output) -> Result<()> {
-        let options = store_options(&self.options(bounds));
-        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
-        if !repot_engine::store::settle(self.target()?, model, &options)? {
+    /// [`Project::settle`], and says so where it cannot be done now.
+    pub(crate) fn settle_aloud(&self, bounds: &Bounds, output: &Output) -> Result<()> {
+        if !self.settle(bounds)? {
             output.say("Another Repot copies into this database; what SQL changed is left as it is.");
         }
         Ok(())
+    }
+
+    /// Gives documents that plain SQL changed their text, where the database leads; `false`: it cannot now, because another
+    /// Repot copies.
+    pub(crate) fn settle(&self, bounds: &Bounds) -> Result<bool> {
+        let options = store_options(&self.options(bounds));
+        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
+        repot_engine::store::settle(self.target()?, model, &options)
     }
 }
 
@@ -180,6 +186,15 @@ pub(crate) fn me(clock: &dyn Clock) -> LockHolder {
 pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+/// The text of the model's files as it is now.
+pub(crate) fn model_text(global: &Global) -> Result<String> {
+    Ok(joined(&model_files(global, &global.dir)?))
+}
+
+fn joined(files: &[(String, String)]) -> String {
+    files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 /// The model's files: `--model`, else repot.toml, else repot/*.toml.

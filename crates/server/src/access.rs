@@ -26,6 +26,11 @@ impl Access {
         Self { keys, locked: AtomicBool::new(locked), looked_ms: AtomicI64::new(i64::MIN) }
     }
 
+    /// All keys.
+    pub(crate) const fn keys(&self) -> &ApiKeys {
+        &self.keys
+    }
+
     /// Whether a key must be shown. A server that began without keys looks now and then whether there are any since.
     ///
     /// # Errors

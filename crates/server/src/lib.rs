@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod admin;
 mod answer;
 mod app;
 mod ask;
@@ -18,13 +19,16 @@ mod idempotent;
 mod openapi;
 mod operate;
 mod problem;
+mod reload;
 mod routes;
 mod serve;
 mod stalled;
 
+pub use admin::{KeyWanted, Operator, Work, key_end, key_json, key_reach, key_state};
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
 pub use openapi::document as openapi;
 pub use operate::{Log, RequestLine, Room, RoomOf};
+pub use reload::{Ended, Models};
 pub use routes::router;
 pub use serve::{Bound, Server};

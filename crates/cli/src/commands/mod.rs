@@ -1,18 +1,18 @@
 //! One file for each command.
 
-mod check;
-mod copy;
+pub(crate) mod check;
+pub(crate) mod copy;
 mod demo;
 mod explain;
 mod export;
 mod generate;
 mod init;
 mod key;
-mod plan;
+pub(crate) mod plan;
 mod query;
 mod queue;
-mod serve;
-mod verify;
+pub(crate) mod serve;
+pub(crate) mod verify;
 mod watch;
 
 use crate::args::{Args, Command};

@@ -8,28 +8,24 @@ use repot_core::{Error, Kind, SystemClock};
 use repot_engine::{SystemEntropy, TokioPacing};
 use repot_server::{App, Options, Outside, Room, RoomOf, Server};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::inner;
 use crate::args::{Global, Serve};
 use crate::caching;
 use crate::errors::{Exit, Failure};
 use crate::log::{self, LogStyle, Writer};
+use crate::operator::ProjectOperator;
 use crate::output::{self, Output};
+use crate::reloading::Reloading;
 use crate::serving;
 use crate::wiring::Project;
 
 pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
-    let url = serve.store.clone().unwrap_or_else(|| project.database_url().0);
     let style = serving::log_style(&project, serve.log, output.quiet)?;
     let address = serving::listen(&project, serve.listen.as_deref());
-    let mut config = serving::config(&project)?;
-    config.url = Some(url);
-    config.model_text = Some(project.text.clone());
-    config.directory.clone_from(&project.directory);
-    config.document_bytes_max = serve.body_max.clamp(1, 1_024) << 20;
-    let config = config.with_echo(output::echo).map_err(inner)?;
+    let config = config(&project, serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         Error::new(Kind::Failed, "R0901", "the threads of the server cannot be started").cause(error)
     })?;
@@ -43,9 +39,11 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
         room: room(&config),
         cache,
         cache_life_ms,
+        operator: Some(Arc::new(ProjectOperator::new(global, serve.body_max.clamp(1, 1_024)))),
         ..Options::default()
     };
-    let ended = runtime.block_on(listen(config, (&address, options), (style, output)));
+    let reloading = Reloading { global, serve, read: project.text.clone(), project };
+    let ended = runtime.block_on(listen(config, (&address, options), (style, output), reloading));
     if let Some(writer) = writer {
         writer.end();
     }
@@ -62,12 +60,24 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
+/// What the store is opened with.
+pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure> {
+    let mut config = serving::config(project)?;
+    config.url = Some(serve.store.clone().unwrap_or_else(|| project.database_url().0));
+    config.model_text = Some(project.text.clone());
+    config.directory.clone_from(&project.directory);
+    config.document_bytes_max = serve.body_max.clamp(1, 1_024) << 20;
+    config.with_echo(output::echo).map_err(inner)
+}
+
 /// Serves until it is told to stop; gives how many connections were cut off then.
 async fn listen(
     config: Config,
     (listen, options): (&str, Options),
     (style, output): (LogStyle, &Output),
+    reloading: Reloading<'_>,
 ) -> Result<usize, Failure> {
+    let (stop, hangups) = (stopped()?, listened(SignalKind::hangup())?);
     let repot = Repot::open(config).await.map_err(inner)?;
     let outside = Outside {
         clock: Arc::new(SystemClock),
@@ -81,7 +91,6 @@ async fn listen(
     let server = Server::bind(app, listen).await?;
     let address = server.address()?;
     hidden(address, locked)?;
-    let stop = stopped()?;
     let told = [("storage", json!(repot.to_string())), ("address", json!(address.to_string()))];
     if let Some(line) = log::event(style, "listening", &told) {
         output.say(&line);
@@ -92,7 +101,11 @@ async fn listen(
         output.say(&format!("API        http://{address}/v1        {open}"));
     }
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
-    Ok(server.run(stop).await)
+    let reloading = reloading.run(repot, server.models(), hangups, (style, output));
+    tokio::select! {
+        cut = server.run(stop) => Ok(cut),
+        () = reloading => Ok(0),
+    }
 }
 
 /// Checks that nobody but this machine gets in without a key.
@@ -123,13 +136,16 @@ fn room(config: &Config) -> Option<RoomOf> {
     }))
 }
 
+fn listened(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Error::new(Kind::Failed, "R0901", "signals cannot be listened for").cause(error).into()
+    })
+}
+
 /// Comes back at SIGTERM or an interrupt.
 fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|error| Error::new(Kind::Failed, "R0901", "signals cannot be listened for").cause(error))
-    };
-    let (mut ended, mut interrupted) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut ended, mut interrupted) =
+        (listened(SignalKind::terminate())?, listened(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = ended.recv() => {}

@@ -1,5 +1,6 @@
 //! The routes, one file for each kind.
 
+mod admin;
 mod batch;
 mod cache;
 mod changes;
@@ -35,6 +36,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch).fallback(only_post))
         .route("/limits/{name}", post(limits::take).fallback(only_post))
+        .route("/admin/{*path}", any(admin::admin))
         .route("/cache/{ns}/{key}", any(cache::value))
         .route("/cache/{ns}", post(cache::purge).fallback(only_post))
         .route("/v1:changes", get(changes::changes).fallback(only_get))

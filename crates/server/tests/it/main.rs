@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod admin;
 mod batch;
 mod broken;
 mod cache;
@@ -17,3 +18,4 @@ mod messages;
 mod openapi;
 mod operate;
 mod parts;
+mod reload;
