@@ -46,6 +46,8 @@ fn projects() -> Vec<(Project, &'static [&'static str])> {
 fn a_changed_model_is_taken_over_while_clients_write_and_read() {
     for (project, words) in projects() {
         let server = Serving::start(&project, words, &[]);
+        // what the new documents refer to
+        server.send(&request("PUT /v1/notes/a", "", r#"{"id":"a","n":0}"#));
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let client = |name: &'static str| {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::responses::{self, body, responses};
 use super::subject::Subject;
-use super::{listing, operations, parts, schemas};
+use super::{cache, listing, operations, parts, schemas};
 
 /// The `OpenAPI` 3.1 document of the routes over documents of this model.
 #[must_use]
@@ -17,6 +17,7 @@ pub fn document(layout: &Layout) -> Value {
     }
     paths.insert("/v1:batch".to_owned(), batch(&subjects));
     service(&mut paths);
+    paths.extend(cache::paths());
     let tags: Vec<Value> = subjects.iter().map(|subject| json!({"name": subject.name()})).collect();
     json!({
         "openapi": "3.1.0",

@@ -1,15 +1,18 @@
 //! `/cache`: the same over memory and over Redis, by tenant, and where there is none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use axum::http::StatusCode;
-use repot_core::{Cache, SystemClock};
+use repot_core::{Cache, CacheName, CacheSpace, CacheUsage, CacheValue, Error, Kind, Result, SystemClock};
 use repot_engine::ledger::{ApiKeys, NewKey, Right, Rights, Tenants};
 use repot_engine::{MemoryCache, SystemEntropy};
 use repot_redis::{RedisCache, RedisOptions};
-use repot_server::{Options, Outside};
+use repot_server::{Options, Outside, openapi};
 use repot_testkit::{HandClock, OwnRedis, QuickPacing, redis};
 
+use crate::broken::endless;
 use crate::kit::{COUNCIL, Lab, outside};
 
 const MODEL: &str = "[repot.cache]\nshort = \"5s\"\n\n[notes]\nfile = \"notes/{id}.json\"\n[notes.fields]\nid = \"text key\"\n";
@@ -207,4 +210,89 @@ async fn without_redis_a_read_is_a_miss_and_a_write_is_told() {
         "{}",
         metrics.text()
     );
+}
+
+/// A cache that answers everything with an error of this kind.
+#[derive(Debug)]
+struct Broken(Kind);
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken")
+    }
+}
+
+impl Broken {
+    fn fail<T>(&self) -> Result<T> {
+        Err(Error::new(self.0, "R0448", "broken"))
+    }
+}
+
+#[async_trait]
+impl Cache for Broken {
+    async fn get(&self, _: &CacheName) -> Result<Option<CacheValue>> {
+        self.fail()
+    }
+    async fn put(&self, _: &CacheName, _: CacheValue, _: u64) -> Result<()> {
+        self.fail()
+    }
+    async fn delete(&self, _: &CacheName) -> Result<()> {
+        self.fail()
+    }
+    async fn purge(&self, _: &CacheSpace) -> Result<()> {
+        self.fail()
+    }
+    fn value_bytes_max(&self) -> usize {
+        1
+    }
+    fn usage(&self) -> Option<CacheUsage> {
+        None
+    }
+}
+
+/// Every status that is documented of the cache's routes is seen, and no other.
+#[tokio::test]
+async fn the_cache_answers_what_is_documented() {
+    let clock = HandClock::at(0);
+    let good = lab(Some(memory(&clock)), outside()).await;
+    let options = |cache| Options { cache: Some(cache), body_ms: 1, ..Options::default() };
+    let hasty = Lab::with("memory", MODEL, (outside(), options(memory(&clock)))).await.unwrap();
+    let away = lab(Some(Arc::new(Broken(Kind::Unavailable))), outside()).await;
+    let failed = lab(Some(Arc::new(Broken(Kind::Failed))), outside()).await;
+    let none = lab(None, outside()).await;
+    let locked = lab(Some(memory(&clock)), outside()).await;
+    let body = r#"{"name":"x","rights":["read"],"only":["notes"]}"#;
+    let key = locked.send("POST /admin/keys", &[], body).await.is(201).json();
+    let key = format!("Bearer {}", key["key"].as_str().unwrap());
+    let document = openapi(good.app.layout());
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["get", "put", "delete", "post"] {
+            let Some(own) = item.get(method).filter(|_| path.starts_with("/cache/")) else { continue };
+            operations += 1;
+            let line = path.replace("{namespace}", "n").replace("{key}", "k");
+            let line = format!("{} {line}", method.to_uppercase());
+            let mut seen = BTreeSet::new();
+            good.send("PUT /cache/n/k", &[], "v").await.is(204);
+            for lab in [&good, &hasty, &away, &failed, &none] {
+                seen.insert(lab.send(&line, &[], "v").await.status.as_u16());
+            }
+            seen.insert(good.send(&format!("{line}?nothing=1"), &[], "").await.status.as_u16());
+            seen.insert(locked.send(&line, &[("authorization", &key)], "").await.status.as_u16());
+            if method == "put" {
+                seen.insert(good.send(&line, &[], vec![0; 1 << 20]).await.status.as_u16());
+                seen.insert(hasty.send(&line, &[], endless()).await.status.as_u16());
+            }
+            if method == "get" {
+                // a store that fails when keys are looked up; a cache that fails is one in which nothing is
+                seen.extend([500, 503]);
+            }
+            let responses = own["responses"].as_object().unwrap();
+            // 401 is where a key is missing, which is another test's
+            let documented =
+                responses.keys().map(|status| status.parse().unwrap()).filter(|&status| status != 401);
+            assert_eq!(seen, documented.collect::<BTreeSet<u16>>(), "{line}");
+        }
+    }
+    assert_eq!(operations, 4);
 }

@@ -17,12 +17,20 @@ const OLD: &str =
     "[notes]\nfile = \"notes/{id}.json\"\nwatch = true\n[notes.fields]\nid = \"text key\"\nn = \"int\"\n";
 const NEW: &str = "\n[tags]\nfile = \"tags/{id}.json\"\nindex = [\"label\"]\n[tags.fields]\nid = \"text key\"\nnote_id = \"-> notes?\"\nlabel = \"text?\"\n";
 
+/// Documents of tenants, which a database holds apart itself.
+const OWN: &str = "\n[own]\nfile = \"{user_id}/own/{id}.json\"\ntenant = \"user_id\"\n[own.fields]\nid = \"text key\"\nuser_id = \"text\"\nn = \"int\"\n";
+
 /// Sends one request over a connection of its own.
 async fn send(address: &str, line: &str, body: &str) -> String {
+    send_with(address, (line, ""), body).await
+}
+
+async fn send_with(address: &str, (line, headers): (&str, &str), body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = body.len();
-    let request =
-        format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    let request = format!(
+        "{line} HTTP/1.1\r\nhost: x\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -51,12 +59,15 @@ async fn stores() -> Vec<(String, TempTree)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_request_is_dropped_when_a_model_is_taken_over() {
     for (url, _folder) in stores().await {
-        let mut repot = Repot::open(Config::with_model_text(&url, OLD)).await.unwrap();
+        let mut model = format!("{OLD}{OWN}");
+        let mut repot = Repot::open(Config::with_model_text(&url, &model)).await.unwrap();
         let app = App::new(repot.store(), repot.layout().clone(), outside(), Options::default()).unwrap();
         let server = Server::bind(app, "127.0.0.1:0").await.unwrap();
         let (address, models) = (server.address().unwrap().to_string(), server.models());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let served = tokio::spawn(server.run(async { drop(stopped.await) }));
+        // what the new documents refer to
+        send(&address, "PUT /v1/notes/c0", r#"{"id":"c0","n":0}"#).await;
         let is_over = Arc::new(AtomicBool::new(false));
         let mut clients = tokio::task::JoinSet::new();
         for client in 0..4 {
@@ -70,13 +81,21 @@ async fn no_request_is_dropped_when_a_model_is_taken_over() {
                     assert!(put.starts_with("HTTP/1.1 20"), "{put}");
                     let got = send(&address, &format!("GET {path}"), "").await;
                     assert!(got.starts_with("HTTP/1.1 200") && got.ends_with(&body), "{got} is not {body}");
+                    let (own, tenant) =
+                        (format!("/v1/own/c{client}"), format!("repot-tenant: u{client}\r\n"));
+                    let body = format!("{{\"id\":\"c{client}\",\"user_id\":\"u{client}\",\"n\":{n}}}");
+                    let put = send_with(&address, (&format!("PUT {own}"), &tenant), &body).await;
+                    assert!(put.starts_with("HTTP/1.1 20"), "{put}");
+                    let listed = send_with(&address, ("GET /v1/own?limit=9&full=1", &tenant), "").await;
+                    let items = listed.matches("\"id\"").count();
+                    let is_there = listed.contains(&format!("\"n\":{n}"));
+                    assert!(items == 1 && is_there, "{listed} is not {body}");
                     n += 1;
                 }
                 n
             });
         }
         assert!(send(&address, "GET /v1/tags", "").await.starts_with("HTTP/1.1 404"));
-        let mut model = OLD.to_owned();
         for round in 0..3 {
             model.push_str(&NEW.replace("tags", &format!("tags{round}")));
             let new = repot.with_model(Config::with_model_text(&url, &model)).await.unwrap();
