@@ -31,6 +31,16 @@ impl Access {
         &self.keys
     }
 
+    /// From now on a key must be shown: one was made here.
+    pub(crate) fn lock(&self) {
+        self.locked.store(true, Ordering::Release);
+    }
+
+    /// Whether it was found out before that a key must be shown.
+    pub(crate) fn was_locked(&self) -> bool {
+        self.locked.load(Ordering::Acquire)
+    }
+
     /// Whether a key must be shown. A server that began without keys looks now and then whether there are any since.
     ///
     /// # Errors

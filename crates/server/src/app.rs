@@ -149,22 +149,28 @@ impl App {
             jobs: Jobs::default(),
             reload,
         };
-        Self::with(Arc::new(common), store, layout)
+        let locked = common.options.keys_required;
+        Self::with(Arc::new(common), (store, layout), locked)
     }
 
     /// The same server over another store.
     pub(crate) fn over(&self, store: Arc<dyn Queryable>, layout: Layout) -> Result<Self> {
-        Self::with(Arc::clone(&self.0.common), store, layout)
+        Self::with(Arc::clone(&self.0.common), (store, layout), self.0.access.was_locked())
     }
 
-    fn with(common: Arc<Common>, store: Arc<dyn Queryable>, layout: Layout) -> Result<Self> {
+    /// `locked`: a key must be shown, also where there are none any more.
+    fn with(
+        common: Arc<Common>,
+        (store, layout): (Arc<dyn Queryable>, Layout),
+        locked: bool,
+    ) -> Result<Self> {
         let Outside { clock, pacing, entropy } = &common.outside;
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
         let store: Arc<dyn Queryable> = Arc::new(Metered::new(store, Arc::clone(&common.figures)));
         let base: Arc<dyn Store> = Arc::clone(&store) as _;
         let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(clock), Arc::clone(entropy));
-        let access = Access::new(keys, common.options.keys_required);
+        let access = Access::new(keys, locked);
         let limits = RateLimits::new(Arc::clone(&base), Arc::clone(clock), layout.model());
         let options = IdempotencyOptions::default();
         let idempotency = Idempotency::new(base, Arc::clone(clock), Arc::clone(entropy), options);

@@ -147,6 +147,7 @@ async fn created(app: &App, body: Body) -> Answered {
     let body = body::read(body, app.options()).await?;
     let new = KeyWanted::parse(&body)?.check(app.layout().model(), app.clock().now_ms())?;
     let made = keys(app).create(new.clone()).await?;
+    app.access().lock();
     let mut told = json!({"type": "key", "id": made.id, "key": made.text.reveal(), "name": new.name});
     if let Some(object) = told.as_object_mut() {
         object.extend(key_reach(&new));

@@ -191,3 +191,26 @@ async fn a_model_that_is_no_addition_is_refused_and_the_server_goes_on() {
         served.abort();
     }
 }
+
+/// A server that was locked once stays so, also where its keys are gone by the time that a model comes.
+#[tokio::test]
+async fn a_lock_outlives_the_model() {
+    let folder = TempTree::new();
+    let open = async |name: &str| {
+        let url = format!("sqlite:///{}", folder.path().join(name).display());
+        Repot::open(Config::with_model_text(&url, OLD)).await.unwrap()
+    };
+    let repot = open("one.db").await;
+    let app = App::new(repot.store(), repot.layout().clone(), outside(), Options::default()).unwrap();
+    let server = Server::bind(app, "127.0.0.1:0").await.unwrap();
+    let (address, models) = (server.address().unwrap().to_string(), server.models());
+    let served = tokio::spawn(server.run(std::future::pending()));
+    let body = r#"{"name":"a","rights":["read"]}"#;
+    assert!(send(&address, "POST /admin/keys", body).await.starts_with("HTTP/1.1 201"));
+    assert!(send(&address, "GET /v1/notes", "").await.starts_with("HTTP/1.1 401"));
+    let new = open("other.db").await;
+    models.replace(new.store(), new.layout().clone()).unwrap().wait().await;
+    assert!(models.app().is_locked().await.unwrap());
+    assert!(send(&address, "GET /v1/notes", "").await.starts_with("HTTP/1.1 401"));
+    served.abort();
+}
