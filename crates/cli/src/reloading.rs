@@ -1,6 +1,7 @@
 //! The model's file while a server runs: looked at now and then and at SIGHUP; additions are taken over, everything else is refused
 //! aloud, and the server goes on with the model that it has.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use repot::Repot;
@@ -39,7 +40,7 @@ impl Reloading<'_> {
         models: Models,
         mut hangups: Signal,
         (style, output): (LogStyle, &Output),
-    ) {
+    ) -> Infallible {
         loop {
             let told = tokio::select! {
                 _ = hangups.recv() => true,

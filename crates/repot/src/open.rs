@@ -64,7 +64,6 @@ impl Repot {
     /// [`Error::Setup`] when the settings or the model are wrong; [`Error::Unavailable`] when the store is out of reach
     /// or another process holds the database; [`Error::Unsupported`] when the database is of another model.
     pub async fn open(config: Config) -> Result<Self> {
-        // files and databases are opened by calls that block
         Self::open_after(None, config).await
     }
 
@@ -79,6 +78,7 @@ impl Repot {
     }
 
     async fn open_after(old: Option<Layout>, config: Config) -> Result<Self> {
+        // files and databases are opened by calls that block
         let opened = tokio::task::spawn_blocking(move || open(&config, old.as_ref())).await;
         let inside = opened.map_err(|error| {
             Cause::new(Kind::Failed, "R0409", "the program ended while documents were opened").cause(error)

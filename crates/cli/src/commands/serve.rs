@@ -104,7 +104,7 @@ async fn listen(
     let reloading = reloading.run(repot, server.models(), hangups, (style, output));
     tokio::select! {
         cut = server.run(stop) => Ok(cut),
-        () = reloading => Ok(0),
+        never = reloading => match never {},
     }
 }
 

@@ -99,7 +99,7 @@ async fn what_cannot_be_is_refused() {
             (format!("GET /cache/{ns}:purge"), 405, "R0441"),
             (format!("POST /cache/{ns}"), 404, "R0402"),
             (format!("POST /cache/{ns}:purge?all=1"), 400, "R0440"),
-            (format!("POST /cache/:purge"), 400, "R0440"),
+            ("POST /cache/:purge".to_owned(), 400, "R0440"),
             (format!("PUT /cache/{ns}/large"), 413, "R0442"),
         ] {
             let body = if line.ends_with("large") { large.clone() } else { Vec::new() };
