@@ -265,6 +265,9 @@ pub(crate) struct Serve {
     /// Seconds that a statement of /v1:query may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub query_time: u64,
+    /// Memory for values of /cache in MiB, where they are not on a Redis server.
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub cache_mb: usize,
 }
 
 /// Tokens (JWT) that are taken beside keys; each flag wins over its variable and over `auth` in the model.
@@ -312,7 +315,7 @@ pub(crate) enum KeyCommand {
     },
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct KeyCreate {
     /// Who will use it.
     pub name: String,

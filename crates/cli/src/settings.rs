@@ -39,6 +39,12 @@ impl Environment {
         Self { file: parse_dot_env(&text) }
     }
 
+    /// Of a `.env` with this text.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { file: parse_dot_env(text) }
+    }
+
     /// A value, and where it came from. An empty value counts as none.
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
     pub(crate) fn get(&self, name: &str) -> Option<(String, Origin)> {

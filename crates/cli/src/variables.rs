@@ -57,7 +57,6 @@ impl Variable {
     }
 }
 
-const NO_CACHE: &str = "nothing is cached yet";
 const NO_STAGES: &str = "there are no stages yet";
 
 /// All of them.
@@ -101,18 +100,15 @@ pub(crate) const VARIABLES: &[Variable] = &[
     )
     .shown(Shown::Url),
     variable("REPOT_KEY", "", "the key that is shown to it").shown(Shown::Nothing),
-    variable("CACHE_ENABLED", "true", "whether anything is cached").form(Form::Boolean).later(NO_CACHE),
-    variable("ENABLE_CACHE", "", "another name of CACHE_ENABLED").form(Form::Boolean).later(NO_CACHE),
+    variable("CACHE_ENABLED", "true", "whether anything is cached").form(Form::Boolean),
+    variable("ENABLE_CACHE", "", "another name of CACHE_ENABLED").form(Form::Boolean),
     variable("CACHE_PROVIDER", "memory", "memory or redis; redis by itself where REDIS_URL is set")
-        .form(Form::OneOf(&["memory", "redis"]))
-        .later(NO_CACHE),
+        .form(Form::OneOf(&["memory", "redis"])),
     variable("CACHE_TTL", "300", "how long what is cached is kept, seconds")
-        .form(Form::Number)
-        .later(NO_CACHE),
-    variable("REDIS_URL", "", "a server that speaks the Redis protocol").shown(Shown::Url).later(NO_CACHE),
+        .form(Form::Number),
+    variable("REDIS_URL", "", "a server that speaks the Redis protocol").shown(Shown::Url),
     variable("REDIS_MAX_RETRIES", "3", "tries, then it is left alone for 30 seconds")
-        .form(Form::Number)
-        .later(NO_CACHE),
+        .form(Form::Number),
     variable("USE_DATABASE", "", "false: the old side is served, whatever the stage says")
         .form(Form::Boolean)
         .later(NO_STAGES),

@@ -38,14 +38,13 @@ impl Project {
     pub(crate) fn open(global: &Global) -> Result<Self, Failure> {
         let directory = global.dir.clone();
         let environment = Environment::read(&directory);
-        let model = global.model.clone().or_else(|| environment.value("REPOT_MODEL").map(PathBuf::from));
-        let files = model_files(model.as_deref(), &directory)?;
+        let files = model_files(named_model(global, &environment).as_deref(), &directory)?;
         let lookup = |name: &str| environment.value(name);
         let borrowed: Vec<(&str, &str)> =
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let model = language::parse_files(&borrowed, &lookup).map_err(Failure::Model)?;
         let plan = Plan::compile(&model).map_err(Failure::Model)?;
-        let text = files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+        let text = joined(&files);
         let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
         let model_flag = global.model.as_ref().map(|flag| flag.display().to_string());
         Ok(Self { directory, environment, model_flag, file, model, text, plan })
@@ -151,14 +150,20 @@ impl Project {
 }
 
 impl Project {
-    /// Gives documents that plain SQL changed their text, where the database leads; says so when it cannot now.
-    pub(crate) fn settle(&self, bounds: &Bounds, output: &Output) -> Result<()> {
-        let options = store_options(&self.options(bounds));
-        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
-        if !repot_engine::store::settle(self.target()?, model, &options)? {
+    /// [`Project::settle`], and says so where it cannot be done now.
+    pub(crate) fn settle_aloud(&self, bounds: &Bounds, output: &Output) -> Result<()> {
+        if !self.settle(bounds)? {
             output.say("Another Repot copies into this database; what SQL changed is left as it is.");
         }
         Ok(())
+    }
+
+    /// Gives documents that plain SQL changed their text, where the database leads; `false`: it cannot now, because another
+    /// Repot copies.
+    pub(crate) fn settle(&self, bounds: &Bounds) -> Result<bool> {
+        let options = store_options(&self.options(bounds));
+        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
+        repot_engine::store::settle(self.target()?, model, &options)
     }
 }
 
@@ -192,6 +197,21 @@ pub(crate) fn me(clock: &dyn Clock) -> LockHolder {
 pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+/// The text of the model's files as it is now.
+pub(crate) fn model_text(global: &Global) -> Result<String> {
+    let named = named_model(global, &Environment::read(&global.dir));
+    Ok(joined(&model_files(named.as_deref(), &global.dir)?))
+}
+
+/// The model file that a flag or a variable names.
+fn named_model(global: &Global, environment: &Environment) -> Option<PathBuf> {
+    global.model.clone().or_else(|| environment.value("REPOT_MODEL").map(PathBuf::from))
+}
+
+fn joined(files: &[(String, String)]) -> String {
+    files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 /// The model's files: the one that is named, else repot.toml, else repot/*.toml.

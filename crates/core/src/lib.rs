@@ -3,6 +3,7 @@
 //! runtime, no C.
 
 mod audit;
+mod cache;
 pub mod catalogue;
 pub mod change_log;
 mod clock;
@@ -27,6 +28,10 @@ mod target;
 mod trashed;
 
 pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
+pub use cache::{
+    CACHE_KEY_MAX, CACHE_LIFE_MAX_MS, CACHE_NAMESPACE_MAX, Cache, CacheName, CacheSpace, CacheUsage,
+    CacheValue,
+};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use connections::{Connections, Idling, Prompt};
 pub use echo::{Echo, is_echo_wanted, without_values};

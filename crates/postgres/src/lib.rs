@@ -19,6 +19,7 @@ mod decode;
 mod encode;
 mod epoch;
 mod error;
+mod extend;
 mod facts;
 mod finish;
 mod flight;

@@ -1,6 +1,7 @@
 //! Who may come in: everybody on this machine while there are no keys, holders of keys from the first one on, and holders of
 //! tokens where an issuer is named.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use axum::http::{HeaderMap, header};
@@ -18,7 +19,7 @@ const OPEN_BELIEVED_MS: i64 = 5_000;
 #[derive(Debug)]
 pub(crate) struct Access {
     keys: ApiKeys,
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Tokens>>,
     /// There are keys, or there are to be: never taken back while the server runs.
     locked: AtomicBool,
     looked_ms: AtomicI64,
@@ -26,9 +27,24 @@ pub(crate) struct Access {
 
 impl Access {
     /// With tokens a key or one of them must be shown from the beginning.
-    pub(crate) const fn new(keys: ApiKeys, tokens: Option<Tokens>, locked: bool) -> Self {
+    pub(crate) fn new(keys: ApiKeys, tokens: Option<Arc<Tokens>>, locked: bool) -> Self {
         let locked = AtomicBool::new(locked || tokens.is_some());
         Self { keys, tokens, locked, looked_ms: AtomicI64::new(i64::MIN) }
+    }
+
+    /// All keys.
+    pub(crate) const fn keys(&self) -> &ApiKeys {
+        &self.keys
+    }
+
+    /// From now on a key must be shown: one was made here.
+    pub(crate) fn lock(&self) {
+        self.locked.store(true, Ordering::Release);
+    }
+
+    /// Whether it was found out before that a key must be shown.
+    pub(crate) fn was_locked(&self) -> bool {
+        self.locked.load(Ordering::Acquire)
     }
 
     /// Whether a key must be shown. A server that began without keys looks now and then whether there are any since.

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use repot_core::store::{Layout, Query, Queryable, Shape, Store};
-use repot_core::{Clock, Entropy, Pacing, Result};
+use repot_core::{Cache, Clock, Entropy, Pacing, Result};
 use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::access::Access;
-
+use crate::admin::{Jobs, Operator, Slow};
 use crate::feed::Feed;
 use crate::jwt::{TokenOptions, Tokens};
-
 use crate::operate::{Figures, Log, Metered, RoomOf, Snapshot};
+use crate::reload::Reload;
 use crate::trace::Traces;
 
 /// Bounds of a server.
@@ -57,6 +57,12 @@ pub struct Options {
     pub traces: Option<Traces>,
     /// Tells how much room is on the disk of the store.
     pub room: Option<RoomOf>,
+    /// Where values of `/cache` are kept; `None`: nowhere.
+    pub cache: Option<Arc<dyn Cache>>,
+    /// For how long, where neither a request nor the model says, milliseconds.
+    pub cache_life_ms: u64,
+    /// Knows the project around the store; `None`: there is none.
+    pub operator: Option<Arc<dyn Operator>>,
 }
 
 impl Default for Options {
@@ -80,6 +86,9 @@ impl Default for Options {
             log: None,
             traces: None,
             room: None,
+            cache: None,
+            cache_life_ms: 300_000,
+            operator: None,
         }
     }
 }
@@ -99,23 +108,33 @@ pub struct Outside {
 #[derive(Clone)]
 pub struct App(Arc<Inside>);
 
+/// What is of one model.
 struct Inside {
     store: Arc<dyn Queryable>,
     layout: Layout,
     shapes: BTreeMap<String, Shape>,
-    clock: Arc<dyn Clock>,
-    pacing: Arc<dyn Pacing>,
-    entropy: Arc<dyn Entropy>,
-    options: Options,
     access: Access,
     idempotency: Idempotency,
     limits: RateLimits,
     feed: Feed,
     helped: Mutex<BTreeMap<String, Arc<[String]>>>,
-    figures: Arc<Figures>,
     snapshot: Snapshot,
-    questions: Arc<Semaphore>,
     described: OnceLock<Described>,
+    common: Arc<Common>,
+    /// Goes with the last request, after the store.
+    ends: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+/// What stays when the model changes.
+struct Common {
+    outside: Outside,
+    options: Options,
+    tokens: Option<Arc<Tokens>>,
+    questions: Arc<Semaphore>,
+    figures: Arc<Figures>,
+    slow: Slow,
+    jobs: Jobs,
+    reload: Reload,
 }
 
 /// What the server says of itself, made once.
@@ -140,40 +159,83 @@ impl App {
         outside: Outside,
         options: Options,
     ) -> Result<Self> {
-        let Outside { clock, pacing, entropy } = outside;
+        let reload = Reload::new(outside.clock.now_ms());
+        let tokens = options.tokens.clone();
+        let tokens = tokens.map(|tokens| Tokens::open(tokens, Arc::clone(&outside.clock))).transpose()?;
+        let common = Common {
+            tokens: tokens.map(Arc::new),
+            questions: Arc::new(Semaphore::new(options.queries_max)),
+            outside,
+            options,
+            figures: Arc::new(Figures::new()),
+            slow: Slow::default(),
+            jobs: Jobs::default(),
+            reload,
+        };
+        let locked = common.options.keys_required;
+        Self::with(Arc::new(common), (store, layout), locked)
+    }
+
+    /// The same server over another store.
+    pub(crate) fn over(&self, store: Arc<dyn Queryable>, layout: Layout) -> Result<Self> {
+        Self::with(Arc::clone(&self.0.common), (store, layout), self.0.access.was_locked())
+    }
+
+    /// `locked`: a key must be shown, also where there are none any more.
+    fn with(
+        common: Arc<Common>,
+        (store, layout): (Arc<dyn Queryable>, Layout),
+        locked: bool,
+    ) -> Result<Self> {
+        let Outside { clock, pacing, entropy } = &common.outside;
         let shape = |name: String| layout.shape(&name).map(|shape| (name, shape));
         let shapes = store.collections().into_iter().map(shape).collect::<Result<_>>()?;
-        let figures = Arc::new(Figures::new());
-        let store: Arc<dyn Queryable> = Arc::new(Metered::new(store, Arc::clone(&figures)));
-        let snapshot = Snapshot::default();
-        let questions = Arc::new(Semaphore::new(options.queries_max));
+        let store: Arc<dyn Queryable> = Arc::new(Metered::new(store, Arc::clone(&common.figures)));
         let base: Arc<dyn Store> = Arc::clone(&store) as _;
-        let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(&clock), Arc::clone(&entropy));
-        let tokens =
-            options.tokens.clone().map(|tokens| Tokens::open(tokens, Arc::clone(&clock))).transpose()?;
-        let access = Access::new(keys, tokens, options.keys_required);
-        let limits = RateLimits::new(Arc::clone(&base), Arc::clone(&clock), layout.model());
-        let idempotency =
-            Idempotency::new(base, Arc::clone(&clock), Arc::clone(&entropy), IdempotencyOptions::default());
-        let feed = Feed::new(Arc::clone(&store), Arc::clone(&pacing), options.clone());
+        let keys = ApiKeys::new(Arc::clone(&base), Arc::clone(clock), Arc::clone(entropy));
+        let access = Access::new(keys, common.tokens.clone(), locked);
+        let limits = RateLimits::new(Arc::clone(&base), Arc::clone(clock), layout.model());
+        let options = IdempotencyOptions::default();
+        let idempotency = Idempotency::new(base, Arc::clone(clock), Arc::clone(entropy), options);
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(pacing), common.options.clone());
         Ok(Self(Arc::new(Inside {
             store,
             layout,
             shapes,
-            clock,
-            pacing,
-            entropy,
-            options,
             access,
             idempotency,
             limits,
             feed,
             helped: Mutex::default(),
+            snapshot: Snapshot::default(),
             described: OnceLock::new(),
-            figures,
-            snapshot,
-            questions,
+            common,
+            ends: Mutex::default(),
         })))
+    }
+
+    /// `ends` goes when this does.
+    pub(crate) fn tell_end(&self, ends: oneshot::Sender<()>) {
+        *self.0.ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(ends);
+    }
+
+    /// Requests that were slow.
+    pub(crate) fn slow(&self) -> &Slow {
+        &self.0.common.slow
+    }
+
+    /// Work in the background.
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.0.common.jobs
+    }
+
+    /// Since when the model is in force, and why a changed one is not.
+    pub(crate) fn reload(&self) -> &Reload {
+        &self.0.common.reload
+    }
+
+    pub(crate) fn shared_clock(&self) -> &Arc<dyn Clock> {
+        &self.0.common.outside.clock
     }
 
     /// The store; what goes through it is counted.
@@ -211,24 +273,24 @@ impl App {
     /// Bounds.
     #[must_use]
     pub fn options(&self) -> &Options {
-        &self.0.options
+        &self.0.common.options
     }
 
     /// The time of day.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
-        self.0.clock.as_ref()
+        self.0.common.outside.clock.as_ref()
     }
 
     /// Waiting and chance.
     #[must_use]
     pub fn pacing(&self) -> &Arc<dyn Pacing> {
-        &self.0.pacing
+        &self.0.common.outside.pacing
     }
 
     /// Secrets.
     pub(crate) fn entropy(&self) -> &dyn Entropy {
-        self.0.entropy.as_ref()
+        self.0.common.outside.entropy.as_ref()
     }
 
     /// What changes.
@@ -238,12 +300,12 @@ impl App {
 
     /// What is counted.
     pub(crate) fn figures(&self) -> &Arc<Figures> {
-        &self.0.figures
+        &self.0.common.figures
     }
 
     /// Turns of statements of `/v1:query`.
     pub(crate) fn questions(&self) -> &Arc<Semaphore> {
-        &self.0.questions
+        &self.0.common.questions
     }
 
     /// What was last seen of the store.

@@ -52,6 +52,20 @@ impl Caller {
             .into())
     }
 
+    /// Checks that they may run the server, which no tenant may.
+    ///
+    /// # Errors
+    /// 403 when they may not.
+    pub(crate) fn may_run(&self) -> Answered<()> {
+        self.may(Right::Admin, None)?;
+        if self.tenant.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Denied, "R0446", "in the name of a tenant the server cannot be run")
+            .hint("Use a key that is bound to no tenant, and leave out Repot-Tenant.")
+            .into())
+    }
+
     /// What they may list and ask of a collection.
     pub(crate) fn scope(&self, app: &App, collection: &str) -> Scope {
         match &self.tenant {

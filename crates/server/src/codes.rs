@@ -83,6 +83,30 @@ pub const CODES: &[Entry] = &[
         mend: "Say where the issuer's keys are and for whom its tokens are made; `*` as the audience takes those for others too. See docs/keys.md.",
     },
     Entry {
+        code: "R0448",
+        title: "The cache keeps nothing now",
+        explanation: "The server was started without a cache (501), or the cache's server is out of reach (503). What was to be kept or forgotten may be so, or not.",
+        mend: "Do without the cache for now. Set CACHE_ENABLED=true, or check REDIS_URL and that its server runs.",
+    },
+    Entry {
+        code: "R0449",
+        title: "The server is at work already",
+        explanation: "Plans, proofs and copies are done one at a time. The message says which is being done, the details how far it is.",
+        mend: "Wait for it to end; GET /admin/plan, /admin/verify or /admin/copy tells how far it is.",
+    },
+    Entry {
+        code: "R0450",
+        title: "The server knows no project",
+        explanation: "It was given a store without the project around it, so it cannot plan, prove or copy.",
+        mend: "Start it with repot serve in the folder of the model.",
+    },
+    Entry {
+        code: "R0451",
+        title: "The changed model is not taken over",
+        explanation: "The model's file changed while the server runs, in a way that is not only an addition which the store can take at once. The server goes on with the model that it has.",
+        mend: "Mend or take back the change; or restart the server, with documents copied into a fresh database where the message says that tables would change.",
+    },
+    Entry {
         code: "R0610",
         title: "Too many clients listen to changes",
         explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",

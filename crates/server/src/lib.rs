@@ -7,6 +7,7 @@
 
 mod access;
 mod address;
+mod admin;
 mod answer;
 mod app;
 mod ask;
@@ -22,16 +23,19 @@ mod operate;
 mod outgoing;
 mod own;
 mod problem;
+mod reload;
 mod routes;
 mod serve;
 mod stalled;
 mod trace;
 
+pub use admin::{KeyWanted, Operator, Work, key_end, key_json, key_reach, key_state};
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
 pub use jwt::{KeysAt, TokenOptions};
 pub use openapi::document as openapi;
 pub use operate::{Log, RequestLine, Room, RoomOf};
+pub use reload::{Ended, Models};
 pub use routes::router;
 pub use serve::{Bound, Server};
 pub use trace::{TraceOptions, Traces};

@@ -1,8 +1,8 @@
 //! One file for each command.
 
-mod check;
+pub(crate) mod check;
 mod completion;
-mod copy;
+pub(crate) mod copy;
 mod demo;
 mod documents;
 pub(crate) mod explain;
@@ -11,11 +11,11 @@ mod generate;
 mod init;
 mod key;
 mod ls;
-mod plan;
+pub(crate) mod plan;
 mod query;
 mod queue;
-mod serve;
-mod verify;
+pub(crate) mod serve;
+pub(crate) mod verify;
 mod watch;
 
 use crate::args::{Args, Command};

@@ -23,6 +23,7 @@ mod project;
 mod proof;
 mod queues;
 mod real_data;
+mod running;
 mod s3;
 mod served;
 mod soak;

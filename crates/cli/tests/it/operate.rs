@@ -15,13 +15,13 @@ const MODEL: &str =
     "[notes]\nfile = \"notes/{id}.json\"\n[notes.fields]\nid = \"text key\"\ntitle = \"text?\"\n";
 
 /// A server that is killed when it is dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     address: String,
 }
 
 impl Serving {
-    fn start(project: &Project, words: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(project: &Project, words: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = project.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
         command.args(words).env_remove("REPOT_LOG").env_remove("REPOT_LISTEN");
         command.envs(variables.iter().copied());
@@ -33,7 +33,7 @@ impl Serving {
         Self { address: told["address"].as_str().unwrap().to_owned(), child }
     }
 
-    fn send(&self, request: &str) -> String {
+    pub(crate) fn send(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -41,8 +41,12 @@ impl Serving {
         answer
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as a supervisor does; gives how it ended and what it had written to standard error.
-    fn stop(mut self) -> (Option<i32>, String) {
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());
         let mut log = String::new();
@@ -57,7 +61,7 @@ impl Drop for Serving {
     }
 }
 
-fn request(line: &str, headers: &str, body: &str) -> String {
+pub(crate) fn request(line: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"

@@ -7,6 +7,7 @@ mod audit;
 mod audit_following;
 mod audit_sql;
 mod busy;
+mod cache;
 mod capability_pages;
 mod changes;
 mod claimers;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::responses::{self, body, header, responses};
 use super::subject::Subject;
-use super::{counters, listing, messages, operations, parts, record, schemas, service};
+use super::{cache, counters, listing, messages, operations, parts, record, schemas, service};
 
 /// The `OpenAPI` 3.1 document of the routes over documents of this model.
 #[must_use]
@@ -18,6 +18,7 @@ pub fn document(layout: &Layout) -> Value {
     paths.insert("/v1:batch".to_owned(), batch(&subjects));
     counters::take(layout.model(), &mut paths);
     service::operations(&subjects, &mut paths);
+    paths.extend(cache::paths());
     heads(&mut paths);
     let tags: Vec<Value> = subjects.iter().map(|subject| json!({"name": subject.name()})).collect();
     json!({

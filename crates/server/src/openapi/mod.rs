@@ -4,6 +4,7 @@
 //! be anything in a document, and is kept; a client that types its documents wants to know of the list only.
 
 mod bodies;
+mod cache;
 mod counters;
 mod document;
 mod listing;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use repot_core::CacheUsage;
 use repot_core::store::{Figures, PoolUsage};
 
 use crate::app::App;
@@ -60,6 +61,7 @@ pub(crate) struct Seen {
     pub pools: Vec<(&'static str, PoolUsage)>,
     pub room: Option<Room>,
     pub memory_bytes: Option<u64>,
+    pub cache: Option<CacheUsage>,
 }
 
 /// The answer of the store that was last asked.
@@ -111,6 +113,7 @@ impl Snapshot {
             pools: app.store().vitals().map(|vitals| vitals.pools()).unwrap_or_default(),
             room: app.options().room.as_ref().and_then(RoomOf::look),
             memory_bytes: memory_bytes(),
+            cache: app.options().cache.as_ref().and_then(|cache| cache.usage()),
         }
     }
 }

@@ -109,6 +109,7 @@ pub(crate) async fn watch(State(app): State<App>, request: Request, next: Next) 
     line.ms = (took.as_secs_f64() * 1e5).round() / 1e2;
     line.is_slow = took > SLOW;
     app.figures().answered(line, took);
+    app.slow().note(line);
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

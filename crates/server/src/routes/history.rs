@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Asked, documents, no_parameters};
 use crate::address::path_of;
 use crate::answer::{self, media_type};
+use crate::app::App;
 use crate::ask::pairs;
 use crate::body;
 use crate::conditions::Conditions;
@@ -29,9 +30,24 @@ pub(super) async fn history(asked: &Asked<'_>, collection: &str, key: Option<Doc
     if asked.app.shape(collection).is_none() {
         return Err(Problem::missing(&format!("a collection {collection} with documents")));
     }
-    let mut query = HistoryQuery { key, ..HistoryQuery::of(asked.caller.scope(asked.app, collection)) };
+    let query_of = HistoryQuery { key, ..HistoryQuery::of(asked.caller.scope(asked.app, collection)) };
+    let (query, most) = query(query_of, &pairs(asked.head)?)?;
+    let HistoryPage { entries, next } = record(asked.app)?.history(&query, most).await?;
+    if let (true, Some(key)) = (entries.is_empty(), &query.key) {
+        check_known(asked, collection, key).await?;
+    }
+    let items: Vec<String> = entries.iter().map(|entry| item(asked.app, collection, entry)).collect();
+    let mut response = answer(&items, next);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// What the parameters ask of the record, and how many entries at the most.
+///
+/// # Errors
+/// 400 for one that is none.
+pub(super) fn query(mut query: HistoryQuery, given: &[(String, String)]) -> Answered<(HistoryQuery, usize)> {
     let mut most = PAGE;
-    let given = pairs(asked.head)?;
     for (at, (name, value)) in given.iter().enumerate() {
         if given.iter().take(at).any(|(other, _)| other == name) {
             return Err(wrong(name, "is given twice"));
@@ -53,16 +69,15 @@ pub(super) async fn history(asked: &Asked<'_>, collection: &str, key: Option<Doc
             _ => return Err(wrong(name, "is none of actor, from, until, before, place and limit")),
         }
     }
-    let HistoryPage { entries, next } = record(asked)?.history(&query, most).await?;
-    if let (true, Some(key)) = (entries.is_empty(), &query.key) {
-        check_known(asked, collection, key).await?;
-    }
-    let items: Vec<String> = entries.iter().map(|entry| item(asked, collection, entry)).collect();
+    Ok((query, most))
+}
+
+/// A page of entries.
+pub(super) fn answer(items: &[String], next: Option<EntryId>) -> Response {
     let next = next.map_or_else(String::new, |next| format!(",\"next\":{next}"));
     let mut response = answer::json(StatusCode::OK, &json!(null));
     *response.body_mut() = Body::from(format!("{{\"items\":[{}]{next}}}", items.join(",")));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
 /// # Errors
@@ -72,15 +87,19 @@ async fn check_known(asked: &Asked<'_>, collection: &str, key: &DocumentKey) -> 
         key: Some(key.clone()),
         ..HistoryQuery::of(asked.caller.scope(asked.app, collection))
     };
-    let is_on_record = !record(asked)?.history(&any, 1).await?.entries.is_empty();
+    let is_on_record = !record(asked.app)?.history(&any, 1).await?.entries.is_empty();
     if is_on_record || asked.app.store().exists(key).await? {
         return Ok(());
     }
     Err(Problem::missing(key))
 }
 
-fn record<'a>(asked: &Asked<'a>) -> Answered<&'a dyn History> {
-    let store = asked.app.store();
+/// The record of changes.
+///
+/// # Errors
+/// 501 where the store keeps none.
+pub(super) fn record(app: &App) -> Answered<&dyn History> {
+    let store = app.store();
     store.record().ok_or_else(|| {
         Error::new(Kind::Unsupported, "R0405", format!("{store} keeps no record of changes"))
             .hint("Keep the documents in a database.")
@@ -89,7 +108,7 @@ fn record<'a>(asked: &Asked<'a>) -> Answered<&'a dyn History> {
 }
 
 /// An entry as JSON. Values stand in it as the texts have them, so no number is changed.
-fn item(asked: &Asked<'_>, collection: &str, entry: &HistoryEntry) -> String {
+pub(super) fn item(app: &App, collection: &str, entry: &HistoryEntry) -> String {
     let mut out = Map::new();
     out.insert("id".into(), json!(entry.id.0));
     out.insert("at".into(), json!(utc_text(entry.at_ms)));
@@ -133,7 +152,7 @@ fn item(asked: &Asked<'_>, collection: &str, entry: &HistoryEntry) -> String {
     }
     let mut text = Value::Object(out).to_string();
     if let Some(changes) = changed {
-        let shape = asked.app.shape(collection);
+        let shape = app.shape(collection);
         let is_json = shape.is_some_and(|shape| media_type(shape.format) == "application/json");
         let changes: Vec<String> = changes.iter().map(|change| difference(change, is_json)).collect();
         text.truncate(text.len().saturating_sub(1));
@@ -178,7 +197,7 @@ pub(super) fn moment(asked: &Asked<'_>) -> Answered<Option<Moment>> {
 
 /// The text of a document as it was.
 pub(super) async fn at(asked: &Asked<'_>, key: &DocumentKey, moment: Moment) -> Answered {
-    let text = record(asked)?.text_at(key, moment).await?;
+    let text = record(asked.app)?.text_at(key, moment).await?;
     let text = text.ok_or_else(|| Problem::missing(&format!("{key} at that moment")))?;
     let mut response = Response::new(Body::from(text));
     let media = HeaderValue::from_static(documents::media(asked, key));
@@ -197,7 +216,7 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
     let entry = entry.ok_or_else(|| {
         Problem::bad("the body names no entry", "Send {\"entry\": id} with the `id` that :history gave.")
     })?;
-    let record = record(asked)?;
+    let record = record(asked.app)?;
     let when = match conditions.direct() {
         Some(when) => when,
         None => {

@@ -1,6 +1,8 @@
 //! The routes, one file for each kind.
 
+mod admin;
 mod batch;
+mod cache;
 mod changes;
 mod changes_stream;
 mod create;
@@ -36,6 +38,9 @@ pub fn router(app: App) -> Router {
         .route("/v1:batch", post(batch::batch).fallback(only_post))
         .route("/v1:query", post(sql::query).fallback(only_post))
         .route("/limits/{name}", post(limits::take).fallback(only_post))
+        .route("/admin/{*path}", any(admin::admin))
+        .route("/cache/{ns}/{key}", any(cache::value))
+        .route("/cache/{ns}", post(cache::purge).fallback(only_post))
         .route("/v1:changes", get(changes::changes).fallback(only_get))
         .route("/healthz", get(service::alive).fallback(only_get))
         .route("/readyz", get(operate::ready).fallback(only_get))

@@ -60,7 +60,10 @@ impl Operation<'_> {
 
 fn all_operations(document: &Value) -> Vec<Operation<'_>> {
     let mut found = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
+    // of the cache see there
+    let paths =
+        document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/cache/"));
+    for (path, item) in paths {
         for method in NAMES.iter().filter(|method| item.get(**method).is_some()) {
             let own = &item[*method];
             let collection = path.strip_prefix("/v1/").unwrap_or_default().split(['/', ':']).next().unwrap();
