@@ -1,5 +1,6 @@
 //! Operations on values of the cache.
 
+use repot_core::{CACHE_KEY_MAX, CACHE_NAMESPACE_MAX};
 use serde_json::{Map, Value, json};
 
 use super::responses::{body, empty, responses};
@@ -8,9 +9,10 @@ use super::responses::{body, empty, responses};
 pub(super) fn paths() -> Map<String, Value> {
     let text = |name: &str, about: &str, most: usize| {
         json!({"name": name, "in": "path", "required": true, "description": about,
-            "schema": {"type": "string", "minLength": 1, "maxLength": most}})
+            // the bound is one of bytes, of which a character has four at the most
+            "schema": {"type": "string", "minLength": 1, "maxLength": most / 4}})
     };
-    let namespace = || text("namespace", "A part of the cache that is emptied at once.", 128);
+    let namespace = || text("namespace", "A part of the cache that is emptied at once.", CACHE_NAMESPACE_MAX);
     // who speaks for a tenant sees that tenant's values only
     let tenant = || {
         json!({"name": "Repot-Tenant", "in": "header", "description": "Whose values they are; without it, everybody's.",
@@ -22,7 +24,7 @@ pub(super) fn paths() -> Map<String, Value> {
         "schema": {"type": "integer", "minimum": 1, "maximum": 31_622_400},
     });
     let value = json!({
-        "parameters": [namespace(), text("key", "The name of the value.", 1_024)],
+        "parameters": [namespace(), text("key", "The name of the value.", CACHE_KEY_MAX)],
         "get": {
             "operationId": "get_cached",
             "summary": "A value of the cache",
