@@ -83,12 +83,15 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable("REPOT_MODEL", "repot.toml", "the model file, else all of repot/*.toml"),
     variable("REPOT_LISTEN", "127.0.0.1:7070", "where serve listens"),
     variable("REPOT_LOG", "text on a terminal, else json", "how serve logs requests: text, json, off"),
-    variable("REPOT_JWKS", "", "where the keys are that sign tokens: a file or https://...").shown(Shown::Url),
+    variable("REPOT_JWKS", "", "where the keys are that sign tokens: a file or https://...")
+        .shown(Shown::Url),
     variable("REPOT_JWT_ISSUER", "", "who makes the tokens"),
     variable("REPOT_JWT_AUDIENCE", "", "for whom they are made; * takes tokens for others too"),
     variable("REPOT_JWT_TENANT_CLAIM", "sub", "the claim that names the tenant"),
-    variable("OTEL_EXPORTER_OTLP_ENDPOINT", "", "the OpenTelemetry collector that traces go to").shown(Shown::Url),
-    variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "the same, with the path for traces").shown(Shown::Url),
+    variable("OTEL_EXPORTER_OTLP_ENDPOINT", "", "the OpenTelemetry collector that traces go to")
+        .shown(Shown::Url),
+    variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "the same, with the path for traces")
+        .shown(Shown::Url),
     variable("OTEL_EXPORTER_OTLP_HEADERS", "", "headers that are sent to it").shown(Shown::Nothing),
     variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "", "the same, for traces only").shown(Shown::Nothing),
     variable("OTEL_SERVICE_NAME", "repot", "the name under which it shows the server"),
@@ -104,11 +107,9 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable("ENABLE_CACHE", "", "another name of CACHE_ENABLED").form(Form::Boolean),
     variable("CACHE_PROVIDER", "memory", "memory or redis; redis by itself where REDIS_URL is set")
         .form(Form::OneOf(&["memory", "redis"])),
-    variable("CACHE_TTL", "300", "how long what is cached is kept, seconds")
-        .form(Form::Number),
+    variable("CACHE_TTL", "300", "how long what is cached is kept, seconds").form(Form::Number),
     variable("REDIS_URL", "", "a server that speaks the Redis protocol").shown(Shown::Url),
-    variable("REDIS_MAX_RETRIES", "3", "tries, then it is left alone for 30 seconds")
-        .form(Form::Number),
+    variable("REDIS_MAX_RETRIES", "3", "tries, then it is left alone for 30 seconds").form(Form::Number),
     variable("USE_DATABASE", "", "false: the old side is served, whatever the stage says")
         .form(Form::Boolean)
         .later(NO_STAGES),

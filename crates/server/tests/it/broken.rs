@@ -8,8 +8,8 @@ use repot_core::store::{
     Capabilities, ChangeFeed, ChangePage, ChangePosition, ChangeScope, Claim, ClaimRequest, Cursor, DeadPage,
     DeletedPage, Document, DocumentKey, EntryId, Fact, FactChange, FactEdit, History, HistoryPage,
     HistoryQuery, LeaseToken, Ledger, Moment, Page, Precondition, Query, QueryExplanation, QueryPage,
-    Queryable, QueueStats, Receipt, Scope, SqlQuestion, SqlSink, Store, Trash, UnitOfWork, Verdict, WorkQueue,
-    Written,
+    Queryable, QueueStats, Receipt, Scope, SqlQuestion, SqlSink, Store, Trash, UnitOfWork, Verdict,
+    WorkQueue, Written,
 };
 use repot_core::{Error, Result};
 
