@@ -2,6 +2,7 @@
 //! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
 //! runtime, no C.
 
+mod ahead;
 mod audit;
 pub mod catalogue;
 pub mod change_log;
@@ -25,6 +26,7 @@ pub mod store;
 mod target;
 mod trashed;
 
+pub use ahead::Ahead;
 pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use connections::{Connections, Idling, Prompt};

@@ -12,6 +12,7 @@ mod changes;
 mod claimers;
 mod containers;
 mod documents;
+mod grouped;
 mod idempotency;
 mod index_order;
 mod ledger;

@@ -94,7 +94,7 @@ fn more_askers_than_connections() {
         while store.pools().0.in_use < 3
             || store.pools().0.waiting > 17
             || store.pools().1.in_use < 2
-            || store.pools().1.waiting > 18
+            || store.pools().1.waiting != 18
         {
             tokio::task::yield_now().await;
         }
