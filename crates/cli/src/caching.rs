@@ -7,6 +7,7 @@ use repot_engine::{MemoryCache, TokioPacing};
 use repot_redis::{RedisCache, RedisOptions};
 
 use crate::settings::Environment;
+use crate::variables::truth;
 
 /// Where a server of the Redis protocol is when nobody says.
 const REDIS: &str = "redis://localhost:6379/0";
@@ -24,7 +25,7 @@ pub(crate) type Caching = (Option<Arc<dyn Cache>>, u64);
 pub(crate) fn cache(environment: &Environment, mebibytes: usize) -> Result<Caching> {
     let value = |name: &str| environment.value(name);
     let life_ms = number(environment, "CACHE_TTL", LIFE_S)?.max(1).saturating_mul(1_000);
-    if !is_enabled(environment)? {
+    if !is_enabled(environment) {
         return Ok((None, life_ms));
     }
     let provider = value("CACHE_PROVIDER").map(|provider| provider.to_ascii_lowercase());
@@ -48,16 +49,10 @@ fn redis(environment: &Environment, url: &str) -> Result<Arc<dyn Cache>> {
     Ok(Arc::new(RedisCache::new(url, options, Arc::new(SystemClock), Arc::new(TokioPacing))?))
 }
 
-fn is_enabled(environment: &Environment) -> Result<bool> {
-    for name in ["CACHE_ENABLED", "ENABLE_CACHE"] {
-        let Some(text) = environment.value(name) else { continue };
-        return match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(true),
-            "false" | "0" | "no" | "off" => Ok(false),
-            _ => Err(wrong(name, &text, "Say true or false.")),
-        };
-    }
-    Ok(true)
+/// Either name; that they do not disagree was checked.
+fn is_enabled(environment: &Environment) -> bool {
+    let said = |name| environment.value(name).as_deref().and_then(truth);
+    said("CACHE_ENABLED").or_else(|| said("ENABLE_CACHE")).unwrap_or(true)
 }
 
 fn number(environment: &Environment, name: &str, default: u64) -> Result<u64> {
@@ -73,6 +68,7 @@ fn wrong(name: &str, value: &str, hint: &str) -> Error {
 mod tests {
     use super::cache;
     use crate::settings::Environment;
+use crate::variables::truth;
 
     fn of(variables: &str) -> Result<String, &'static str> {
         let (cache, life_ms) = cache(&Environment::of_text(variables), 8).map_err(|error| error.code())?;

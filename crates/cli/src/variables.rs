@@ -149,8 +149,10 @@ pub(crate) fn all(project: &Project, config: &Config) -> Result<Vec<Setting>> {
             .or_else(|| project.environment.get(variable.name))
             .or_else(|| Some((of_model(variable.name, &project.model.settings)?, Origin::Model)));
         let (value, from) = given.map_or((default, Origin::Default), |(value, from)| (Some(value), from));
+        let has_redis = project.environment.value("REDIS_URL").is_some();
         // both bound each other, whichever was set
         let value = match variable.name {
+            "CACHE_PROVIDER" if from == Origin::Default && has_redis => Some("redis".to_owned()),
             "DATABASE_POOL_SIZE" => Some(config.pool_size.to_string()),
             "POSTGRES_MAX_CONNECTIONS" => Some(most.to_string()),
             _ => value,
@@ -219,7 +221,7 @@ pub(crate) fn checked(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-fn truth(value: &str) -> Option<bool> {
+pub(crate) fn truth(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),

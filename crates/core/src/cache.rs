@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
 
-/// Bytes of the longest namespace and of the longest key.
+/// Characters of the longest namespace.
 pub const CACHE_NAMESPACE_MAX: usize = 128;
-/// See [`CACHE_NAMESPACE_MAX`].
+/// Characters of the longest key.
 pub const CACHE_KEY_MAX: usize = 1_024;
 /// The longest life of a value, milliseconds: 366 days.
 pub const CACHE_LIFE_MAX_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
@@ -36,7 +36,7 @@ impl CacheSpace {
     /// Checks the name's length.
     ///
     /// # Errors
-    /// `R0440` when it is empty or longer than [`CACHE_NAMESPACE_MAX`] bytes.
+    /// `R0440` when it is empty or longer than [`CACHE_NAMESPACE_MAX`] characters.
     pub fn check(&self) -> Result<()> {
         sized("namespace", &self.namespace, CACHE_NAMESPACE_MAX)
     }
@@ -46,7 +46,7 @@ impl CacheName {
     /// Checks the lengths of its parts.
     ///
     /// # Errors
-    /// `R0440` when one is empty, the namespace longer than [`CACHE_NAMESPACE_MAX`] or the key longer than [`CACHE_KEY_MAX`] bytes.
+    /// `R0440` when one is empty, the namespace longer than [`CACHE_NAMESPACE_MAX`] or the key longer than [`CACHE_KEY_MAX`] characters.
     pub fn check(&self) -> Result<()> {
         self.space.check()?;
         sized("key", &self.key, CACHE_KEY_MAX)
@@ -54,10 +54,11 @@ impl CacheName {
 }
 
 fn sized(what: &str, text: &str, most: usize) -> Result<()> {
-    if (1..=most).contains(&text.len()) {
+    let characters = text.chars().count();
+    if (1..=most).contains(&characters) {
         return Ok(());
     }
-    let message = format!("the {what} has {} bytes; 1 to {most} are allowed", text.len());
+    let message = format!("the {what} has {characters} characters; 1 to {most} are allowed");
     Err(Error::new(Kind::Invalid, "R0440", message).hint("Use a hash of a long name."))
 }
 

@@ -9,8 +9,7 @@ use super::responses::{body, empty, responses};
 pub(super) fn paths() -> Map<String, Value> {
     let text = |name: &str, about: &str, most: usize| {
         json!({"name": name, "in": "path", "required": true, "description": about,
-            // the bound is one of bytes, of which a character has four at the most
-            "schema": {"type": "string", "minLength": 1, "maxLength": most / 4}})
+            "schema": {"type": "string", "minLength": 1, "maxLength": most}})
     };
     let namespace = || text("namespace", "A part of the cache that is emptied at once.", CACHE_NAMESPACE_MAX);
     // who speaks for a tenant sees that tenant's values only
