@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use repot_engine::ledger::Right;
 
+use crate::document_args::{At, Get, Ls, Patch, Put, Rm};
 use crate::log::LogStyle;
 
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
@@ -26,8 +27,13 @@ pub(crate) struct Args {
 /// Flags of every command.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
-    /// The model file [default: repot.toml, or all of repot/*.toml].
-    #[arg(short, long, global = true, value_name = "FILE", env = "REPOT_MODEL")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "The model file [default: REPOT_MODEL, else repot.toml, or all of repot/*.toml]"
+    )]
     pub model: Option<PathBuf>,
     /// Work as if started in this directory.
     #[arg(
@@ -61,6 +67,16 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Ask the database; read-only.
     Query(Query),
+    /// A document, or a part of one, exactly as it is stored.
+    Get(Get),
+    /// Write a document, or a part of one.
+    Put(Put),
+    /// Change a document by a merge patch or a JSON Patch.
+    Patch(Patch),
+    /// Remove a document, or a part of one.
+    Rm(Rm),
+    /// List documents and rows.
+    Ls(Ls),
     /// What waits in a work queue, and what was given up.
     Queue(Queue),
     /// The documents back as files, in the old layout.
@@ -69,7 +85,7 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Keys for the HTTP API: make, list, take back.
     Key(Key),
-    /// What changes in the database, one JSON line a change.
+    /// What changes, one JSON line a change.
     Watch(Watch),
     /// What an error code means and how to mend it.
     Explain(Explain),
@@ -77,6 +93,8 @@ pub(crate) enum Command {
     Gen(Gen),
     /// Take a sample app through everything, on embedded SQLite.
     Demo(Demo),
+    #[command(about = "Print a script that completes commands and flags in a shell")]
+    Completion(Completion),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -164,6 +182,9 @@ pub(crate) struct Query {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot queue stats requests
+  repot queue revive requests --all")]
 pub(crate) struct Queue {
     #[command(subcommand)]
     pub command: QueueCommand,
@@ -198,9 +219,8 @@ pub(crate) enum QueueCommand {
 pub(crate) struct Scoped {
     /// A collection with `queue`.
     pub collection: String,
-    /// Whose, where the collection has tenants.
-    #[arg(long, value_name = "TENANT")]
-    pub tenant: Option<String>,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -234,18 +254,52 @@ pub(crate) struct Serve {
         help = "Serve this store instead of the database: ./data, s3://bucket/prefix, sqlite:///app.db, ..."
     )]
     pub store: Option<String>,
+    #[command(flatten)]
+    pub tokens: Tokens,
     /// Largest body of a request in MiB; also the largest document.
     #[arg(long, value_name = "MIB", default_value_t = 16)]
     pub body_max: u64,
     /// Connections at the same time.
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     pub connections: usize,
+    /// Seconds that a statement of /v1:query may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub query_time: u64,
+    /// Memory for values of /cache in MiB, where they are not on a Redis server.
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub cache_mb: usize,
+}
+
+/// Tokens (JWT) that are taken beside keys; each flag wins over its variable and over `auth` in the model.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct Tokens {
+    #[arg(long, value_name = "URL", help = "Keys of the tokens' issuer, or a file [default: REPOT_JWKS]")]
+    pub jwks: Option<String>,
+    #[arg(long, value_name = "ISS", help = "The tokens' issuer [default: REPOT_JWT_ISSUER]")]
+    pub jwt_issuer: Option<String>,
+    #[arg(
+        long,
+        value_name = "AUD",
+        help = "For whom tokens are made; * for anybody [default: REPOT_JWT_AUDIENCE]"
+    )]
+    pub jwt_audience: Option<String>,
+    #[arg(
+        long,
+        value_name = "CLAIM",
+        help = "The claim that names the tenant [default: REPOT_JWT_TENANT_CLAIM, or sub]"
+    )]
+    pub jwt_tenant_claim: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot key create web --rights read,write --any-tenant --expires 90d
+  repot key list")]
 pub(crate) struct Key {
     #[command(subcommand)]
     pub what: KeyCommand,
+    #[arg(long, global = true, value_name = "URL", help = "The database, instead of the project's own")]
+    pub store: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -261,7 +315,7 @@ pub(crate) enum KeyCommand {
     },
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct KeyCreate {
     /// Who will use it.
     pub name: String,
@@ -283,6 +337,9 @@ pub(crate) struct KeyCreate {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot watch conversations --since 0 --once
+  REPOT_URL=http://127.0.0.1:7070 repot watch --tenant u1")]
 pub(crate) struct Watch {
     #[arg(value_name = "COLLECTION", help = "Of these collections only")]
     pub collections: Vec<String>,
@@ -292,8 +349,8 @@ pub(crate) struct Watch {
     /// End where the log ends now.
     #[arg(long)]
     pub once: bool,
-    #[arg(long, value_name = "URL", help = "Watch this database instead of the one of DATABASE_URL")]
-    pub store: Option<String>,
+    #[command(flatten)]
+    pub at: At,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -325,4 +382,13 @@ pub(crate) struct Demo {
     /// Keep the folder, for a look around.
     #[arg(long)]
     pub keep: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot completion bash > /etc/bash_completion.d/repot
+  repot completion fish > ~/.config/fish/completions/repot.fish")]
+pub(crate) struct Completion {
+    /// The shell that it is for.
+    pub shell: clap_complete::Shell,
 }

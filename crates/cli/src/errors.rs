@@ -47,6 +47,21 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    /// As one error; of a model with several problems the first, with all of them as details.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Error(error) => error,
+            Self::Model(problems) => {
+                let Some(first) = problems.first() else {
+                    return Error::new(Kind::Internal, "R0901", "a model is refused without a reason");
+                };
+                let message = format!("{}:{}: {}", first.file, first.span.line, first.message);
+                let error = Error::new(Kind::Invalid, first.code, message).hint(first.hint.clone());
+                problems.iter().fold(error, |error, problem| error.detail(problem.to_string()))
+            }
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Model(problems) if problems.iter().all(|problem| problem.code == "R0150") => {

@@ -1,15 +1,23 @@
 //! The `repot` command: reads arguments and environment, wires stores to the engine, prints.
 
+mod answered;
 mod args;
+mod asking;
+mod caching;
 mod commands;
 mod database_url;
+mod document_args;
 mod errors;
 mod log;
+mod operator;
 mod output;
+mod page;
+mod paths;
 mod progress;
+mod reloading;
 mod serving;
 mod settings;
-mod waiting;
+mod variables;
 mod wiring;
 
 use std::process::ExitCode;

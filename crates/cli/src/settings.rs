@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Where a value came from, for `repot check`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
+    Flag,
     Variable,
     DotEnv,
     Model,
@@ -16,6 +17,7 @@ pub(crate) enum Origin {
 impl Origin {
     pub(crate) const fn words(self) -> &'static str {
         match self {
+            Self::Flag => "flag",
             Self::Variable => "variable",
             Self::DotEnv => ".env",
             Self::Model => "repot.toml",
@@ -35,6 +37,12 @@ impl Environment {
     pub(crate) fn read(directory: &Path) -> Self {
         let text = std::fs::read_to_string(directory.join(".env")).unwrap_or_default();
         Self { file: parse_dot_env(&text) }
+    }
+
+    /// Of a `.env` with this text.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self { file: parse_dot_env(text) }
     }
 
     /// A value, and where it came from. An empty value counts as none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use repot_bucket::{DirectorySource, S3Config, S3Source};
 use repot_core::{Clock, Echo, Error, Kind, LockHolder, Result, Source, SystemClock, Target, is_echo_wanted};
 use repot_engine::Options;
-use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStoreOptions};
 use repot_model::language::{self, Model};
 use repot_model::plan::Plan;
 use repot_model::sql::Dialect;
@@ -24,6 +24,8 @@ use crate::settings::{Environment, Origin};
 pub(crate) struct Project {
     pub directory: PathBuf,
     pub environment: Environment,
+    /// What `--model` said.
+    pub model_flag: Option<String>,
     /// The model file, as it is shown.
     pub file: String,
     pub model: Model,
@@ -36,15 +38,16 @@ impl Project {
     pub(crate) fn open(global: &Global) -> Result<Self, Failure> {
         let directory = global.dir.clone();
         let environment = Environment::read(&directory);
-        let files = model_files(global, &directory)?;
+        let files = model_files(named_model(global, &environment).as_deref(), &directory)?;
         let lookup = |name: &str| environment.value(name);
         let borrowed: Vec<(&str, &str)> =
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let model = language::parse_files(&borrowed, &lookup).map_err(Failure::Model)?;
         let plan = Plan::compile(&model).map_err(Failure::Model)?;
-        let text = files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+        let text = joined(&files);
         let file = files.first().map(|(name, _)| name.clone()).unwrap_or_default();
-        Ok(Self { directory, environment, file, model, text, plan })
+        let model_flag = global.model.as_ref().map(|flag| flag.display().to_string());
+        Ok(Self { directory, environment, model_flag, file, model, text, plan })
     }
 
     /// The source's name and where it came from.
@@ -78,7 +81,11 @@ impl Project {
     }
 
     pub(crate) fn database(&self) -> Result<Database> {
-        database_url::parse(&self.database_url().0, &self.directory)
+        self.database_at(&self.database_url().0)
+    }
+
+    fn database_at(&self, url: &str) -> Result<Database> {
+        database_url::parse(url, &self.directory)
     }
 
     pub(crate) fn dialect(&self) -> Result<Dialect> {
@@ -89,11 +96,16 @@ impl Project {
     }
 
     pub(crate) fn target(&self) -> Result<Box<dyn Target>> {
+        self.target_at(&self.database_url().0)
+    }
+
+    /// Another database than the project's own.
+    pub(crate) fn target_at(&self, url: &str) -> Result<Box<dyn Target>> {
         let echo = match self.environment.value("DATABASE_ECHO") {
             Some(value) if is_echo_wanted(&value)? => Some(Echo::new(output::echo)),
             _ => None,
         };
-        Ok(match self.database()? {
+        Ok(match self.database_at(url)? {
             Database::Sqlite(file) => {
                 Box::new(SqliteTarget::open(&file, SqliteOptions::default())?.with_echo(echo))
             }
@@ -117,7 +129,12 @@ impl Project {
 
     /// The target, which must have been copied into.
     pub(crate) fn copied(&self) -> Result<Box<dyn Target>> {
-        let mut target = self.target()?;
+        self.copied_at(&self.database_url().0)
+    }
+
+    /// The same for another database.
+    pub(crate) fn copied_at(&self, url: &str) -> Result<Box<dyn Target>> {
+        let mut target = self.target_at(url)?;
         match target.state()? {
             None => Err(Error::new(Kind::Invalid, "R0118", format!("nothing was copied into {target} yet"))
                 .hint("Run repot copy first.")),
@@ -133,25 +150,25 @@ impl Project {
 }
 
 impl Project {
-    /// The documents of the target, which must have been copied into.
-    pub(crate) fn store(&self) -> Result<RowStore> {
-        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()), self.text.as_str());
-        RowStore::open(self.copied()?, model, store_options(&Options::default()))
-    }
-
-    /// Gives documents that plain SQL changed their text, where the database leads; says so when it cannot now.
-    pub(crate) fn settle(&self, bounds: &Bounds, output: &Output) -> Result<()> {
-        let options = store_options(&self.options(bounds));
-        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
-        if !repot_engine::store::settle(self.target()?, model, &options)? {
+    /// [`Project::settle`], and says so where it cannot be done now.
+    pub(crate) fn settle_aloud(&self, bounds: &Bounds, output: &Output) -> Result<()> {
+        if !self.settle(bounds)? {
             output.say("Another Repot copies into this database; what SQL changed is left as it is.");
         }
         Ok(())
     }
+
+    /// Gives documents that plain SQL changed their text, where the database leads; `false`: it cannot now, because another
+    /// Repot copies.
+    pub(crate) fn settle(&self, bounds: &Bounds) -> Result<bool> {
+        let options = store_options(&self.options(bounds));
+        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()));
+        repot_engine::store::settle(self.target()?, model, &options)
+    }
 }
 
 /// For a store that one command uses.
-fn store_options(options: &Options) -> RowStoreOptions {
+pub(crate) fn store_options(options: &Options) -> RowStoreOptions {
     RowStoreOptions {
         readers: 1,
         writers: 1,
@@ -182,13 +199,28 @@ pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-/// The model's files: `--model`, else repot.toml, else repot/*.toml.
-fn model_files(global: &Global, directory: &Path) -> Result<Vec<(String, String)>> {
+/// The text of the model's files as it is now.
+pub(crate) fn model_text(global: &Global) -> Result<String> {
+    let named = named_model(global, &Environment::read(&global.dir));
+    Ok(joined(&model_files(named.as_deref(), &global.dir)?))
+}
+
+/// The model file that a flag or a variable names.
+fn named_model(global: &Global, environment: &Environment) -> Option<PathBuf> {
+    global.model.clone().or_else(|| environment.value("REPOT_MODEL").map(PathBuf::from))
+}
+
+fn joined(files: &[(String, String)]) -> String {
+    files.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// The model's files: the one that is named, else repot.toml, else repot/*.toml.
+fn model_files(model: Option<&Path>, directory: &Path) -> Result<Vec<(String, String)>> {
     let read = |path: &Path, shown: String| match std::fs::read_to_string(path) {
         Ok(text) => Ok((shown, text)),
         Err(error) => Err(Error::new(Kind::Invalid, "R0117", format!("{shown} cannot be read")).cause(error)),
     };
-    if let Some(file) = &global.model {
+    if let Some(file) = model {
         return Ok(vec![read(&directory.join(file), file.display().to_string())?]);
     }
     let single = directory.join("repot.toml");

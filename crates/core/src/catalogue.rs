@@ -63,6 +63,12 @@ pub const CATALOGUE: &[Entry] = &[
         "Copy into another database or schema, or rename the collection in the model.",
     ),
     entry(
+        "R0110",
+        "Two settings say opposite things",
+        "CACHE_ENABLED and ENABLE_CACHE, or USE_DATABASE and USE_NEW_DATA_LAYER, are two names of one setting, and one says true, the other false.",
+        "Set one of the two, or both to the same.",
+    ),
+    entry(
         "R0111",
         "The statement cannot be run",
         "The database refused it, or it is not a single statement that reads.",
@@ -133,6 +139,24 @@ pub const CATALOGUE: &[Entry] = &[
         "Not done yet",
         "The model uses something that this version does not do.",
         "See the message for what; leave it out for now.",
+    ),
+    entry(
+        "R0153",
+        "The server is out of reach",
+        "No answer came from the Repot server of REPOT_URL within the time there was (--timeout, 30 seconds).",
+        "Check the address, and that repot serve runs there. Where the message says that the request may have been done, read before you send it again.",
+    ),
+    entry(
+        "R0154",
+        "This cannot be done with a server so",
+        "The address or the key of a server can be none, or the command works on a store only, and REPOT_URL names a server.",
+        "Mend REPOT_URL or REPOT_KEY; or run the command where the database is, and name it with --store.",
+    ),
+    entry(
+        "R0155",
+        "The answer is none of a Repot server",
+        "Something answers at REPOT_URL, but not as the HTTP API does: another program, a proxy, or a Repot that is newer or older.",
+        "Check the address, with the path where one stands before /v1, and that client and server are of one version.",
     ),
     entry(
         "R0203",
@@ -385,6 +409,24 @@ pub const CATALOGUE: &[Entry] = &[
         "The API key cannot be used",
         "It is not known, was taken back or has expired, which is not told apart; or the text is no key at all.",
         "Check the text for typing errors; see repot key list, and make another with repot key create.",
+    ),
+    entry(
+        "R0435",
+        "The statement took too long",
+        "A statement of /v1:query was at work longer than the server allows, and was cancelled in the database.",
+        "Ask for less, or add a condition that an index covers; repot query waits longer.",
+    ),
+    entry(
+        "R0436",
+        "The statement calls what may do more than read",
+        "Statements of /v1:query only read. PostgreSQL declares functions that may write, wait, or change something outside the tables as volatile; those are refused.",
+        "Leave the function out, or declare one of your own that only reads as stable.",
+    ),
+    entry(
+        "R0437",
+        "Too many statements at the same time",
+        "The server runs a bounded number of statements of /v1:query at once, so that they take no connection from documents.",
+        "Try again when one has ended.",
     ),
     entry(
         "R0501",

@@ -4,6 +4,7 @@
 
 mod ahead;
 mod audit;
+mod cache;
 pub mod catalogue;
 pub mod change_log;
 mod clock;
@@ -15,6 +16,7 @@ mod error;
 mod facts;
 mod found;
 mod messages;
+pub mod moving;
 mod pacing;
 pub mod path_text;
 mod records;
@@ -28,6 +30,10 @@ mod trashed;
 
 pub use ahead::Ahead;
 pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
+pub use cache::{
+    CACHE_KEY_MAX, CACHE_LIFE_MAX_MS, CACHE_NAMESPACE_MAX, Cache, CacheName, CacheSpace, CacheUsage,
+    CacheValue,
+};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use connections::{Connections, Idling, Prompt};
 pub use echo::{Echo, is_echo_wanted, without_values};

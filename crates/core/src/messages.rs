@@ -1,5 +1,7 @@
 //! Messages of work queues as targets keep them in `repot_queue`; see [`crate::store::WorkQueue`].
 
+use crate::facts::FactBatch;
+
 /// What a target does with the messages of one collection and tenant, in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueStep {
@@ -13,6 +15,9 @@ pub struct QueueStep {
     pub tries_max: u32,
     /// What.
     pub verb: QueueVerb,
+    /// Noted in the same transaction, if it claims or changes a message. Where a condition does not hold, nothing of the
+    /// transaction is done, so such a step has one to itself.
+    pub facts: FactBatch,
 }
 
 /// What is done.
@@ -100,6 +105,14 @@ pub struct StoredMessage {
     pub reason: Option<String>,
     /// Since when it is as it is, milliseconds since 1970.
     pub since_ms: i64,
+}
+
+impl QueueAnswer {
+    /// Whether the step did anything; of a list of dead letters it says nothing.
+    #[must_use]
+    pub fn has_effect(&self) -> bool {
+        self.changed > 0 || !self.messages.is_empty()
+    }
 }
 
 /// How many messages there are of each state.

@@ -8,7 +8,7 @@
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
 
-use repot_model::plan::{Plan, RowsWanted};
+use repot_model::plan::{Additions, Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
@@ -22,6 +22,7 @@ use crate::found::{FoundObject, ListedDocument, Mark, Rank};
 use crate::messages::{HeldMessage, QueueAnswer, QueueStep};
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
+use crate::store::{SqlQuestion, SqlSink};
 use crate::trashed::{TrashWanted, Trashed};
 
 /// What changes in rows that are already there, besides the inserts.
@@ -267,6 +268,14 @@ pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
     /// # Errors
     /// When a table is there already, or the database refuses.
     fn create(&mut self, plan: &Plan, model_text: &str) -> Result<()>;
+
+    /// Makes the tables and indexes that a model has more than the one that the database was made with, and records the model;
+    /// all or nothing. Nothing when the database is of this model already, because another process did it. Stores that are open go
+    /// on as they are.
+    ///
+    /// # Errors
+    /// `R0151` when the database is of neither model; `R0109` when a name is taken; when the database refuses.
+    fn extend(&mut self, old_hash: &str, new: (&Plan, &str), additions: &Additions) -> Result<()>;
 
     /// Applies a batch in one transaction, durable when it returns (against a crash of the process; against
     /// power loss after [`Target::finish`]). Documents the database refuses are recorded as set aside.
@@ -554,6 +563,12 @@ pub trait Reader: Idling + Prompt + FactReader + Debug + Send {
     /// # Errors
     /// When the statement is wrong or would write.
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult>;
+
+    /// Runs a statement of the user's that reads, within its bounds; gives whether there were more rows than asked for.
+    ///
+    /// # Errors
+    /// As [`crate::store::Queryable::read_sql`].
+    fn read_sql(&mut self, question: &SqlQuestion, sink: &mut SqlSink) -> Result<bool>;
 
     /// How it writes SQL and compares texts.
     ///

@@ -2,6 +2,7 @@
 //! It neither prints nor reads the environment; leaves are handed in.
 
 mod budget;
+mod cache;
 pub mod certificate;
 pub mod copy;
 mod entropy;
@@ -20,6 +21,7 @@ mod stored;
 pub mod text;
 pub mod verify;
 
+pub use cache::MemoryCache;
 pub use entropy::SystemEntropy;
 pub use options::{NoProgress, Options, Progress, Tally};
 pub use pacing::TokioPacing;

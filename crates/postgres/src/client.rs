@@ -49,7 +49,8 @@ fn untyped<'a>(values: &'a [Typed<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
     values.iter().map(|(value, _)| *value).collect()
 }
 
-type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
+/// A value, and the type that it is sent as.
+pub(crate) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl Client {
     pub(crate) const fn new(inner: tokio_postgres::Client, echo: Option<Echo>) -> Self {

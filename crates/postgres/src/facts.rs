@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use repot_core::store::{Fact, FactChange, FactWhen};
-use repot_core::{Batch, FactReader, Result};
+use repot_core::{FactBatch, FactReader, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -50,15 +50,15 @@ impl Writer {
             == Some(true))
     }
 
-    /// Notes and removes what the batch says, in its transaction.
-    pub(crate) async fn apply_facts(&self, batch: &Batch) -> Result<(), Failure> {
-        for change in batch.facts.in_order() {
-            let done = self.note(change, batch.facts.now_ms).await.map_err(Failure::server("note a fact"))?;
+    /// Notes and removes what a batch says, in its transaction.
+    pub(crate) async fn apply_facts(&self, facts: &FactBatch) -> Result<(), Failure> {
+        for change in facts.in_order() {
+            let done = self.note(change, facts.now_ms).await.map_err(Failure::server("note a fact"))?;
             if done == 0 && change.when != FactWhen::Any {
                 return Err(Failure::Ours(change.fenced()));
             }
         }
-        let gone = &batch.facts.gone;
+        let gone = &facts.gone;
         if !gone.is_empty() {
             let kinds: Vec<&str> = gone.iter().map(|gone| gone.0.as_str()).collect();
             let names: Vec<&str> = gone.iter().map(|gone| gone.1.as_str()).collect();

@@ -137,10 +137,11 @@ impl Writer {
                         return Ok(answers);
                     }
                 }
-                Err(error) => {
+                Err(failure) => {
                     self.rollback().await;
-                    let again = error.as_db_error().is_some_and(is_given_up);
-                    let error = failed(WHAT, error);
+                    let again = matches!(&failure, Failure::Server(_, error)
+                        if error.as_db_error().is_some_and(is_given_up));
+                    let error = Error::from(failure);
                     if !again {
                         return Err(error);
                     }
@@ -156,11 +157,15 @@ impl Writer {
         })
     }
 
-    async fn try_messages(&self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>, tokio_postgres::Error> {
-        self.client().batch_execute(BY_INDEX).await?;
+    async fn try_messages(&self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>, Failure> {
+        self.client().batch_execute(BY_INDEX).await.map_err(Failure::server(WHAT))?;
         let mut answers = Vec::with_capacity(steps.len());
         for step in steps {
-            answers.push(perform(self.client(), step).await?);
+            let answer = perform(self.client(), step).await.map_err(Failure::server(WHAT))?;
+            if answer.has_effect() {
+                self.apply_facts(&step.facts).await?;
+            }
+            answers.push(answer);
         }
         Ok(answers)
     }

@@ -1,6 +1,6 @@
 //! Questions of the user: one statement, read only, bounded in time and rows.
 
-use crate::client::Client;
+use crate::client::{Client, Typed};
 use repot_core::{Error, Kind, QueryResult, Result};
 use tokio_postgres::SimpleQueryMessage;
 
@@ -25,7 +25,7 @@ pub(crate) async fn query(client: &Client, address: &Address, sql: &str, most: u
 
 async fn ask(client: &Client, sql: &str, most: usize) -> Result<QueryResult> {
     if is_told_about(sql) {
-        return tell(client, sql, most).await;
+        return tell(client, (sql, &[]), most).await;
     }
     // the extended protocol takes one statement only, and a cursor only one that reads
     client.execute_typed(&format!("{CURSOR}{sql}"), &[]).await.map_err(|error| wrong(error, CURSOR.len()))?;
@@ -48,13 +48,17 @@ async fn ask(client: &Client, sql: &str, most: usize) -> Result<QueryResult> {
 }
 
 /// `explain` and `show`, for which there are no cursors.
-fn is_told_about(sql: &str) -> bool {
+pub(crate) fn is_told_about(sql: &str) -> bool {
     let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     word.eq_ignore_ascii_case("explain") || word.eq_ignore_ascii_case("show")
 }
 
-async fn tell(client: &Client, sql: &str, most: usize) -> Result<QueryResult> {
-    let rows = client.query_typed(sql, &[]).await.map_err(|error| wrong(error, 0))?;
+pub(crate) async fn tell(
+    client: &Client,
+    (sql, values): (&str, &[Typed<'_>]),
+    most: usize,
+) -> Result<QueryResult> {
+    let rows = client.query_typed(sql, values).await.map_err(|error| wrong(error, 0))?;
     let mut result = QueryResult { more: rows.len() > most, ..QueryResult::default() };
     for row in rows.iter().take(most) {
         if result.columns.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
+use repot_core::store::{SqlQuestion, SqlSink};
 use repot_core::{
     Answer, AuditFilter, AuditRecord, Error, FoundObject, HeldMessage, ListedDocument, Mark, Outline, Piece,
     QueryResult, Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted,
@@ -25,6 +26,7 @@ use crate::client::{is_stale, was_stale};
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::parameters::{Parameters, limit, listed, one};
+use crate::question::Asking;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin, settle};
 use crate::within::Within;
@@ -567,6 +569,12 @@ impl Reader for PostgresReader {
         let address = self.address.clone();
         let sql = sql.to_owned();
         self.run(|connection| async move { query::query(&connection.client, &address, &sql, most).await })
+    }
+
+    fn read_sql(&mut self, question: &SqlQuestion, sink: &mut SqlSink) -> Result<bool> {
+        self.begin()?;
+        let asking = Asking::new(Arc::clone(&self.connection), self.address.clone(), question.clone());
+        asking.run(&self.runtime, sink)
     }
 
     fn speech(&mut self) -> Result<Speech> {

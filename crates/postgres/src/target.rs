@@ -9,7 +9,7 @@ use repot_core::{
     Ahead, Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, LockHolder, Piece, QueueAnswer,
     QueueStep, Reader, Result, RowSecurity, State, Target, TenantGuard, Violation,
 };
-use repot_model::plan::Plan;
+use repot_model::plan::{Additions, Plan};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::address::{Address, PostgresOptions};
@@ -185,6 +185,12 @@ impl Target for PostgresTarget {
         let plan = self.plan.of(plan);
         let model_text = model_text.to_owned();
         self.run(|mut writer| async move { writer.create(&plan, &model_text).await })
+    }
+
+    fn extend(&mut self, old_hash: &str, new: (&Plan, &str), additions: &Additions) -> Result<()> {
+        let (plan, model_text) = (self.plan.of(new.0), new.1.to_owned());
+        let (old_hash, additions) = (old_hash.to_owned(), additions.clone());
+        self.run(|mut writer| async move { writer.extend(&old_hash, (&plan, &model_text), &additions).await })
     }
 
     fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport> {

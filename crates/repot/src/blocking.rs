@@ -284,6 +284,14 @@ impl<T: Entity> Collection<T> {
         self.waiter.wait(self.beneath.find(filters, limit, offset))
     }
 
+    /// How many documents pass the filters.
+    ///
+    /// # Errors
+    /// As [`crate::Collection::count`].
+    pub fn count(&self, filters: &Filters) -> Result<u64> {
+        self.waiter.wait(self.beneath.count(filters))
+    }
+
     /// Whether the model allows this field to go from one word to another.
     #[must_use]
     pub fn allows(&self, field: &str, from: &str, to: &str) -> bool {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::config::NewText;
 use crate::entity::{Entity, Id};
 use crate::filters::Filters;
-use crate::find::{Window, find};
+use crate::find::{Window, count, find};
 use crate::open::Inside;
 use crate::stored::{Stored, rewritten, write};
 use crate::text::Shape;
@@ -339,6 +339,16 @@ impl<T: Entity> Collection<T> {
         let window = Window { limit, offset };
         let found = find(beneath, &self.scope(), filters, window, self.inside.limits).await?;
         found.into_iter().map(Stored::read).collect()
+    }
+
+    /// How many documents pass the filters, whose order does not matter. A database counts them by one statement; elsewhere,
+    /// and when a field is none of the model's, every document is read for it.
+    ///
+    /// # Errors
+    /// As [`Collection::get`].
+    pub async fn count(&self, filters: &Filters) -> Result<u64> {
+        let beneath = (self.inside.store.as_ref(), self.inside.model.as_ref());
+        count(beneath, &self.scope(), filters, self.inside.limits).await
     }
 
     /// Whether the model's `transitions` let this field go from one word to another. Where there are none for the

@@ -61,6 +61,36 @@ pub(crate) async fn find(
     read_all((store, model), scope, filters, window, limits).await
 }
 
+/// How many documents of `scope` pass.
+pub(crate) async fn count(
+    (store, model): (&dyn Queryable, &Model),
+    scope: &Scope,
+    filters: &Filters,
+    limits: Limits,
+) -> Result<u64> {
+    if store.capabilities().queries
+        && let Some(query) = question(model, scope, filters)
+    {
+        match store.count(&query).await {
+            Err(error) if error.code() == "R0412" => {}
+            done => return Ok(done?),
+        }
+    }
+    let tests = spots(model, scope, filters);
+    let (mut passed, mut after) = (0, None);
+    loop {
+        let page = store.list(scope, after.as_ref(), LISTED_AT_ONCE).await?;
+        for meta in page.items {
+            let Some(document) = store.get(&meta.key).await? else { continue };
+            passed += u64::from(look(&document, &tests, &[], limits)?.is_some());
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(passed);
+        }
+    }
+}
+
 /// The query that gives the same; `None` when a field is no column.
 fn question(model: &Model, scope: &Scope, filters: &Filters) -> Option<Query> {
     let collection = model.collection(&scope.collection)?;
@@ -131,8 +161,7 @@ async fn read_all(
     limits: Limits,
 ) -> Result<Vec<Document>> {
     let most = window.offset.saturating_add(window.limit);
-    let tests: Vec<(Spot, &Test)> =
-        filters.tests.iter().map(|(field, test)| (spot(model, scope, field), test)).collect();
+    let tests = spots(model, scope, filters);
     let order: Vec<(Spot, bool)> =
         filters.order.iter().map(|(field, down)| (spot(model, scope, field), *down)).collect();
     let mut found: Vec<(Vec<Cell>, Document)> = Vec::new();
@@ -169,6 +198,11 @@ fn sort(found: &mut [(Vec<Cell>, Document)], order: &[(Spot, bool)]) {
             .find(|outcome| *outcome != Ordering::Equal)
             .unwrap_or(Ordering::Equal)
     });
+}
+
+/// Where what is tested stands.
+fn spots<'f>(model: &Model, scope: &Scope, filters: &'f Filters) -> Vec<(Spot, &'f Test)> {
+    filters.tests.iter().map(|(field, test)| (spot(model, scope, field), test)).collect()
 }
 
 /// Where the model says that the field stands.

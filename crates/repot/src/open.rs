@@ -10,7 +10,7 @@ use repot_core::store::{
     BucketStore, Capabilities, Layout, MemoryObjects, Objects, Query, QueryPage, Queryable,
 };
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{Planned, RowStore, RowStoreOptions, additions, extend};
 use repot_json::Limits;
 use repot_model::language::{self, Model, Problem};
 use repot_model::plan::Plan;
@@ -64,8 +64,22 @@ impl Repot {
     /// [`Error::Setup`] when the settings or the model are wrong; [`Error::Unavailable`] when the store is out of reach
     /// or another process holds the database; [`Error::Unsupported`] when the database is of another model.
     pub async fn open(config: Config) -> Result<Self> {
+        Self::open_after(None, config).await
+    }
+
+    /// Opens the same documents under a changed model, beside this one, which goes on as it is. The change must be an addition:
+    /// settings, collections, indexes; on files and buckets also fields that documents need not have. In a database their tables
+    /// are made.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] or [`Error::Setup`], code `R0451`, when the change is more than that; else as [`Repot::open`].
+    pub async fn with_model(&self, config: Config) -> Result<Self> {
+        Self::open_after(Some(self.inside.layout.clone()), config).await
+    }
+
+    async fn open_after(old: Option<Layout>, config: Config) -> Result<Self> {
         // files and databases are opened by calls that block
-        let opened = tokio::task::spawn_blocking(move || open(&config)).await;
+        let opened = tokio::task::spawn_blocking(move || open(&config, old.as_ref())).await;
         let inside = opened.map_err(|error| {
             Cause::new(Kind::Failed, "R0409", "the program ended while documents were opened").cause(error)
         })??;
@@ -185,7 +199,7 @@ impl Tenant {
     }
 }
 
-fn open(config: &Config) -> Result<Inside> {
+fn open(config: &Config, old: Option<&Layout>) -> Result<Inside> {
     let text = match &config.model_text {
         Some(text) => text.clone(),
         None => read(&config.directory.join(&config.model))?,
@@ -200,7 +214,17 @@ fn open(config: &Config) -> Result<Inside> {
     });
     let place = Place::parse(url.as_deref().unwrap_or_default(), &config.directory)?;
     let (model, plan) = (Arc::new(model), Arc::new(plan));
+    let old = old.map(|old| (old.model(), old.plan()));
+    if let Some(old) = old {
+        additions(old, (&model, &plan))?;
+    }
     let store = match &place {
+        Place::Memory if old.is_some() => {
+            let message = "documents in memory go with the store that holds them";
+            return Err(Cause::new(Kind::Refused, "R0451", message)
+                .hint("Keep the documents elsewhere, or start again.")
+                .into());
+        }
         Place::Memory => objects(config, (&model, &plan), Arc::new(MemoryObjects::default()))?,
         Place::Directory(path) => {
             if !path.exists() {
@@ -214,12 +238,12 @@ fn open(config: &Config) -> Result<Inside> {
         }
         Place::Sqlite(path) => rows(
             config,
-            (&model, &plan, &text),
+            (old, (&model, &plan), &text),
             Box::new(SqliteTarget::open(path, SqliteOptions::default())?.with_echo(config.echo.clone())),
         )?,
         Place::Postgres(url) => rows(
             config,
-            (&model, &plan, &text),
+            (old, (&model, &plan), &text),
             Box::new(PostgresTarget::open_with_echo(url, PostgresOptions::default(), config.echo.clone())?),
         )?,
     };
@@ -240,9 +264,12 @@ fn objects(
 
 fn rows(
     config: &Config,
-    (model, plan, text): (&Arc<Model>, &Arc<Plan>, &str),
-    target: Box<dyn Target>,
+    (old, (model, plan), text): (Option<Planned<'_>>, (&Arc<Model>, &Arc<Plan>), &str),
+    mut target: Box<dyn Target>,
 ) -> Result<Arc<dyn Queryable>> {
+    if let Some(old) = old {
+        extend(target.as_mut(), (old, (model, plan)), text, &me(config.clock.as_ref()))?;
+    }
     let (readers, writers, pool) = config.pool();
     let options = RowStoreOptions {
         readers,

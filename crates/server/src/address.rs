@@ -86,7 +86,11 @@ impl Address {
     }
 }
 
-fn decoded(segment: &str) -> Answered<String> {
+/// A segment of a path as it is meant.
+///
+/// # Errors
+/// 400 when it is no UTF-8.
+pub(crate) fn decoded(segment: &str) -> Answered<String> {
     let text = percent_decode_str(segment).decode_utf8();
     text.map(std::borrow::Cow::into_owned).map_err(|_utf8| {
         Problem::bad(format!("`{segment}` is no UTF-8"), "Write names in UTF-8, percent-encoded.")

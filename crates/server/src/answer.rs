@@ -81,7 +81,7 @@ impl Preferences {
     }
 
     /// Says that it was done so.
-    pub(crate) fn minimal_applied(response: &mut Response) {
-        response.headers_mut().insert("preference-applied", HeaderValue::from_static("return=minimal"));
+    pub(crate) fn applied(response: &mut Response, what: &'static str) {
+        response.headers_mut().insert("preference-applied", HeaderValue::from_static(what));
     }
 }

@@ -40,6 +40,16 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
+/// A whole number, also one that is written as `3.0`, which is the same number in JSON.
+pub(crate) fn whole(value: &serde_json::Value) -> Option<i64> {
+    // beyond 2^53 not every whole number is a float
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| {
+        let float = value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT)?;
+        format!("{float:.0}").parse().ok()
+    })
+}
+
 /// `{"n": 3}`, at least `least`; 1 where the body is empty or does not say.
 ///
 /// # Errors
@@ -52,7 +62,10 @@ pub(crate) fn count(body: &[u8], least: u64) -> Answered<u64> {
         let fields = body.as_object()?;
         match fields.len() {
             0 => Some(1),
-            1 => fields.get("n")?.as_u64().filter(|&number| number >= least),
+            1 => {
+                let number = whole(fields.get("n")?).and_then(|number| u64::try_from(number).ok());
+                number.filter(|&number| number >= least)
+            }
             _ => None,
         }
     });

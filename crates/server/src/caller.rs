@@ -1,6 +1,6 @@
 //! Who asks, and what they may.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, header};
 use repot_core::store::{DocumentKey, Scope};
 use repot_core::{Error, Kind};
 use repot_engine::ledger::{Principal, Right};
@@ -52,6 +52,20 @@ impl Caller {
             .into())
     }
 
+    /// Checks that they may run the server, which no tenant may.
+    ///
+    /// # Errors
+    /// 403 when they may not.
+    pub(crate) fn may_run(&self) -> Answered<()> {
+        self.may(Right::Admin, None)?;
+        if self.tenant.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Denied, "R0446", "in the name of a tenant the server cannot be run")
+            .hint("Use a key that is bound to no tenant, and leave out Repot-Tenant.")
+            .into())
+    }
+
     /// What they may list and ask of a collection.
     pub(crate) fn scope(&self, app: &App, collection: &str) -> Scope {
         match &self.tenant {
@@ -89,8 +103,46 @@ impl Caller {
     }
 }
 
+/// What a request showed, for an answer that goes on after it: the right to it ends with the key.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing(HeaderMap);
+
+impl Standing {
+    /// How often who waits looks whether the key still holds, milliseconds. That costs nothing while it is believed
+    /// ([`repot_engine::ledger::ApiKeys`]).
+    pub(crate) const LOOK_MS: u64 = 1_000;
+
+    /// From the headers.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let shown = [header::AUTHORIZATION, TENANT];
+        let shown = shown.into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
+        Self(shown.collect())
+    }
+
+    /// Checks that the same request would be let in now.
+    ///
+    /// # Errors
+    /// As [`Caller::of`].
+    pub(crate) async fn check(&self, app: &App) -> Answered<()> {
+        Caller::of(app, &self.0).await.map(drop)
+    }
+
+    /// Comes back when it would not be let in any more. While the store is out of reach nobody can tell.
+    pub(crate) async fn ended(&self, app: &App) -> Problem {
+        loop {
+            app.pacing().pause(Self::LOOK_MS).await;
+            match self.check(app).await {
+                Err(problem) if !problem.is_passing() => return problem,
+                _ => {}
+            }
+        }
+    }
+}
+
+const TENANT: HeaderName = HeaderName::from_static("repot-tenant");
+
 fn named_tenant(headers: &HeaderMap) -> Answered<Option<String>> {
-    let Some(value) = headers.get("repot-tenant") else { return Ok(None) };
+    let Some(value) = headers.get(TENANT) else { return Ok(None) };
     let tenant = std::str::from_utf8(value.as_bytes()).ok().filter(|tenant| !tenant.is_empty());
     let tenant = tenant.ok_or_else(|| {
         Problem::bad("Repot-Tenant is no text in UTF-8", "Send the tenant as it stands in the documents.")

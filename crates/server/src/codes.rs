@@ -17,6 +17,24 @@ pub const CODES: &[Entry] = &[
         mend: "Listen on 127.0.0.1, or make a key first.",
     },
     Entry {
+        code: "R0433",
+        title: "The database does not answer in time",
+        explanation: "The server asked its database whether it can be read, and heard nothing for five seconds: it is cut off, overloaded, or waits for something itself.",
+        mend: "Look at the database and at the way to it; /readyz?verbose and /metrics say more. The server goes on by itself.",
+    },
+    Entry {
+        code: "R0438",
+        title: "The token cannot be used",
+        explanation: "It is no JSON Web Token that this server takes: not signed by a key of its issuer, ended, not valid yet, without `exp` or `sub`, or meant for another service.",
+        mend: "Get a new token from the issuer; whoever runs the server compares issuer and audience with `repot check`.",
+    },
+    Entry {
+        code: "R0439",
+        title: "The keys of the tokens' issuer cannot be had",
+        explanation: "The server needs the issuer's public keys to check a token. The issuer does not answer, and what was kept of it is too old. Nothing was done.",
+        mend: "Send it again later; whoever runs the server looks whether it reaches the address of the keys (REPOT_JWKS).",
+    },
+    Entry {
         code: "R0440",
         title: "The request is wrong in itself",
         explanation: "A parameter, header or path of the request is none that the API has, or cannot be read. Nothing was changed.",
@@ -57,6 +75,36 @@ pub const CODES: &[Entry] = &[
         title: "The key may not do this",
         explanation: "The key is known, but has not the right for this collection, or may not speak for this tenant. Nothing was changed.",
         mend: "Use a key with that right; repot key list shows what each may.",
+    },
+    Entry {
+        code: "R0447",
+        title: "The settings of tokens cannot be used",
+        explanation: "`auth` in `[repot]`, or the variables and flags in its place, do not say whose tokens are taken: keys without an audience, an address that is not https, a file without keys.",
+        mend: "Say where the issuer's keys are and for whom its tokens are made; `*` as the audience takes those for others too. See docs/keys.md.",
+    },
+    Entry {
+        code: "R0448",
+        title: "The cache keeps nothing now",
+        explanation: "The server was started without a cache (501), or the cache's server is out of reach (503). What was to be kept or forgotten may be so, or not.",
+        mend: "Do without the cache for now. Set CACHE_ENABLED=true, or check REDIS_URL and that its server runs.",
+    },
+    Entry {
+        code: "R0449",
+        title: "The server is at work already",
+        explanation: "Plans, proofs and copies are done one at a time. The message says which is being done, the details how far it is.",
+        mend: "Wait for it to end; GET /admin/plan, /admin/verify or /admin/copy tells how far it is.",
+    },
+    Entry {
+        code: "R0450",
+        title: "The server knows no project",
+        explanation: "It was given a store without the project around it, so it cannot plan, prove or copy.",
+        mend: "Start it with repot serve in the folder of the model.",
+    },
+    Entry {
+        code: "R0451",
+        title: "The changed model is not taken over",
+        explanation: "The model's file changed while the server runs, in a way that is not only an addition which the store can take at once. The server goes on with the model that it has.",
+        mend: "Mend or take back the change; or restart the server, with documents copied into a fresh database where the message says that tables would change.",
     },
     Entry {
         code: "R0610",

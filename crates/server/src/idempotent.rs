@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use repot_engine::ledger::{Answer, Begin, Caller as Owner, Fingerprint, Ticket};
+use repot_engine::ledger::{Answer, Begin, Caller as Owner, Fingerprint, Hold, Ticket};
 
 use crate::answer;
 use crate::app::App;
@@ -16,6 +16,9 @@ use crate::problem::{Answered, Problem};
 /// Bytes of the longest key.
 const KEY_MAX: usize = 255;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Between two tries to give a key back, milliseconds; tries.
+const GIVEN_BACK_MS: u64 = 250;
+const GIVEN_BACK_TRIES: usize = 240;
 /// Headers that are answered again.
 const KEPT: [HeaderName; 5] = [
     header::CONTENT_TYPE,
@@ -55,6 +58,9 @@ pub(crate) async fn begin(app: &App, head: &Parts, caller: &Caller, body: &Bytes
     let owner = Owner { principal: caller.id(), tenant: caller.tenant() };
     let begun = app.idempotency().begin(owner, key, print).await?;
     if let Some(refusal) = begun.refusal() {
+        if let Begin::Unknown(hold, _) = begun {
+            tokio::spawn(give_back(app.clone(), hold));
+        }
         return Err(refusal.into());
     }
     Ok(match begun {
@@ -63,6 +69,17 @@ pub(crate) async fn begin(app: &App, head: &Parts, caller: &Caller, body: &Bytes
         // it was done, and nobody knows any more what was answered
         _ => Turn::Done(mark(answer::empty(StatusCode::NO_CONTENT, None))),
     })
+}
+
+/// Gives the key back as soon as the store can be reached; where it cannot for long, the lease is over by then. What was noted
+/// with the write tells whether it was done.
+async fn give_back(app: App, hold: Hold) {
+    for _ in 0..GIVEN_BACK_TRIES {
+        if hold.give_back().await.is_ok() {
+            return;
+        }
+        app.pacing().pause(GIVEN_BACK_MS).await;
+    }
 }
 
 fn replay(answer: Answer) -> Response {
@@ -82,8 +99,13 @@ fn mark(mut response: Response) -> Response {
 }
 
 /// Keeps the answer of a request that was done, and gives the key of one that was refused back.
-pub(crate) async fn end(ticket: Ticket, answered: Answered) -> Answered {
+pub(crate) async fn end(app: &App, ticket: Ticket, answered: Answered) -> Answered {
     match answered {
+        // a refusal, which is not kept
+        Ok(response) if response.status().is_client_error() => {
+            let _untaken = ticket.into_hold().give_back().await;
+            Ok(response)
+        }
         Ok(response) => {
             let (head, body) = response.into_parts();
             // answers to writes are in memory already, and cannot fail
@@ -99,9 +121,11 @@ pub(crate) async fn end(ticket: Ticket, answered: Answered) -> Answered {
             if let Some(lost) = ticket.is_lost(problem.error()) {
                 return Err(lost.into());
             }
-            // where the outcome is not known the key stays taken, and what was noted with the write tells the next
-            if !problem.status().is_server_error() {
-                let _untaken = ticket.abandon().await;
+            if problem.status().is_server_error() {
+                // the answer does not wait until the store can be reached again
+                tokio::spawn(give_back(app.clone(), ticket.into_hold()));
+            } else {
+                let _untaken = ticket.into_hold().give_back().await;
             }
             Err(problem)
         }

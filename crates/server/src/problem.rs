@@ -62,6 +62,15 @@ impl Problem {
         &self.error
     }
 
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+
+    /// The store may answer again by itself.
+    pub(crate) const fn is_passing(&self) -> bool {
+        is_passing(&self.error)
+    }
+
     /// The answer's body; `instance` is the path that was asked for.
     pub(crate) fn body(&self, instance: &str) -> Value {
         let error = &self.error;
@@ -119,6 +128,14 @@ impl Problem {
     }
 }
 
+/// The store may answer again by itself.
+pub(crate) const fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::SourceUnavailable | Kind::TargetUnavailable | Kind::Unavailable | Kind::Locked
+    )
+}
+
 /// The status of an error: by its code where that says more than its kind.
 fn status(error: &Error) -> StatusCode {
     match (error.code(), error.kind()) {
@@ -127,11 +144,11 @@ fn status(error: &Error) -> StatusCode {
         // a path that no document can have
         ("R0403", _) => StatusCode::NOT_FOUND,
         ("R0416", _) => StatusCode::PRECONDITION_REQUIRED,
-        ("R0432" | "R0445", _) => StatusCode::UNAUTHORIZED,
+        ("R0432" | "R0438" | "R0445", _) => StatusCode::UNAUTHORIZED,
         ("R0441", _) => StatusCode::METHOD_NOT_ALLOWED,
         ("R0442" | "R0213", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("R0443", _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ("R0444", _) => StatusCode::REQUEST_TIMEOUT,
+        ("R0435" | "R0444", _) => StatusCode::REQUEST_TIMEOUT,
         // more than there ever can be is wrong in itself
         ("R0504", Kind::Refused) => StatusCode::BAD_REQUEST,
         ("R0503" | "R0504", _) => StatusCode::TOO_MANY_REQUESTS,

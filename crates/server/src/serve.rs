@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -15,9 +14,10 @@ use hyper_util::service::TowerToHyperService;
 use repot_core::{Error, Kind, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 use crate::app::App;
-use crate::routes::router;
+use crate::reload::Models;
 use crate::stalled::Stalling;
 
 /// Pause after a connection could not be accepted, so that a lack of file descriptors is no busy loop.
@@ -27,8 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    routes: Router,
-    app: App,
+    models: Models,
 }
 
 /// Where it listens.
@@ -46,7 +45,13 @@ impl Server {
                 .cause(error)
         };
         let listener = TcpListener::bind(address).await.map_err(taken)?;
-        Ok(Self { listener, routes: router(app.clone()), app })
+        Ok(Self { listener, models: Models::new(app) })
+    }
+
+    /// What it answers from, to be replaced while it runs.
+    #[must_use]
+    pub fn models(&self) -> Models {
+        self.models.clone()
     }
 
     /// Where it listens; the port is one that was free where 0 was asked for.
@@ -62,8 +67,8 @@ impl Server {
     /// Serves until `stop` comes back. Then no connection is accepted any more, and requests that came have the time of
     /// [`crate::Options::drain_ms`]; gives how many connections were cut off then.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> usize {
-        let Self { listener, routes, app } = self;
-        let options = app.options();
+        let Self { listener, models } = self;
+        let options = models.app().options().clone();
         let places = Arc::new(Semaphore::new(options.connections_max));
         let graceful = GracefulShutdown::new();
         let mut builder = Builder::new(TokioExecutor::new()).http1_only();
@@ -75,7 +80,10 @@ impl Server {
                 accepted = accept(&listener, &places) => accepted,
             };
             let Some((stream, place)) = accepted else { continue };
-            let service = TowerToHyperService::new(routes.clone());
+            let models = models.clone();
+            // each request gets what is in force when it comes
+            let service = tower::service_fn(move |request| models.routes().oneshot(request));
+            let service = TowerToHyperService::new(service);
             let stream = TokioIo::new(Stalling::new(stream, options.write_ms));
             let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
             let connection = graceful.watch(connection);
@@ -86,6 +94,7 @@ impl Server {
             });
         }
         drop(listener);
+        let app = models.app();
         // streams and waits have no end of their own
         app.feed().end();
         let finished = async {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use repot_core::store::{Fact, FactChange};
-use repot_core::{Batch, FactReader, Result};
+use repot_core::{FactBatch, FactReader, Result};
 use rusqlite::{OptionalExtension as _, Row};
 
 use crate::connection::Connection;
@@ -34,14 +34,14 @@ pub(crate) fn make(connection: &Connection) -> Result<()> {
     transaction.commit().map_err(failed(what))
 }
 
-/// Notes and removes what the batch says, in its transaction.
-pub(crate) fn apply(connection: &Connection, batch: &Batch) -> Result<()> {
-    for change in batch.facts.in_order() {
-        change.check(one(connection, &change.kind, &change.name)?.as_ref(), batch.facts.now_ms)?;
+/// Notes and removes what a batch says, in its transaction.
+pub(crate) fn apply(connection: &Connection, facts: &FactBatch) -> Result<()> {
+    for change in facts.in_order() {
+        change.check(one(connection, &change.kind, &change.name)?.as_ref(), facts.now_ms)?;
         note(connection, change).map_err(failed("note a fact"))?;
     }
     let sql = "delete from repot_facts where kind = ?1 and name = ?2 and version = ?3";
-    for gone in &batch.facts.gone {
+    for gone in &facts.gone {
         let run = || connection.prepare_cached(sql)?.execute((&gone.0, &gone.1, gone.2));
         run().map_err(failed("remove facts"))?;
     }

@@ -22,6 +22,7 @@ mod messages;
 mod printed;
 mod prompt;
 mod query;
+mod question;
 mod reader;
 mod records;
 mod references;

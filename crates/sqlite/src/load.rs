@@ -126,7 +126,7 @@ pub(crate) fn end(
         set_meta(work.connection(), key, value.as_deref())?;
     }
     trash::apply(work.connection(), batch)?;
-    facts::apply(work.connection(), batch)?;
+    facts::apply(work.connection(), &batch.facts)?;
     if loading == Loading::Steady && plan.has_queues() {
         messages::apply(work.connection(), batch)?;
     }

@@ -12,6 +12,7 @@ use rusqlite::{Row, params_from_iter};
 
 use crate::connection::Connection;
 use crate::error::failed;
+use crate::facts;
 use crate::work::Work;
 
 const WHAT: &str = "work on repot_queue";
@@ -69,7 +70,11 @@ pub(crate) fn run(connection: &Connection, steps: &[QueueStep]) -> Result<Vec<Qu
     let work = Work::begin(connection)?;
     let mut answers = Vec::with_capacity(steps.len());
     for step in steps {
-        answers.push(one(connection, step).map_err(failed(WHAT))?);
+        let answer = one(connection, step).map_err(failed(WHAT))?;
+        if answer.has_effect() {
+            facts::apply(connection, &step.facts)?;
+        }
+        answers.push(answer);
     }
     work.keep()?;
     Ok(answers)

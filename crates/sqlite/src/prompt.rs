@@ -49,6 +49,12 @@ impl Bound {
         Ok(Self { turns, busy_timeout, value_bytes_max, waits: true })
     }
 
+    /// The same again on a connection whose handler was replaced.
+    pub(crate) fn renew(&mut self, connection: &mut Connection) -> rusqlite::Result<()> {
+        *self = Self::none(connection, self.busy_timeout)?;
+        Ok(())
+    }
+
     /// The end of a transaction is not broken off.
     pub(crate) fn lift(&self) {
         self.turns.store(NO_BOUND, Ordering::Relaxed);

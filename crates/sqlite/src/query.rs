@@ -42,7 +42,7 @@ pub(crate) fn run(connection: &mut Connection, sql: &str, most: usize) -> Result
 }
 
 /// Reading alone: no writes, no other files, no settings, no transactions.
-fn authorize(context: AuthContext<'_>) -> Authorization {
+pub(crate) fn authorize(context: AuthContext<'_>) -> Authorization {
     let allowed = match context.action {
         AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,
         AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
@@ -92,12 +92,12 @@ fn shown(value: ValueRef<'_>) -> Option<String> {
     })
 }
 
-fn refused(why: &str) -> Error {
+pub(crate) fn refused(why: &str) -> Error {
     Error::new(Kind::Invalid, "R0111", format!("cannot run the query: {why}"))
         .hint("Give one statement that reads, such as `select`; to change data use the database's own tool.")
 }
 
-fn wrong(error: rusqlite::Error) -> Error {
+pub(crate) fn wrong(error: rusqlite::Error) -> Error {
     if let Some(
         rusqlite::ErrorCode::DatabaseBusy
         | rusqlite::ErrorCode::DatabaseCorrupt

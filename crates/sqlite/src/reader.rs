@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::connection::Connection;
 use repot_core::change_log::StoredChanges;
+use repot_core::store::{SqlQuestion, SqlSink};
 use repot_core::{
     Answer, AuditFilter, AuditRecord, Echo, FoundObject, HeldMessage, ListedDocument, Mark, Outline, Piece,
     QueryResult, Rank, Reader, Referred, Referrer, Result, Status, StoredDocument, StoredObject, TrashWanted,
@@ -23,7 +24,7 @@ use crate::prompt::Bound;
 use crate::records::{self, document_sql, object_sql};
 use crate::rows::Access;
 use crate::statements::PlanSql;
-use crate::{ask, audit, changes, decode, kept, marks, messages, query, schema, trash};
+use crate::{ask, audit, changes, decode, kept, marks, messages, query, question, schema, trash};
 
 /// Objects asked for by one statement.
 const OBJECTS_AT_ONCE: usize = 64;
@@ -414,6 +415,15 @@ order by 1, 2 limit ?2";
     fn query(&mut self, sql: &str, most: usize) -> Result<QueryResult> {
         self.begin()?;
         query::run(&mut self.connection, sql, most)
+    }
+
+    fn read_sql(&mut self, question: &SqlQuestion, sink: &mut SqlSink) -> Result<bool> {
+        self.begin()?;
+        let done = question::run(&mut self.connection, question, sink);
+        if let Some(bound) = &mut self.bound {
+            bound.renew(&mut self.connection).map_err(failed("run the query"))?;
+        }
+        done
     }
 
     fn speech(&mut self) -> Result<Speech> {

@@ -2,8 +2,8 @@
 
 use crate::connection::Connection;
 use repot_core::{Error, Kind, Loading, Result, State};
-use repot_model::plan::Plan;
-use repot_model::sql::{Dialect, create_table, quote};
+use repot_model::plan::{Additions, IndexPlan, Plan, Table};
+use repot_model::sql::{Dialect, create_index, create_table, quote};
 use rusqlite::OptionalExtension as _;
 
 use crate::error::{damaged, failed};
@@ -78,14 +78,7 @@ pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> 
         let indexes = table.indexes.iter().chain(&table.unique).map(|index| index.name.as_str());
         std::iter::once(table.name.as_str()).chain(indexes)
     })) {
-        if let Some((kind, name)) = taken(connection, name)? {
-            return Err(Error::new(
-                Kind::Refused,
-                "R0109",
-                format!("there is a {kind} {name} that Repot did not make"),
-            )
-            .hint("Copy into another database, or rename the collection in the model."));
-        }
+        free(connection, name)?;
     }
     for sql in OURS {
         connection.execute(sql, ()).map_err(failed(what))?;
@@ -116,6 +109,57 @@ pub(crate) fn create(connection: &Connection, plan: &Plan, model_text: &str) -> 
         set_meta(connection, key, Some(&value))?;
     }
     transaction.commit().map_err(failed(what))
+}
+
+/// Makes what a model has more, and records the model, in one transaction.
+pub(crate) fn extend(
+    connection: &Connection,
+    old_hash: &str,
+    (plan, model_text): (&Plan, &str),
+    additions: &Additions,
+) -> Result<()> {
+    let what = "make the new tables";
+    let transaction = begin(connection, what)?;
+    match meta(connection, "plan_hash")? {
+        Some(hash) if hash == plan.hash => return transaction.rollback().map_err(failed(what)),
+        Some(hash) if hash == old_hash => {}
+        _ => return Err(of_another_model()),
+    }
+    for table in additions.tables.iter().map(|&at| &plan.tables[at]) {
+        free(connection, &table.name)?;
+        let sql = create_table(table, &plan.tables, Dialect::Sqlite);
+        connection.execute(&sql, ()).map_err(failed(&format!("make the table {}", table.name)))?;
+        for index in &table.indexes {
+            build(connection, table, index)?;
+        }
+    }
+    for &(table, index) in &additions.indexes {
+        let table = &plan.tables[table];
+        build(connection, table, &table.indexes[index])?;
+    }
+    for (key, value) in [("model", model_text), ("plan_hash", &plan.hash)] {
+        set_meta(connection, key, Some(value))?;
+    }
+    transaction.commit().map_err(failed(what))
+}
+
+fn build(connection: &Connection, table: &Table, index: &IndexPlan) -> Result<()> {
+    free(connection, &index.name)?;
+    let sql = create_index(table, index, Dialect::Sqlite);
+    connection.execute(&sql, ()).map(drop).map_err(failed(&format!("build the index {}", index.name)))
+}
+
+/// Nothing may have this name.
+fn free(connection: &Connection, name: &str) -> Result<()> {
+    let Some((kind, name)) = taken(connection, name)? else { return Ok(()) };
+    let message = format!("there is a {kind} {name} that Repot did not make");
+    Err(Error::new(Kind::Refused, "R0109", message)
+        .hint("Copy into another database, or rename the collection in the model."))
+}
+
+pub(crate) fn of_another_model() -> Error {
+    Error::new(Kind::Unsupported, "R0151", "the database is of another model than the one to be extended")
+        .hint("Open it with the model it was made from, or copy into a fresh database.")
 }
 
 /// A transaction that writes from its beginning, so that waiting for others happens here.

@@ -11,7 +11,7 @@ use repot_core::{
     Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, Loading, LockHolder, Piece,
     QueueAnswer, QueueStep, Reader, Result, RowSecurity, State, Target, TenantGuard, Violation,
 };
-use repot_model::plan::Plan;
+use repot_model::plan::{Additions, Plan};
 
 use crate::connect::{self, SqliteOptions};
 use crate::connections::SqliteConnections;
@@ -279,6 +279,15 @@ impl Target for SqliteTarget {
     fn create(&mut self, plan: &Plan, model_text: &str) -> Result<()> {
         let made = self.make(plan, model_text);
         self.tell(made)
+    }
+
+    fn extend(&mut self, old_hash: &str, new: (&Plan, &str), additions: &Additions) -> Result<()> {
+        let extended = match self.connection(false) {
+            Ok(Some(connection)) => schema::extend(connection, old_hash, new, additions),
+            Ok(None) => Err(schema::of_another_model()),
+            Err(error) => Err(error),
+        };
+        self.tell(extended)
     }
 
     fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport> {

@@ -1,6 +1,7 @@
-//! Programs in other languages that tests run: schemathesis and generators of clients.
+//! Programs that tests run: schemathesis, generators of clients, OpenSSL.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::requirement::{missing, variable};
 
@@ -22,6 +23,21 @@ pub fn python() -> Option<PathBuf> {
 #[must_use]
 pub fn node_modules() -> Option<PathBuf> {
     tool("REPOT_TEST_NODE_MODULES", "Node.js with openapi-typescript")
+}
+
+/// A new RSA key of 2048 bits, in DER, made by OpenSSL: PKCS #8, or PKCS #1 from some versions; `None` after a printed skip.
+///
+/// # Panics
+/// As [`python`].
+#[must_use]
+pub fn rsa_key() -> Option<Vec<u8>> {
+    let words =
+        ["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-outform", "DER"];
+    let made = Command::new("openssl").args(words).output().ok().filter(|made| made.status.success());
+    if made.is_none() {
+        missing("OpenSSL", "install openssl", &["REPOT_REQUIRE_SERVERS", "CI"]);
+    }
+    made.map(|made| made.stdout)
 }
 
 fn tool(name: &str, what: &str) -> Option<PathBuf> {

@@ -1,28 +1,27 @@
 //! `repot check`: source, target, and where each setting came from.
 
 use repot_core::{Health, Result, RowSecurity};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::args::Global;
+use crate::args::{Global, Tokens};
 use crate::database_url::Database;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
 use crate::serving;
+use crate::variables::{self, Setting};
 use crate::wiring::Project;
 
 pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
-    let (source, source_from) = project.source_name();
-    let (url, url_from) = project.database_url();
-    let mut settings = vec![("source", source, source_from), ("DATABASE_URL", hidden(&url), url_from)];
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "R2_ACCOUNT_ID", "REPOT_SOURCE_ENDPOINT"] {
-        if let Some((value, from)) = project.environment.get(name) {
-            settings.push((name, if name.contains("KEY") { "***".to_owned() } else { value }, from));
-        }
+    let config = serving::config(&project)?;
+    serving::tokens(&project, &Tokens::default())?;
+    serving::traces(&project)?;
+    let settings = variables::all(&project, &config)?;
+    for setting in &settings {
+        output.say(&setting_line(setting));
     }
-    settings.extend(serving::all(&project)?);
-    for (name, value, from) in &settings {
-        output.say(&format!("     {name} = {value}   ({})", from.words()));
+    for line in variables::unknown(&project) {
+        output.say(&format!("look {line}"));
     }
     let mut lines = Vec::new();
     let mut worst = Exit::Done;
@@ -54,16 +53,33 @@ pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
     if let Ok(Database::Sqlite(file)) = project.database() {
         report("disk", disk(&file));
     }
-    let settings: Vec<_> = settings
-        .iter()
-        .map(|(name, value, from)| json!({"name": name, "value": value, "from": from.words()}))
-        .collect();
+    let settings: Vec<_> = settings.iter().map(setting_json).collect();
     let next: &[&str] = if worst == Exit::Done { &["repot plan"] } else { &["repot check"] };
     output.done(
-        json!({"type": "result", "ok": worst == Exit::Done, "settings": settings, "checks": lines}),
+        json!({"type": "result", "ok": worst == Exit::Done, "settings": settings, "unknown": variables::unknown(&project), "checks": lines}),
         next,
     );
     Ok(worst)
+}
+
+fn setting_line(setting: &Setting) -> String {
+    let Setting { variable, value, from } = setting;
+    let value = value.as_deref().unwrap_or("-");
+    let later = if variable.later.is_empty() { "" } else { "; no effect: " };
+    format!("     {} = {value}   ({}{later}{})", variable.name, from.words(), variable.later)
+}
+
+fn setting_json(setting: &Setting) -> Value {
+    let Setting { variable, value, from } = setting;
+    let later = Some(variable.later).filter(|later| !later.is_empty());
+    json!({
+        "name": variable.name,
+        "value": value,
+        "from": from.words(),
+        "default": Some(variable.default).filter(|default| !default.is_empty()),
+        "meaning": variable.meaning,
+        "no_effect": later,
+    })
 }
 
 /// The target, and whether it can hold tenants apart by itself.
@@ -126,25 +142,4 @@ pub(crate) fn free(folder: &std::path::Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(folder).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Some((bytes(found.f_bavail), bytes(found.f_blocks)))
-}
-
-/// A URL with its password hidden.
-pub(crate) fn hidden(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((credentials, host)) = rest.rsplit_once('@') else { return url.to_owned() };
-    let user = credentials.split(':').next().unwrap_or_default();
-    let secret = if credentials.contains(':') { ":***" } else { "" };
-    format!("{scheme}://{user}{secret}@{host}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hidden;
-
-    #[test]
-    fn passwords_are_hidden() {
-        assert_eq!(hidden("postgresql://app:s3:cr@et@db/app"), "postgresql://app:***@db/app");
-        assert_eq!(hidden("postgresql://app@db/app"), "postgresql://app@db/app");
-        assert_eq!(hidden("sqlite:///repot.db"), "sqlite:///repot.db");
-    }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use repot_core::{RowSecurity, SystemClock, Target};
+use repot_core::{Clock as _, Result, RowSecurity, Source, SystemClock, Target};
 use repot_engine::copy::{Copy as EngineCopy, PROOF, Report};
 use repot_engine::verify::{Proof, Scope, Verify};
-use serde_json::json;
+use repot_engine::{Options, Progress};
+use serde_json::{Value, json};
 
 use super::verify::{differences_json, tell_differences};
 use crate::args::{Copy, Global};
@@ -29,17 +30,7 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         progress.count(source.as_ref())?;
     }
     let began = Instant::now();
-    let report = EngineCopy {
-        source: source.as_ref(),
-        model: &project.model,
-        model_text: &project.text,
-        plan: &project.plan,
-        options: &options,
-        progress: &progress,
-        clock: &SystemClock,
-        me: me(&SystemClock),
-    }
-    .run(target.as_mut(), copy.retry)?;
+    let report = engine(&project, (source.as_ref(), target.as_mut()), (&options, &progress), copy.retry)?;
     progress.end();
     let seconds = began.elapsed().as_secs_f64();
     tell(&report, seconds, copy.retry, output);
@@ -51,18 +42,8 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         _ if copy.no_verify => Proven::Not,
         Some(Some(known)) => Proven::Before(known),
         _ => {
-            let verify = Verify {
-                model: &project.model,
-                plan: &project.plan,
-                options: &options,
-                progress: &progress,
-                seed: seed(),
-            };
-            let proof = verify.run(target.as_ref(), Scope::Everything)?;
+            let proof = prove(&project, target.as_mut(), (&options, &progress))?;
             progress.end();
-            if proof.holds() {
-                target.set_meta(PROOF, Some(&Known::of(&proof).write()))?;
-            }
             tell_proof(&proof, began.elapsed().as_secs_f64() - seconds, output);
             Proven::Now(proof)
         }
@@ -73,9 +54,43 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     finish(&project, target.as_ref(), copy, &report, &proof, output)
 }
 
+/// Copies.
+pub(crate) fn engine(
+    project: &Project,
+    (source, target): (&dyn Source, &mut dyn Target),
+    (options, progress): (&Options, &dyn Progress),
+    retry: bool,
+) -> Result<Report> {
+    let copy = EngineCopy {
+        source,
+        model: &project.model,
+        model_text: &project.text,
+        plan: &project.plan,
+        options,
+        progress,
+        clock: &SystemClock,
+        me: me(&SystemClock),
+    };
+    copy.run(target, retry)
+}
+
+/// Proves everything, and keeps that it holds.
+pub(crate) fn prove(
+    project: &Project,
+    target: &mut dyn Target,
+    (options, progress): (&Options, &dyn Progress),
+) -> Result<Proof> {
+    let verify = Verify { model: &project.model, plan: &project.plan, options, progress, seed: seed() };
+    let proof = verify.run(target, Scope::Everything)?;
+    if proof.holds() {
+        target.set_meta(PROOF, Some(&Known::of(&proof).write()))?;
+    }
+    Ok(proof)
+}
+
 /// What is known of the proof.
 #[derive(Debug)]
-enum Proven {
+pub(crate) enum Proven {
     /// It was left out.
     Not,
     /// Nothing was written since it was made.
@@ -86,25 +101,30 @@ enum Proven {
 
 /// What is kept of a proof that held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
-    root: String,
-    proved: u64,
-    objects: u64,
+pub(crate) struct Known {
+    pub(crate) root: String,
+    pub(crate) proved: u64,
+    pub(crate) objects: u64,
+    /// When it was made, milliseconds since 1970; older versions did not say.
+    pub(crate) at_ms: Option<i64>,
 }
 
 impl Known {
-    fn of(proof: &Proof) -> Self {
-        Self { root: proof.root.clone(), proved: proof.proved, objects: proof.objects }
+    pub(crate) fn of(proof: &Proof) -> Self {
+        let at_ms = Some(SystemClock.now_ms());
+        Self { root: proof.root.clone(), proved: proof.proved, objects: proof.objects, at_ms }
     }
 
-    fn write(&self) -> String {
-        format!("{} {} {}", self.root, self.proved, self.objects)
+    pub(crate) fn write(&self) -> String {
+        let at = self.at_ms.map_or_else(String::new, |at_ms| format!(" {at_ms}"));
+        format!("{} {} {}{at}", self.root, self.proved, self.objects)
     }
 
-    fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let root = words.next()?.to_owned();
-        Some(Self { root, proved: words.next()?.parse().ok()?, objects: words.next()?.parse().ok()? })
+        let (proved, objects) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(Self { root, proved, objects, at_ms: words.next().and_then(|at_ms| at_ms.parse().ok()) })
     }
 }
 
@@ -121,35 +141,13 @@ fn finish(
         Database::Postgres(_) => String::new(),
     };
     output.say(&format!("Your files are untouched.{undo}"));
-    let tally = report.tally;
-    let (known, differences) = match proof {
-        Proven::Not => (None, None),
-        Proven::Before(known) => (Some(known.clone()), Some(Vec::new())),
-        Proven::Now(proof) => (Some(Known::of(proof)), Some(differences_json(proof))),
-    };
     let holds = !matches!(proof, Proven::Now(proof) if !proof.holds());
     let next: &[&str] = match (holds, report.aside.is_empty()) {
         (false, _) => &["repot verify"],
         (true, false) => &["repot explain CODE", "mend the documents set aside and run repot copy again"],
         (true, true) => &["repot query \"select ...\"", "repot export DIR"],
     };
-    output.done(
-        json!({
-            "type": "result",
-            "target": target.to_string(),
-            "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
-            "unmatched": tally.unmatched, "stays": tally.stays,
-            "documents": report.documents, "rows": report.rows, "bytes": report.bytes,
-            "unchanged": report.unchanged, "changed": report.changed, "removed": report.removed,
-            "busy": report.busy,
-            "set_aside_documents": aside_json(report),
-            "proved": known.as_ref().map(|known| known.proved),
-            "objects_checked": known.as_ref().map(|known| known.objects),
-            "differences": differences,
-            "root": known.as_ref().map(|known| &known.root),
-        }),
-        next,
-    );
+    output.done(json(&target.to_string(), report, proof), next);
     Ok(match (holds, report.aside.is_empty() || copy.set_aside) {
         (false, _) => Exit::Differences,
         (true, false) => Exit::SetAside,
@@ -157,7 +155,31 @@ fn finish(
     })
 }
 
-fn aside_json(report: &Report) -> Vec<serde_json::Value> {
+/// What a copy did, and what is known of its proof.
+pub(crate) fn json(target: &str, report: &Report, proof: &Proven) -> Value {
+    let tally = report.tally;
+    let (known, differences) = match proof {
+        Proven::Not => (None, None),
+        Proven::Before(known) => (Some(known.clone()), Some(Vec::new())),
+        Proven::Now(proof) => (Some(Known::of(proof)), Some(differences_json(proof))),
+    };
+    json!({
+        "type": "result",
+        "target": target,
+        "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
+        "unmatched": tally.unmatched, "stays": tally.stays,
+        "documents": report.documents, "rows": report.rows, "bytes": report.bytes,
+        "unchanged": report.unchanged, "changed": report.changed, "removed": report.removed,
+        "busy": report.busy,
+        "set_aside_documents": aside_json(report),
+        "proved": known.as_ref().map(|known| known.proved),
+        "objects_checked": known.as_ref().map(|known| known.objects),
+        "differences": differences,
+        "root": known.as_ref().map(|known| &known.root),
+    })
+}
+
+fn aside_json(report: &Report) -> Vec<Value> {
     let line = |(path, ordinal, code, reason): &(String, u32, String, String)| json!({"path": path, "document": ordinal, "code": code, "reason": reason});
     report.aside.iter().map(line).collect()
 }

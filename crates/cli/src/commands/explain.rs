@@ -36,6 +36,11 @@ pub(crate) fn run(explain: &Explain, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// A code as it stands in the catalogue.
+pub(crate) fn known(code: &str) -> Option<&'static str> {
+    entries().into_iter().find(|entry| entry.code == code).map(|entry| entry.code)
+}
+
 /// All codes, sorted.
 fn entries() -> Vec<Entry> {
     let beside = repot_model::language::CODES.iter().chain(repot_bucket::CODES);

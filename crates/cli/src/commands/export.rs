@@ -19,7 +19,7 @@ pub(crate) fn run(global: &Global, export: &Export, output: &Output) -> Result<E
         SinkOptions { allow_non_empty: export.into_existing, ..SinkOptions::default() },
     )?;
     output.hello();
-    project.settle(&export.bounds, output)?;
+    project.settle_aloud(&export.bounds, output)?;
     let progress = Shown::new(output);
     let options = project.options(&export.bounds);
     let engine = EngineExport {

@@ -2,35 +2,42 @@
 
 use std::sync::Arc;
 
-use repot_core::change_log::ChangeRetention;
 use repot_core::store::Store;
 use repot_core::{Clock as _, Error, Kind, SystemClock};
-use repot_engine::SystemEntropy;
-use repot_engine::ledger::{ApiKey, ApiKeys, NewKey, Reach, Right, Rights, Tenants};
-use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
-use repot_model::language::duration_seconds;
-use repot_model::plan::time;
-use serde_json::{Map, Value, json};
+use repot_engine::ledger::{ApiKey, ApiKeys, NewKey, Reach, Right, Tenants};
+use repot_engine::store::RowStore;
+use repot_engine::{Options, SystemEntropy};
+use repot_server::{KeyWanted, key_end, key_json, key_reach, key_state};
+use serde_json::json;
 
-use crate::args::{Global, KeyCommand, KeyCreate};
+use crate::args::{Global, Key, KeyCommand, KeyCreate};
+use crate::asking;
 use crate::errors::{Exit, Failure};
 use crate::output::{Output, count};
-use crate::wiring::{Project, me};
+use crate::wiring::{Project, store_options};
 
-pub(crate) fn run(global: &Global, command: &KeyCommand, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(global: &Global, key: &Key, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
-    match command {
+    if asking::server_of(&project.environment, key.store.as_deref()).is_some() {
+        // made here, it would not open the door of that server
+        let message = "keys are made in the database, and a server is named (REPOT_URL)";
+        return Err(Error::new(Kind::Unsupported, "R0154", message)
+            .hint("Name the database with --store, such as sqlite:///repot.db.")
+            .into());
+    }
+    let open = || open(&project, key.store.as_deref());
+    match &key.what {
         KeyCommand::Create(create) => {
             let new = new(&project, create)?;
-            let (keys, runtime) = open(&project)?;
+            let (keys, runtime) = open()?;
             made(&runtime.block_on(keys.create(new.clone()))?, &new, output);
         }
         KeyCommand::List => {
-            let (keys, runtime) = open(&project)?;
+            let (keys, runtime) = open()?;
             listed(&runtime.block_on(keys.list())?, output);
         }
         KeyCommand::Revoke { id } => {
-            let (keys, runtime) = open(&project)?;
+            let (keys, runtime) = open()?;
             if !runtime.block_on(keys.revoke(id))? {
                 let message = format!("there is no key {id} that could be used");
                 return Err(Error::new(Kind::NotFound, "R0432", message)
@@ -47,19 +54,14 @@ pub(crate) fn run(global: &Global, command: &KeyCommand, output: &Output) -> Res
 }
 
 /// The keys of the database; its tables are made where there are none.
-fn open(project: &Project) -> Result<(ApiKeys, tokio::runtime::Runtime), Failure> {
-    let options = RowStoreOptions {
-        readers: 1,
-        writers: 1,
-        pool: PoolOptions::default(),
-        document_bytes_max: 16 << 20,
-        json: repot_json::Limits::default(),
-        me: me(&SystemClock),
-        clock: Arc::new(SystemClock),
-        changes: ChangeRetention::default(),
-    };
+fn open(project: &Project, store: Option<&str>) -> Result<(ApiKeys, tokio::runtime::Runtime), Failure> {
+    let options = store_options(&Options::default());
     let model = (Arc::new(project.model.clone()), Arc::new(project.plan.clone()), project.text.as_str());
-    let store: Arc<dyn Store> = Arc::new(RowStore::open(project.target()?, model, options)?);
+    let target = match store {
+        Some(url) => project.target_at(url)?,
+        None => project.target()?,
+    };
+    let store: Arc<dyn Store> = Arc::new(RowStore::open(target, model, options)?);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| {
         Error::new(Kind::Failed, "R0901", "the command cannot wait for the database").cause(error)
     })?;
@@ -67,46 +69,14 @@ fn open(project: &Project) -> Result<(ApiKeys, tokio::runtime::Runtime), Failure
 }
 
 fn new(project: &Project, create: &KeyCreate) -> Result<NewKey, Error> {
-    let KeyCreate { name, rights, only, tenant, any_tenant, expires } = create;
-    let known = |name: &&String| project.model.collections.iter().any(|collection| collection.name == **name);
-    if let Some(unknown) = only.iter().find(|name| !known(name)) {
-        return Err(Error::new(Kind::NotFound, "R0402", format!("the model has no collection {unknown}"))
-            .hint("Check the name; repot.toml lists the collections."));
-    }
-    let tenants = match (tenant, any_tenant) {
-        (Some(tenant), _) if tenant.is_empty() => {
-            return Err(wrong("an empty text is no tenant", "Name a tenant, or leave --tenant out."));
-        }
-        (Some(tenant), _) => Tenants::One(tenant.clone()),
-        (None, true) => Tenants::Any,
-        (None, false) => Tenants::None,
-    };
-    let expires_ms = match expires {
-        None => None,
-        Some(text) => {
-            let ms = duration_seconds(text)
-                .filter(|&seconds| seconds > 0)
-                .and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000))
-                .and_then(|ms| SystemClock.now_ms().checked_add(ms))
-                .filter(|&ms| ms < NEVER_MS);
-            let hint = "Write a whole number and a unit, such as --expires 12h, 90d or 1y.";
-            Some(ms.ok_or_else(|| wrong(&format!("`{text}` is no time after which a key ends"), hint))?)
-        }
-    };
-    Ok(NewKey { name: name.clone(), rights: Rights::of(rights, only), tenants, expires_ms })
-}
-
-/// The first moment of the year 10000, which has no name.
-const NEVER_MS: i64 = 253_402_300_800_000;
-
-fn wrong(message: &str, hint: &str) -> Error {
-    Error::new(Kind::Invalid, "R0100", message).hint(hint)
+    let KeyCreate { name, rights, only, tenant, any_tenant, expires } = create.clone();
+    KeyWanted { name, rights, only, tenant, any_tenant, expires }.check(&project.model, SystemClock.now_ms())
 }
 
 fn made(made: &repot_engine::ledger::CreatedKey, new: &NewKey, output: &Output) {
     let mut said = json!({"type": "key", "id": made.id, "key": made.text.reveal(), "name": new.name});
     if let Some(object) = said.as_object_mut() {
-        object.extend(shown(&new.rights, &new.tenants, new.expires_ms));
+        object.extend(key_reach(new));
     }
     if output.json {
         return output.done(said, &[]);
@@ -126,7 +96,7 @@ fn sentence(new: &NewKey) -> String {
         Tenants::One(tenant) => format!("documents of the tenant {tenant}"),
         Tenants::Any => "any tenant's documents".to_owned(),
     };
-    let ends = new.expires_ms.map_or_else(|| "does not end".to_owned(), |ms| format!("ends {}", moment(ms)));
+    let ends = new.expires_ms.map_or_else(|| "does not end".to_owned(), |ms| format!("ends {}", key_end(ms)));
     let rights = if rights.is_empty() { "nothing".to_owned() } else { rights.join("; ") };
     format!("{rights}; {tenants}; {ends}")
 }
@@ -139,53 +109,10 @@ fn reach(reach: &Reach) -> Option<String> {
     }
 }
 
-/// Rights, tenants and end as JSON.
-fn shown(rights: &Rights, tenants: &Tenants, expires_ms: Option<i64>) -> Map<String, Value> {
-    let rights = Right::ALL.into_iter().filter_map(|right| match rights.reach(right) {
-        Reach::Nothing => None,
-        Reach::Everything => Some((right.to_string(), json!("everything"))),
-        Reach::Only(only) => Some((right.to_string(), json!(only))),
-    });
-    let tenant = match tenants {
-        Tenants::One(tenant) => json!(tenant),
-        Tenants::None | Tenants::Any => Value::Null,
-    };
-    let shown = [
-        ("rights", Value::Object(rights.collect())),
-        ("tenant", tenant),
-        ("any_tenant", json!(*tenants == Tenants::Any)),
-        ("expires_at", json!(expires_ms.map(moment))),
-    ];
-    shown.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn moment(ms: i64) -> String {
-    time::time_text(ms.saturating_mul(1_000), 'T', 0) + "Z"
-}
-
-fn state(key: &ApiKey) -> &'static str {
-    match key.revoked_ms {
-        Some(_) => "taken back",
-        None if key.is_usable(SystemClock.now_ms()) => "in use",
-        None => "ended",
-    }
-}
-
 fn listed(keys: &[ApiKey], output: &Output) {
+    let now_ms = SystemClock.now_ms();
     if output.json {
-        let keys: Vec<Value> = keys
-            .iter()
-            .map(|key| {
-                let mut said = shown(&key.rights, &key.tenants, key.expires_ms);
-                said.insert("id".to_owned(), json!(key.id));
-                said.insert("name".to_owned(), json!(key.name));
-                said.insert("state".to_owned(), json!(state(key)));
-                said.insert("created_at".to_owned(), json!(moment(key.created_ms)));
-                said.insert("used_at".to_owned(), json!(key.used_ms.map(moment)));
-                said.insert("revoked_at".to_owned(), json!(key.revoked_ms.map(moment)));
-                Value::Object(said)
-            })
-            .collect();
+        let keys: Vec<_> = keys.iter().map(|key| key_json(key, now_ms)).collect();
         return output.done(json!({"type": "result", "keys": keys}), &[]);
     }
     for key in keys {
@@ -195,8 +122,14 @@ fn listed(keys: &[ApiKey], output: &Output) {
             tenants: key.tenants.clone(),
             expires_ms: key.expires_ms,
         };
-        let used = key.used_ms.map_or_else(|| "never used".to_owned(), |ms| format!("used {}", moment(ms)));
-        output.print(&format!("{}  {}  {}: {}; {used}", key.id, state(key), key.name, sentence(&new)));
+        let used = key.used_ms.map_or_else(|| "never used".to_owned(), |ms| format!("used {}", key_end(ms)));
+        output.print(&format!(
+            "{}  {}  {}: {}; {used}",
+            key.id,
+            key_state(key, now_ms),
+            key.name,
+            sentence(&new)
+        ));
     }
     let keys = u64::try_from(keys.len()).unwrap_or(u64::MAX);
     output.say(&format!("{}.", count(keys, "key", "keys")));

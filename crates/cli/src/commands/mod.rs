@@ -1,18 +1,21 @@
 //! One file for each command.
 
-mod check;
-mod copy;
+pub(crate) mod check;
+mod completion;
+pub(crate) mod copy;
 mod demo;
-mod explain;
+mod documents;
+pub(crate) mod explain;
 mod export;
 mod generate;
 mod init;
 mod key;
-mod plan;
+mod ls;
+pub(crate) mod plan;
 mod query;
 mod queue;
-mod serve;
-mod verify;
+pub(crate) mod serve;
+pub(crate) mod verify;
 mod watch;
 
 use crate::args::{Args, Command};
@@ -29,14 +32,20 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Copy(copy) => copy::run(global, copy, output),
         Command::Verify(verify) => verify::run(global, verify, output),
         Command::Query(query) => query::run(global, query, output),
+        Command::Get(get) => documents::get(global, get, output),
+        Command::Put(put) => documents::put(global, put, output),
+        Command::Patch(patch) => documents::patch(global, patch, output),
+        Command::Rm(rm) => documents::rm(global, rm, output),
+        Command::Ls(ls) => ls::run(global, ls, output),
         Command::Queue(queue) => queue::run(global, queue, output),
         Command::Export(export) => export::run(global, export, output),
         Command::Serve(serve) => serve::run(global, serve, output),
         Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),
-        Command::Key(key) => key::run(global, &key.what, output),
+        Command::Key(key) => key::run(global, key, output),
         Command::Demo(demo) => demo::run(global, demo, output),
+        Command::Completion(wanted) => completion::run(wanted, output),
     }
 }
 

@@ -34,19 +34,9 @@ pub(crate) fn show(
     let progress = Shown::new(output);
     let found = preview(source.as_ref(), &project.model, &project.plan, &project.options(bounds), &progress)?;
     progress.end();
-    let made = match &state {
-        None => format!("Create {target}"),
-        Some(state) if state.plan_hash == project.plan.hash => format!("Bring {target} in step"),
-        Some(_) => {
-            return Err(repot_core::Error::new(
-                repot_core::Kind::Unsupported,
-                "R0151",
-                format!("the model changed since {target} was made from it"),
-            )
-            .hint("Take back the change, or copy into a fresh database (the files still lead).")
-            .into());
-        }
-    };
+    let target_shown = target.to_string();
+    of_this_model(project, state.as_ref(), &target_shown)?;
+    let made = if state.is_none() { format!("Create {target}") } else { format!("Bring {target} in step") };
     output.say(&made);
     tables(project, &found, output);
     output.say(&format!("Leave {source} as it is."));
@@ -65,26 +55,43 @@ pub(crate) fn show(
         output.say("Look at this:");
         notices(&found, &later, output);
     }
-    output.done(
-        json!({
-            "type": "result",
-            "source": source.to_string(),
-            "target": target.to_string(),
-            "tables": project.plan.tables.iter().zip(&found.rows).map(|(table, rows)| json!({
-                "name": table.name, "rows": rows,
-                "indexes": table.indexes.iter().map(|index| &index.name).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
-            "documents": found.documents,
-            "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
-            "unmatched": tally.unmatched, "stays": tally.stays,
-            "notices": found.notices.iter().map(notice_json).collect::<Vec<_>>(),
-            "unmatched_paths": found.unmatched,
-            "not_yet": later,
-        }),
-        &["repot copy"],
-    );
+    output.done(json(project, &found, (&source.to_string(), &target_shown)), &["repot copy"]);
     let pending = state.is_none() || tally.set_aside > 0 || tally.unmatched > 0;
     Ok(if check && pending { Exit::Differences } else { Exit::Done })
+}
+
+/// The tables must be of this model.
+pub(crate) fn of_this_model(
+    project: &Project,
+    state: Option<&repot_core::State>,
+    target: &str,
+) -> Result<(), repot_core::Error> {
+    if state.is_none_or(|state| state.plan_hash == project.plan.hash) {
+        return Ok(());
+    }
+    let message = format!("the model changed since {target} was made from it");
+    Err(repot_core::Error::new(repot_core::Kind::Unsupported, "R0151", message)
+        .hint("Take back the change, or copy into a fresh database (the files still lead)."))
+}
+
+/// What a copy would do.
+pub(crate) fn json(project: &Project, found: &Preview, (source, target): (&str, &str)) -> Value {
+    let tally = found.tally;
+    json!({
+        "type": "result",
+        "source": source,
+        "target": target,
+        "tables": project.plan.tables.iter().zip(&found.rows).map(|(table, rows)| json!({
+            "name": table.name, "rows": rows,
+            "indexes": table.indexes.iter().map(|index| &index.name).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "documents": found.documents,
+        "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
+        "unmatched": tally.unmatched, "stays": tally.stays,
+        "notices": found.notices.iter().map(notice_json).collect::<Vec<_>>(),
+        "unmatched_paths": found.unmatched,
+        "not_yet": not_yet(project),
+    })
 }
 
 fn notice_json(notice: &Notice) -> Value {

@@ -55,7 +55,8 @@ fn csv(result: &QueryResult) -> String {
     out
 }
 
-fn table(result: &QueryResult) -> String {
+/// An aligned table; numbers stand at the right.
+pub(super) fn table(result: &QueryResult) -> String {
     let shown = |cell: &Option<String>| -> String {
         let text = cell.as_deref().unwrap_or("").replace(['\n', '\r', '\t'], " ");
         if text.chars().count() > WIDEST {

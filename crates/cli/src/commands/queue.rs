@@ -2,39 +2,36 @@
 
 use std::fmt::Write as _;
 
-use repot_core::store::{DeadLetter, DocumentKey, Scope, WorkQueue as _};
-use repot_core::{Error, Kind};
-use repot_engine::store::RowStore;
-use repot_model::plan::time::time_text;
-use serde_json::json;
+use bytes::Bytes;
+use http::{Method, Request};
+use repot_client::Harmless;
+use repot_core::{Error, Kind, Result};
+use serde_json::{Value, json};
 
 use crate::args::{Global, Queue, QueueCommand, Scoped};
+use crate::asking::Asking;
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
-use crate::waiting::wait;
-use crate::wiring::Project;
-
-/// Dead letters read at once.
-const PAGE: usize = 500;
+use crate::paths;
 
 pub(crate) fn run(global: &Global, queue: &Queue, output: &Output) -> Result<Exit, Failure> {
-    let project = Project::open(global)?;
-    let store = project.store()?;
     match &queue.command {
-        QueueCommand::Stats(scoped) => stats(&store, scoped, output)?,
-        QueueCommand::Dead { scoped, limit } => dead(&store, scoped, *limit, output)?,
+        QueueCommand::Stats(scoped) => stats(&Asking::open(global, &scoped.at)?, scoped, output)?,
+        QueueCommand::Dead { scoped, limit } => {
+            dead(&Asking::open(global, &scoped.at)?, (scoped, *limit), output)?;
+        }
         QueueCommand::Revive { scoped, key, all } => {
             if key.is_none() && !all {
                 return Err(Error::new(Kind::Invalid, "R0100", "revive needs a KEY, or --all")
                     .hint("`repot queue dead` shows the keys.")
                     .into());
             }
-            let scope = scope(scoped);
-            let key = key.as_ref().map(|key| match &scope.tenant {
-                Some(tenant) => DocumentKey::of_text(&scope.collection, key).in_tenant(tenant),
-                None => DocumentKey::of_text(&scope.collection, key),
-            });
-            let revived = wait(store.revive(&scope, key.as_ref()))?;
+            let path = match key {
+                Some(key) => paths::of_key(&scoped.collection, key)?,
+                None => paths::of_collection(&scoped.collection)?,
+            };
+            let request = paths::request(Method::POST, &format!("{path}:revive"))?;
+            let revived = asked(&Asking::open(global, &scoped.at)?, request)?["revived"].clone();
             output.done(json!({"type": "result", "revived": revived}), &[]);
             output.say(&format!("{revived} made ready again."));
         }
@@ -42,67 +39,79 @@ pub(crate) fn run(global: &Global, queue: &Queue, output: &Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
-fn scope(scoped: &Scoped) -> Scope {
-    Scope { collection: scoped.collection.clone(), tenant: scoped.tenant.clone() }
+/// What the answer says, which is JSON of ours.
+fn asked(asking: &Asking, request: Request<Bytes>) -> Result<Value> {
+    let answer = asking.ask(request)?;
+    serde_json::from_slice(answer.body()).map_err(|error| {
+        Error::new(Kind::Failed, "R0155", "the answer is none of a Repot server")
+            .hint("Check REPOT_URL, with the path where one stands before /v1.")
+            .cause(error)
+    })
 }
 
-fn stats(store: &RowStore, scoped: &Scoped, output: &Output) -> Result<(), Failure> {
-    let stats = wait(store.stats(&scope(scoped)))?;
+/// Asks a question, which changes nothing.
+fn question(collection: &str, verb: &str, body: &Value) -> Result<Request<Bytes>> {
+    let path = format!("{}:{verb}", paths::of_collection(collection)?);
+    let mut request = paths::with_body(Method::POST, &path, body.to_string().into())?;
+    request.extensions_mut().insert(Harmless);
+    Ok(request)
+}
+
+fn stats(asking: &Asking, scoped: &Scoped, output: &Output) -> Result<()> {
+    let stats = asked(asking, question(&scoped.collection, "stats", &json!({}))?)?;
     if output.json {
-        output.done(
-            json!({
-                "type": "result",
-                "ready": stats.ready,
-                "leased": stats.leased,
-                "delayed": stats.delayed,
-                "done": stats.done,
-                "dead": stats.dead,
-                "oldest_ready_ms": stats.oldest_ready_ms,
-            }),
-            &[],
-        );
+        let mut said = json!({"type": "result"});
+        if let (Some(said), Some(stats)) = (said.as_object_mut(), stats.as_object()) {
+            said.extend(stats.clone());
+        }
+        output.done(said, &[]);
         return Ok(());
     }
-    let oldest = match stats.oldest_ready_ms {
+    let oldest = match stats["oldest_ready_ms"].as_u64() {
         Some(ms) => format!(", the oldest for {} s", ms / 1_000),
         None => String::new(),
     };
-    output.print(&format!("ready    {}{oldest}", stats.ready));
-    output.print(&format!("leased   {}", stats.leased));
-    output.print(&format!("delayed  {}", stats.delayed));
-    output.print(&format!("done     {}", stats.done));
-    output.print(&format!("dead     {}", stats.dead));
+    output.print(&format!("ready    {}{oldest}", stats["ready"]));
+    for name in ["leased", "delayed", "done", "dead"] {
+        output.print(&format!("{name:8} {}", stats[name]));
+    }
     Ok(())
 }
 
-fn dead(store: &RowStore, scoped: &Scoped, limit: usize, output: &Output) -> Result<(), Failure> {
-    let (mut letters, mut after): (Vec<DeadLetter>, _) = (Vec::new(), None);
+fn dead(asking: &Asking, (scoped, limit): (&Scoped, usize), output: &Output) -> Result<()> {
+    let front = format!("{}/", paths::of_collection(&scoped.collection)?);
+    let (mut letters, mut after): (Vec<Value>, Value) = (Vec::new(), Value::Null);
     while letters.len() < limit {
-        let most = PAGE.min(limit - letters.len());
-        let page = wait(store.dead(&scope(scoped), after.as_ref(), most))?;
-        letters.extend(page.items);
-        after = page.next;
-        if after.is_none() {
+        let body = if after.is_null() { json!({}) } else { json!({"after": after}) };
+        let mut page = asked(asking, question(&scoped.collection, "dead", &body)?)?;
+        for mut letter in page["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
+            let path = letter["path"].take();
+            let key = path.as_str().unwrap_or_default();
+            letter["key"] = json!(paths::decoded(key.strip_prefix(&front).unwrap_or(key)));
+            letters.push(letter);
+        }
+        after = page["next"].take();
+        if after.is_null() {
             break;
         }
     }
-    let since = |letter: &DeadLetter| time_text(letter.since_ms.saturating_mul(1_000), 'T', 0) + "Z";
+    let is_more = !after.is_null() || letters.len() > limit;
+    letters.truncate(limit);
     if output.json {
-        let said = letters.iter().map(|letter| {
-            json!({"key": letter.key.text(), "tries": letter.tries, "reason": letter.reason, "since": since(letter)})
-        });
-        let dead: Vec<_> = said.collect();
-        output.done(json!({"type": "result", "dead": dead, "more": after.is_some()}), &[]);
+        let said = |letter: &Value| json!({"key": letter["key"], "tries": letter["tries"], "reason": letter["reason"], "since": letter["since"]});
+        let dead: Vec<Value> = letters.iter().map(said).collect();
+        output.done(json!({"type": "result", "dead": dead, "more": is_more}), &[]);
         return Ok(());
     }
     let mut text = String::new();
     for letter in &letters {
-        let reason = letter.reason.replace(['\n', '\r', '\t'], " ");
-        let (key, tries, since) = (letter.key.text(), letter.tries, since(letter));
+        let of = |name: &str| letter[name].as_str().unwrap_or_default();
+        let reason = of("reason").replace(['\n', '\r', '\t'], " ");
+        let (key, tries, since) = (of("key"), &letter["tries"], of("since"));
         writeln!(text, "{key}   {tries} tries   {since}   {reason}").expect("a String takes everything");
     }
     output.print_raw(text.as_bytes());
-    if after.is_some() {
+    if is_more {
         output.say(&format!("There are more than {limit}; --limit shows more."));
     }
     Ok(())

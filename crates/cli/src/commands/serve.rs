@@ -2,46 +2,64 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use repot::{Config, Place, Repot};
 use repot_core::{Error, Kind, SystemClock};
 use repot_engine::{SystemEntropy, TokioPacing};
-use repot_server::{App, Options, Outside, Room, RoomOf, Server};
+use repot_server::{App, Options, Outside, Room, RoomOf, Server, Traces};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::inner;
 use crate::args::{Global, Serve};
+use crate::caching;
 use crate::errors::{Exit, Failure};
 use crate::log::{self, LogStyle, Writer};
+use crate::operator::ProjectOperator;
 use crate::output::{self, Output};
+use crate::reloading::Reloading;
 use crate::serving;
 use crate::wiring::Project;
 
+/// How long a collector of traces may take at the end.
+const TOLD: Duration = Duration::from_secs(5);
+
 pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
-    let url = serve.store.clone().unwrap_or_else(|| project.database_url().0);
     let style = serving::log_style(&project, serve.log, output.quiet)?;
     let address = serving::listen(&project, serve.listen.as_deref());
-    let mut config = serving::config(&project)?;
-    config.url = Some(url);
-    config.model_text = Some(project.text.clone());
-    config.directory.clone_from(&project.directory);
-    config.document_bytes_max = serve.body_max.clamp(1, 1_024) << 20;
-    let config = config.with_echo(output::echo).map_err(inner)?;
+    let config = config(&project, serve)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         Error::new(Kind::Failed, "R0901", "the threads of the server cannot be started").cause(error)
     })?;
     let bytes = usize::try_from(config.document_bytes_max).unwrap_or(usize::MAX);
+    let tokens = serving::tokens(&project, &serve.tokens)?;
+    let traces = {
+        let _inside = runtime.enter();
+        serving::traces(&project)?.map(Traces::start).transpose()?
+    };
     let writer = Writer::start(style);
+    let (cache, cache_life_ms) = caching::cache(&project.environment, serve.cache_mb)?;
     let options = Options {
         body_bytes_max: bytes,
         connections_max: serve.connections.max(1),
+        query_ms: serve.query_time.clamp(1, 86_400) * 1_000,
         log: writer.as_ref().map(Writer::log),
         room: room(&config),
+        tokens,
+        traces: traces.clone(),
+        cache,
+        cache_life_ms,
+        operator: Some(Arc::new(ProjectOperator::new(global, serve.body_max.clamp(1, 1_024)))),
         ..Options::default()
     };
-    let ended = runtime.block_on(listen(config, (&address, options), (style, output)));
+    let reloading = Reloading { global, serve, read: project.text.clone(), project };
+    let ended = runtime.block_on(listen(config, (&address, options), (style, output), reloading));
+    if let Some(traces) = traces {
+        runtime.block_on(traces.end(TOLD));
+        lost(&traces, style, output);
+    }
     if let Some(writer) = writer {
         writer.end();
     }
@@ -58,12 +76,35 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
+/// Says how many requests no collector was told of.
+fn lost(traces: &Traces, style: LogStyle, output: &Output) {
+    let lost = traces.lost();
+    if lost == 0 {
+        return;
+    }
+    let line = log::event(style, "lost", &[("traces", json!(lost))]);
+    output.say(&line.unwrap_or_else(|| format!("{lost} traces were lost: the collector did not take them.")));
+}
+
+/// What the store is opened with.
+pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure> {
+    let mut config = serving::config(project)?;
+    config.url = Some(serve.store.clone().unwrap_or_else(|| project.database_url().0));
+    config.model_text = Some(project.text.clone());
+    config.directory.clone_from(&project.directory);
+    config.document_bytes_max = serve.body_max.clamp(1, 1_024) << 20;
+    config.with_echo(output::echo).map_err(inner)
+}
+
 /// Serves until it is told to stop; gives how many connections were cut off then.
 async fn listen(
     config: Config,
     (listen, options): (&str, Options),
     (style, output): (LogStyle, &Output),
+    reloading: Reloading<'_>,
 ) -> Result<usize, Failure> {
+    let (stop, hangups) = (stopped()?, listened(SignalKind::hangup())?);
+    let message = format!("Using {} storage backend", backend(&config)?);
     let repot = Repot::open(config).await.map_err(inner)?;
     let outside = Outside {
         clock: Arc::new(SystemClock),
@@ -77,18 +118,36 @@ async fn listen(
     let server = Server::bind(app, listen).await?;
     let address = server.address()?;
     hidden(address, locked)?;
-    let stop = stopped()?;
-    let told = [("storage", json!(repot.to_string())), ("address", json!(address.to_string()))];
+    let told = [
+        ("message", json!(message)),
+        ("storage", json!(repot.to_string())),
+        ("address", json!(address.to_string())),
+    ];
     if let Some(line) = log::event(style, "listening", &told) {
         output.say(&line);
     } else {
-        output.say(&format!("Storage    {repot}"));
+        output.say(&format!("{message}\nStorage    {repot}"));
         let open =
             if locked { "keys are required" } else { "open to everybody on this machine: no keys yet" };
         output.say(&format!("API        http://{address}/v1        {open}"));
     }
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
-    Ok(server.run(stop).await)
+    let reloading = reloading.run(repot, server.models(), hangups, (style, output));
+    tokio::select! {
+        cut = server.run(stop) => Ok(cut),
+        never = reloading => match never {},
+    }
+}
+
+/// What the store is, in the words that the apps' operators look for in the log.
+fn backend(config: &Config) -> Result<&'static str, Failure> {
+    Ok(match Place::parse(config.url.as_deref().unwrap_or_default(), &config.directory)? {
+        Place::Postgres(_) => "PostgreSQL",
+        Place::Sqlite(_) => "SQLite",
+        Place::Directory(_) => "JSON file",
+        Place::Bucket { .. } => "S3 bucket",
+        Place::Memory => "memory",
+    })
 }
 
 /// Checks that nobody but this machine gets in without a key.
@@ -119,13 +178,16 @@ fn room(config: &Config) -> Option<RoomOf> {
     }))
 }
 
+fn listened(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Error::new(Kind::Failed, "R0901", "signals cannot be listened for").cause(error).into()
+    })
+}
+
 /// Comes back at SIGTERM or an interrupt.
 fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|error| Error::new(Kind::Failed, "R0901", "signals cannot be listened for").cause(error))
-    };
-    let (mut ended, mut interrupted) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut ended, mut interrupted) =
+        (listened(SignalKind::terminate())?, listened(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = ended.recv() => {}

@@ -23,7 +23,7 @@ pub(crate) fn run(global: &Global, verify: &Verify, output: &Output) -> Result<E
     let scope = scope(verify)?;
     let target = project.copied()?;
     output.hello();
-    project.settle(&verify.bounds, output)?;
+    project.settle_aloud(&verify.bounds, output)?;
     let progress = Shown::new(output);
     let options = project.options(&verify.bounds);
     let engine = EngineVerify {
@@ -58,23 +58,25 @@ pub(crate) fn run(global: &Global, verify: &Verify, output: &Output) -> Result<E
     } else {
         &["repot export DIR (it writes changes made with SQL into the files)", "repot explain R0803"]
     };
+    output.done(json(&proof), next);
+    Ok(exit)
+}
+
+/// What a proof found.
+pub(crate) fn json(proof: &Proof) -> Value {
     let tally = proof.tally;
-    output.done(
-        json!({
+    json!({
             "type": "result",
             "proved": proof.proved, "objects": proof.objects, "documents": proof.documents, "set_aside_documents": proof.aside,
             "listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
             "unmatched": tally.unmatched, "stays": tally.stays,
             "rows_differing": proof.rows_differing,
-            "differences": differences_json(&proof),
+            "differences": differences_json(proof),
             "collections": proof.collections.iter().map(|(name, one)| json!({
                 "name": name, "objects": one.objects, "rows": one.rows, "root": one.root,
             })).collect::<Vec<_>>(),
             "root": proof.root,
-        }),
-        next,
-    );
-    Ok(exit)
+    })
 }
 
 pub(crate) fn differences_json(proof: &Proof) -> Vec<Value> {

@@ -1,6 +1,9 @@
-//! `repot watch`: what changes in the database, one JSON line a change.
+//! `repot watch`: what changes, one JSON line a change.
 
+use std::fmt::Display;
 use std::io::Write as _;
+
+use http::Method;
 
 use repot::{Config, Repot};
 use repot_core::change_log::ChangeKind;
@@ -10,21 +13,31 @@ use repot_engine::TokioPacing;
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
+use super::inner;
 use crate::args::{Global, Watch};
+use crate::asking::{Asking, server_of};
 use crate::errors::{Exit, Failure};
 use crate::output;
+use crate::page::{Page, one_line};
+use crate::paths;
+use crate::settings::Environment;
 use crate::wiring::Project;
 
 /// Changes read at once.
 const READ_AT_ONCE: usize = 500;
 /// How often the log is looked at.
 const POLL_MS: u64 = 250;
+/// How long a server waits for changes before it says that there are none.
+const WAIT: &str = "20s";
 
 pub(crate) fn run(global: &Global, watch: &Watch) -> Result<Exit, Failure> {
+    if server_of(&Environment::read(&global.dir), watch.at.store.as_deref()).is_some() {
+        return served(&Asking::open(global, &watch.at)?, watch);
+    }
     let project = Project::open(global)?;
     let mut config = Config::from_variables(project.file.as_ref(), project.environment.all().into_iter())
         .map_err(inner)?;
-    config.url = Some(watch.store.clone().unwrap_or_else(|| project.database_url().0));
+    config.url = Some(watch.at.store.clone().unwrap_or_else(|| project.database_url().0));
     config.model_text = Some(project.text.clone());
     config.directory.clone_from(&project.directory);
     let config = config.with_echo(output::echo).map_err(inner)?;
@@ -53,7 +66,13 @@ async fn follow(config: Config, watch: &Watch) -> Result<Exit, Failure> {
         None => feed.position().await?,
     };
     let wanted = |entry: &ChangeEntry| {
-        watch.collections.is_empty() || watch.collections.iter().any(|name| name == entry.key.collection())
+        let is_named = watch.collections.is_empty()
+            || watch.collections.iter().any(|name| name == entry.key.collection());
+        // what belongs to nobody is everybody's
+        let is_theirs = watch.at.tenant.is_none()
+            || entry.key.tenant().is_none()
+            || entry.key.tenant() == watch.at.tenant.as_deref();
+        is_named && is_theirs
     };
     let mut is_read = print(&json!({"next": at.number()}));
     while is_read {
@@ -69,6 +88,35 @@ async fn follow(config: Config, watch: &Watch) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         TokioPacing.pause(POLL_MS).await;
+    }
+    Ok(Exit::Done)
+}
+
+/// The same from a server, whose messages are printed as they are.
+fn served(asking: &Asking, watch: &Watch) -> Result<Exit, Failure> {
+    let only = watch.collections.join(",");
+    let mut since = watch.since.map(|since| since.to_string());
+    let (mut is_read, mut is_first) = (true, true);
+    while is_read {
+        let wait = (!is_first && !watch.once).then_some(("wait", WAIT));
+        let only = (!only.is_empty()).then_some(("only", only.as_str()));
+        let pairs: Vec<_> =
+            since.as_deref().map(|since| ("since", since)).into_iter().chain(only).chain(wait).collect();
+        let answer =
+            asking.ask(paths::request(Method::GET, &format!("/v1:changes?{}", paths::query(&pairs)))?)?;
+        let page = Page::read(answer.into_body())?;
+        let next = page.field("next").map_or("null", |next| next.raw()).to_owned();
+        if is_first {
+            let first = watch.since.map_or_else(|| next.clone(), |since| since.to_string());
+            is_read = print(&format!("{{\"next\":{first}}}"));
+        }
+        is_first = false;
+        page.each(|change, _| is_read = is_read && print(&one_line(change.raw())))?;
+        if watch.once && page.field("more").is_none_or(|more| more.raw() != "true") {
+            print(&format!("{{\"next\":{next}}}"));
+            break;
+        }
+        since = Some(next);
     }
     Ok(Exit::Done)
 }
@@ -93,12 +141,6 @@ fn line(entry: &ChangeEntry) -> Value {
 }
 
 /// `false`: nobody reads any more.
-fn print(line: &Value) -> bool {
+fn print(line: &impl Display) -> bool {
     writeln!(std::io::stdout(), "{line}").is_ok()
-}
-
-/// The error beneath one of the library for apps.
-#[expect(clippy::needless_pass_by_value, reason = "errors are mapped")]
-fn inner(error: repot::Error) -> Failure {
-    Failure::Error(error.cause().clone())
 }

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { components, paths } from "./types.js";
 
-const client = createClient<paths>({ baseUrl: process.env.REPOT_URL! });
+// listings can also come as lines (application/x-ndjson), which this program does not ask for
+type Json = "application/json" | "application/problem+json";
+const client = createClient<paths, Json>({ baseUrl: process.env.REPOT_URL! });
 type Drama = components["schemas"]["dramas"];
 
 const made = await client.POST("/v1/dramas", { body: { id: "d1", title: "Rot", characters: [{ id: "m", name: "Mara" }] } });

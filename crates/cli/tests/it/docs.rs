@@ -160,9 +160,7 @@ fn shell(folder: &TempTree, command: &str) -> (bool, String) {
         .current_dir(folder.path())
         .env("PATH", path)
         .env("LC_ALL", "C");
-    for name in ["REPOT_SOURCE", "REPOT_MODEL", "DATABASE_URL", "COUNCIL_SOURCE", "AWS_ACCESS_KEY_ID"] {
-        shell.env_remove(name);
-    }
+    crate::project::without_settings(&mut shell);
     let output = shell.stdin(Stdio::null()).output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -4,7 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as TEXT;
+use ring::hmac;
+use serde_json::{Value, json};
 
 use crate::project::{Database, Project, databases};
 
@@ -12,13 +15,13 @@ const MODEL: &str =
     "[notes]\nfile = \"notes/{id}.json\"\n[notes.fields]\nid = \"text key\"\ntitle = \"text?\"\n";
 
 /// A server that is killed when it is dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     address: String,
 }
 
 impl Serving {
-    fn start(project: &Project, words: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(project: &Project, words: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = project.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
         command.args(words).env_remove("REPOT_LOG").env_remove("REPOT_LISTEN");
         command.envs(variables.iter().copied());
@@ -30,7 +33,7 @@ impl Serving {
         Self { address: told["address"].as_str().unwrap().to_owned(), child }
     }
 
-    fn send(&self, request: &str) -> String {
+    pub(crate) fn send(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -38,8 +41,12 @@ impl Serving {
         answer
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as a supervisor does; gives how it ended and what it had written to standard error.
-    fn stop(mut self) -> (Option<i32>, String) {
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());
         let mut log = String::new();
@@ -54,7 +61,7 @@ impl Drop for Serving {
     }
 }
 
-fn request(line: &str, headers: &str, body: &str) -> String {
+pub(crate) fn request(line: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
@@ -81,7 +88,9 @@ fn a_server_logs_every_request_and_no_secret() {
         let listed = server.send(&request("GET /v1/notes?title=canary7f3a", &secrets, ""));
         assert!(listed.starts_with("HTTP/1.1 200") && listed.contains("\"n1\""), "{listed}");
         let ready = server.send(&request("GET /readyz?verbose", &key, ""));
-        assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("ok   model: "), "{ready}");
+        // the disk of whoever runs this may be nearly full
+        let answers = if ready.contains("FAIL disk: ") { "HTTP/1.1 503" } else { "HTTP/1.1 200" };
+        assert!(ready.starts_with(answers) && ready.contains("ok   model: "), "{ready}");
         let is_file = matches!(project.database, Database::Sqlite);
         assert_eq!(ready.contains(" disk: "), is_file, "{ready}");
         let figures = server.send(&request("GET /metrics", &key, ""));
@@ -117,10 +126,10 @@ fn a_server_says_which_storage_it_uses() {
         child.kill().and_then(|()| child.wait()).unwrap();
         line
     };
-    let line = text(&["--log", "text"]);
-    assert!(line.starts_with("Storage ") && line.contains("SQLite") && line.contains("repot.db"), "{line}");
+    assert_eq!(text(&["--log", "text"]), "Using SQLite storage backend\n");
     let line: Value = serde_json::from_str(&text(&[])).unwrap();
     assert_eq!(line["event"], "listening");
+    assert_eq!(line["message"], "Using SQLite storage backend");
     assert!(line["storage"].as_str().unwrap().contains("repot.db"), "{line}");
 }
 
@@ -161,4 +170,113 @@ fn without_keys_nobody_else_gets_in() {
     // now it may, but that address is not one of this machine
     let taken = project.command(&["serve", "--listen", "192.0.2.1:0"]).output().unwrap();
     assert!(String::from_utf8_lossy(&taken.stderr).contains("error[R0124]"));
+}
+
+const SECRET: &[u8] = b"a secret of thirty-two bytes.....";
+
+/// A token for this audience, for an hour from now on.
+fn token(audience: &str) -> String {
+    let now = repot_core::Clock::now_ms(&repot_core::SystemClock) / 1_000;
+    let claims = json!({"sub": "canary7f3a", "aud": audience, "exp": now + 3_600});
+    let signed = format!("{}.{}", TEXT.encode(r#"{"alg":"HS256"}"#), TEXT.encode(claims.to_string()));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+    format!("{signed}.{}", TEXT.encode(hmac::sign(&key, signed.as_bytes())))
+}
+
+/// The model names whose tokens are taken; variables and flags win over it, and nobody comes in without one.
+#[test]
+fn tokens_are_set_up_in_the_model_or_beside_it() {
+    let auth = r#"auth = { jwks = "keys.json", audience = "app", tenant_claim = "sub", rights = "read" }"#;
+    let project =
+        Project::with(Database::Sqlite, &format!("[repot]\n{auth}\n\n{MODEL}"), &[("notes/a.json", b"{}")]);
+    let keys = json!({"keys": [{"kty": "oct", "k": TEXT.encode(SECRET)}]});
+    project.folder.write("keys.json", keys.to_string());
+    let status = |words: &[&str], variables: &[(&str, &str)], audience: &str| {
+        let server = Serving::start(&project, &[&["--log", "json"], words].concat(), variables);
+        let head = format!("authorization: Bearer {}\r\n", token(audience));
+        let got = server.send(&request("GET /v1/notes", &head, ""));
+        let none = server.send(&request("GET /v1/notes", "", ""));
+        assert!(none.starts_with("HTTP/1.1 401") && none.contains("R0445"), "{none}");
+        let put = server.send(&request("PUT /v1/notes/n", &head, r#"{"id":"n"}"#));
+        assert!(put.starts_with("HTTP/1.1 40"), "it may not write: {put}");
+        let (_, log) = server.stop();
+        assert!(
+            !log.contains("canary7f3a") && !log.contains(token(audience).split('.').nth(1).unwrap()),
+            "{log}"
+        );
+        got.split(' ').nth(1).unwrap().to_owned()
+    };
+    let other = [("REPOT_JWT_AUDIENCE", "other")];
+    assert_eq!(status(&[], &[], "app"), "200");
+    assert_eq!(status(&[], &other, "app"), "401");
+    assert_eq!(status(&["--jwt-audience", "app"], &other, "app"), "200");
+    assert_eq!(status(&["--jwt-audience", "*"], &other, "third"), "200");
+    let checked = project.command(&["check"]).env("REPOT_JWT_ISSUER", "https://i").output().unwrap();
+    let checked = crate::project::ran(&checked).err;
+    for line in [
+        "     REPOT_JWKS = keys.json   (repot.toml)",
+        "     REPOT_JWT_ISSUER = https://i   (variable)",
+        "     REPOT_JWT_AUDIENCE = app   (repot.toml)",
+    ] {
+        assert!(checked.lines().any(|found| found == line), "{line}\n{checked}");
+    }
+    // with tokens it may listen for others too, but that address is not one of this machine
+    let refused = project.command(&["serve", "--listen", "192.0.2.1:0"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("error[R0124]"), "{refused:?}");
+    let plain = Project::with(Database::Sqlite, MODEL, &[]);
+    for (name, value) in
+        [("REPOT_JWKS", "https://i/keys"), ("REPOT_JWT_AUDIENCE", "app"), ("REPOT_JWT_ISSUER", "i")]
+    {
+        let half = crate::project::ran(&plain.command(&["serve"]).env(name, value).output().unwrap());
+        assert!(half.code != 0 && half.err.contains("error[R0447]"), "{half:?}");
+    }
+    let open = plain.command(&["serve", "--jwks", "http://i/keys", "--jwt-audience", "a"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&open.stderr).contains("error[R0447]"), "{open:?}");
+}
+
+/// What waits for the collector when the server is told to stop is told before it ends.
+#[test]
+fn traces_are_told_to_the_end() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let taken = std::thread::spawn(move || {
+        let mut stream = BufReader::new(collector.accept().unwrap().0);
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            if let Some(said) = line.to_lowercase().strip_prefix("content-length:") {
+                length = said.trim().parse().unwrap();
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+        (head, serde_json::from_slice::<Value>(&body).unwrap())
+    });
+    let project = Project::with(Database::Sqlite, MODEL, &[]);
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary7f3a"),
+    ];
+    let checked = project.command(&["check"]).envs(variables).output().unwrap();
+    let checked = crate::project::ran(&checked).err;
+    assert!(checked.contains("OTEL_EXPORTER_OTLP_HEADERS = ***   (variable)"), "{checked}");
+    assert!(
+        checked.contains("OTEL_EXPORTER_OTLP_ENDPOINT = http://127.0.0.1:")
+            && !checked.contains("canary7f3a")
+    );
+    let server = Serving::start(&project, &["--log", "json"], &variables);
+    assert!(server.send(&request("GET /v1/notes", "", "")).starts_with("HTTP/1.1 200"));
+    let (code, log) = server.stop();
+    assert!(code == Some(0) && !log.contains("canary7f3a"), "{log}");
+    let (head, body) = taken.join().unwrap();
+    assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n") && head.contains("Bearer canary7f3a"), "{head}");
+    let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!((&span["name"], &span["kind"]), (&json!("GET /v1/{c}"), &json!(2)));
+    // a collector that is gone is no reason to fail
+    let server = Serving::start(&project, &["--log", "json"], &variables);
+    assert!(server.send(&request("GET /v1/notes", "", "")).starts_with("HTTP/1.1 200"));
+    assert_eq!(server.stop().0, Some(0));
 }

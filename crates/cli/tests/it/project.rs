@@ -77,16 +77,7 @@ impl Project {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_repot"));
         command.arg("-C").arg(self.folder.path()).args(words);
-        for name in [
-            "REPOT_SOURCE",
-            "REPOT_MODEL",
-            "DATABASE_URL",
-            "COUNCIL_SOURCE",
-            "AWS_ACCESS_KEY_ID",
-            "DATABASE_ECHO",
-        ] {
-            command.env_remove(name);
-        }
+        without_settings(&mut command);
         if let Database::Postgres(url) = &self.database {
             command.env("DATABASE_URL", url);
         }
@@ -118,6 +109,27 @@ impl Project {
                 let server = repot_testkit::postgres::postgres().unwrap();
                 let _answer = server.query(url, sql);
             }
+        }
+    }
+}
+
+/// Takes away what the environment of the tests says: settings of their own, and whatever a developer has set.
+pub(crate) fn without_settings(command: &mut Command) {
+    let ours = [
+        "REPOT_",
+        "DATABASE_",
+        "POSTGRES_",
+        "CACHE_",
+        "REDIS_",
+        "AWS_",
+        "R2_",
+        "USE_",
+        "ENABLE_CACHE",
+        "COUNCIL_",
+    ];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| ours.iter().any(|start| name.starts_with(start))) {
+            command.env_remove(name);
         }
     }
 }

@@ -84,7 +84,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn wanted(count: usize) -> ClaimRequest {
     let worker = std::process::id().to_string();
-    ClaimRequest { scope: Scope::of("requests"), count, lease_ms: None, worker }
+    ClaimRequest { scope: Scope::of("requests"), count, lease_ms: None, worker, facts: Vec::new() }
 }
 
 /// The name of a message's result.

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
 use crate::store::{
-    Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, History,
-    HistoryPage, HistoryQuery, Ledger, Moment, Page, Precondition, Query, QueryExplanation, QueryPage,
-    Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue, Written,
+    Capabilities, ChangeFeed, Cursor, Deleted, DeletedPage, Document, DocumentKey, EntryId, FactChange,
+    History, HistoryPage, HistoryQuery, Ledger, Moment, Page, Precondition, Query, QueryExplanation,
+    QueryPage, Queryable, Receipt, Scope, SqlQuestion, SqlSink, Store, Trash, UnitOfWork, Vitals, WorkQueue,
+    Written,
 };
 
 /// Writes in the name of an actor, for the record of changes; a unit of work that names one itself keeps it.
@@ -112,6 +113,14 @@ impl<S: Queryable + ?Sized> Queryable for Acting<S> {
         self.store.query(query).await
     }
 
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.store.count(query).await
+    }
+
+    async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> Result<bool> {
+        self.store.read_sql(question, sink).await
+    }
+
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {
         self.store.explain(query).await
     }
@@ -127,8 +136,13 @@ impl<S: Store + ?Sized> Trash for Acting<S> {
         self.kept()?.deleted_at(key).await
     }
 
-    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>> {
-        self.kept()?.restore_as(key, actor.or(Some(&self.actor))).await
+    async fn restore_noting(
+        &self,
+        key: &DocumentKey,
+        actor: Option<&str>,
+        facts: Vec<FactChange>,
+    ) -> Result<Vec<DocumentKey>> {
+        self.kept()?.restore_noting(key, actor.or(Some(&self.actor)), facts).await
     }
 
     async fn purge(&self, now_ms: i64, most: usize) -> Result<usize> {
@@ -146,13 +160,15 @@ impl<S: Store + ?Sized> History for Acting<S> {
         self.recorded()?.text_at(key, moment).await
     }
 
-    async fn revert(
+    async fn revert_noting(
         &self,
         key: &DocumentKey,
         entry: EntryId,
         (actor, when): (Option<&str>, Precondition),
+        facts: Vec<FactChange>,
     ) -> Result<Written> {
-        self.recorded()?.revert(key, entry, (actor.or(Some(&self.actor)), when)).await
+        let by = (actor.or(Some(&self.actor)), when);
+        self.recorded()?.revert_noting(key, entry, by, facts).await
     }
 
     async fn prune_history(&self) -> Result<()> {

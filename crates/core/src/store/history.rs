@@ -10,6 +10,7 @@ use super::contract::Store;
 use super::document::Written;
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
+use super::ledger::FactChange;
 use crate::error::Result;
 
 /// Names one entry of the record, for as long as it is kept. Of two changes of one document the later has the larger.
@@ -202,7 +203,21 @@ pub trait History: Store {
         &self,
         key: &DocumentKey,
         entry: EntryId,
+        by: (Option<&str>, Precondition),
+    ) -> Result<Written> {
+        self.revert_noting(key, entry, by, Vec::new()).await
+    }
+
+    /// [`History::revert`], and what `facts` note, in one transaction.
+    ///
+    /// # Errors
+    /// As [`History::revert`]; [`crate::Kind::Fenced`], code `R0401`, when a condition of the facts does not hold.
+    async fn revert_noting(
+        &self,
+        key: &DocumentKey,
+        entry: EntryId,
         (actor, when): (Option<&str>, Precondition),
+        facts: Vec<FactChange>,
     ) -> Result<Written>;
 
     /// Removes what is older than the model keeps it, in bounded steps. Each audited write removes some too.

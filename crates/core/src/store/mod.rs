@@ -17,6 +17,7 @@ mod query;
 mod quota;
 mod rules;
 mod shape;
+mod sql;
 mod trash;
 mod vitals;
 mod whereabouts;
@@ -47,11 +48,12 @@ pub use quota::{CounterState, Quotas, Spending};
 pub use repot_json::patch::Pointer;
 pub use rules::Proposal;
 pub use shape::{KeyColumn, Shape};
+pub use sql::{SqlNames, SqlPart, SqlQuestion, SqlSink, SqlStop, sql_text, sql_time_is_up};
 pub use trash::{Deleted, DeletedPage, Trash};
 pub use vitals::{Figures, LONG_TRANSACTION_S, PoolUsage, Vitals};
 pub use whereabouts::Whereabouts;
 pub use within::{Within, stuck, text_etag};
 pub use work_queue::{
     CLAIMED_MOST, Claim, ClaimRequest, DeadLetter, DeadPage, Holding, LEASE_MAX_MS, LeaseToken, QueueStats,
-    REASON_BYTES_MAX, WorkQueue, lease_lost,
+    REASON_BYTES_MAX, Verdict, WorkQueue, lease_lost,
 };

@@ -12,6 +12,7 @@ use super::contract::Store;
 use super::document::Cursor;
 use super::etag::ETag;
 use super::key::{DocumentKey, Scope};
+use super::sql::{SqlQuestion, SqlSink};
 use crate::error::{Error, Kind, Result};
 
 /// Items of one page unless the query says otherwise.
@@ -436,6 +437,24 @@ pub trait Queryable: Store {
     /// As the contract says; `R0405` where the store has no tables.
     async fn query(&self, query: &Query) -> Result<QueryPage>;
 
+    /// How many rows fulfil the filter of a query, with the same tenant, by one statement: what all its pages would hold
+    /// at this moment. Its order, page and cursor do not matter.
+    ///
+    /// # Errors
+    /// As [`Queryable::query`].
+    async fn count(&self, query: &Query) -> Result<u64>;
+
+    /// Runs a statement of the user's that reads, with the rights of whoever opened the store: it sees every tenant. The
+    /// parts of the answer go to `sink`; gives whether there were more rows than asked for.
+    ///
+    /// Nothing it says writes, changes a setting, or reaches another file or database. Dropping the future does not end
+    /// it; [`SqlStop`](super::SqlStop) does.
+    ///
+    /// # Errors
+    /// `R0111` when it is wrong or would write, `R0436` when it calls what may do more than read, `R0435` when its time is
+    /// up; `R0405` where the store has no tables.
+    async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> Result<bool>;
+
     /// How it would be answered; reads no rows.
     ///
     /// # Errors
@@ -470,6 +489,14 @@ impl<S: Queryable + ?Sized> QueryableExt for S {}
 #[async_trait]
 impl Queryable for BucketStore {
     async fn query(&self, _: &Query) -> Result<QueryPage> {
+        Err(no_tables(self))
+    }
+
+    async fn count(&self, _: &Query) -> Result<u64> {
+        Err(no_tables(self))
+    }
+
+    async fn read_sql(&self, _: SqlQuestion, _: SqlSink) -> Result<bool> {
         Err(no_tables(self))
     }
 

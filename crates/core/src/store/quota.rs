@@ -14,7 +14,7 @@ use repot_model::plan::time::{
     civil_from_days, date_text, days_from_civil, parse_date, parse_time, time_text,
 };
 
-use super::contract::{Store, StoreExt as _};
+use super::contract::Store;
 use super::document::{Edit, UnitOfWork, Write};
 use super::etag::Precondition;
 use super::key::DocumentKey;
@@ -195,24 +195,45 @@ impl Quotas {
         n: u32,
         now_ms: i64,
     ) -> Result<Spending> {
+        self.spend_in(store, key, (n, now_ms), UnitOfWork::default()).await
+    }
+
+    /// [`Quotas::spend`] as a part of a unit of work, all of which happens if it is counted: what the unit notes, and messages
+    /// that are done with it. Where a limit is used up, and where `n` is 0, nothing of the unit happens.
+    ///
+    /// # Errors
+    /// As [`Quotas::spend`].
+    pub async fn spend_in<S: Store + ?Sized>(
+        &self,
+        store: &S,
+        key: &DocumentKey,
+        (n, now_ms): (u32, i64),
+        unit: UnitOfWork,
+    ) -> Result<Spending> {
         if n == 0 {
             return self.peek(store, key, now_ms).await;
         }
         if self.etag_required {
-            return self.spend_on_state(store, key, n, now_ms).await;
+            return self.spend_on_state(store, key, (n, now_ms), unit).await;
         }
         let (quotas, last) = (self.clone(), Arc::new(Mutex::new(None)));
-        let seen = Arc::clone(&last);
+        let (seen, missing) = (Arc::clone(&last), key.clone());
         let edit = Edit::new(move |text| {
-            let spending = text.map(|text| quotas.count(text, n, now_ms)).transpose()?;
-            let text = spending.as_ref().and_then(|spending| spending.text.clone());
-            *seen.lock().unwrap_or_else(PoisonError::into_inner) = spending;
-            Ok(text)
+            let spending = quotas.count(text.ok_or_else(|| absent(&missing))?, n, now_ms)?;
+            let text = spending.text.clone();
+            // a unit that failed leaves nothing behind
+            let refused = spending.clone().granted(&missing).err();
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(spending);
+            refused.map_or(Ok(text), Err)
         });
         let write = Write::Update { key: key.clone(), edit, when: Precondition::Any };
-        store.apply(UnitOfWork::default().with(write)).await?;
+        let applied = store.apply(unit.with(write)).await;
         let spending = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        spending.ok_or_else(|| absent(key))
+        match (applied, spending) {
+            (Err(_refused), Some(spending)) if spending.used_up.is_some() => Ok(spending),
+            (Err(error), _) => Err(error),
+            (Ok(_), spending) => spending.ok_or_else(|| absent(key)),
+        }
     }
 
     /// The same where each write must name the state that it replaces.
@@ -220,15 +241,17 @@ impl Quotas {
         &self,
         store: &S,
         key: &DocumentKey,
-        n: u32,
-        now_ms: i64,
+        (n, now_ms): (u32, i64),
+        unit: UnitOfWork,
     ) -> Result<Spending> {
         for _ in 0..TRIES_MAX {
             let found = store.get(key).await?.ok_or_else(|| absent(key))?;
             let spending = self.count(&found.body, n, now_ms)?;
-            let Some(text) = spending.text.clone() else { return Ok(spending) };
-            match store.replace(key, text, &found.etag).await {
-                Err(error) if error.code() == "R0401" => {}
+            let Some(body) = spending.text.clone() else { return Ok(spending) };
+            let write = Write::Put { key: key.clone(), body, when: Precondition::Matches(found.etag) };
+            match store.apply(unit.clone().with(write)).await {
+                // not for a fact of the unit
+                Err(error) if error.code() == "R0401" && error.kind() == Kind::Conflict => {}
                 done => return done.map(|_| spending),
             }
         }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::contract::Store;
 use super::document::Cursor;
 use super::key::{DocumentKey, Scope};
+use super::ledger::FactChange;
 use crate::error::Result;
 
 /// A deleted document.
@@ -63,7 +64,20 @@ pub trait Trash: Store {
     ///
     /// # Errors
     /// As [`Trash::restore`].
-    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>>;
+    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>> {
+        self.restore_noting(key, actor, Vec::new()).await
+    }
+
+    /// [`Trash::restore_as`], and what `facts` note, in one transaction.
+    ///
+    /// # Errors
+    /// As [`Trash::restore`]; [`crate::Kind::Fenced`], code `R0401`, when a condition of the facts does not hold.
+    async fn restore_noting(
+        &self,
+        key: &DocumentKey,
+        actor: Option<&str>,
+        facts: Vec<FactChange>,
+    ) -> Result<Vec<DocumentKey>>;
 
     /// Removes deleted documents for good whose time is over at `now_ms` (milliseconds since 1970), oldest first, at most
     /// `most`; gives how many. Nothing else does: call it now and then.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::contract::Store;
 use super::document::{Cursor, Document, UnitOfWork};
 use super::key::{DocumentKey, Scope};
+use super::ledger::FactChange;
 use crate::error::{Error, Kind, Result};
 use crate::messages::HeldMessage;
 
@@ -101,6 +102,8 @@ pub struct ClaimRequest {
     pub lease_ms: Option<u64>,
     /// Who it is; shown with messages that it does not finish.
     pub worker: String,
+    /// Noted in the transaction that claims, if it claims any.
+    pub facts: Vec<FactChange>,
 }
 
 /// Messages of one claim, at most.
@@ -121,6 +124,24 @@ pub struct Claim {
     pub tries: u32,
     /// Until when others cannot claim it, milliseconds since 1970.
     pub lease_until_ms: i64,
+}
+
+/// What the holder of a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done.
+    Ack,
+    /// It is to be tried again.
+    Retry {
+        /// After so many milliseconds.
+        delay_ms: u64,
+        /// Why.
+        reason: String,
+    },
+    /// It is held for so many milliseconds from now on; `None`: as long as the model says.
+    Extend(Option<u64>),
+    /// It is given up; why.
+    Fail(String),
 }
 
 /// A message that was given up.
@@ -184,7 +205,8 @@ pub trait WorkQueue: Store {
     /// held until their lease runs out.
     ///
     /// # Errors
-    /// `R0502`, also for a lease or a count out of bounds; as [`Store::get`].
+    /// `R0502`, also for a lease or a count out of bounds; as [`Store::get`]. [`Kind::Fenced`], code `R0401`, when a condition of
+    /// its facts does not hold; then nothing is claimed.
     async fn claim(&self, wanted: &ClaimRequest) -> Result<Vec<Claim>>;
 
     /// The message is done, and is not claimed again. To delete its document in the same transaction use
@@ -192,26 +214,48 @@ pub trait WorkQueue: Store {
     ///
     /// # Errors
     /// `R0501` when it is not held any more, `R0502`; as [`Store::apply`].
-    async fn ack(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()>;
+    async fn ack(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()> {
+        self.settle_message(key, token, Verdict::Ack, Vec::new()).await.map(drop)
+    }
+
+    /// What the holder says, and what `facts` note, in one transaction. Gives until when it is held from now on, milliseconds
+    /// since 1970: after all but [`Verdict::Extend`] that is now.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::ack`]; [`Kind::Fenced`], code `R0401`, when a condition of the facts does not hold, and nothing is done.
+    async fn settle_message(
+        &self,
+        key: &DocumentKey,
+        token: &LeaseToken,
+        verdict: Verdict,
+        facts: Vec<FactChange>,
+    ) -> Result<i64>;
 
     /// The message is to be tried again after `delay_ms`; a dead letter when it was tried often enough.
     ///
     /// # Errors
     /// As [`WorkQueue::ack`].
-    async fn retry(&self, key: &DocumentKey, token: &LeaseToken, delay_ms: u64, reason: &str) -> Result<()>;
+    async fn retry(&self, key: &DocumentKey, token: &LeaseToken, delay_ms: u64, reason: &str) -> Result<()> {
+        let verdict = Verdict::Retry { delay_ms, reason: reason.to_owned() };
+        self.settle_message(key, token, verdict, Vec::new()).await.map(drop)
+    }
 
     /// The message is held for `lease_ms` from now on; `None`: as long as the model says. Gives until when, milliseconds
     /// since 1970.
     ///
     /// # Errors
     /// As [`WorkQueue::ack`].
-    async fn extend(&self, key: &DocumentKey, token: &LeaseToken, lease_ms: Option<u64>) -> Result<i64>;
+    async fn extend(&self, key: &DocumentKey, token: &LeaseToken, lease_ms: Option<u64>) -> Result<i64> {
+        self.settle_message(key, token, Verdict::Extend(lease_ms), Vec::new()).await
+    }
 
     /// The message is given up at once: it is a dead letter.
     ///
     /// # Errors
     /// As [`WorkQueue::ack`].
-    async fn fail(&self, key: &DocumentKey, token: &LeaseToken, reason: &str) -> Result<()>;
+    async fn fail(&self, key: &DocumentKey, token: &LeaseToken, reason: &str) -> Result<()> {
+        self.settle_message(key, token, Verdict::Fail(reason.to_owned()), Vec::new()).await.map(drop)
+    }
 
     /// Dead letters of this scope, at most `most` after the cursor.
     ///
@@ -223,7 +267,20 @@ pub trait WorkQueue: Store {
     ///
     /// # Errors
     /// As [`WorkQueue::dead`].
-    async fn revive(&self, scope: &Scope, key: Option<&DocumentKey>) -> Result<u64>;
+    async fn revive(&self, scope: &Scope, key: Option<&DocumentKey>) -> Result<u64> {
+        self.revive_noting(scope, key, Vec::new()).await
+    }
+
+    /// [`WorkQueue::revive`], and what `facts` note, in one transaction, if it makes any ready.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::dead`]; [`Kind::Fenced`], code `R0401`, when a condition of the facts does not hold.
+    async fn revive_noting(
+        &self,
+        scope: &Scope,
+        key: Option<&DocumentKey>,
+        facts: Vec<FactChange>,
+    ) -> Result<u64>;
 
     /// How many messages there are. Reads all of the scope's messages.
     ///

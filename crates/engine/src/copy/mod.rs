@@ -9,4 +9,4 @@ mod worker;
 mod writer;
 
 use run::FIRST_BY_PATH;
-pub use run::{ASIDE_SHOWN, Copy, PROOF, Report};
+pub use run::{ASIDE_SHOWN, COPIED, Copy, PROOF, Report};

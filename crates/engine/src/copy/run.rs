@@ -44,6 +44,9 @@ pub struct Report {
 /// while it is there nothing was copied since.
 pub const PROOF: &str = "proof";
 
+/// Name of the value of ours that says when the last copy that wrote ended, milliseconds since 1970.
+pub const COPIED: &str = "copied_ms";
+
 /// Name of the value of ours that is there after a load that was not in order of the path, until of equal keys the
 /// first by path has won.
 pub(super) const FIRST_BY_PATH: &str = "first_by_path";
@@ -92,7 +95,7 @@ impl Copy<'_> {
         retry::finish(self, target, &routes, &dictionaries, &mut report)?;
         retry::refused(self, target, &routes, &dictionaries, &mut report, only_aside)?;
         if report.wrote {
-            target.set_meta("copied_ms", Some(&self.clock.now_ms().to_string()))?;
+            target.set_meta(COPIED, Some(&self.clock.now_ms().to_string()))?;
         }
         let mut reader = target.reader()?;
         report.aside = reader.set_aside(None, ASIDE_SHOWN)?;

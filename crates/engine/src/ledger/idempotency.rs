@@ -101,10 +101,13 @@ pub enum Begin {
     Mismatch,
     /// It was done, and its answer is not known: whoever did it was killed before it was kept, or it was too large.
     DoneWithoutAnswer,
+    /// Nothing may be done: the store went out of reach, and nobody knows whether the key is taken now. Who gives it back once
+    /// the store is there again spares the next one the lease.
+    Unknown(Hold, Error),
 }
 
 impl Begin {
-    /// The error to give, where the request is refused for its key: `R0430` or `R0431`.
+    /// The error to give, where nothing is to be done: `R0430` or `R0431`, or why the store is out of reach.
     #[must_use]
     pub fn refusal(&self) -> Option<Error> {
         match self {
@@ -113,6 +116,7 @@ impl Begin {
                     .hint("Send another request under a key of its own, or this one as it was sent first."),
             ),
             Self::Busy { after_ms } => Some(busy().detail(format!("free after at most {after_ms} ms"))),
+            Self::Unknown(_, error) => Some(error.clone()),
             Self::New(_) | Self::Replay(_) | Self::DoneWithoutAnswer => None,
         }
     }
@@ -247,7 +251,7 @@ impl Idempotency {
     /// Takes the caller's key for this request, or says what became of the one that has it.
     ///
     /// # Errors
-    /// `R0405` when the store keeps no facts; when it is out of reach.
+    /// `R0405` when the store keeps no facts. When it is out of reach that is [`Begin::Unknown`].
     pub async fn begin(&self, caller: Caller<'_>, key: &str, fingerprint: Fingerprint) -> Result<Begin> {
         let inner = &self.inner;
         let tenant = caller.tenant.map_or([0].as_slice(), |_| [1].as_slice());
@@ -280,26 +284,52 @@ impl Idempotency {
             let taken = Held { fingerprint, token, lease_until_ms, state: State::Taken };
             Ok((put(&taken, now_ms, options), Found::Ours))
         });
-        Ok(match found.await? {
-            Found::Ours => return self.ticket(name, token).await,
-            Found::Answered(answer) => Begin::Replay(answer),
-            Found::Busy(after_ms) => Begin::Busy { after_ms },
-            Found::Mismatch => Begin::Mismatch,
-            Found::Done => Begin::DoneWithoutAnswer,
+        let found = found.await;
+        Ok(match found {
+            Ok(Found::Ours) => self.ticket(name, token).await,
+            Ok(Found::Answered(answer)) => Begin::Replay(answer),
+            Ok(Found::Busy(after_ms)) => Begin::Busy { after_ms },
+            Ok(Found::Mismatch) => Begin::Mismatch,
+            Ok(Found::Done) => Begin::DoneWithoutAnswer,
+            Err(error) => self.unknown(name, token, error),
         })
     }
 
     /// The ticket of a key that was just taken. Its version is known once it is there.
-    async fn ticket(&self, name: String, token: [u8; 16]) -> Result<Begin> {
-        let fact = self.inner.ledger()?.fact(KIND, &name).await?;
-        let held = Held::of(fact.as_ref())?.filter(|held| held.token == token && held.state == State::Taken);
-        Ok(match (fact, held) {
-            (Some(fact), Some(held)) => {
-                Begin::New(Ticket { inner: Arc::clone(&self.inner), name, version: fact.version, held })
-            }
+    async fn ticket(&self, name: String, token: [u8; 16]) -> Begin {
+        match self.taken(&name, token).await {
+            Ok(Some((version, held))) => Begin::New(Ticket { hold: self.hold(name, token), version, held }),
             // the lease was over before this was read, and somebody else took it
-            _ => Begin::Busy { after_ms: u64::try_from(self.inner.options.lease_ms).unwrap_or(0) },
-        })
+            Ok(None) => Begin::Busy { after_ms: u64::try_from(self.inner.options.lease_ms).unwrap_or(0) },
+            Err(error) => self.unknown(name, token, error),
+        }
+    }
+
+    async fn taken(&self, name: &str, token: [u8; 16]) -> Result<Option<(i64, Held)>> {
+        let fact = self.inner.ledger()?.fact(KIND, name).await?;
+        let held = Held::of(fact.as_ref())?.filter(|held| held.token == token && held.state == State::Taken);
+        Ok(fact.zip(held).map(|(fact, held)| (fact.version, held)))
+    }
+
+    fn hold(&self, name: String, token: [u8; 16]) -> Hold {
+        Hold { inner: Arc::clone(&self.inner), name, token }
+    }
+
+    fn unknown(&self, name: String, token: [u8; 16], error: Error) -> Begin {
+        Begin::Unknown(self.hold(name, token), error)
+    }
+}
+
+/// A key that was taken, or may have been.
+pub struct Hold {
+    inner: Arc<Inner>,
+    name: String,
+    token: [u8; 16],
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -314,15 +344,14 @@ fn value(held: &Held, now_ms: i64, options: IdempotencyOptions) -> FactValue {
 /// The right to do what was asked for under a key. Dropped, it is as if its holder was killed: the key is free after the
 /// lease.
 pub struct Ticket {
-    inner: Arc<Inner>,
-    name: String,
+    hold: Hold,
     version: i64,
     held: Held,
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Ticket").field("name", &self.hold.name).finish_non_exhaustive()
     }
 }
 
@@ -343,13 +372,13 @@ impl Ticket {
 
     fn noting(&self, state: State) -> FactChange {
         let held = Held { state, ..self.held.clone() };
-        let value = value(&self.fitting(held), self.inner.clock.now_ms(), self.inner.options);
-        FactChange::put(KIND, &self.name, value).when(FactWhen::Version(self.version))
+        let value = value(&self.fitting(held), self.hold.inner.clock.now_ms(), self.hold.inner.options);
+        FactChange::put(KIND, &self.hold.name, value).when(FactWhen::Version(self.version))
     }
 
     /// Without an answer that is too large.
     fn fitting(&self, held: Held) -> Held {
-        let too_large = held.pack().len() > self.inner.options.answer_bytes_max;
+        let too_large = held.pack().len() > self.hold.inner.options.answer_bytes_max;
         if too_large { Held { state: State::Done, ..held } } else { held }
     }
 
@@ -358,7 +387,7 @@ impl Ticket {
     #[must_use]
     pub fn is_lost(&self, error: &Error) -> Option<Error> {
         let fenced = (error.kind(), error.code()) == (Kind::Fenced, "R0401");
-        let lost = fenced && error.message().contains(&self.name);
+        let lost = fenced && error.message().contains(&self.hold.name);
         lost.then(|| busy().detail("its lease was over, and another request took the key"))
     }
 
@@ -372,26 +401,47 @@ impl Ticket {
         let ended = Held { state: State::Answered(answer), lease_until_ms: 0, ..self.held.clone() };
         let held = self.fitting(ended);
         let kept = matches!(held.state, State::Answered(_));
-        let (clock, options) = (Arc::clone(&self.inner.clock), self.inner.options);
-        let ours = self.inner.ledger()?.decide(KIND, &self.name, move |fact| match Held::of(fact)? {
-            Some(there) if there.token == held.token => match there.state {
-                State::Answered(_) => Ok((FactStep::Keep, true)),
-                State::Taken | State::Done => Ok((put(&held, clock.now_ms(), options), true)),
-            },
-            _ => Ok((FactStep::Keep, false)),
-        });
+        let (clock, options) = (Arc::clone(&self.hold.inner.clock), self.hold.inner.options);
+        let ours =
+            self.hold.inner.ledger()?.decide(KIND, &self.hold.name, move |fact| match Held::of(fact)? {
+                Some(there) if there.token == held.token => match there.state {
+                    State::Answered(_) => Ok((FactStep::Keep, true)),
+                    State::Taken | State::Done => Ok((put(&held, clock.now_ms(), options), true)),
+                },
+                _ => Ok((FactStep::Keep, false)),
+            });
         Ok(ours.await? && kept)
     }
 
-    /// Gives the key back, for a request that was refused before any work began. What is done stays done.
+    /// What gives the key back. The ticket is worth nothing then.
+    #[must_use]
+    pub fn into_hold(self) -> Hold {
+        self.hold
+    }
+}
+
+impl Hold {
+    /// Gives the key back when nobody works under it any more: it is free where nothing was done. What is done stays done, and
+    /// nobody waits for its answer. Also for who does not know which of both it is: a transaction that is still under
+    /// way is waited for where it has noted that it is done, and refused where it has not.
     ///
     /// # Errors
-    /// When the store is out of reach; the key is free after the lease then.
-    pub async fn abandon(self) -> Result<()> {
-        let token = self.held.token;
+    /// When the store is out of reach; the key is free after the lease then, unless this is called again.
+    pub async fn give_back(&self) -> Result<()> {
+        let token = self.token;
+        let (clock, options) = (Arc::clone(&self.inner.clock), self.inner.options);
         let given = self.inner.ledger()?.decide(KIND, &self.name, move |fact| {
-            let ours = Held::of(fact)?.is_some_and(|held| held.token == token && held.state == State::Taken);
-            Ok((if ours { FactStep::Remove } else { FactStep::Keep }, ()))
+            let Some(held) = Held::of(fact)?.filter(|held| held.token == token) else {
+                return Ok((FactStep::Keep, ()));
+            };
+            Ok((
+                match held.state {
+                    State::Taken => FactStep::Remove,
+                    State::Done => put(&Held { lease_until_ms: 0, ..held }, clock.now_ms(), options),
+                    State::Answered(_) => FactStep::Keep,
+                },
+                (),
+            ))
         });
         given.await
     }

@@ -8,6 +8,6 @@ mod packed;
 mod rate_limits;
 
 pub use api_keys::{ApiKey, ApiKeys, CreatedKey, NewKey, Principal, Reach, Right, Rights, Tenants};
-pub use idempotency::{Answer, Begin, Caller, Fingerprint, Idempotency, IdempotencyOptions, Ticket};
+pub use idempotency::{Answer, Begin, Caller, Fingerprint, Hold, Idempotency, IdempotencyOptions, Ticket};
 pub use key_text::KeyText;
 pub use rate_limits::{RateLimits, Taken};

@@ -59,11 +59,10 @@ pub(super) fn noted_twice(facts: &[FactChange]) -> bool {
 /// What a unit of work notes, if its conditions hold in the state that it is decided in. The database checks them once
 /// more when it writes.
 pub(super) fn noted(reader: &mut dyn Reader, work: &Job, now_ms: i64) -> Result<Vec<FactChange>> {
-    let Job::Unit { work, .. } = work else { return Ok(Vec::new()) };
-    for change in work.facts.iter().filter(|change| change.when != FactWhen::Any) {
+    for change in work.facts().iter().filter(|change| change.when != FactWhen::Any) {
         change.check(reader.fact(&change.kind, &change.name)?.as_ref(), now_ms)?;
     }
-    Ok(work.facts.clone())
+    Ok(work.facts().to_vec())
 }
 
 impl Scribe<'_> {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{
-    Change, DocumentKey, ETag, Edit, EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage,
-    HistoryQuery, Layout, Moment, Precondition, Store as _, UnitOfWork, Write, Written,
+    Change, DocumentKey, ETag, Edit, EntryId, Event, FactChange, FieldChange, History, HistoryEntry,
+    HistoryPage, HistoryQuery, Layout, Moment, Precondition, Store as _, UnitOfWork, Write, Written,
 };
 use repot_core::{AuditFilter, AuditKind, AuditRecord, Error, Kind, PackedText, Result};
 use repot_json::patch::{Lists, Merged, Pointer, merge3, resolve};
@@ -57,11 +57,12 @@ impl History for RowStore {
         }
     }
 
-    async fn revert(
+    async fn revert_noting(
         &self,
         key: &DocumentKey,
         entry: EntryId,
         (actor, when): (Option<&str>, Precondition),
+        facts: Vec<FactChange>,
     ) -> Result<Written> {
         self.audited(key)?;
         let of = self.named(key).await?;
@@ -82,8 +83,8 @@ impl History for RowStore {
             limits: self.layout().limits(),
         };
         let write = undo(key, &record, texts, (when, merging))?;
-        let work =
-            UnitOfWork { writes: vec![write], actor: actor.map(str::to_owned), ..UnitOfWork::default() };
+        let actor = actor.map(str::to_owned);
+        let work = UnitOfWork { writes: vec![write], actor, facts, ..UnitOfWork::default() };
         let receipt = self.apply(work).await?;
         receipt.written.into_iter().next().ok_or_else(|| {
             Error::new(Kind::Internal, "R0901", format!("the receipt of a write of {key} is empty"))

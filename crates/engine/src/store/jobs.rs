@@ -3,7 +3,7 @@
 use super::parts::steps;
 use bytes::Bytes;
 use repot_core::Result;
-use repot_core::store::{DocumentKey, Layout, Step, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, FactChange, Layout, Step, UnitOfWork, Write};
 
 use super::facts::noted_bytes;
 use super::tend::Tend;
@@ -22,6 +22,8 @@ pub(super) enum Job {
         documents: Vec<Restored>,
         /// Who does it, for the record of changes.
         actor: Option<String>,
+        /// What is noted in the same transaction.
+        facts: Vec<FactChange>,
     },
     /// A file with several documents is put in order.
     Tend(Tend),
@@ -67,6 +69,15 @@ impl Job {
             Self::Unit { work, .. } => work.actor.as_deref(),
             Self::Restore { actor, .. } => actor.as_deref(),
             Self::Tend(_) | Self::Purge { .. } => None,
+        }
+    }
+
+    /// What it notes beside the documents.
+    pub(super) fn facts(&self) -> &[FactChange] {
+        match self {
+            Self::Unit { work, .. } => &work.facts,
+            Self::Restore { facts, .. } => facts,
+            Self::Tend(_) | Self::Purge { .. } => &[],
         }
     }
 

@@ -2,6 +2,7 @@
 //! laid over the text when the document is read.
 
 mod ahead;
+mod answer;
 mod changes;
 mod clerk;
 mod crew;
@@ -20,6 +21,7 @@ mod query;
 mod queue;
 mod row_store;
 mod settle;
+mod take_over;
 mod tend;
 mod trash;
 mod vitals;
@@ -27,7 +29,9 @@ mod within;
 mod work_queue;
 mod writing;
 
+pub use answer::waiting;
 pub use pool::PoolOptions;
 pub use repot_core::store::PoolUsage;
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
 pub use settle::settle;
+pub use take_over::{Planned, additions, extend};

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{
     Document, DocumentKey, Filter, Layout, Query, QueryExplanation, QueryItem, QueryPage, Queryable, Scope,
+    SqlQuestion, SqlSink,
 };
-use repot_core::{Answer, Result};
+use repot_core::{Answer, Error, Kind, Result};
 use repot_json::{Limits, Tree};
 use repot_model::plan::{Plan, cell_json_into, key_text};
 use repot_model::row::{Cell, Cells};
@@ -55,6 +56,27 @@ impl Queryable for RowStore {
             }
             marks = waits;
         }
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        if query.full {
+            self.settle_new(&query.scope.collection).await?;
+        }
+        let query = Query { after: None, offset: 0, ..query.clone() };
+        let mut marks = Marks::default();
+        loop {
+            let asked = query.clone();
+            let (found, waits) = self.read(move |desk, layout| count(desk, layout, &asked, &marks)).await?;
+            match found {
+                Some(count) => return Ok(count),
+                None => self.index_words().await?,
+            }
+            marks = waits;
+        }
+    }
+
+    async fn read_sql(&self, question: SqlQuestion, mut sink: SqlSink) -> Result<bool> {
+        self.read(move |desk, _| desk.reader().read_sql(&question, &mut sink)).await
     }
 
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {
@@ -102,6 +124,27 @@ fn page(
         rows(plan, (&resolved, &made), &desk.reader().ask_once(&made, PAGE_BYTES)?)?
     };
     Ok((Some(page), marks))
+}
+
+/// `None` while rows wait to be indexed that plain SQL changed.
+fn count(
+    desk: &mut Desk<'_, '_>,
+    layout: &Layout,
+    query: &Query,
+    marks: &Marks,
+) -> Result<(Option<u64>, Marks)> {
+    let mut marks = marks.clone();
+    let speech = desk.reader().speech()?;
+    let resolved = Resolved::new(layout.model(), desk.plan, query)?;
+    if marks.wait(desk, &resolved)? {
+        return Ok((None, marks));
+    }
+    let answer = desk.reader().ask_once(&resolved.counting(speech), PAGE_BYTES)?;
+    let found = answer.rows.iter().next().and_then(|(_, row)| Cells::new(row).next());
+    match found {
+        Some(Cell::Int(number)) => Ok((Some(number.unsigned_abs()), marks)),
+        _ => Err(Error::new(Kind::Corrupt, "R0802", "the database counted nothing")),
+    }
 }
 
 /// The rows of a page: one more was asked for than there is room for.

@@ -9,6 +9,7 @@ use repot_model::language::Model;
 use repot_model::plan::Plan;
 use tokio::sync::oneshot;
 
+use super::answer::Answer;
 use super::desk::Tools;
 use super::facts::{FactTask, PrunedFacts};
 use super::jobs::Job;
@@ -31,14 +32,14 @@ const TOGETHER_BYTES: usize = 4 << 20;
 const PARTS_TOGETHER: usize = 1_024;
 
 /// What a writing thread is asked for, and who waits for it.
-pub(super) type Writing = (Task, oneshot::Sender<Result<Receipt>>);
+pub(super) type Writing = (Task, Answer<Receipt>);
 
 impl Waits for Writing {
     /// Who writes does so on its own thread.
     type Tool = ();
 
     fn fail(self, error: Error) {
-        let _dropped = self.1.send(Err(error));
+        self.1.send(Err(error));
     }
 }
 
@@ -160,7 +161,7 @@ fn alone(scribe: &mut Scribe<'_>, task: Task, options: &RowStoreOptions) -> Resu
 /// whatever connection is free.
 fn apply(
     scribe: Result<&mut Scribe<'_>, &mut Error>,
-    (works, answers): (Vec<Job>, Vec<oneshot::Sender<Result<Receipt>>>),
+    (works, answers): (Vec<Job>, Vec<Answer<Receipt>>),
     queue: &mut Queue,
     units: &Seat<'_, Writing>,
 ) {
@@ -175,8 +176,7 @@ fn apply(
         return;
     };
     for (answer, done) in answers.into_iter().zip(done) {
-        // nobody waits any more when the future was dropped
-        let _dropped = answer.send(done);
+        answer.send(done);
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) fn write(
         let (mut works, mut answers) = (Vec::new(), Vec::new());
         let (mut facts, mut noted) = (Vec::new(), Vec::new());
         let (mut messages, mut told) = (Steps::default(), Vec::new());
-        for (task, answer) in taken {
+        for (task, answer) in taken.into_iter().inspect(|(_, answer)| answer.begin()) {
             let done = match (task, &mut scribe) {
                 (Task::Work(work) | Task::Alone(work), _) => {
                     works.push(work);
@@ -237,16 +237,16 @@ pub(super) fn write(
                 }
                 (task, Ok(scribe)) => alone(scribe, task, options),
             };
-            let _dropped = answer.send(done.map(|()| Receipt::default()));
+            answer.send(done.map(|()| Receipt::default()));
         }
         if let Ok(scribe) = &mut scribe {
             for (answer, done) in noted.into_iter().zip(scribe.decide_facts(&facts)) {
-                let _dropped = answer.send(done.map(|()| Receipt::default()));
+                answer.send(done.map(|()| Receipt::default()));
             }
             messages.run(scribe.target.as_mut());
         }
         for answer in told {
-            let _dropped = answer.send(Ok(Receipt::default()));
+            answer.send(Ok(Receipt::default()));
         }
         if works.is_empty() {
             continue;
@@ -262,8 +262,8 @@ mod tests {
     use bytes::Bytes;
     use repot_core::FixedClock;
     use repot_core::store::{Change, DocumentKey, Pointer, Precondition, Step, UnitOfWork, Write};
-    use tokio::sync::oneshot;
 
+    use super::super::answer::Answer;
     use super::super::pool::{Bounds, Lane};
     use super::{Job, Queue, Task, Writing};
 
@@ -273,7 +273,7 @@ mod tests {
             when: Precondition::Any,
         };
         let work = UnitOfWork { writes: keys.chars().map(delete).collect(), ..UnitOfWork::default() };
-        (Task::Work(Job::Unit { work, steps: None }), oneshot::channel().0)
+        (Task::Work(Job::Unit { work, steps: None }), Answer::new().0)
     }
 
     /// An upper case letter: a change of a part of that document.
@@ -287,7 +287,7 @@ mod tests {
             writes: vec![Write::Patch { key, change, when: Precondition::Any }],
             ..UnitOfWork::default()
         };
-        (Task::Work(Job::Unit { work, steps }), oneshot::channel().0)
+        (Task::Work(Job::Unit { work, steps }), Answer::new().0)
     }
 
     /// A lane where these wait for a connection.

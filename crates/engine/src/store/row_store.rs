@@ -14,9 +14,9 @@ use repot_core::store::{
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
-use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
+use super::answer::Answer;
 use super::changes::Pruning;
 use super::crew::{Crew, Lanes, Reading, lanes};
 use super::desk::Desk;
@@ -136,17 +136,17 @@ impl RowStore {
         &self,
         work: impl for<'p, 'r> FnOnce(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, answered) = Answer::new();
         let layout = Arc::clone(&self.layout);
         self.lanes.reading.submit(Reading(Box::new(move |desk| {
             if answer.is_closed() {
                 return;
             }
+            answer.begin();
             let result = desk.and_then(|desk| desk.refresh().and_then(|()| work(desk, &layout)));
-            // nobody waits any more when the future was dropped
-            let _dropped = answer.send(result);
+            answer.send(result);
         })));
-        answered.await.map_err(|_closed| ended())?
+        answered.get().await
     }
 
     /// Runs `work`, which is short, where it is asked for; on a reading thread where it cannot be done at once.
@@ -173,9 +173,9 @@ impl RowStore {
 
     /// Hands something to a writing thread.
     pub(super) async fn write(&self, task: Task) -> Result<Receipt> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, answered) = Answer::new();
         self.lanes.writing.submit((task, answer));
-        answered.await.map_err(|_closed| ended())?
+        answered.get().await
     }
 
     /// Reads a document; where `look` finds only rows of plain SQL (`None`), they are made a document first. Rows that no
@@ -248,7 +248,7 @@ impl RowStore {
 
     /// Has the change log pruned; nobody waits for it, and what fails is tried again later.
     pub(super) fn prune(&self) {
-        self.lanes.writing.submit((Task::PruneChanges, oneshot::channel().0));
+        self.lanes.writing.submit((Task::PruneChanges, Answer::new().0));
     }
 
     /// Has it done on a writing thread.
@@ -369,10 +369,6 @@ fn is_made(target: &mut dyn Target, plan: &Plan) -> Result<bool> {
                 .hint("Open it with the model it was made from, or copy into a fresh database."))
         }
     }
-}
-
-fn ended() -> Error {
-    Error::new(Kind::Internal, "R0901", "a thread of the store ended unexpectedly")
 }
 
 impl fmt::Display for RowStore {

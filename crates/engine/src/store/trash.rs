@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Cursor, Deleted, DeletedPage, DocumentKey, ETag, Layout, Precondition, Scope, Trash, Whereabouts, Within,
-    Write, Written,
+    Cursor, Deleted, DeletedPage, DocumentKey, ETag, FactChange, Layout, Precondition, Scope, Trash,
+    Whereabouts, Within, Write, Written,
 };
 use repot_core::{Error, Kind, Object, Result, TrashName, TrashWanted, Trashed};
 
@@ -218,7 +218,12 @@ impl Trash for RowStore {
         self.read(move |desk, _| Ok(wanted.find(desk, now_ms)?.as_ref().map(deleted))).await
     }
 
-    async fn restore_as(&self, key: &DocumentKey, actor: Option<&str>) -> Result<Vec<DocumentKey>> {
+    async fn restore_noting(
+        &self,
+        key: &DocumentKey,
+        actor: Option<&str>,
+        facts: Vec<FactChange>,
+    ) -> Result<Vec<DocumentKey>> {
         let (wanted, now_ms) = (Wanted::new(self.layout(), key)?, self.now_ms());
         let restored = self.read(move |desk, _| together(desk, &wanted, now_ms)).await?;
         if restored.is_empty() {
@@ -226,7 +231,7 @@ impl Trash for RowStore {
         }
         let keys = restored.iter().map(|one| one.key.clone()).collect();
         let actor = actor.map(str::to_owned);
-        self.submit(Job::Restore { documents: restored, actor }).await?;
+        self.submit(Job::Restore { documents: restored, actor, facts }).await?;
         Ok(keys)
     }
 

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use repot_core::store::{
-    CLAIMED_MOST, Claim, ClaimRequest, Cursor, DeadLetter, DeadPage, Document, DocumentKey, LEASE_MAX_MS,
-    LeaseToken, QueueStats, REASON_BYTES_MAX, Scope, Store as _, UnitOfWork, WorkQueue, lease_lost,
+    CLAIMED_MOST, Claim, ClaimRequest, Cursor, DeadLetter, DeadPage, Document, DocumentKey, FactChange,
+    LEASE_MAX_MS, LeaseToken, QueueStats, REASON_BYTES_MAX, Scope, Store as _, UnitOfWork, Verdict,
+    WorkQueue, check_facts, lease_lost,
 };
 use repot_core::{
-    Error, HeldMessage, Kind, Outcome, QueueAnswer, QueueStep, QueueVerb, Result, StoredMessage, Target,
+    Error, FactBatch, HeldMessage, Kind, Outcome, QueueAnswer, QueueStep, QueueVerb, Result, StoredMessage,
+    Target,
 };
 use repot_model::plan::QueueRules;
 use tokio::sync::oneshot;
@@ -35,11 +37,22 @@ impl Steps {
         self.answers.push(answer);
     }
 
-    /// Does all of them in one transaction, and tells who waits.
+    /// Does all of them, in one transaction as far as none may refuse the others, and tells who waits.
     pub(super) fn run(self, target: &mut dyn Target) {
-        if self.steps.is_empty() {
-            return;
+        let mut together = Self::default();
+        for (step, answer) in self.steps.into_iter().zip(self.answers) {
+            if step.facts.is_empty() {
+                together.push(step, answer);
+            } else {
+                Self { steps: vec![step], answers: vec![answer] }.at_once(target);
+            }
         }
+        if !together.steps.is_empty() {
+            together.at_once(target);
+        }
+    }
+
+    fn at_once(self, target: &mut dyn Target) {
         let done = target.queue(&self.steps);
         let mut done = done.map(Vec::into_iter);
         for answer in self.answers {
@@ -89,29 +102,28 @@ impl RowStore {
     }
 
     async fn step(&self, scope: &Scope, rules: QueueRules, verb: QueueVerb) -> Result<QueueAnswer> {
+        self.step_noting(scope, (rules, verb), Vec::new()).await
+    }
+
+    async fn step_noting(
+        &self,
+        scope: &Scope,
+        (rules, verb): (QueueRules, QueueVerb),
+        facts: Vec<FactChange>,
+    ) -> Result<QueueAnswer> {
+        check_facts(&facts)?;
+        let now_ms = self.now_ms();
         let step = QueueStep {
             collection: scope.collection.clone(),
             tenant: scope.tenant.clone().unwrap_or_default(),
-            now_ms: self.now_ms(),
+            now_ms,
             tries_max: rules.tries,
             verb,
+            facts: FactBatch { now_ms, changes: facts, gone: Vec::new() },
         };
         let (answer, answered) = oneshot::channel();
         self.write(Task::Messages(step, answer)).await?;
         answered.await.map_err(|_closed| super::writing::lost("a step of a queue"))?
-    }
-
-    async fn settle_message(&self, key: &DocumentKey, token: &LeaseToken, outcome: Outcome) -> Result<()> {
-        let scope =
-            Scope { collection: key.collection().to_owned(), tenant: key.tenant().map(str::to_owned) };
-        let rules = self.queue_of(&scope)?;
-        if token.collection() != key.collection() {
-            return Err(lease_lost(token));
-        }
-        // a place names the document too, but is not what the message has
-        let held = token.held(key.tenant(), key.id());
-        let answer = self.step(&scope, rules, QueueVerb::Settle { held, outcome }).await?;
-        if answer.changed == 0 { Err(lease_lost(token)) } else { Ok(()) }
     }
 
     /// The documents of messages; `None` where there is none.
@@ -180,7 +192,8 @@ impl WorkQueue for RowStore {
         let lease_ms = lease(rules, wanted.lease_ms)?;
         let now_ms = self.now_ms();
         let verb = QueueVerb::Claim { count: wanted.count, lease_ms, worker: cut(&wanted.worker) };
-        let claimed = self.step(&wanted.scope, rules, verb).await?.messages;
+        let facts = wanted.facts.clone();
+        let claimed = self.step_noting(&wanted.scope, (rules, verb), facts).await?.messages;
         let keys = claimed.iter().map(|message| key_of(&wanted.scope, &message.key)).collect();
         let documents = self.documents_of(keys).await?;
         let mut claims = Vec::with_capacity(claimed.len());
@@ -199,26 +212,37 @@ impl WorkQueue for RowStore {
         Ok(claims)
     }
 
-    async fn ack(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()> {
-        self.settle_message(key, token, Outcome::Done).await
-    }
-
-    async fn retry(&self, key: &DocumentKey, token: &LeaseToken, delay_ms: u64, reason: &str) -> Result<()> {
-        let delay_ms = bounded("a delay", delay_ms)?;
-        self.settle_message(key, token, Outcome::Later { delay_ms, reason: cut(reason) }).await
-    }
-
-    async fn extend(&self, key: &DocumentKey, token: &LeaseToken, lease_ms: Option<u64>) -> Result<i64> {
+    async fn settle_message(
+        &self,
+        key: &DocumentKey,
+        token: &LeaseToken,
+        verdict: Verdict,
+        facts: Vec<FactChange>,
+    ) -> Result<i64> {
         let scope =
             Scope { collection: key.collection().to_owned(), tenant: key.tenant().map(str::to_owned) };
-        let lease_ms = lease(self.queue_of(&scope)?, lease_ms)?;
+        let rules = self.queue_of(&scope)?;
+        let outcome = match verdict {
+            Verdict::Ack => Outcome::Done,
+            Verdict::Retry { delay_ms, reason } => {
+                Outcome::Later { delay_ms: bounded("a delay", delay_ms)?, reason: cut(&reason) }
+            }
+            Verdict::Extend(lease_ms) => Outcome::Longer(lease(rules, lease_ms)?),
+            Verdict::Fail(reason) => Outcome::Dead(cut(&reason)),
+        };
+        if token.collection() != key.collection() {
+            return Err(lease_lost(token));
+        }
         let now_ms = self.now_ms();
-        self.settle_message(key, token, Outcome::Longer(lease_ms)).await?;
-        Ok(now_ms.saturating_add(lease_ms))
-    }
-
-    async fn fail(&self, key: &DocumentKey, token: &LeaseToken, reason: &str) -> Result<()> {
-        self.settle_message(key, token, Outcome::Dead(cut(reason))).await
+        let until_ms = match outcome {
+            Outcome::Longer(lease_ms) => now_ms.saturating_add(lease_ms),
+            _ => now_ms,
+        };
+        // a place names the document too, but is not what the message has
+        let held = token.held(key.tenant(), key.id());
+        let verb = QueueVerb::Settle { held, outcome };
+        let answer = self.step_noting(&scope, (rules, verb), facts).await?;
+        if answer.changed == 0 { Err(lease_lost(token)) } else { Ok(until_ms) }
     }
 
     async fn dead(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<DeadPage> {
@@ -236,10 +260,15 @@ impl WorkQueue for RowStore {
         Ok(DeadPage { items: found.into_iter().map(letter).collect(), next })
     }
 
-    async fn revive(&self, scope: &Scope, key: Option<&DocumentKey>) -> Result<u64> {
+    async fn revive_noting(
+        &self,
+        scope: &Scope,
+        key: Option<&DocumentKey>,
+        facts: Vec<FactChange>,
+    ) -> Result<u64> {
         let rules = self.queue_of(scope)?;
         let key = key.map(|key| key.text().to_owned());
-        Ok(self.step(scope, rules, QueueVerb::Revive { key }).await?.changed)
+        Ok(self.step_noting(scope, (rules, QueueVerb::Revive { key }), facts).await?.changed)
     }
 
     async fn stats(&self, scope: &Scope) -> Result<QueueStats> {

@@ -20,6 +20,9 @@ const ROWS_AT_ONCE: u64 = 300_000;
 /// Rows without document that are named.
 const EXTRA_KEPT: usize = 1_000;
 
+/// How often what differs is looked at again without anything turning out to be the same, before it is believed.
+const SAME: usize = 3;
+
 /// Documents whose rows differ.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
@@ -29,6 +32,25 @@ pub(crate) struct Changed {
     pub extra: Vec<(usize, Vec<u8>)>,
     /// Rows that differ, are missing or are too many.
     pub rows: u64,
+}
+
+impl Changed {
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.extra.is_empty()
+    }
+
+    /// Keeps what the other has too.
+    fn keep(&mut self, other: &Self) {
+        self.objects.retain(|object, documents| {
+            other.objects.get(object).is_some_and(|others| {
+                documents.retain(|document| others.contains(document));
+                !documents.is_empty()
+            })
+        });
+        let others: HashSet<&(usize, Vec<u8>)> = other.extra.iter().collect();
+        self.extra.retain(|row| others.contains(row));
+        self.rows = if self.is_empty() { 0 } else { self.rows.min(other.rows) };
+    }
 }
 
 pub(crate) struct Finder<'a> {
@@ -41,8 +63,23 @@ pub(crate) struct Finder<'a> {
 type Expected = HashMap<(usize, Vec<u8>), (u128, i64, u32)>;
 
 impl Finder<'_> {
-    /// Finds the documents behind differing buckets, as many passes as memory asks for.
+    /// Finds the documents behind differing buckets.
+    ///
+    /// Texts and rows are read over two connections, so in two states where somebody writes meanwhile. What really differs does so
+    /// whenever it is looked at; what was only read between two writes is as it should be the next time, or the one after.
     pub(crate) fn find(&self, target: &dyn Target, buckets: &[(Bucket, u64)]) -> Result<Changed> {
+        let mut changed = self.look(target, buckets)?;
+        let mut same = 0;
+        while same < SAME && !changed.is_empty() {
+            let before = (changed.objects.len(), changed.extra.len());
+            changed.keep(&self.look(target, buckets)?);
+            same = if before == (changed.objects.len(), changed.extra.len()) { same + 1 } else { 0 };
+        }
+        Ok(changed)
+    }
+
+    /// Looks once, in as many passes as memory asks for.
+    fn look(&self, target: &dyn Target, buckets: &[(Bucket, u64)]) -> Result<Changed> {
         let mut changed = Changed::default();
         let mut rest = buckets;
         while !rest.is_empty() {

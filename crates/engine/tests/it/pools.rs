@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use repot_core::store::{Store, StoreExt as _};
 use repot_core::{Echo, Kind, Result, Retry};
-use repot_engine::store::{PoolOptions, PoolUsage, RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, PoolUsage, RowStore, RowStoreOptions, waiting};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::HandClock;
 use repot_testkit::conformance::model;
@@ -234,5 +234,47 @@ fn what_idled_is_tried_before_it_is_used() {
         assert_eq!(tried(), 1, "the one that reads");
         store.put(&note("a"), r#"{"id": "a", "count": 2}"#).await.unwrap();
         assert_eq!(tried(), 2, "the one that writes");
+    });
+}
+
+/// Who measures is told how long a call waited for its connection, apart from its own time.
+#[test]
+fn the_wait_for_a_connection_is_told() {
+    let Some(database) = Database::postgres() else { return };
+    let Database::Postgres(_, url) = &database else { return };
+    let options = RowStoreOptions { readers: 1, writers: 1, clock: Arc::new(hand()), ..Database::options() };
+    let store = Arc::new(RowStore::open(database.target(), model(), options).unwrap());
+    block_on(async {
+        store.create(&note("a"), r#"{"id": "a"}"#).await.unwrap();
+        let (locker, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        locker.batch_execute("begin; lock table repot_objects in access exclusive mode").await.unwrap();
+        let read = || {
+            let store = Arc::clone(&store);
+            tokio::spawn(waiting(async move { store.require(&note("a")).await.map(drop) }))
+        };
+        let write = |name: &'static str| {
+            let store = Arc::clone(&store);
+            let text = format!(r#"{{"id": "{name}"}}"#);
+            tokio::spawn(waiting(async move { store.create(&note(name), text).await.map(drop) }))
+        };
+        let (first, second) = ([read(), write("b")], [read(), write("c")]);
+        while store.pools().0.waiting < 1 || store.pools().1.waiting < 1 {
+            tokio::task::yield_now().await;
+        }
+        let since = std::time::Instant::now();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let least = since.elapsed();
+        locker.batch_execute("rollback").await.unwrap();
+        for one in first {
+            one.await.unwrap().0.unwrap();
+        }
+        for one in second {
+            let (done, waited) = one.await.unwrap();
+            done.unwrap();
+            assert!(waited >= least, "{waited:?} of {least:?}");
+        }
+        // of another task's calls nothing is told
+        assert_eq!(waiting(async {}).await.1, std::time::Duration::ZERO);
     });
 }

@@ -197,7 +197,11 @@ fn what_a_tenant_asks_runs_under_the_role() {
     let of = |collection: &str| Query::of(Scope::of(collection).in_tenant("u"));
     let search = |collection: &str, words: &str| of(collection).filter(Filter::search(words));
     block_on(async {
-        let count = async |query: Query| store.query(&query).await.unwrap().items.len();
+        let count = async |query: Query| {
+            let found = store.query(&query).await.unwrap().items.len();
+            assert_eq!(store.count(&query).await.unwrap(), found as u64, "{query:?}");
+            found
+        };
         assert_eq!(count(of("books")).await, 2);
         assert_eq!(count(search("books", "the")).await, 2);
         assert_eq!(count(search("parts", "part")).await, 2);

@@ -96,7 +96,7 @@ pub(crate) fn jobs() -> Scope {
 }
 
 pub(crate) fn wants(scope: Scope, count: usize) -> ClaimRequest {
-    ClaimRequest { scope, count, lease_ms: None, worker: "ann".to_owned() }
+    ClaimRequest { scope, count, lease_ms: None, worker: "ann".to_owned(), facts: Vec::new() }
 }
 
 pub(crate) async fn claim(store: &RowStore, count: usize) -> Vec<Claim> {

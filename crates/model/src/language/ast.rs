@@ -81,6 +81,25 @@ pub struct Settings {
     pub cache: BTreeMap<String, Written<u64>>,
     /// `[repot.limits]`: `openai = "500 per minute"`.
     pub limits: BTreeMap<String, Written<Rate>>,
+    /// `auth = { jwks = "...", issuer = "...", audience = "..." }`.
+    pub auth: Option<Auth>,
+}
+
+/// Which tokens (JWT) of others a server takes beside its own keys.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Auth {
+    /// Where the public keys are: a URL, or a file. Variables may say it instead.
+    pub jwks: Option<Written<String>>,
+    /// `iss` of the tokens.
+    pub issuer: Option<Written<String>>,
+    /// For whom tokens are made (`aud`); `*`: for anybody.
+    pub audience: Option<Written<String>>,
+    /// The claim that names the tenant.
+    pub tenant_claim: Option<Written<String>>,
+    /// The claim that names the rights.
+    pub rights_claim: Option<Written<String>>,
+    /// The most that a token may: `read`, `write`, `admin`, with spaces between.
+    pub rights: Option<Written<String>>,
 }
 
 /// Where large bodies go.

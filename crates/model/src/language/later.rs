@@ -34,7 +34,6 @@ impl Model {
                 settings.backup.is_some(),
                 "Backups are not made by Repot yet; make them with the database's own tools.",
             ),
-            ("cache", !settings.cache.is_empty(), "There is no cache yet."),
         ];
         for (word, _, what) in whole.into_iter().filter(|(_, set, _)| *set) {
             found.push(NotYet { collection: None, word, span: Span::default(), what });

@@ -24,4 +24,5 @@ pub use parse::{parse, parse_files};
 pub use period::Period;
 pub use print::{print, print_with_header};
 pub use schema::json_schema;
+pub use suggest::nearest;
 pub use value::duration_seconds;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::field;
 use super::names::is_identifier;
 use super::places::steps_text;
-use super::{Collection, Format, Index, Model, Place, Settings};
+use super::{Auth, Collection, Format, Index, Model, Place, Settings, Written};
 use crate::place::Template;
 
 /// Longest list that stands on one line.
@@ -122,7 +122,7 @@ fn header(out: &mut String, name: &str) {
 }
 
 fn settings(out: &mut String, settings: &Settings) {
-    let Settings { source, target, blobs, backup, cache, limits } = settings;
+    let Settings { source, target, blobs, backup, cache, limits, auth } = settings;
     let mut block = Block(Vec::new());
     if let Some(source) = source {
         block.push("source", string(&source.text));
@@ -145,6 +145,9 @@ fn settings(out: &mut String, settings: &Settings) {
         );
         block.push("backup", value);
     }
+    if let Some(auth) = auth {
+        block.push("auth", allowed(auth));
+    }
     if !block.0.is_empty() {
         if out.lines().count() > 1 {
             out.push('\n');
@@ -162,6 +165,23 @@ fn settings(out: &mut String, settings: &Settings) {
             block.write(out);
         }
     }
+}
+
+fn allowed(auth: &Auth) -> String {
+    let Auth { jwks, issuer, audience, tenant_claim, rights_claim, rights } = auth;
+    let all = [
+        ("jwks", jwks),
+        ("issuer", issuer),
+        ("audience", audience),
+        ("tenant_claim", tenant_claim),
+        ("rights_claim", rights_claim),
+        ("rights", rights),
+    ];
+    let written = |(name, value): (&str, &Option<Written<String>>)| {
+        value.as_ref().map(|value| format!("{name} = {}", string(&value.text)))
+    };
+    let said: Vec<String> = all.into_iter().filter_map(written).collect();
+    if said.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", said.join(", ")) }
 }
 
 fn collection(out: &mut String, collection: &Collection) {

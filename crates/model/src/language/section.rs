@@ -6,15 +6,15 @@ use super::field;
 use super::parse::{Reader, Text, key_start};
 use super::places;
 use super::suggest::did_you_mean;
-use super::value::{after, duration, rate, size, time_of_day};
+use super::value::{after, duration, rate, rights, size, time_of_day};
 use super::{
-    Backup, Blobs, Collection, Field, FieldKind, Format, Index, Place, Queue, Quota, Scalar, Settings, Step,
-    Written,
+    Auth, Backup, Blobs, Collection, Field, FieldKind, Format, Index, Place, Queue, Quota, Scalar, Settings,
+    Step, Written,
 };
 use crate::place::Template;
 
 /// Keys of `[repot]`.
-pub(super) const SETTINGS: [&str; 6] = ["source", "target", "blobs", "backup", "cache", "limits"];
+pub(super) const SETTINGS: [&str; 7] = ["source", "target", "blobs", "backup", "auth", "cache", "limits"];
 
 /// Keys of a collection.
 pub(super) const COLLECTION: [&str; 24] = [
@@ -55,6 +55,7 @@ impl Reader<'_> {
                 "target" => settings.target = self.written(item, at, "`target`", |text| Ok(text.to_owned())),
                 "blobs" => settings.blobs = self.blobs(item, at),
                 "backup" => settings.backup = self.backup(item, at),
+                "auth" => settings.auth = self.auth(item, at),
                 "cache" => {
                     for (name, item, at) in self.entries(item, at, "`cache`") {
                         if let Some(life) = self.written(item, at, &format!("`cache.{name}`"), duration) {
@@ -94,6 +95,25 @@ impl Reader<'_> {
             self.missing(at, "`blobs`", key);
         }
         Some(Blobs { over_bytes: over?, at: place? })
+    }
+
+    fn auth(&mut self, item: &Item, at: usize) -> Option<Auth> {
+        let table = self.table(item, at, "`auth`")?;
+        self.unknown_keys(
+            table,
+            &["jwks", "issuer", "audience", "tenant_claim", "rights_claim", "rights"],
+            "`auth`",
+        );
+        let mut text = |key: &str| {
+            let item = table.get(key)?;
+            self.written(item, key_start(table, key), &format!("`{key}`"), |text| Ok(text.to_owned()))
+        };
+        let (jwks, issuer, audience) = (text("jwks"), text("issuer"), text("audience"));
+        let (tenant_claim, rights_claim) = (text("tenant_claim"), text("rights_claim"));
+        let rights = table
+            .get("rights")
+            .and_then(|item| self.written(item, key_start(table, "rights"), "`rights`", rights));
+        Some(Auth { jwks, issuer, audience, tenant_claim, rights_claim, rights })
     }
 
     fn backup(&mut self, item: &Item, at: usize) -> Option<Backup> {

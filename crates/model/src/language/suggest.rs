@@ -1,7 +1,8 @@
 //! The word that was probably meant.
 
 /// The candidate nearest to `word` by edits (a swap of neighbours is one), when it is near enough.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+#[must_use]
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let folded = word.to_lowercase();
     let most = match folded.chars().count() {
         0..=2 => 1,

@@ -122,6 +122,17 @@ pub(super) fn rate(text: &str) -> Result<Rate, Wrong> {
     }
 }
 
+/// `read write`.
+pub(super) fn rights(text: &str) -> Result<String, Wrong> {
+    match text.split_whitespace().find(|word| !["read", "write", "admin"].contains(word)) {
+        Some(word) => wrong(
+            format!("`{word}` is no right"),
+            "Write `read`, `write`, `admin`, or several with spaces between.",
+        ),
+        None => Ok(text.to_owned()),
+    }
+}
+
 /// `30d after created_at when status = completed`.
 pub(super) fn after(text: &str) -> Result<After, Wrong> {
     let hint =

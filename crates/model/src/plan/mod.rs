@@ -1,6 +1,7 @@
 //! The compiled model: tables and columns, where each column's value stands in a document, and the two
 //! directions between documents and rows. Compiled once; nothing looks a name up per row.
 
+mod additions;
 mod among;
 mod compile;
 mod convert;
@@ -21,6 +22,7 @@ mod walker;
 
 use crate::language::Format;
 
+pub use additions::Additions;
 pub use among::{Gaps, Standing, Stuck};
 pub(crate) use convert::decimal;
 pub use convert::{json as cell_json, json_into as cell_json_into};

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use repot_model::language::{
-    Body, Collection, DefaultValue, Field, FieldKind, Format, InPlace, Index, Model, OnDelete, Place, Rate,
-    Scalar, Span, Step, Written, parse, print_with_header,
+    Auth, Body, Collection, DefaultValue, Field, FieldKind, Format, InPlace, Index, Model, OnDelete, Place,
+    Rate, Scalar, Span, Step, Written, parse, print_with_header,
 };
 use repot_model::place::Template;
 
@@ -199,6 +199,8 @@ prop_compose! {
         let mut model = Model::default();
         model.settings.source = Some(Written { text: "./data \"x\"".to_owned(), value: "./data \"x\"".to_owned() });
         model.settings.limits.insert(name.clone(), Written { text: format!("{limit} per hour"), value: Rate { count: limit, per_seconds: 3600 } });
+        let written = |text: &str| Some(Written { text: text.to_owned(), value: text.to_owned() });
+        model.settings.auth = table_first.then(|| Auth { jwks: written("keys \"x\".json"), audience: written("repot"), rights: written("read write"), ..Auth::default() });
         let template = Template::parse("a {{b}}/{id}.json").expect("a template");
         let mut root = Collection::new("c0", Place::Files(vec![template]));
         root.fields = named(first, vec![made_key()]);

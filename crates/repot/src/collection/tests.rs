@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use repot_core::store::{
     BucketStore, Capabilities, Layout, MemoryObjects, Page, Query, QueryExplanation, QueryPage, Queryable,
-    Receipt, Store, StoreExt as _, UnitOfWork, Write,
+    Receipt, SqlQuestion, SqlSink, Store, StoreExt as _, UnitOfWork, Write,
 };
 use repot_core::{Error as Cause, SystemClock};
 use repot_json::Limits;
@@ -82,6 +82,14 @@ impl Store for Filling {
 impl Queryable for Filling {
     async fn query(&self, query: &Query) -> repot_core::Result<QueryPage> {
         self.beneath.query(query).await
+    }
+
+    async fn count(&self, query: &Query) -> repot_core::Result<u64> {
+        self.beneath.count(query).await
+    }
+
+    async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> repot_core::Result<bool> {
+        self.beneath.read_sql(question, sink).await
     }
 
     async fn explain(&self, query: &Query) -> repot_core::Result<QueryExplanation> {

@@ -237,6 +237,8 @@ fn tenants_reach_their_own_only() {
         assert!(chats("u2").find(&Filters::all(), 10, 0).await.unwrap().is_empty(), "{name}");
         assert!(matches!(chats("u2").create(chat("u1")).await, Err(Error::Validation(_))), "{name}");
         assert_eq!(chats("u1").find(&Filters::all(), 10, 0).await.unwrap().len(), 1, "{name}");
+        assert_eq!(chats("u1").count(&Filters::all()).await.unwrap(), 1, "{name}");
+        assert_eq!(chats("u2").count(&Filters::all()).await.unwrap(), 0, "{name}");
         let open: Collection<OpenChat> = repot.collection();
         assert_eq!(open.get("c").await.unwrap_err().code(), "R0406", "{name}");
         assert_eq!(open.list(None, 1).await.unwrap_err().code(), "R0406", "{name}");
@@ -270,6 +272,15 @@ fn finds() {
             found.iter().map(|note| note.id.clone()).collect::<Vec<_>>().join(" ")
         };
         let all = Filters::all;
+        for (filters, wanted) in [
+            (all(), 6),
+            (all().eq("count", 1), 2),
+            (all().eq("numbers.count", 1.0), 2),
+            (all().gt("count", 0).lte("id", "n2").descending("count"), 2),
+            (all().eq("id", "none"), 0),
+        ] {
+            assert_eq!(notes.count(&filters).await.unwrap(), wanted, "{name} {filters:?}");
+        }
         assert_eq!(ids(all(), 2, 3).await, "n3 n4", "{name}");
         assert_eq!(ids(all().eq("count", 1), 9, 0).await, "n1 n4", "{name}");
         assert_eq!(ids(all().eq("numbers.count", 1.0), 9, 0).await, "n1 n4", "{name}");

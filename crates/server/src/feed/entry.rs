@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use repot_core::Result;
 use repot_core::change_log::ChangeKind;
 use repot_core::store::{ChangeEntry, DocumentKey};
-use repot_core::{Error, Kind, Result};
 use repot_model::language::Format;
 use repot_model::plan::time::utc_text;
 use serde_json::json;
@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use super::wanted::Wanted;
 use crate::address::path_of;
 use crate::app::App;
+use crate::problem::is_passing;
 
 /// A change, shared by those who listen.
 #[derive(Debug)]
@@ -92,14 +93,6 @@ async fn document(app: &App, entry: &Entry, key: &DocumentKey) -> Result<Arc<str
     };
     app.feed().keep_document(entry.seq, &text);
     Ok(text)
-}
-
-/// The store may answer again by itself.
-pub(crate) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        Kind::SourceUnavailable | Kind::TargetUnavailable | Kind::Unavailable | Kind::Locked
-    )
 }
 
 /// A JSON text on one line: a line break can only be white space in it.

@@ -61,7 +61,8 @@ impl Parameters {
                 _ => return Err(wrong(name, "is none of since, only, limit and wait")),
             }
         }
-        if let (true, Some(last)) = (streams, last_event(&head.headers)?) {
+        // a page that was asked for with it is wrong in itself only when it is none
+        if let (Some(last), true) = (last_event(&head.headers)?, streams) {
             found.since = Some(last);
         }
         Ok(found)

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use repot_core::Result;
 
-use super::entry::{Entry, is_passing, text_of};
+use super::entry::{Entry, text_of};
 use super::listener::Listener;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::caller::Standing;
+use crate::problem::{Answered, Problem};
 
 /// Silence after which a stream says that it is there.
 const HEARTBEAT_MS: u64 = 15_000;
@@ -18,6 +19,7 @@ const FAILED_MS: u64 = 1_000;
 /// A listener, and what it has to tell.
 pub(crate) struct Teller {
     app: App,
+    standing: Standing,
     listener: Listener,
     waiting: VecDeque<Arc<Entry>>,
 }
@@ -39,31 +41,42 @@ impl Teller {
     ///
     /// # Errors
     /// As [`Listener::next`].
-    pub(crate) async fn open(app: App, mut listener: Listener) -> Result<Self> {
+    pub(crate) async fn open(app: App, standing: Standing, mut listener: Listener) -> Result<Self> {
         listener.check().await?;
-        Ok(Self { app, listener, waiting: VecDeque::new() })
+        Ok(Self { app, standing, listener, waiting: VecDeque::new() })
     }
 
-    /// The next message; waits for it. May be given up at any time: what was not given comes again.
+    /// The next message; waits for it. May be given up at any time: what was not given comes again. Nothing is told under
+    /// a key that would not be let in any more.
     pub(crate) async fn next(&mut self) -> Told {
         if self.app.feed().is_ending() {
             return Told::End;
         }
+        // who sends something all the time must not get around the looks
+        if let Err(problem) = self.standing.check(&self.app).await {
+            return self.failed(problem).await;
+        }
         let told = tokio::select! {
             biased;
             () = self.app.feed().ending() => return Told::End,
-            told = tell(&self.app, &mut self.listener, &mut self.waiting) => told,
+            problem = self.standing.ended(&self.app) => return Told::Problem(problem),
+            told = tell((&self.app, &self.standing), &mut self.listener, &mut self.waiting) => told,
             () = self.app.pacing().pause(HEARTBEAT_MS) => return Told::Nothing(self.position()),
         };
         match told {
             Ok((seq, text)) => Told::Change(seq, text),
-            Err(error) if is_passing(&error) => {
-                tokio::select! {
-                    () = self.app.feed().ending() => Told::End,
-                    () = self.app.pacing().pause(FAILED_MS) => Told::Nothing(self.position()),
-                }
-            }
-            Err(error) => Told::Problem(error.into()),
+            Err(problem) => self.failed(problem).await,
+        }
+    }
+
+    /// What is out of reach is waited for.
+    async fn failed(&self, problem: Problem) -> Told {
+        if !problem.is_passing() {
+            return Told::Problem(problem);
+        }
+        tokio::select! {
+            () = self.app.feed().ending() => Told::End,
+            () = self.app.pacing().pause(FAILED_MS) => Told::Nothing(self.position()),
         }
     }
 
@@ -75,13 +88,14 @@ impl Teller {
 }
 
 async fn tell(
-    app: &App,
+    (app, standing): (&App, &Standing),
     listener: &mut Listener,
     waiting: &mut VecDeque<Arc<Entry>>,
-) -> Result<(u64, String)> {
+) -> Answered<(u64, String)> {
     loop {
         if let Some(entry) = waiting.front().cloned() {
             let text = text_of(app, listener.wanted(), &entry).await?;
+            standing.check(app).await?;
             waiting.pop_front();
             return Ok((entry.seq, text));
         }

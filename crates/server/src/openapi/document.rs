@@ -3,9 +3,9 @@
 use repot_core::store::Layout;
 use serde_json::{Map, Value, json};
 
-use super::responses::{self, body, responses};
+use super::responses::{self, body, header, responses};
 use super::subject::Subject;
-use super::{listing, operations, parts, schemas};
+use super::{cache, counters, listing, messages, operations, parts, record, schemas, service};
 
 /// The `OpenAPI` 3.1 document of the routes over documents of this model.
 #[must_use]
@@ -16,7 +16,10 @@ pub fn document(layout: &Layout) -> Value {
         of_collection(subject, &mut paths);
     }
     paths.insert("/v1:batch".to_owned(), batch(&subjects));
-    service(&mut paths);
+    counters::take(layout.model(), &mut paths);
+    service::operations(&subjects, &mut paths);
+    paths.extend(cache::paths());
+    heads(&mut paths);
     let tags: Vec<Value> = subjects.iter().map(|subject| json!({"name": subject.name()})).collect();
     json!({
         "openapi": "3.1.0",
@@ -29,7 +32,13 @@ pub fn document(layout: &Layout) -> Value {
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
+        // without keys the server is open to its own machine
+        "security": [{}, {"bearer": []}],
         "components": {
+            "securitySchemes": {"bearer": {
+                "type": "http", "scheme": "bearer",
+                "description": "A key that `repot key create` made.",
+            }},
             "schemas": components(&subjects),
             "parameters": responses::headers(),
             "responses": responses::components(),
@@ -53,6 +62,23 @@ fn of_collection(subject: &Subject<'_>, paths: &mut Map<String, Value>) {
         if subject.collection.soft_delete.is_some() {
             paths.insert(format!("{}:restore", door.path), operations::restore(subject, &door));
         }
+    }
+    messages::operations(subject, paths);
+    record::operations(subject, paths);
+    counters::spend(subject, paths);
+}
+
+/// Where something is read, its head can be read alone.
+fn heads(paths: &mut Map<String, Value>) {
+    for item in paths.values_mut().filter_map(Value::as_object_mut) {
+        let Some(mut head) = item.get("get").cloned() else { continue };
+        head["operationId"] = json!(format!("head_{}", head["operationId"].as_str().unwrap_or_default()));
+        head["summary"] = json!(format!("{}; without a body", head["summary"].as_str().unwrap_or_default()));
+        if let Some(responses) = head["responses"].as_object_mut() {
+            responses.remove("101");
+            responses.values_mut().for_each(responses::without_body);
+        }
+        item.insert("head".to_owned(), head);
     }
 }
 
@@ -79,6 +105,9 @@ fn components(subjects: &[Subject<'_>]) -> Value {
     found.insert("JsonPatch".to_owned(), json_patch());
     found.insert("Batch".to_owned(), batch_body());
     found.insert("BatchAnswers".to_owned(), batch_answers());
+    if subjects.iter().any(|subject| subject.collection.audit.is_some()) {
+        found.insert(record::ENTRY.to_owned(), record::entry());
+    }
     found.insert("Status".to_owned(), status());
     found.insert("Problem".to_owned(), schemas::problem());
     Value::Object(found)
@@ -109,10 +138,7 @@ fn batch(subjects: &[Subject<'_>]) -> Value {
     }
     let mut parameters = Vec::new();
     if subjects.iter().any(Subject::is_tenants) {
-        parameters.push(json!({
-            "name": "Repot-Tenant", "in": "header", "description": "Whose documents they are.",
-            "schema": {"type": "string", "minLength": 1},
-        }));
+        parameters.push(header("MayTenant"));
     }
     let answers = body(
         "The answers, in the order of the requests.",
@@ -173,23 +199,4 @@ fn batch_answers() -> Value {
 
 fn status() -> Value {
     json!({"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]})
-}
-
-/// Routes that are the same for every model.
-fn service(paths: &mut Map<String, Value>) {
-    let well = || body("It is.", "application/json", &schemas::reference("Status"));
-    let get = |id: &str, about: &str, responses: Value| json!({"get": {"operationId": id, "summary": about, "responses": responses}});
-    paths.insert("/healthz".to_owned(), get("alive", "Whether the process is alive", json!({"200": well()})));
-    let wrong = json!({"$ref": "#/components/responses/Problem400"});
-    let away = json!({"$ref": "#/components/responses/Problem503"});
-    let ready = get(
-        "ready",
-        "Whether its store can be read and written",
-        json!({"200": well(), "400": wrong, "503": away}),
-    );
-    paths.insert("/readyz".to_owned(), ready);
-    let own = body("OpenAPI 3.1.", "application/json", &json!({"type": "object"}));
-    paths.insert("/openapi.json".to_owned(), get("openapi", "This document", json!({"200": own})));
-    let page = body("A page to read.", "text/html", &json!({"type": "string"}));
-    paths.insert("/docs".to_owned(), get("docs", "This document as a page", json!({"200": page})));
 }

@@ -17,9 +17,21 @@ pub(super) fn operation(subject: &Subject<'_>) -> Value {
     if subject.is_tenants() {
         parameters.push(header("RepotTenant"));
     }
+    parameters.push(json!({
+        "name": "Prefer", "in": "header",
+        "description": "`count=exact`: with the number of all items.",
+        "schema": {"type": "string", "examples": ["count=exact"]},
+    }));
     let mut page =
         responses::body("A page.", "application/json", &schemas::reference(&format!("{name}.page")));
+    page["content"]["application/x-ndjson"] =
+        json!({"schema": {"type": "string", "description": "An item a line, all of them."}});
     page["headers"] = json!({
+        "X-Total-Count": {
+            "description": "How many there are on all pages (`Prefer: count=exact`).",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        "Preference-Applied": {"description": "What was done as preferred.", "schema": {"type": "string"}},
         "Link": {"description": "The next page (`rel=\"next\"`).", "schema": {"type": "string"}},
         "Warning": {"description": "Names conditions that no index helps.", "schema": {"type": "string"}}
     });
@@ -55,7 +67,8 @@ pub(super) fn page(subject: &Subject<'_>) -> Value {
     json!({"type": "object", "properties": properties, "required": ["items"]})
 }
 
-fn query(name: &str, about: &str, schema: Value) -> Value {
+/// A parameter behind `?`.
+pub(super) fn query(name: &str, about: &str, schema: Value) -> Value {
     let mut parameter = json!({"name": name, "in": "query"});
     if !about.is_empty() {
         parameter["description"] = json!(about);
@@ -82,10 +95,15 @@ fn pages(subject: &Subject<'_>) -> Vec<Value> {
     found
 }
 
+/// How many more names follow the first in an order, and of references that come along: a query takes 16.
+const FEW: &str = "{0,15}";
+/// As many as there are columns.
+const MANY: &str = "*";
+
 /// Names of these columns, with commas between.
-fn names(columns: &[&str], before: &str) -> Value {
+fn names(columns: &[&str], before: &str, more: &str) -> Value {
     let one = format!("{before}({})", columns.join("|"));
-    json!({"type": "string", "pattern": format!("^({one}(,{one})*)?$")})
+    json!({"type": "string", "pattern": format!("^({one}(,{one}){more})?$")})
 }
 
 fn choices(subject: &Subject<'_>) -> Vec<Value> {
@@ -94,10 +112,10 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
     let sortable: Vec<&str> =
         columns.iter().filter(|column| has_order(column.kind)).map(|column| column.name.as_str()).collect();
     if !sortable.is_empty() {
-        found.push(query("sort", "The order: `-created_at,title`.", names(&sortable, "-?")));
+        found.push(query("sort", "The order: `-created_at,title`.", names(&sortable, "-?", FEW)));
     }
     let all: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    found.push(query("fields", "Only these columns.", names(&all, "")));
+    found.push(query("fields", "Only these columns.", names(&all, "", MANY)));
     let references: Vec<&str> = columns
         .iter()
         .enumerate()
@@ -106,7 +124,7 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
         .collect();
     if !references.is_empty() {
         let about = "References in whose place the row that they refer to is given.";
-        found.push(query("expand", about, names(&references, "")));
+        found.push(query("expand", about, names(&references, "", FEW)));
     }
     if !subject.collection.search.is_empty() {
         let about = "Words to search for: `words \"a phrase\" beg*`.";

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::responses::{body, empty, header, responses, with_etag, with_location};
-use super::schemas;
 use super::subject::{Door, Subject};
+use super::{record, schemas};
 use crate::answer::media_type;
 
 /// How documents of a collection travel.
@@ -21,7 +21,7 @@ fn schema(subject: &Subject<'_>, name: &str) -> Value {
     }
 }
 
-fn document(subject: &Subject<'_>, about: &str) -> Value {
+pub(super) fn document(subject: &Subject<'_>, about: &str) -> Value {
     with_etag(body(about, media(subject), &schema(subject, subject.name())))
 }
 
@@ -94,6 +94,15 @@ pub(super) fn of_document(subject: &Subject<'_>, door: &Door) -> Value {
     let gone = subject.collection.soft_delete.is_some().then_some(410);
     let mut get = vec![404, 412];
     get.extend(gone);
+    let mut parameters = headers(subject, &["IfMatch", "IfNoneMatch"]);
+    if subject.collection.audit.is_some() {
+        parameters.push(record::at());
+    }
+    let mut found = document(subject, "The document.");
+    if subject.collection.audit.is_some() {
+        // nothing can be written on what it was
+        found["headers"]["ETag"]["required"] = json!(false);
+    }
     let not_modified = with_etag(empty("It is in the state of `If-None-Match`."));
     let mut item = json!({
         "parameters": door.parameters,
@@ -101,8 +110,8 @@ pub(super) fn of_document(subject: &Subject<'_>, door: &Door) -> Value {
             "operationId": id("get"),
             "tags": [name],
             "summary": "The document",
-            "parameters": headers(subject, &["IfMatch", "IfNoneMatch"]),
-            "responses": responses(&[(200, document(subject, "The document.")), (304, not_modified)], &get),
+            "parameters": parameters,
+            "responses": responses(&[(200, found), (304, not_modified)], &get),
         },
         "put": put(subject, door, &id("put")),
     });

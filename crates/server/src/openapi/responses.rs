@@ -7,7 +7,8 @@ use super::schemas;
 /// Statuses of errors, and what they say.
 const PROBLEMS: &[(u16, &str)] = &[
     (400, "A parameter, header or path is none that the API has, or the tenant is missing."),
-    (403, "The store does not allow it."),
+    (401, "A key is missing, or cannot be used."),
+    (403, "The key may not do it, or the store does not allow it."),
     (404, "It is not there."),
     (408, "The body took too long to arrive."),
     (
@@ -20,13 +21,14 @@ const PROBLEMS: &[(u16, &str)] = &[
     (415, "The body is no patch of a known type."),
     (422, "It does not fit the model."),
     (428, "The collection demands a condition (`If-Match` or `If-None-Match`)."),
+    (429, "So much is not left; it will be after `Retry-After` seconds."),
     (500, "Something is wrong with the store or the server."),
     (501, "This store cannot do it."),
     (503, "The store is away or too busy; it may work after `Retry-After` seconds."),
 ];
 
-/// Errors that every operation on documents can end with.
-const ALWAYS: [u16; 5] = [400, 403, 500, 501, 503];
+/// Errors that every operation can end with.
+const ALWAYS: [u16; 6] = [400, 401, 403, 500, 501, 503];
 
 /// All errors, as components.
 pub(super) fn components() -> Value {
@@ -41,6 +43,7 @@ fn one(status: u16, about: &str) -> Value {
     });
     if let Some(headers) = match status {
         503 => Some(json!({"Retry-After": {"required": true, "schema": {"type": "integer", "minimum": 0}}})),
+        401 => Some(json!({"WWW-Authenticate": {"required": true, "schema": {"type": "string"}}})),
         412 => Some(json!({"ETag": {"schema": {"type": "string"}}})),
         410 => Some(json!({"Link": {"required": true, "schema": {"type": "string"}}})),
         _ => None,
@@ -85,6 +88,18 @@ fn with_header(mut response: Value, name: &str, about: &str) -> Value {
     response
 }
 
+/// The same answer to `HEAD`.
+pub(super) fn without_body(response: &mut Value) {
+    let problem = response["$ref"].as_str().and_then(|name| name.rsplit_once("Problem")?.1.parse().ok());
+    if let Some((status, about)) = PROBLEMS.iter().find(|(status, _)| problem == Some(*status)) {
+        *response = one(*status, about);
+    }
+    if let Some(response) = response.as_object_mut() {
+        response.remove("content");
+        response.remove("links");
+    }
+}
+
 /// No body.
 pub(super) fn empty(about: &str) -> Value {
     json!({"description": about})
@@ -97,10 +112,12 @@ pub(super) fn headers() -> Value {
     let mut tenant = header(
         "Repot-Tenant",
         "Whose documents they are.",
-        json!({"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?$"}),
+        json!({"type": "string", "pattern": r"^[!-~]([\t -~]*[!-~])?$"}),
     );
+    let may_tenant = tenant.clone();
     tenant["required"] = json!(true);
     json!({
+        "MayTenant": may_tenant,
         "IfMatch": header(
             "If-Match",
             "Only if the document is in one of these states (`ETag`s), or with `*` in any.",

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use repot_core::{Error, Kind};
 
+use super::cache_figures::CacheFigures;
 use super::line::RequestLine;
 use super::snapshot::Seen;
 
@@ -56,6 +57,7 @@ pub(crate) struct Figures {
     disk_free: GaugeBy<0>,
     disk_size: GaugeBy<0>,
     memory: GaugeBy<0>,
+    cache: CacheFigures,
 }
 
 impl Figures {
@@ -79,9 +81,11 @@ impl Figures {
             disk_free: GaugeBy::default(),
             disk_size: GaugeBy::default(),
             memory: GaugeBy::default(),
+            cache: CacheFigures::default(),
         };
         figures.register_counted();
         figures.register_seen();
+        figures.cache.register(&mut figures.registry);
         figures
     }
 
@@ -163,6 +167,11 @@ impl Figures {
         );
     }
 
+    /// Of the cache.
+    pub(crate) const fn cache(&self) -> &CacheFigures {
+        &self.cache
+    }
+
     /// A request was answered.
     pub(crate) fn answered(&self, line: &RequestLine, took: Duration) {
         let route = || line.route.clone();
@@ -220,6 +229,7 @@ impl Figures {
         set(&self.disk_free, seen.room.map(|room| room.free_bytes));
         set(&self.disk_size, seen.room.map(|room| room.all_bytes));
         set(&self.memory, seen.memory_bytes);
+        self.cache.set(seen.cache);
         self.rows.clear();
         for (table, rows) in database.into_iter().flat_map(|database| &database.rows) {
             self.rows.get_or_create(&[("table", table.clone().into())]).set(signed(*rows));
@@ -251,7 +261,8 @@ const fn class(status: u16) -> Name {
 }
 
 /// How an error of the store is counted: what the caller met, what the caller did wrong, or a failure.
-const fn outcome(error: &Error) -> Name {
+/// Whether it went wrong, and whose business that is.
+pub(crate) const fn outcome(error: &Error) -> Name {
     match error.kind() {
         Kind::Conflict | Kind::Fenced => "conflict",
         Kind::Invalid | Kind::Unsupported | Kind::Refused | Kind::Denied | Kind::NotFound => "refused",
@@ -266,7 +277,7 @@ mod tests {
     use std::time::Duration;
 
     use repot_core::store::{Figures as Database, PoolUsage};
-    use repot_core::{Error, Kind};
+    use repot_core::{CacheUsage, Error, Kind};
     use serde_json::Value;
 
     use super::Figures;
@@ -304,6 +315,7 @@ mod tests {
             pools: vec![("reading", PoolUsage::default())],
             room: Some(Room { free_bytes: 1, all_bytes: 2 }),
             memory_bytes: Some(1),
+            cache: Some(CacheUsage { entries: 1, bytes: 1, bytes_max: 1 }),
         };
         let text = figures.text(&seen).unwrap();
         let mut names = BTreeSet::new();

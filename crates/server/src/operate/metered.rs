@@ -8,10 +8,13 @@ use async_trait::async_trait;
 use repot_core::Result;
 use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, History, Ledger, Page, Query, QueryExplanation,
-    QueryPage, Queryable, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue,
+    QueryPage, Queryable, Receipt, Scope, SqlQuestion, SqlSink, Store, Trash, UnitOfWork, Vitals, WorkQueue,
 };
 
+use repot_engine::store::waiting;
+
 use super::figures::Figures;
+use crate::trace::Running;
 
 /// Counts and times what goes through it; does nothing else.
 #[derive(Debug)]
@@ -27,7 +30,14 @@ impl Metered {
 
     async fn timed<T>(&self, operation: &'static str, call: impl Future<Output = Result<T>>) -> Result<T> {
         let begin = Instant::now();
-        let done = call.await;
+        let done = match Running::current() {
+            None => call.await,
+            Some(request) => {
+                let (done, waited) = waiting(call).await;
+                request.called(operation, begin, waited, done.as_ref().err());
+                done
+            }
+        };
         self.figures.operated(operation, done.as_ref().err(), begin.elapsed());
         done
     }
@@ -99,6 +109,14 @@ impl Store for Metered {
 impl Queryable for Metered {
     async fn query(&self, query: &Query) -> Result<QueryPage> {
         self.timed("query", self.store.query(query)).await
+    }
+
+    async fn count(&self, query: &Query) -> Result<u64> {
+        self.timed("count", self.store.count(query)).await
+    }
+
+    async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> Result<bool> {
+        self.timed("read_sql", self.store.read_sql(question, sink)).await
     }
 
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {

@@ -1,5 +1,6 @@
 //! What whoever runs a server wants to know: figures, a line for each request, whether all is well.
 
+mod cache_figures;
 mod figures;
 mod line;
 mod metered;
@@ -10,8 +11,9 @@ mod watch;
 pub use line::{Log, RequestLine};
 pub use snapshot::{Room, RoomOf};
 
-pub(crate) use figures::Figures;
+pub(crate) use cache_figures::CacheOutcome;
+pub(crate) use figures::{Figures, outcome};
 pub(crate) use metered::Metered;
-pub(crate) use ready::checks;
+pub(crate) use ready::{checks, reached};
 pub(crate) use snapshot::Snapshot;
 pub(crate) use watch::{Route, Told, watch};

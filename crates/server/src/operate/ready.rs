@@ -1,33 +1,62 @@
 //! Whether all is well, point by point.
 
 use std::fmt;
-use std::time::Duration;
 
 use repot_core::store::{Figures, LONG_TRANSACTION_S, PoolUsage};
+use repot_core::{Error, Kind, Result};
 
 use crate::app::App;
 use crate::operate::RoomOf;
 
-/// How long the store may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the store may take to answer, milliseconds.
+const PATIENCE_MS: u64 = 5_000;
+
+/// What the store says, if it answers in time.
+///
+/// # Errors
+/// `R0433` when it does not; what it says.
+async fn in_time<T>(app: &App, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        answered = asked => answered,
+        () = app.pacing().pause(PATIENCE_MS) => {
+            let message = format!("{} did not answer within {} s", app.store(), PATIENCE_MS / 1_000);
+            Err(Error::new(Kind::Unavailable, "R0433", message).hint("Look at the database, and at the way to it."))
+        }
+    }
+}
+
+/// Whether the store can be read.
+///
+/// # Errors
+/// As [`repot_core::store::Store::probe`], and `R0433` when it does not answer in time.
+pub(crate) async fn reached(app: &App) -> Result<()> {
+    in_time(app, app.store().probe()).await
+}
 
 /// One point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
     pub(crate) is_well: bool,
+    /// Nobody is hurt yet, but somebody should look.
+    is_odd: bool,
     name: &'static str,
     text: String,
 }
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.is_well { "ok" } else { "FAIL" };
+        let word = match (self.is_well, self.is_odd) {
+            (false, _) => "FAIL",
+            (true, true) => "look",
+            (true, false) => "ok",
+        };
         write!(f, "{word:<4} {}: {}", self.name, self.text)
     }
 }
 
 fn check(name: &'static str, is_well: bool, text: impl Into<String>) -> Check {
-    Check { is_well, name, text: text.into() }
+    Check { is_well, is_odd: false, name, text: text.into() }
 }
 
 /// All points. What does not apply to the store has none.
@@ -35,7 +64,7 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
     let store = app.store();
     // before anything is asked, since that takes a connection itself
     let pools = store.vitals().map(|vitals| vitals.pools()).unwrap_or_default();
-    let answered = tokio::time::timeout(PATIENCE, async {
+    let answered = in_time(app, async {
         store.probe().await?;
         match store.vitals() {
             Some(vitals) => vitals.figures(app.options().figures_ms).await.map(Some),
@@ -45,15 +74,11 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
     let mut found = Vec::new();
     let mut database = None;
     match answered.await {
-        Ok(Ok(figures)) => {
+        Ok(figures) => {
             found.push(check("database", true, store.to_string()));
             database = figures;
         }
-        Ok(Err(error)) => found.push(check("database", false, error.message())),
-        Err(_elapsed) => {
-            let text = format!("{store} did not answer within {} s", PATIENCE.as_secs());
-            found.push(check("database", false, text));
-        }
+        Err(error) => found.push(check("database", false, error.message())),
     }
     if !pools.is_empty() {
         found.push(pool(&pools));
@@ -63,6 +88,7 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
         check("disk", room.is_enough(), format!("{percent} % free, {} MB", room.free_bytes / 1_000_000))
     }));
     found.extend(database.iter().map(model));
+    found.extend(app.reload().refused().map(|(_, error)| reload(&error)));
     found.extend(database.and_then(|database| database.long_transactions).map(transactions));
     found
 }
@@ -82,6 +108,12 @@ fn model(database: &Figures) -> Check {
         "the tables are of another model than this server; start it with the model that they were made from"
     };
     check("model", database.is_of_this_model, text)
+}
+
+/// The changed model that is not taken over: the server goes on with the one it has, so it is ready.
+fn reload(error: &Error) -> Check {
+    let text = format!("the changed model is not taken over: {}", error.message());
+    Check { is_odd: true, ..check("reload", true, text) }
 }
 
 fn transactions((count, oldest_s): (u64, u64)) -> Check {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use repot_core::CacheUsage;
 use repot_core::store::{Figures, PoolUsage};
 
 use crate::app::App;
@@ -60,13 +61,31 @@ pub(crate) struct Seen {
     pub pools: Vec<(&'static str, PoolUsage)>,
     pub room: Option<Room>,
     pub memory_bytes: Option<u64>,
+    pub cache: Option<CacheUsage>,
 }
 
 /// The answer of the store that was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
-    asked: AtomicBool,
+    asked: Arc<AtomicBool>,
     last: Mutex<Option<(Instant, Option<Figures>, bool)>>,
+}
+
+/// The turn of the one who asks. It ends however the asking does, also by a panic.
+#[derive(Debug)]
+struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    /// `None`: somebody asks already.
+    fn take(asked: &Arc<AtomicBool>) -> Option<Self> {
+        (!asked.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(asked)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Snapshot {
@@ -78,9 +97,9 @@ impl Snapshot {
     pub(crate) async fn look(&self, app: &App) -> Seen {
         let kept = if app.store().vitals().is_some() { DATABASE_KEPT } else { OTHERS_KEPT };
         let is_old = self.last().is_none_or(|(at, ..)| at.elapsed() > kept);
-        if is_old && !self.asked.swap(true, Ordering::AcqRel) {
+        if is_old && let Some(turn) = Turn::take(&self.asked) {
             let wait = Duration::from_millis(app.options().figures_ms.into());
-            let asking = tokio::spawn(ask(app.clone()));
+            let asking = tokio::spawn(ask(app.clone(), turn));
             // it goes on, and the next one sees what it finds
             let _in_time = tokio::time::timeout(wait, asking).await;
         }
@@ -94,11 +113,12 @@ impl Snapshot {
             pools: app.store().vitals().map(|vitals| vitals.pools()).unwrap_or_default(),
             room: app.options().room.as_ref().and_then(RoomOf::look),
             memory_bytes: memory_bytes(),
+            cache: app.options().cache.as_ref().and_then(|cache| cache.usage()),
         }
     }
 }
 
-async fn ask(app: App) {
+async fn ask(app: App, turn: Turn) {
     let (found, is_reachable) = match app.store().vitals() {
         Some(vitals) => match vitals.figures(app.options().figures_ms).await {
             Ok(figures) => (Some(figures), true),
@@ -109,7 +129,7 @@ async fn ask(app: App) {
     let snapshot = app.snapshot();
     *snapshot.last.lock().unwrap_or_else(PoisonError::into_inner) =
         Some((Instant::now(), found, is_reachable));
-    snapshot.asked.store(false, Ordering::Release);
+    drop(turn);
 }
 
 /// Resident memory of this process, where the system tells.
@@ -118,4 +138,25 @@ fn memory_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib.saturating_mul(1_024))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::Turn;
+
+    #[tokio::test]
+    async fn a_task_that_panics_leaves_the_turn_to_the_next() {
+        let asked = Arc::new(AtomicBool::new(false));
+        let turn = Turn::take(&asked).unwrap();
+        assert!(Turn::take(&asked).is_none(), "one asks at a time");
+        let ended = tokio::spawn(async move {
+            let _turn = turn;
+            assert_eq!(1 + 1, 3, "a fault of ours");
+        });
+        assert!(ended.await.unwrap_err().is_panic());
+        assert!(Turn::take(&asked).is_some());
+    }
 }

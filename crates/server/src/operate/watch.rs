@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use super::figures::{Figures, SLOW};
 use super::line::{Log, RequestLine};
 use crate::app::App;
+use crate::trace::Running;
 
 /// The header that requests and answers name themselves by.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,6 +38,7 @@ pub(crate) struct Told {
 struct Watched {
     figures: Arc<Figures>,
     log: Option<Log>,
+    trace: Option<Arc<Running>>,
     line: RequestLine,
 }
 
@@ -54,6 +56,9 @@ impl Drop for Watched {
             self.line.status = 500;
             self.line.failure = Some("a fault of ours ended the request".to_owned());
         }
+        if let Some(trace) = &self.trace {
+            trace.ended(&self.line);
+        }
         if let Some(log) = &self.log {
             log.say(&self.line);
         }
@@ -65,9 +70,12 @@ pub(crate) async fn watch(State(app): State<App>, request: Request, next: Next) 
     let begin = Instant::now();
     let id = given(request.headers()).unwrap_or_else(|| made(&app));
     let matched = request.extensions().get::<MatchedPath>().cloned();
+    let traces = app.options().traces.as_ref();
+    let trace = traces.and_then(|traces| Running::begin(traces, app.pacing(), request.headers()));
     let mut watched = Watched {
         figures: Arc::clone(app.figures()),
         log: app.options().log.clone(),
+        trace: trace.clone(),
         line: RequestLine {
             at_ms: app.clock().now_ms(),
             id: String::new(),
@@ -83,7 +91,10 @@ pub(crate) async fn watch(State(app): State<App>, request: Request, next: Next) 
     };
     watched.figures.in_flight.inc();
     watched.line.id.clone_from(&id);
-    let mut response = next.run(request).await;
+    let mut response = match &trace {
+        Some(trace) => trace.serving(next.run(request)).await,
+        None => next.run(request).await,
+    };
     let took = begin.elapsed();
     let line = &mut watched.line;
     if let Some(Route(route)) = response.extensions().get() {
@@ -98,6 +109,7 @@ pub(crate) async fn watch(State(app): State<App>, request: Request, next: Next) 
     line.ms = (took.as_secs_f64() * 1e5).round() / 1e2;
     line.is_slow = took > SLOW;
     app.figures().answered(line, took);
+    app.slow().note(line);
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -62,7 +62,7 @@ async fn all(app: &App, head: &Parts, body: Body) -> Answered {
         Turn::Plain => together(app, (&caller, None, holding), requests).await,
         Turn::New(ticket) => {
             let answered = together(app, (&caller, Some(ticket.fact()), holding), requests).await;
-            idempotent::end(ticket, answered).await
+            idempotent::end(app, ticket, answered).await
         }
     }
 }

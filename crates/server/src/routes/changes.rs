@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{accepts, changes_stream};
 use crate::answer;
 use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::{Caller, Standing};
 use crate::feed::{Entry, Listener, Parameters, Teller, Wanted, text_of};
 use crate::problem::Answered;
 
@@ -29,6 +29,7 @@ pub(super) async fn changes(State(app): State<App>, request: Request) -> Respons
 
 async fn answer(app: &App, head: &mut Parts) -> Answered {
     let caller = Caller::of(app, &head.headers).await?;
+    let standing = Standing::of(&head.headers);
     let is_socket = changes_stream::is_socket(&head.headers);
     let streams = is_socket || accepts(&head.headers, changes_stream::EVENTS);
     let parameters = Parameters::of(head, streams)?;
@@ -40,7 +41,7 @@ async fn answer(app: &App, head: &mut Parts) -> Answered {
     if streams {
         let upgrade = if is_socket { Some(changes_stream::upgrade(head, app).await?) } else { None };
         let listener = Listener::new(app.feed().clone(), wanted, since)?;
-        let teller = Teller::open(app.clone(), listener).await?;
+        let teller = Teller::open(app.clone(), standing, listener).await?;
         return Ok(match upgrade {
             Some(upgrade) => changes_stream::socket(upgrade, teller),
             None => changes_stream::events(teller),
@@ -49,7 +50,7 @@ async fn answer(app: &App, head: &mut Parts) -> Answered {
     let mut page = Page { items: Vec::new(), next: since, more: false, bytes: 0, most: parameters.limit };
     page.fill(app, &wanted).await?;
     if let Some(wait_ms) = parameters.wait_ms.filter(|_| page.items.is_empty() && !page.more) {
-        page.wait(app, wanted, wait_ms).await?;
+        page.wait(app, (wanted, &standing), wait_ms).await?;
     }
     Ok(page.answer())
 }
@@ -95,15 +96,22 @@ impl Page {
         Ok(true)
     }
 
-    /// Waits for a change; an end of the wait or of the server is an empty page.
-    async fn wait(&mut self, app: &App, wanted: Wanted, wait_ms: u64) -> Result<()> {
+    /// Waits for a change; an end of the wait or of the server is an empty page, that of the key an error.
+    async fn wait(
+        &mut self,
+        app: &App,
+        (wanted, standing): (Wanted, &Standing),
+        wait_ms: u64,
+    ) -> Answered<()> {
         let mut listener = Listener::new(app.feed().clone(), wanted.clone(), self.next)?;
         let found = tokio::select! {
             biased;
             () = app.feed().ending() => Vec::new(),
+            problem = standing.ended(app) => return Err(problem),
             found = listener.next() => found?,
             () = app.pacing().pause(wait_ms) => Vec::new(),
         };
+        standing.check(app).await?;
         if self.take(app, &wanted, &found).await? {
             self.next = listener.position();
         }

@@ -32,8 +32,12 @@ impl Asked<'_> {
     /// These writes as one unit, in the caller's name, with what the request notes.
     pub(super) fn unit(&self, writes: Vec<Write>) -> UnitOfWork {
         let actor = self.caller.actor().map(str::to_owned);
-        let facts = self.fact.clone().into_iter().collect();
-        UnitOfWork { writes, actor, facts, holding: self.holding.clone() }
+        UnitOfWork { writes, actor, facts: self.facts(), holding: self.holding.clone() }
+    }
+
+    /// What the request notes, for what is done without a unit of work.
+    pub(super) fn facts(&self) -> Vec<FactChange> {
+        self.fact.clone().into_iter().collect()
     }
 }
 
@@ -74,7 +78,7 @@ async fn go(app: &App, head: &Parts, address: Answered<Address>, body: Body) -> 
         Turn::New(ticket) => {
             let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding };
             let answered = route(asked, address, Body::from(body)).await;
-            idempotent::end(ticket, answered).await
+            idempotent::end(app, ticket, answered).await
         }
     }
 }

@@ -17,10 +17,10 @@ use crate::problem::{Answered, Problem};
 const TRIES: usize = 16;
 
 pub(super) async fn get(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
+    let conditions = Conditions::of(&asked.head.headers)?;
     if let Some(moment) = history::moment(asked)? {
         return history::at(asked, key, moment).await;
     }
-    let conditions = Conditions::of(&asked.head.headers)?;
     let Some(found) = asked.app.store().get(key).await? else { return gone(asked, key).await };
     conditions.check_read(key, &found.etag)?;
     if conditions.is_unchanged(&found.etag) {
@@ -153,7 +153,7 @@ pub(super) async fn written(
     let created = status == StatusCode::CREATED;
     let mut response = if Preferences::of(&asked.head.headers).minimal {
         let mut response = answer::empty(StatusCode::NO_CONTENT, Some(&etag));
-        Preferences::minimal_applied(&mut response);
+        Preferences::applied(&mut response, "return=minimal");
         response
     } else {
         match asked.app.store().get(key).await? {

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Asked, documents, no_parameters};
 use crate::address::path_of;
 use crate::answer::{self, media_type};
+use crate::app::App;
 use crate::ask::pairs;
 use crate::body;
 use crate::conditions::Conditions;
@@ -29,9 +30,24 @@ pub(super) async fn history(asked: &Asked<'_>, collection: &str, key: Option<Doc
     if asked.app.shape(collection).is_none() {
         return Err(Problem::missing(&format!("a collection {collection} with documents")));
     }
-    let mut query = HistoryQuery { key, ..HistoryQuery::of(asked.caller.scope(asked.app, collection)) };
+    let query_of = HistoryQuery { key, ..HistoryQuery::of(asked.caller.scope(asked.app, collection)) };
+    let (query, most) = query(query_of, &pairs(asked.head)?)?;
+    let HistoryPage { entries, next } = record(asked.app)?.history(&query, most).await?;
+    if let (true, Some(key)) = (entries.is_empty(), &query.key) {
+        check_known(asked, collection, key).await?;
+    }
+    let items: Vec<String> = entries.iter().map(|entry| item(asked.app, collection, entry)).collect();
+    let mut response = answer(&items, next);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// What the parameters ask of the record, and how many entries at the most.
+///
+/// # Errors
+/// 400 for one that is none.
+pub(super) fn query(mut query: HistoryQuery, given: &[(String, String)]) -> Answered<(HistoryQuery, usize)> {
     let mut most = PAGE;
-    let given = pairs(asked.head)?;
     for (at, (name, value)) in given.iter().enumerate() {
         if given.iter().take(at).any(|(other, _)| other == name) {
             return Err(wrong(name, "is given twice"));
@@ -53,17 +69,37 @@ pub(super) async fn history(asked: &Asked<'_>, collection: &str, key: Option<Doc
             _ => return Err(wrong(name, "is none of actor, from, until, before, place and limit")),
         }
     }
-    let HistoryPage { entries, next } = record(asked)?.history(&query, most).await?;
-    let items: Vec<String> = entries.iter().map(|entry| item(asked, collection, entry)).collect();
+    Ok((query, most))
+}
+
+/// A page of entries.
+pub(super) fn answer(items: &[String], next: Option<EntryId>) -> Response {
     let next = next.map_or_else(String::new, |next| format!(",\"next\":{next}"));
     let mut response = answer::json(StatusCode::OK, &json!(null));
     *response.body_mut() = Body::from(format!("{{\"items\":[{}]{next}}}", items.join(",")));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
-fn record<'a>(asked: &Asked<'a>) -> Answered<&'a dyn History> {
-    let store = asked.app.store();
+/// # Errors
+/// 404 when the document is not there, and nothing of it is on record.
+async fn check_known(asked: &Asked<'_>, collection: &str, key: &DocumentKey) -> Answered<()> {
+    let any = HistoryQuery {
+        key: Some(key.clone()),
+        ..HistoryQuery::of(asked.caller.scope(asked.app, collection))
+    };
+    let is_on_record = !record(asked.app)?.history(&any, 1).await?.entries.is_empty();
+    if is_on_record || asked.app.store().exists(key).await? {
+        return Ok(());
+    }
+    Err(Problem::missing(key))
+}
+
+/// The record of changes.
+///
+/// # Errors
+/// 501 where the store keeps none.
+pub(super) fn record(app: &App) -> Answered<&dyn History> {
+    let store = app.store();
     store.record().ok_or_else(|| {
         Error::new(Kind::Unsupported, "R0405", format!("{store} keeps no record of changes"))
             .hint("Keep the documents in a database.")
@@ -72,7 +108,7 @@ fn record<'a>(asked: &Asked<'a>) -> Answered<&'a dyn History> {
 }
 
 /// An entry as JSON. Values stand in it as the texts have them, so no number is changed.
-fn item(asked: &Asked<'_>, collection: &str, entry: &HistoryEntry) -> String {
+pub(super) fn item(app: &App, collection: &str, entry: &HistoryEntry) -> String {
     let mut out = Map::new();
     out.insert("id".into(), json!(entry.id.0));
     out.insert("at".into(), json!(utc_text(entry.at_ms)));
@@ -116,7 +152,7 @@ fn item(asked: &Asked<'_>, collection: &str, entry: &HistoryEntry) -> String {
     }
     let mut text = Value::Object(out).to_string();
     if let Some(changes) = changed {
-        let shape = asked.app.shape(collection);
+        let shape = app.shape(collection);
         let is_json = shape.is_some_and(|shape| media_type(shape.format) == "application/json");
         let changes: Vec<String> = changes.iter().map(|change| difference(change, is_json)).collect();
         text.truncate(text.len().saturating_sub(1));
@@ -161,7 +197,7 @@ pub(super) fn moment(asked: &Asked<'_>) -> Answered<Option<Moment>> {
 
 /// The text of a document as it was.
 pub(super) async fn at(asked: &Asked<'_>, key: &DocumentKey, moment: Moment) -> Answered {
-    let text = record(asked)?.text_at(key, moment).await?;
+    let text = record(asked.app)?.text_at(key, moment).await?;
     let text = text.ok_or_else(|| Problem::missing(&format!("{key} at that moment")))?;
     let mut response = Response::new(Body::from(text));
     let media = HeaderValue::from_static(documents::media(asked, key));
@@ -174,13 +210,13 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
     let conditions = Conditions::of(&asked.head.headers)?;
     let body = body::read(body, asked.app.options()).await?;
     let entry = serde_json::from_slice(&body).ok().and_then(|body: Map<String, Value>| match body.len() {
-        1 => body.get("entry")?.as_i64(),
+        1 => body::whole(body.get("entry")?),
         _ => None,
     });
     let entry = entry.ok_or_else(|| {
         Problem::bad("the body names no entry", "Send {\"entry\": id} with the `id` that :history gave.")
     })?;
-    let record = record(asked)?;
+    let record = record(asked.app)?;
     let when = match conditions.direct() {
         Some(when) => when,
         None => {
@@ -188,7 +224,7 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
             conditions.against(key, there.as_ref().map(|document| &document.etag))?
         }
     };
-    match record.revert(key, EntryId(entry), (asked.caller.actor(), when)).await? {
+    match record.revert_noting(key, EntryId(entry), (asked.caller.actor(), when), asked.facts()).await? {
         Written::Put(etag) => documents::written(asked, (StatusCode::OK, key), Written::Put(etag)).await,
         // what was taken back had made it
         Written::Deleted => Ok(answer::empty(StatusCode::NO_CONTENT, None)),
@@ -197,7 +233,8 @@ pub(super) async fn revert(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> 
 }
 
 fn entry_id(name: &str, text: &str) -> Answered<EntryId> {
-    text.parse().map(EntryId).map_err(|_no_number| wrong(name, "is an `id` of an entry"))
+    let id = text.parse().ok().filter(|id| *id >= 0);
+    id.map(EntryId).ok_or_else(|| wrong(name, "is an `id` of an entry"))
 }
 
 /// A time (RFC 3339), or the beginning of a day in UTC; milliseconds since 1970.

@@ -13,14 +13,16 @@ use repot_model::language::{FieldKind, Model};
 use serde_json::json;
 
 use super::{Asked, accepts};
-use crate::answer::{self, media_type};
+use crate::answer::{self, Preferences, media_type};
 use crate::ask::{Listing, listing, pairs};
+use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
-const LINES: &str = "application/x-ndjson";
+pub(super) const LINES: &str = "application/x-ndjson";
 /// Documents that are read at once where listings have keys only.
 const READ_AT_ONCE: usize = 8;
 const WARNING: HeaderName = HeaderName::from_static("warning");
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 
 pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     let app = asked.app;
@@ -38,8 +40,12 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     if query.full {
         check_json(asked, collection)?;
     }
+    let count = match Preferences::of(&asked.head.headers).count {
+        true => Some(app.store().count(&query).await?),
+        false => None,
+    };
     if accepts(&asked.head.headers, LINES) {
-        return Ok(lines(asked, query));
+        return Ok(counted(lines(asked, query), count));
     }
     let tables = app.store().capabilities().queries;
     let (items, next) = if tables || needs_tables {
@@ -57,7 +63,16 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
     if tables && needs_tables {
         headers.extend(warning(&app.unhelped(&form, &query).await?));
     }
-    Ok(response)
+    Ok(counted(response, count))
+}
+
+/// Says how many there are in all (`Prefer: count=exact`).
+fn counted(mut response: Response, count: Option<u64>) -> Response {
+    if let Some(count) = count {
+        response.headers_mut().insert(TOTAL, HeaderValue::from(count));
+        Preferences::applied(&mut response, "count=exact");
+    }
+    response
 }
 
 /// The collections that a field refers to.
@@ -131,14 +146,15 @@ fn row(out: &mut BytesMut, item: &QueryItem) {
     out.put_u8(b'}');
 }
 
-/// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole.
+/// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole;
+/// so does the end of the key.
 fn lines(asked: &Asked<'_>, query: Query) -> Response {
-    let store = std::sync::Arc::clone(asked.app.store());
     let full = query.full;
-    let start = (store, Some(query));
-    let pages = futures_util::stream::try_unfold(start, move |(store, query)| async move {
+    let start = (asked.app.clone(), Standing::of(&asked.head.headers), Some(query));
+    let pages = futures_util::stream::try_unfold(start, move |(app, standing, query)| async move {
         let Some(query) = query else { return Ok::<_, Error>(None) };
-        let page = store.query(&query).await?;
+        standing.check(&app).await.map_err(Problem::into_error)?;
+        let page = app.store().query(&query).await?;
         let mut out = BytesMut::new();
         for item in &page.items {
             if full {
@@ -149,7 +165,7 @@ fn lines(asked: &Asked<'_>, query: Query) -> Response {
             out.put_u8(b'\n');
         }
         let rest = page.next.map(|next| Query { offset: 0, ..query }.after(next));
-        Ok(Some((out.freeze(), (store, rest))))
+        Ok(Some((out.freeze(), (app, standing, rest))))
     });
     let mut response = Response::new(Body::from_stream(pages));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES));
@@ -157,7 +173,7 @@ fn lines(asked: &Asked<'_>, query: Query) -> Response {
 }
 
 /// A JSON text on one line: a line break can only be white space in it.
-fn one_line(out: &mut BytesMut, text: &[u8]) {
+pub(super) fn one_line(out: &mut BytesMut, text: &[u8]) {
     out.extend(text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
 }
 

@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use repot_core::store::{Claim, ClaimRequest, Cursor, DocumentKey, LeaseToken, StoreExt as _, WorkQueue};
+use repot_core::store::{
+    Claim, ClaimRequest, Cursor, DocumentKey, LeaseToken, Precondition, Verdict, WorkQueue, Write,
+};
 use repot_core::{Error, Kind};
 use repot_model::language::duration_seconds;
 use repot_model::plan::time::utc_text;
@@ -14,6 +16,7 @@ use super::documents::media;
 use crate::address::path_of;
 use crate::answer;
 use crate::body;
+use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
 /// The longest a claim waits for messages, milliseconds.
@@ -32,11 +35,15 @@ pub(super) async fn of_collection(asked: &Asked<'_>, verb: &str, collection: &st
         "claim" => {
             body.only(&["count", "lease", "wait", "worker"])?;
             let count = body.number("count")?.unwrap_or(1);
+            if count == 0 {
+                return Err(wrong("count", "is at least 1"));
+            }
             let wanted = ClaimRequest {
                 scope,
                 count: usize::try_from(count).unwrap_or(usize::MAX),
                 lease_ms: body.time_ms("lease")?,
                 worker: body.text("worker")?.unwrap_or_default(),
+                facts: asked.facts(),
             };
             let wait_ms = body.time_ms("wait")?.unwrap_or(0).min(WAIT_MAX_MS);
             claim(asked, queue, (&wanted, wait_ms)).await
@@ -62,7 +69,7 @@ pub(super) async fn of_collection(asked: &Asked<'_>, verb: &str, collection: &st
         }
         _ => {
             body.only(&[])?;
-            let revived = queue.revive(&scope, None).await?;
+            let revived = queue.revive_noting(&scope, None, asked.facts()).await?;
             Ok(answer::json(StatusCode::OK, &json!({"revived": revived})))
         }
     }
@@ -75,36 +82,43 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
     if verb == "revive" {
         body.only(&[])?;
         let scope = asked.caller.scope(asked.app, key.collection());
-        let revived = queue.revive(&scope, Some(key)).await?;
+        let revived = queue.revive_noting(&scope, Some(key), asked.facts()).await?;
+        if revived == 0 && !asked.app.store().exists(key).await? {
+            return Err(Problem::missing(key));
+        }
         return Ok(answer::json(StatusCode::OK, &json!({"revived": revived})));
     }
     let token = body.text("lease")?.unwrap_or_default();
     let token = token_of(&token)?;
     let reason = || body.text("reason").map(Option::unwrap_or_default);
-    match verb {
+    let verdict = match verb {
         "ack" => {
             body.only(&["lease", "delete"])?;
             if body.boolean("delete")? {
-                asked.app.store().ack_and_delete(key, &token).await?;
-            } else {
-                queue.ack(key, &token).await?;
+                let write = Write::Delete { key: key.clone(), when: Precondition::Any };
+                asked.app.store().apply(asked.unit(vec![write]).acking(token, key.tenant())).await?;
+                return Ok(answer::empty(StatusCode::NO_CONTENT, None));
             }
+            Verdict::Ack
         }
         "retry" => {
             body.only(&["lease", "delay", "reason"])?;
-            queue.retry(key, &token, body.time_ms("delay")?.unwrap_or(0), &reason()?).await?;
+            Verdict::Retry { delay_ms: body.time_ms("delay")?.unwrap_or(0), reason: reason()? }
         }
         "extend" => {
             body.only(&["lease", "for"])?;
-            let until = queue.extend(key, &token, body.time_ms("for")?).await?;
-            return Ok(answer::json(StatusCode::OK, &json!({"lease_until": utc_text(until)})));
+            Verdict::Extend(body.time_ms("for")?)
         }
         _ => {
             body.only(&["lease", "reason"])?;
-            queue.fail(key, &token, &reason()?).await?;
+            Verdict::Fail(reason()?)
         }
-    }
-    Ok(answer::empty(StatusCode::NO_CONTENT, None))
+    };
+    let until_ms = queue.settle_message(key, &token, verdict, asked.facts()).await?;
+    Ok(match verb {
+        "extend" => answer::json(StatusCode::OK, &json!({"lease_until": utc_text(until_ms)})),
+        _ => answer::empty(StatusCode::NO_CONTENT, None),
+    })
 }
 
 /// Reads a token.
@@ -134,6 +148,7 @@ async fn claim(
     (wanted, wait_ms): (&ClaimRequest, u64),
 ) -> Answered {
     let mut left_ms = wait_ms;
+    let standing = Standing::of(&asked.head.headers);
     let claims = loop {
         let claims = queue.claim(wanted).await?;
         if !claims.is_empty() || left_ms == 0 {
@@ -141,6 +156,7 @@ async fn claim(
         }
         let pause_ms = left_ms.min(LOOK_MS);
         asked.app.pacing().pause(pause_ms).await;
+        standing.check(asked.app).await?;
         left_ms -= pause_ms;
     };
     let items: Vec<String> = claims.iter().map(|claim| told(asked, claim)).collect();
@@ -192,7 +208,10 @@ impl Fields {
     }
 
     fn number(&self, name: &str) -> Answered<Option<u64>> {
-        let number = |value: &Value| value.as_u64().ok_or_else(|| wrong(name, "is no whole number"));
+        let number = |value: &Value| {
+            let whole = body::whole(value).and_then(|number| u64::try_from(number).ok());
+            whole.ok_or_else(|| wrong(name, "is no whole number"))
+        };
         self.0.get(name).map(number).transpose()
     }
 

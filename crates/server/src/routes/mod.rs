@@ -1,6 +1,8 @@
 //! The routes, one file for each kind.
 
+mod admin;
 mod batch;
+mod cache;
 mod changes;
 mod changes_stream;
 mod create;
@@ -14,6 +16,7 @@ mod operate;
 mod parts;
 mod quota;
 mod service;
+mod sql;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -33,7 +36,11 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/{*path}", any(answer))
         .route("/v1:batch", post(batch::batch).fallback(only_post))
+        .route("/v1:query", post(sql::query).fallback(only_post))
         .route("/limits/{name}", post(limits::take).fallback(only_post))
+        .route("/admin/{*path}", any(admin::admin))
+        .route("/cache/{ns}/{key}", any(cache::value))
+        .route("/cache/{ns}", post(cache::purge).fallback(only_post))
         .route("/v1:changes", get(changes::changes).fallback(only_get))
         .route("/healthz", get(service::alive).fallback(only_get))
         .route("/readyz", get(operate::ready).fallback(only_get))

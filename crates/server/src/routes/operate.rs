@@ -10,7 +10,7 @@ use serde_json::json;
 use super::no_parameters;
 use crate::answer;
 use crate::app::App;
-use crate::operate::checks;
+use crate::operate::{checks, reached};
 use crate::problem::{Answered, Problem};
 
 /// The media type of the figures (`OpenMetrics` 1.0).
@@ -37,7 +37,7 @@ pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Respo
 pub(super) async fn ready(State(app): State<App>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     let asked: Answered<bool> = match head.uri.query() {
-        Some("verbose") => app.access().principal(&app, &head.headers).await.map(|_| true),
+        Some("verbose" | "verbose=1") => app.access().principal(&app, &head.headers).await.map(|_| true),
         _ => no_parameters(&head).map(|()| false),
     };
     match asked {
@@ -48,7 +48,7 @@ pub(super) async fn ready(State(app): State<App>, request: Request) -> Response 
             let lines: String = checks.iter().map(|check| format!("{check}\n")).collect();
             plain(status, "text/plain; charset=utf-8", lines)
         }
-        Ok(false) => match app.store().probe().await {
+        Ok(false) => match reached(&app).await {
             Ok(()) => answer::json(StatusCode::OK, &json!({"status": "ok"})),
             Err(error) => Problem::with(StatusCode::SERVICE_UNAVAILABLE, error).answer("/readyz"),
         },

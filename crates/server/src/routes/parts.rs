@@ -94,7 +94,7 @@ async fn change(asked: &Asked<'_>, part: PartOf, work: Work) -> Answered {
     let Written::Put(etag) = written else { return Err(Problem::missing(&key)) };
     let mut response = answer::empty(StatusCode::NO_CONTENT, Some(&etag));
     if Preferences::of(&asked.head.headers).minimal {
-        Preferences::minimal_applied(&mut response);
+        Preferences::applied(&mut response, "return=minimal");
     }
     Ok(response)
 }

@@ -18,7 +18,8 @@ pub(super) async fn spend(asked: &Asked<'_>, key: &DocumentKey, body: Body) -> A
         .map_err(|_range| Problem::bad("`n` is too large", "Count less at once."))?;
     let quotas = Quotas::of(asked.app.layout(), key.collection())?;
     let now_ms = asked.app.clock().now_ms();
-    let spending = quotas.spend(asked.app.store().as_ref(), key, n, now_ms).await?;
+    let spending =
+        quotas.spend_in(asked.app.store().as_ref(), key, (n, now_ms), asked.unit(Vec::new())).await?;
     let after_ms = spending.used_up.as_ref().and_then(|name| {
         let state = spending.counters.iter().find(|state| state.name == *name)?;
         state.resets_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms))

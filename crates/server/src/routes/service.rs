@@ -59,8 +59,8 @@ pub(super) async fn verb(
 async fn restore(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
     let trash = asked.app.store().trash().ok_or_else(|| Problem::missing(&format!("a trash with {key}")))?;
     // who restores did not ask for a state, either
-    let keys =
-        trash.restore_as(key, asked.caller.actor()).await.map_err(|error| create::exists(error.into()))?;
+    let keys = trash.restore_noting(key, asked.caller.actor(), asked.facts()).await;
+    let keys = keys.map_err(|error| create::exists(error.into()))?;
     let paths: Vec<String> = keys.iter().map(path_of).collect();
     Ok(answer::json(StatusCode::OK, &json!({"restored": paths})))
 }

@@ -1,5 +1,8 @@
 //! Routes answer what is documented, all of it, and nothing else: each operation is brought to each of its answers.
 
+mod samples;
+mod verbs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,97 +11,12 @@ use repot_core::{Error, Kind};
 use repot_server::{App, Options, openapi};
 use serde_json::{Value, json};
 
+pub(crate) use samples::MODEL;
+use samples::SAMPLES;
+
 use crate::broken::{Broken, endless};
 use crate::kit::{Answer, Lab, outside};
 use crate::openapi::{NAMES, layout};
-
-/// A model with everything that makes a difference to statuses.
-pub(crate) const MODEL: &str = r#"
-[notes]
-file = "notes/{id}.json"
-soft_delete = "30d"
-unknown = "refuse"
-[notes.fields]
-id = "text key"
-slug = "text unique"
-size = "int = 1"
-tags = "[text]?"
-
-[lines]
-in = "notes.lines[]"
-[lines.fields]
-id = "text key"
-note_id = "-> notes cascade auto"
-order = "position"
-text = "text"
-
-[marks]
-file = "marks/{id}.json"
-[marks.fields]
-id = "text key"
-note_id = "-> notes?"
-kind = "text"
-
-[strict]
-file = "strict/{id}.json"
-etag = "required"
-[strict.fields]
-id = "text key"
-name = "text"
-
-[own]
-file = "{user_id}/own/{id}.json"
-tenant = "user_id"
-[own.fields]
-id = "text key"
-user_id = "text"
-name = "text"
-
-[pages]
-file = "pages/{site}/{name}"
-[pages.fields]
-id = "uuid key auto"
-site = "text(5)"
-name = "text"
-content = "body"
-
-[events]
-file = "events/{day}.jsonl"
-[events.fields]
-id = "text key"
-day = "text"
-n = "int"
-"#;
-
-/// A document of each collection: the path that makes it, itself, and one that does not fit.
-const SAMPLES: &[(&str, &str, &str, &str)] = &[
-    (
-        "notes",
-        "/v1/notes/n1",
-        r#"{"id":"n1","slug":"a","tags":[],"lines":[{"id":"l1","text":"x"}]}"#,
-        r#"{"id":"n1","slug":7}"#,
-    ),
-    (
-        "marks",
-        "/v1/marks/m1",
-        r#"{"id":"m1","note_id":null,"kind":"a","more":1}"#,
-        r#"{"id":"m1","note_id":7,"kind":"a"}"#,
-    ),
-    ("strict", "/v1/strict/s1", r#"{"id":"s1","name":"a","more":1}"#, r#"{"id":"s1","name":7}"#),
-    (
-        "own",
-        "/v1/own/o1",
-        r#"{"id":"o1","user_id":"u1","name":"a","more":1}"#,
-        r#"{"id":"o1","user_id":"u2","name":"a"}"#,
-    ),
-    ("pages", "/v1/pages/@site=s&name=p", "some text", ""),
-    (
-        "events",
-        "/v1/events/@day=d1&id=e1",
-        r#"{"id":"e1","day":"d1","n":1,"more":1}"#,
-        r#"{"id":"e1","day":"d1","n":"x"}"#,
-    ),
-];
 
 const VALUES: &[(&str, &str)] = &[("id", ""), ("part", "name"), ("site", "s"), ("name", "p"), ("day", "d1")];
 
@@ -142,7 +60,10 @@ impl Operation<'_> {
 
 fn all_operations(document: &Value) -> Vec<Operation<'_>> {
     let mut found = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
+    // of the cache see there
+    let paths =
+        document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/cache/"));
+    for (path, item) in paths {
         for method in NAMES.iter().filter(|method| item.get(**method).is_some()) {
             let own = &item[*method];
             let collection = path.strip_prefix("/v1/").unwrap_or_default().split(['/', ':']).next().unwrap();
@@ -180,6 +101,8 @@ impl Record<'_> {
             Some(content) => {
                 assert!(media.is_some_and(|media| content.contains_key(media)), "{} {media:?}", operation.id);
             }
+            // the body of an answer to HEAD is left out when it is sent
+            None if operation.method == "head" => {}
             None => assert!(answer.body.is_empty(), "{} {status}: {}", operation.id, answer.text()),
         }
         for (name, header) in response.get("headers").and_then(Value::as_object).into_iter().flatten() {
@@ -238,6 +161,9 @@ impl Labs {
     /// A plain request for an operation, as it would succeed.
     fn plain(&self, operation: &Operation<'_>) -> Try {
         let mut path = operation.path.to_owned();
+        if operation.id == "take" {
+            path = path.replace("{name}", "calls");
+        }
         for (name, value) in VALUES {
             let own = self.ids.get(operation.collection).map_or("x", String::as_str);
             path = path.replace(&format!("{{{name}}}"), if *name == "id" { own } else { value });
@@ -258,7 +184,10 @@ impl Labs {
         if tenant.clone().any(|parameter| parameter["$ref"] == "#/components/parameters/RepotTenant") {
             tried.headers.push(("repot-tenant", "u1".to_owned()));
         }
-        if operation.collection == "strict" && operation.method != "get" && !operation.does("create") {
+        if operation.collection == "strict"
+            && !matches!(operation.method, "get" | "head")
+            && !operation.does("create")
+        {
             tried.headers.push(("if-match", "*".to_owned()));
         }
         let document = sample(operation.collection).map_or("", |sample| sample.2);
@@ -277,6 +206,7 @@ impl Labs {
                 "application/json",
                 r#"{"requests":[{"method":"PATCH","path":"/v1/notes/n1","body":{"size":2}}]}"#,
             ),
+            "query" => ("application/json", r#"{"sql":"select 1 as one"}"#),
             _ => ("text/plain", ""),
         };
         if operation.collection == "marks" && operation.is_part() {
@@ -289,6 +219,14 @@ impl Labs {
         }
         tried.headers.push(("content-type", media.to_owned()));
         tried
+    }
+
+    /// Bodies that are too large, and too slow.
+    async fn too_much(&self, record: &mut Record<'_>, operation: &Operation<'_>, plain: &Try) {
+        let large = Try { body: format!("{{\"a\":\"{}\"}}", "x".repeat(200)), ..plain.clone() };
+        record.note(operation, &large, &self.send(&self.small, operation, &large).await);
+        let slow = Try { endless: true, ..plain.clone() };
+        record.note(operation, &slow, &self.send(&self.small, operation, &slow).await);
     }
 
     async fn send(&self, lab: &Lab, operation: &Operation<'_>, tried: &Try) -> Answer {
@@ -317,6 +255,13 @@ fn tries(labs: &Labs, operation: &Operation<'_>) -> Vec<Try> {
     let next = if plain.path.contains('?') { "&" } else { "?" };
     let mut tries =
         vec![plain.clone(), Try { path: format!("{}{next}nothing=1", plain.path), ..plain.clone() }];
+    if operation.path.starts_with("/v1") || operation.path == "/metrics" {
+        tries.push(with(&plain, "authorization", "Bearer rpt_x"));
+    }
+    if operation.path == "/readyz" {
+        let verbose = Try { path: "/readyz?verbose".to_owned(), ..plain.clone() };
+        tries.extend([with(&verbose, "authorization", "Bearer rpt_x"), verbose]);
+    }
     if operation.path.starts_with("/v1/") && operation.path.contains('{') {
         for (name, value) in [("if-match", "\"zz\""), ("if-none-match", "*"), ("prefer", "return=minimal")] {
             tries.push(with(&plain, name, value));
@@ -340,7 +285,7 @@ fn tries(labs: &Labs, operation: &Operation<'_>) -> Vec<Try> {
     }
     if operation.does("create") {
         let others = |number: &str| {
-            let keys = ["n", "s", "m", "o", "e", "l"];
+            let keys = ["n", "s", "m", "o", "e", "l", "t", "c"];
             let body =
                 keys.iter().fold(plain.body.replace("\"a\"", &format!("\"{number}\"")), |body, key| {
                     body.replace(&format!("{key}1"), &format!("{key}{number}"))
@@ -385,6 +330,9 @@ fn parts(operation: &Operation<'_>, plain: &Try) -> Vec<Try> {
 
 /// Sends them all.
 async fn drive(labs: &Labs, record: &mut Record<'_>, operation: &Operation<'_>) {
+    if verbs::drive(labs, record, operation).await {
+        return;
+    }
     let plain = labs.plain(operation);
     let tries = tries(labs, operation);
     for (at, tried) in tries.iter().enumerate() {
@@ -394,7 +342,10 @@ async fn drive(labs: &Labs, record: &mut Record<'_>, operation: &Operation<'_>) 
         labs.fresh(operation.collection).await;
         let answer = labs.send(&labs.sqlite, operation, tried).await;
         record.note(operation, tried, &answer);
-        let again = at == 0 && operation.does("get") && operation.path.contains('{') && answer.status == 200;
+        let again = at == 0
+            && matches!(operation.method, "get" | "head")
+            && operation.path.contains('{')
+            && answer.status == 200;
         if again {
             let same = with(&plain, "if-none-match", &answer.etag());
             record.note(operation, &same, &labs.send(&labs.sqlite, operation, &same).await);
@@ -402,10 +353,7 @@ async fn drive(labs: &Labs, record: &mut Record<'_>, operation: &Operation<'_>) 
     }
     absent(labs, record, operation, &plain).await;
     if operation.own.get("requestBody").is_some() {
-        let large = Try { body: format!("{{\"a\":\"{}\"}}", "x".repeat(200)), ..plain.clone() };
-        record.note(operation, &large, &labs.send(&labs.small, operation, &large).await);
-        let slow = Try { endless: true, ..plain.clone() };
-        record.note(operation, &slow, &labs.send(&labs.small, operation, &slow).await);
+        labs.too_much(record, operation, &plain).await;
     }
 }
 
@@ -435,31 +383,46 @@ async fn break_all(record: &mut Record<'_>, labs: &Labs, operations: &[Operation
     let errors = [
         Error::new(Kind::Denied, "R0901", "not allowed"),
         Error::new(Kind::Conflict, "R0203", "not unique"),
+        Error::new(Kind::Invalid, "R0604", "the position is too old"),
         Error::new(Kind::Failed, "R0901", "the disk is full"),
         Error::new(Kind::Unsupported, "R0405", "not in this store"),
         Error::new(Kind::TargetUnavailable, "R0201", "away"),
     ];
     for error in errors {
         let app = &labs.sqlite.app;
-        let is_conflict = error.kind() == Kind::Conflict;
-        let store = Broken {
-            error,
-            capabilities: app.store().capabilities(),
-            collections: app.store().collections(),
+        let needs = match error.kind() {
+            Kind::Conflict => Some("409"),
+            Kind::Invalid => Some("410"),
+            _ => None,
         };
-        let broken = App::new(Arc::new(store), app.layout().clone(), outside(), Options::default()).unwrap();
-        let lab = labs.sqlite.over(broken);
+        let broken = |counts| {
+            let store = Broken {
+                error: error.clone(),
+                capabilities: app.store().capabilities(),
+                collections: app.store().collections(),
+                counts,
+                is_silent: false,
+            };
+            let app = App::new(Arc::new(store), app.layout().clone(), outside(), Options::default());
+            labs.sqlite.over(app.unwrap())
+        };
+        let (lab, counting) = (broken(false), broken(true));
         for operation in operations {
             let takes = |status: &str| operation.own["responses"].get(status).is_some();
-            if operation.path.starts_with("/v1") && (!is_conflict || takes("409")) {
-                let tried = labs.plain(operation);
-                record.note(operation, &tried, &labs.send(&lab, operation, &tried).await);
+            let is_store = ["/v1", "/limits"].iter().any(|path| operation.path.starts_with(path));
+            let fits = needs
+                .is_none_or(|status| takes(status) && (status != "410" || operation.path == "/v1:changes"));
+            if is_store && fits {
+                let tried = labs.for_a_store(operation).await;
+                let lab = if operation.id == "take" { &counting } else { &lab };
+                record.note(operation, &tried, &labs.send(lab, operation, &tried).await);
             }
         }
-        if !is_conflict {
-            let Some(ready) = operations.iter().find(|operation| operation.id == "ready") else { continue };
-            let tried = Try { path: "/readyz".to_owned(), ..Try::default() };
-            record.note(ready, &tried, &labs.send(&lab, ready, &tried).await);
+        if needs.is_none() {
+            for ready in operations.iter().filter(|operation| operation.path == "/readyz") {
+                let tried = Try { path: "/readyz".to_owned(), ..Try::default() };
+                record.note(ready, &tried, &labs.send(&lab, ready, &tried).await);
+            }
         }
     }
 }
@@ -481,7 +444,11 @@ async fn routes_of(collection: &str) {
     }
     let mut missing = Vec::new();
     for operation in &operations {
-        let seen = record.seen.remove(operation.id).unwrap_or_default();
+        let mut seen = record.seen.remove(operation.id).unwrap_or_default();
+        if operation.id == "changes" {
+            // a WebSocket needs a connection, as the tests of the feed have it
+            seen.insert(101);
+        }
         let documented = operation.own["responses"].as_object().unwrap().keys();
         let never: Vec<&String> =
             documented.filter(|status| !seen.contains(&status.parse().unwrap())).collect();
@@ -517,6 +484,10 @@ collections!(
     pages routes_of_texts,
     events routes_of_documents_in_shared_files,
     events_part routes_of_parts_in_shared_files,
+    tasks routes_of_messages_on_record,
+    tasks_part routes_of_parts_of_messages,
+    usage routes_of_counters,
+    usage_part routes_of_parts_of_counters,
     service routes_of_the_service
 );
 

@@ -1,6 +1,6 @@
 //! Listings: filters, order, pages.
 
-use crate::kit::{ALL, DRAMAS, Lab, TABLES, labs};
+use crate::kit::{ALL, COUNCIL, DRAMAS, Lab, TABLES, labs};
 
 async fn filled(lab: &Lab) {
     for n in 0..7 {
@@ -57,6 +57,53 @@ async fn filters_and_order() {
         assert_eq!(helped.header("warning"), None);
         let unhelped = lab.get("/v1/dramas?url=x").await;
         assert!(unhelped.header("warning").unwrap().contains("url"), "{}", lab.kind);
+    }
+}
+
+#[tokio::test]
+async fn all_that_a_listing_would_give_is_counted() {
+    let prefer = ("prefer", "return=minimal, count=exact");
+    for lab in labs(TABLES, DRAMAS).await {
+        filled(&lab).await;
+        for (query, wanted) in [
+            ("limit=2", "7"),
+            ("limit=2&offset=6", "7"),
+            ("genre=noir&sort=-id&limit=1", "4"),
+            ("metadata.size[gt]=4&full=1", "2"),
+            ("q=5", "1"),
+            ("id=nothing", "0"),
+        ] {
+            let answer = lab.send(&format!("GET /v1/dramas?{query}"), &[prefer], "").await.is(200);
+            let told = (answer.header("x-total-count"), answer.header("preference-applied"));
+            assert_eq!(told, (Some(wanted), Some("count=exact")), "{} {query}", lab.kind);
+        }
+        // the same on each page, also of rows that documents hold, and beside lines
+        let first = lab.send("GET /v1/characters?limit=3", &[prefer], "").await.is(200);
+        let next = first.header("link").unwrap().strip_prefix('<').unwrap().split_once('>').unwrap().0;
+        let next = lab.send(&format!("GET {next}"), &[prefer], "").await.is(200);
+        assert_eq!((first.header("x-total-count"), next.header("x-total-count")), (Some("7"), Some("7")));
+        let accept = ("accept", "application/x-ndjson");
+        let lines = lab.send("GET /v1/dramas?limit=2", &[prefer, accept], "").await.is(200);
+        assert_eq!((lines.header("x-total-count"), lines.text().lines().count()), (Some("7"), 7));
+        assert_eq!(lab.get("/v1/dramas").await.header("x-total-count"), None);
+    }
+    // of a tenant's, only
+    for lab in labs(TABLES, COUNCIL).await {
+        for (n, user) in ["u1", "u2", "u1"].into_iter().enumerate() {
+            let id = format!("0190a000-0000-4000-8000-00000000000{n}");
+            let body = format!(r#"{{"id":"{id}","user_id":"{user}","messages":[]}}"#);
+            let path = format!("PUT /v1/conversations/{id}");
+            lab.send(&path, &[("repot-tenant", user)], body).await.is(201);
+        }
+        for (user, wanted) in [("u1", "2"), ("u2", "1"), ("u3", "0")] {
+            let headers = [prefer, ("repot-tenant", user)];
+            let answer = lab.send("GET /v1/conversations?limit=1", &headers, "").await.is(200);
+            assert_eq!(answer.header("x-total-count"), Some(wanted), "{}", lab.kind);
+        }
+    }
+    for lab in labs(&["memory", "directory"], DRAMAS).await {
+        let refused = lab.send("GET /v1/dramas", &[prefer], "").await.is(501);
+        assert_eq!(refused.code(), "R0405", "{}", lab.kind);
     }
 }
 

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod admin;
 mod batch;
 mod broken;
+mod cache;
 mod connections;
 mod documented;
 mod documents;
@@ -16,3 +18,8 @@ mod messages;
 mod openapi;
 mod operate;
 mod parts;
+mod reload;
+mod signer;
+mod sql;
+mod tokens;
+mod traces;

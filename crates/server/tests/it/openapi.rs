@@ -11,7 +11,7 @@ use crate::documented::MODEL;
 use crate::kit::{COUNCIL, DRAMAS, Lab, MEDIA, TRANSLATION};
 
 /// Methods, in the order in which they are looked at.
-pub(crate) const NAMES: [&str; 5] = ["get", "put", "patch", "post", "delete"];
+pub(crate) const NAMES: [&str; 6] = ["get", "head", "put", "patch", "post", "delete"];
 
 /// The document in lines: an operation with its parameters and statuses, a schema.
 fn outline(document: &Value) -> String {

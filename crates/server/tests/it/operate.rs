@@ -3,9 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use repot_core::store::{BucketStore, MemoryObjects};
-use repot_server::{App, Log, Options, RequestLine, Room, RoomOf};
+use repot_core::{Error, Kind};
+use repot_server::{App, Log, Options, Outside, RequestLine, Room, RoomOf};
+use repot_testkit::QuickPacing;
 use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, layout};
 
+use crate::broken::Broken;
 use crate::kit::{DRAMAS, Lab, TABLES, outside};
 
 fn metered() -> Subject {
@@ -198,4 +201,25 @@ async fn a_server_says_point_by_point_whether_it_is_ready() {
         assert_eq!(lab.get("/readyz?other").await.is(400).code(), "R0440");
         assert_eq!(lab.get("/healthz").await.is(200).text(), r#"{"status":"ok"}"#);
     }
+}
+
+/// A load balancer waits for nobody who does not answer at all.
+#[tokio::test]
+async fn a_database_that_is_silent_is_not_ready() {
+    let lab = Lab::open("memory", DRAMAS).await.unwrap();
+    let store = Broken {
+        error: Error::new(Kind::Failed, "R0901", "it does not come to that"),
+        capabilities: lab.app.store().capabilities(),
+        collections: lab.app.store().collections(),
+        is_silent: true,
+        counts: false,
+    };
+    let outside = Outside { pacing: Arc::new(QuickPacing::default()), ..outside() };
+    let app = App::new(Arc::new(store), lab.app.layout().clone(), outside, Options::default()).unwrap();
+    let lab = lab.over(app);
+    let ready = lab.get("/readyz").await.is(503);
+    assert_eq!((ready.code().as_str(), ready.header("retry-after")), ("R0433", Some("1")));
+    let why = lab.get("/readyz?verbose").await.is(503);
+    assert!(why.text().starts_with("FAIL database: broken did not answer within 5 s\n"), "{}", why.text());
+    lab.get("/healthz").await.is(200);
 }

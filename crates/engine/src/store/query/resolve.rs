@@ -6,7 +6,7 @@ use repot_model::language::Model;
 use repot_model::plan::{ColumnKind, Plan, Table, key_text};
 use repot_model::sql::query::{
     Comparison, Condition, Expansion, ExpansionTarget, Held, JsonType, Operand, Parameter, Select, Sort,
-    Speech, Statement, Tenancy, links, statement,
+    Speech, Statement, Tenancy, count_statement, links, statement,
 };
 
 use super::cursor;
@@ -82,6 +82,13 @@ impl<'q> Resolved<'q> {
     pub(super) fn statement(&self, speech: Speech) -> Statement {
         let tenant = self.query.scope.tenant.clone();
         Statement { tenant, ..statement(self.plan, &self.tenancy, speech, &self.select) }
+    }
+
+    /// The statement that counts its rows, whoever asks.
+    pub(super) fn counting(&self, speech: Speech) -> Statement {
+        let counted = (self.select.table, &self.select.filter);
+        let tenant = self.query.scope.tenant.clone();
+        Statement { tenant, ..count_statement(self.plan, &self.tenancy, speech, counted) }
     }
 
     /// Items of a page at most.

@@ -106,13 +106,41 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
     Statement { sql, parameters: writer.parameters, columns, order, tenant: None }
 }
 
+/// The statement of the number of rows that fulfil a condition.
+#[must_use]
+pub fn count_statement(
+    plan: &Plan,
+    tenancy: &Tenancy,
+    speech: Speech,
+    (table, filter): (usize, &Condition),
+) -> Statement {
+    let mut writer = Writer::new(plan, tenancy, speech);
+    let places = places(&mut writer, table, filter);
+    let name = quote(&plan.tables[table].name);
+    let place =
+        if places.is_empty() { String::new() } else { format!("\nwhere {}", places.join("\n  and ")) };
+    Statement {
+        sql: format!("select count(*)\nfrom {name} as r{place}"),
+        parameters: writer.parameters,
+        columns: vec![ColumnKind::Int],
+        order: Vec::new(),
+        tenant: None,
+    }
+}
+
+/// Whose rows, and what they must fulfil: conditions that must all hold.
+fn places(writer: &mut Writer<'_>, table: usize, filter: &Condition) -> Vec<String> {
+    let mut places: Vec<String> = writer.tenant(table, "r").into_iter().collect();
+    if *filter != Condition::All(Vec::new()) {
+        places.push(writer.condition(filter, table, "r"));
+    }
+    places
+}
+
 /// All of the statement behind `from`.
 fn rows(writer: &mut Writer<'_>, select: &Select, joins: &str) -> String {
     let table = select.table;
-    let mut places: Vec<String> = writer.tenant(table, "r").into_iter().collect();
-    if select.filter != Condition::All(Vec::new()) {
-        places.push(writer.condition(&select.filter, table, "r"));
-    }
+    let mut places = places(writer, table, &select.filter);
     if let Some(after) = &select.after {
         places.push(beyond(writer, select, after));
     }

@@ -91,8 +91,12 @@ impl Base {
     }
 
     pub(crate) async fn app_with(&self, options: Options, pacing: Arc<dyn Pacing>) -> App {
+        self.app_in(options, Outside { pacing, ..outside() }).await
+    }
+
+    pub(crate) async fn app_in(&self, options: Options, outside: Outside) -> App {
         let repot = Repot::open(Config::with_model_text(&self.url, MODEL)).await.unwrap();
-        App::new(repot.store(), repot.layout().clone(), Outside { pacing, ..outside() }, options).unwrap()
+        App::new(repot.store(), repot.layout().clone(), outside, options).unwrap()
     }
 
     pub(crate) async fn serve(&self) -> Served {

@@ -1,0 +1,237 @@
+//! One document that moves: everything that is stored, and where each process stands.
+
+use std::array;
+use std::hash::{Hash as _, Hasher};
+
+use repot_core::moving::{Lead, Phase};
+
+use crate::register::{Action, Register, Text};
+
+pub(crate) const SERVERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
+pub(crate) const DRIVERS: usize = 2;
+
+/// How often what may happen still may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Budget {
+    /// Appends that apps ask for, 7 at the most.
+    pub appends: u8,
+    /// Times that apps empty the document.
+    pub clears: u8,
+    /// Reads.
+    pub reads: u8,
+    /// Times that somebody wants the lead to change.
+    pub switches: u8,
+    /// Times that a change of the lead is given up.
+    pub aborts: u8,
+    /// Servers that are killed.
+    pub crashes: u8,
+    /// Times that a server is cut off from the new store.
+    pub cuts: u8,
+    /// Leases, claims and intents that end because time went by.
+    pub lapses: u8,
+}
+
+/// The row of the new store that says who leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Control {
+    pub lead: Lead,
+    pub phase: Phase,
+    pub epoch: u8,
+    /// The epoch whose notes were all taken up, beside the old store.
+    pub listed: u8,
+}
+
+/// The object beside the old store that says who leads, for those who do not reach the new store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Fence {
+    pub lead: Lead,
+    pub epoch: u8,
+}
+
+/// The lease of a server: until it ends, the server may trust what it knows of the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Lease {
+    pub valid: bool,
+    pub acknowledged: u8,
+    /// What the server knows; a server that was started anew knows nothing.
+    pub view: Option<Control>,
+}
+
+/// An operation that an app waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Operation {
+    pub number: u8,
+    pub action: Action,
+}
+
+/// What lets a server write to the old store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Pass {
+    /// A row in the new store.
+    Intent,
+    /// An object beside the old store, where the new one is out of reach.
+    Note,
+}
+
+/// Where a server stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Server {
+    Idle,
+    Write(Operation),
+    /// The note is made; the fence is looked at next.
+    Noted(Operation),
+    /// The fence is looked at (only where a mutant does so before the note).
+    Checked(Operation),
+    Look(Operation, Pass),
+    /// `orphan`: the process is gone, its request is still on its way.
+    Put {
+        operation: Operation,
+        pass: Pass,
+        seen: Text,
+        orphan: bool,
+        answered: bool,
+    },
+    /// The old store has answered; the intent is to be taken back.
+    Landed,
+    Read(Operation),
+    ReadAt(Operation, Lead),
+}
+
+/// A worker, and its claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Worker {
+    pub at: Copying,
+    /// Its claim stands.
+    pub claims: bool,
+    /// The mark has the version it had when the worker claimed it.
+    pub newest: bool,
+}
+
+/// Where a worker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Copying {
+    Idle,
+    Claimed(Lead),
+    Seen(Text),
+    Holding { lead: Lead, seen: Text, text: Text },
+    Copied,
+}
+
+/// Where a driver stands that changes the fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Driver {
+    Idle,
+    Fencing { seen: Fence, want: Fence },
+}
+
+/// Everything that is stored, and where each process stands.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) old: Text,
+    pub(crate) fence: Fence,
+    pub(crate) notes: [bool; SERVERS],
+    pub(crate) new: Text,
+    pub(crate) control: Control,
+    /// The document is marked in the journal.
+    pub(crate) dirty: bool,
+    pub(crate) intents: [bool; SERVERS],
+    pub(crate) leases: [Lease; SERVERS],
+    pub(crate) cut: [bool; SERVERS],
+    pub(crate) servers: [Server; SERVERS],
+    pub(crate) workers: [Worker; WORKERS],
+    pub(crate) drivers: [Driver; DRIVERS],
+    pub(crate) begun: u8,
+    pub(crate) appended: u8,
+    pub(crate) told: Register,
+    pub(crate) budget: Budget,
+}
+
+/// Who did what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// `server 0`, `worker 1`, ...
+    pub who: (&'static str, usize),
+    /// What it did.
+    pub what: &'static str,
+}
+
+impl State {
+    /// An empty document in both stores, the old one leading.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        let control = Control { lead: Lead::Old, phase: Phase::Open, epoch: 1, listed: 0 };
+        let lease = Lease { valid: true, acknowledged: 1, view: Some(control) };
+        Self {
+            old: 0,
+            fence: Fence { lead: Lead::Old, epoch: 1 },
+            notes: [false; SERVERS],
+            new: 0,
+            control,
+            dirty: false,
+            intents: [false; SERVERS],
+            leases: [lease; SERVERS],
+            cut: [false; SERVERS],
+            servers: [Server::Idle; SERVERS],
+            workers: [Worker { at: Copying::Idle, claims: false, newest: false }; WORKERS],
+            drivers: [Driver::Idle; DRIVERS],
+            begun: 0,
+            appended: 0,
+            told: Register::default(),
+            budget,
+        }
+    }
+
+    /// What of the invariants does not hold.
+    ///
+    /// # Errors
+    /// The invariant, in words.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if !self.told.is_possible() {
+            return Err("the answers are those of no single register");
+        }
+        let leading = match self.control.lead {
+            Lead::Old => self.old,
+            Lead::New => self.new,
+        };
+        if !self.told.may_hold(leading) {
+            return Err("the store that leads holds what no order of the operations gives");
+        }
+        if self.fence.lead == Lead::Old && self.control.lead == Lead::New {
+            return Err("the fence lets writers pass to a store that does not lead");
+        }
+        let settled =
+            !self.dirty && !self.is_claimed() && self.intents.iter().chain(&self.notes).all(|there| !there);
+        if settled && self.old != self.new {
+            return Err("nothing is marked, and the copy is not the primary");
+        }
+        Ok(())
+    }
+
+    /// The document is marked; what workers hold is no longer the newest.
+    pub(crate) fn touch(&mut self) {
+        self.dirty = true;
+        for worker in &mut self.workers {
+            worker.newest = false;
+        }
+    }
+
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.workers.iter().any(|worker| worker.claims)
+    }
+
+    /// Hashes the state as if servers, workers and drivers had no numbers: they are all alike.
+    pub(crate) fn hash_unnumbered(&self, hasher: &mut impl Hasher) {
+        let mut servers: [_; SERVERS] = array::from_fn(|at| {
+            (self.servers[at], self.leases[at], self.cut[at], self.intents[at], self.notes[at])
+        });
+        servers.sort_unstable();
+        let mut workers = self.workers;
+        workers.sort_unstable();
+        let mut drivers = self.drivers;
+        drivers.sort_unstable();
+        (servers, workers, drivers).hash(hasher);
+        (self.old, self.fence, self.new, self.control, self.dirty).hash(hasher);
+        (self.begun, self.appended, &self.told, self.budget).hash(hasher);
+    }
+}

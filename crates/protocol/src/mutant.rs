@@ -1,0 +1,90 @@
+//! The protocol with one rule left out.
+
+/// A rule that is left out, to see that it is missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutant {
+    /// The document is marked after the write to the old store, not before it.
+    MarksAfterWrite,
+    /// A write to the new store leaves no mark.
+    NoMarkOnNew,
+    /// A write to the old store is marked, but not as being on its way.
+    NoIntent,
+    /// The end of an intent does not count as a change.
+    CompletesSilently,
+    /// An intent that ran out does not count as a change.
+    LapsesSilently,
+    /// The old store takes writes whose time has run out.
+    NoDeadlineOnWrites,
+    /// The old store takes a worker's copy whose claim has run out.
+    NoDeadlineOnCopies,
+    /// The old store takes a write whatever it holds.
+    WritesBlindly,
+    /// The app is told before the old store has answered.
+    AnswersEarly,
+    /// A mark is cleared although the document changed again.
+    ClearsWithoutLook,
+    /// The new store takes the copy of a worker that no longer holds the claim.
+    NoToken,
+    /// A worker copies from the copy.
+    CopiesFromCopy,
+    /// The lead changes while the document is marked.
+    FlipsMarked,
+    /// The lead changes while a write is on its way.
+    FlipsInFlight,
+    /// Nobody waits until all servers know of the change.
+    NoLeaseWait,
+    /// A server answers by what it knew, though its lease has ended.
+    TrustsOldLease,
+    /// Where a request goes is decided by chance.
+    SharesByRequest,
+    /// The lead changes without a fence beside the old store.
+    NoFence,
+    /// The fence counts as written when it names the new store, whatever its epoch.
+    FenceOfAnyEpoch,
+    /// The fence is opened before the old store leads again.
+    OpensFenceEarly,
+    /// A driver writes the fence whatever it holds.
+    FencesBlindly,
+    /// A server that does not reach the new store leaves no note.
+    NoNote,
+    /// It looks at the fence before its note is there.
+    FenceBeforeNote,
+    /// It does not look at the fence at all.
+    IgnoresFence,
+    /// The lead changes before the notes are taken up.
+    FlipsWithNotes,
+    /// Notes are thrown away.
+    DropsNotes,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 26] = [
+        Self::MarksAfterWrite,
+        Self::NoMarkOnNew,
+        Self::NoIntent,
+        Self::CompletesSilently,
+        Self::LapsesSilently,
+        Self::NoDeadlineOnWrites,
+        Self::NoDeadlineOnCopies,
+        Self::WritesBlindly,
+        Self::AnswersEarly,
+        Self::ClearsWithoutLook,
+        Self::NoToken,
+        Self::CopiesFromCopy,
+        Self::FlipsMarked,
+        Self::FlipsInFlight,
+        Self::NoLeaseWait,
+        Self::TrustsOldLease,
+        Self::SharesByRequest,
+        Self::NoFence,
+        Self::FenceOfAnyEpoch,
+        Self::OpensFenceEarly,
+        Self::FencesBlindly,
+        Self::NoNote,
+        Self::FenceBeforeNote,
+        Self::IgnoresFence,
+        Self::FlipsWithNotes,
+        Self::DropsNotes,
+    ];
+}

@@ -1,0 +1,59 @@
+//! What is tried: small enough that every order can be looked at, each about one part of the protocol.
+
+use crate::model::{Budget, State};
+
+/// A beginning whose every order of steps is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// What it is about.
+    pub name: &'static str,
+    /// How often what may happen there may.
+    pub budget: Budget,
+}
+
+const NONE: Budget =
+    Budget { appends: 0, clears: 0, reads: 0, switches: 0, aborts: 0, crashes: 0, cuts: 0, lapses: 0 };
+
+impl Scenario {
+    /// All of them, those with the fewest states first.
+    pub const ALL: [Self; 8] = [
+        Self {
+            name: "two writers while the lead changes",
+            budget: Budget { appends: 2, switches: 1, ..NONE },
+        },
+        Self {
+            name: "a write and a read while the lead goes and comes back",
+            budget: Budget { appends: 1, reads: 1, switches: 2, ..NONE },
+        },
+        Self {
+            name: "a server that does not reach the new store",
+            budget: Budget { appends: 2, switches: 1, cuts: 1, ..NONE },
+        },
+        Self {
+            name: "a reader that does not reach the new store while the lead goes and comes back",
+            budget: Budget { appends: 1, reads: 1, switches: 2, cuts: 1, ..NONE },
+        },
+        Self {
+            name: "changes of the lead that are given up",
+            budget: Budget { appends: 1, reads: 1, switches: 2, aborts: 1, ..NONE },
+        },
+        Self {
+            name: "a reader that is stopped while the lead changes",
+            budget: Budget { appends: 1, reads: 1, switches: 1, lapses: 2, ..NONE },
+        },
+        Self {
+            name: "the lead goes and comes back while claims run out",
+            budget: Budget { appends: 1, clears: 1, switches: 2, lapses: 1, ..NONE },
+        },
+        Self {
+            name: "a writer that is killed, leases that end",
+            budget: Budget { appends: 2, switches: 1, crashes: 1, lapses: 1, ..NONE },
+        },
+    ];
+
+    /// Where it begins.
+    #[must_use]
+    pub fn start(self) -> State {
+        State::new(self.budget)
+    }
+}

@@ -1,0 +1,102 @@
+//! Workers bring the copy to the state of the primary.
+
+use repot_core::moving::Lead;
+
+use super::Ahead;
+use crate::model::{Copying, State, Worker};
+use crate::mutant::Mutant;
+use crate::register::Text;
+
+pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
+    let state = ahead.state;
+    let who = ("worker", worker);
+    let from_copy = !ahead.keeps(Mutant::CopiesFromCopy);
+    match state.workers[worker].at {
+        Copying::Idle if state.dirty && !state.is_claimed() => {
+            ahead.step(who, "claims the document", |after| {
+                let at = Copying::Claimed(after.control.lead);
+                after.workers[worker] = Worker { at, claims: true, newest: true };
+            });
+        }
+        Copying::Idle => {}
+        Copying::Claimed(Lead::Old) => {
+            let text = if from_copy { state.new } else { state.old };
+            ahead.step(who, "reads the old store", |after| {
+                after.workers[worker].at = Copying::Holding { lead: Lead::Old, seen: 0, text };
+            });
+        }
+        Copying::Claimed(Lead::New) => {
+            ahead.step(who, "looks at the old store", |after| {
+                after.workers[worker].at = Copying::Seen(after.old);
+            });
+        }
+        Copying::Seen(seen) => {
+            let text = if from_copy { state.old } else { state.new };
+            ahead.step(who, "reads the new store", |after| {
+                after.workers[worker].at = Copying::Holding { lead: Lead::New, seen, text };
+            });
+        }
+        Copying::Holding { lead: Lead::Old, text, .. } => into_new(ahead, worker, text),
+        Copying::Holding { lead: Lead::New, seen, text } => into_old(ahead, worker, seen, text),
+        Copying::Copied => {
+            let looks = ahead.keeps(Mutant::ClearsWithoutLook);
+            ahead.step(who, "clears the mark, if nothing newer came", |after| {
+                let Worker { claims, newest, .. } = after.workers[worker];
+                if claims && (newest || !looks) {
+                    after.dirty = false;
+                }
+                after.rest(worker);
+            });
+        }
+    }
+}
+
+impl State {
+    fn rest(&mut self, worker: usize) {
+        self.workers[worker] = Worker { at: Copying::Idle, claims: false, newest: false };
+    }
+}
+
+/// One transaction: the copy, and the mark if nothing newer came. A write that is on its way has its intent.
+fn into_new(ahead: &mut Ahead<'_>, worker: usize, text: Text) {
+    let state = ahead.state;
+    let Worker { claims, newest, .. } = state.workers[worker];
+    let applies = claims || !ahead.keeps(Mutant::NoToken);
+    let same = newest || !ahead.keeps(Mutant::ClearsWithoutLook);
+    let what = if applies { "writes the copy to the new store" } else { "is told that its claim is over" };
+    ahead.step(("worker", worker), what, |after| {
+        if applies {
+            after.new = text;
+        }
+        if claims && same {
+            after.dirty = false;
+        }
+        after.rest(worker);
+    });
+}
+
+/// The old store takes the copy if the claim's time has not run out and it holds what was looked at.
+fn into_old(ahead: &mut Ahead<'_>, worker: usize, seen: Text, text: Text) {
+    let state = ahead.state;
+    let in_time = state.workers[worker].claims || !ahead.keeps(Mutant::NoDeadlineOnCopies);
+    let takes = in_time && state.old == seen;
+    let what = if takes { "writes the copy to the old store" } else { "is refused by the old store" };
+    ahead.step(("worker", worker), what, |after| {
+        if takes {
+            after.old = text;
+            after.workers[worker].at = Copying::Copied;
+        } else {
+            after.rest(worker);
+        }
+    });
+}
+
+/// The time of a claim runs out.
+pub(super) fn lapse(ahead: &mut Ahead<'_>, worker: usize) {
+    if ahead.state.workers[worker].claims && ahead.state.budget.lapses > 0 {
+        ahead.step(("worker", worker), "lets its claim run out", |after| {
+            after.budget.lapses -= 1;
+            after.workers[worker].claims = false;
+        });
+    }
+}

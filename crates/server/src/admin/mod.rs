@@ -1,0 +1,12 @@
+//! What only those who run the server ask: its state, long work in the background, requests that were slow, keys.
+
+mod jobs;
+mod keys;
+mod operator;
+mod slow;
+
+pub use keys::{KeyWanted, key_end, key_json, key_reach, key_state};
+pub use operator::{Operator, Work};
+
+pub(crate) use jobs::Jobs;
+pub(crate) use slow::Slow;
