@@ -1,6 +1,8 @@
 //! Statements that are sent together: none of them waits for the answer of the one before. When one fails, the server does
 //! nothing of those behind it, since all are of one transaction; so a commit may be sent with them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::future;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -101,15 +103,33 @@ impl Flight {
             Ok(kept) => kept,
             Err(failure) => return Landed::Failed(failure),
         };
-        let running = future::join_all(run(client, &last, &kept));
-        let (done, committed) = future::join(running, client.batch_execute(COMMIT)).await;
+        // what cannot even be sent must keep the commit behind it back: the server would know nothing of it
+        let unsent = AtomicBool::new(false);
+        let noted = run(client, &last, &kept).map(|running| async {
+            running.await.inspect_err(|error| {
+                if error.as_db_error().is_none() {
+                    unsent.store(true, Ordering::Relaxed);
+                }
+            })
+        });
+        let committing = async {
+            // begun after all statements were
+            if unsent.load(Ordering::Relaxed) {
+                return None;
+            }
+            Some(client.batch_execute(COMMIT).await)
+        };
+        let (done, committed) = future::join(future::join_all(noted), committing).await;
         match (first(done, &last), committed) {
+            (Err(failure), None) => Landed::Failed(failure),
             // that nothing was heard of a statement says nothing about the commit behind it
-            (Err(Failure::Server(_, error)), Err(_)) if error.as_db_error().is_none() => Landed::Lost,
-            (Err(failure), _) => Landed::Failed(failure),
-            (Ok(()), Ok(())) => Landed::Committed,
-            (Ok(()), Err(error)) if crate::error::is_lost(&error) => Landed::Lost,
-            (Ok(()), Err(error)) => Landed::Failed(Failure::Server("commit".to_owned(), error)),
+            (Err(Failure::Server(_, error)), Some(_)) if error.as_db_error().is_none() => Landed::Lost,
+            (Err(failure), Some(_)) => Landed::Failed(failure),
+            (Ok(()), Some(Ok(()))) => Landed::Committed,
+            (Ok(()), Some(Err(error))) if !crate::error::is_lost(&error) => {
+                Landed::Failed(Failure::Server("commit".to_owned(), error))
+            }
+            (Ok(()), _) => Landed::Lost,
         }
     }
 }
@@ -146,4 +166,51 @@ fn first(done: Vec<Result<u64, tokio_postgres::Error>>, some: &[Said]) -> Result
     done.into_iter()
         .zip(some)
         .try_for_each(|(done, said)| done.map(drop).map_err(|error| said.failure(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::types::Type;
+
+    use super::{Flight, Landed};
+    use crate::client::Client;
+
+    /// The server knows nothing of a statement that cannot be sent, and would commit what is left.
+    #[test]
+    fn a_statement_that_cannot_be_sent_keeps_the_commit_back() {
+        let Some(url) = repot_testkit::postgres::fresh_database() else { return };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (inner, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let client = Client::new(inner, None);
+            client.batch_execute("create table t (n int)").await.unwrap();
+            for is_kept in [false, true] {
+                if is_kept {
+                    client.keep_statements();
+                }
+                for (second, lands) in [(true, true), (false, false)] {
+                    client.batch_execute("begin").await.unwrap();
+                    let mut flight = Flight::default();
+                    let sql = "insert into t values ($1)";
+                    flight.say("one", sql, vec![(Box::new(1), Type::INT4)]);
+                    if second {
+                        flight.say("another", sql, vec![(Box::new(2), Type::INT4)]);
+                    } else {
+                        flight.say("another", sql, vec![(Box::new("2"), Type::INT4)]);
+                    }
+                    let landed = flight.commit(&client).await;
+                    assert_eq!(matches!(landed, Landed::Committed), lands);
+                    assert_eq!(matches!(landed, Landed::Failed(_)), !lands);
+                    client.batch_execute("rollback").await.unwrap();
+                }
+            }
+            let counted = client.query_one("select count(*) from t", &[]).await.unwrap();
+            assert_eq!(
+                counted.get::<_, i64>(0),
+                4,
+                "both of each flight that landed, and none of the others"
+            );
+        });
+    }
 }
