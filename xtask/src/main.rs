@@ -23,7 +23,7 @@ cargo xtask COMMAND
                             ARGS go to cargo nextest (cargo test if there is no nextest): -- -p repot-json numbers
   ci [--full]               everything that must be green: tidy, format, clippy, test, doc
   tidy                      file sizes, forgotten tests, banned packages, broken links
-  bench ARGS                benchmarks (release build): bench copy, bench store, bench serve
+  bench ARGS                benchmarks (release build): bench copy, bench store, bench serve, bench peer
   help                      this text";
 
 fn main() -> ExitCode {

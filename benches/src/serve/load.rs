@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -74,10 +75,8 @@ impl Server {
     /// The bytes of a request.
     pub(crate) fn request(self, load: Load, (user, id): &(String, String), text: &str) -> Vec<u8> {
         let body = match (self, load) {
-            (Self::Repot, Load::Create) => format!(r#"{{"title": "{text}", "messages": []}}"#),
-            (Self::Kinto, _) => {
-                format!(r#"{{"data": {{"user": "{user}", "title": "{text}", "messages": []}}}}"#)
-            }
+            (Self::Repot, Load::Create) => json!({"title": text, "messages": []}).to_string(),
+            (Self::Kinto, _) => json!({"data": {"user": user, "title": text, "messages": []}}).to_string(),
             (Self::Repot, _) => message(text),
             (Self::Limit, _) => text.to_owned(),
         };

@@ -2,6 +2,7 @@
 //! does ([`Target`]), and how documents are read and written on every store ([`store`]). No I/O of its own, no
 //! runtime, no C.
 
+mod ahead;
 mod audit;
 mod cache;
 pub mod catalogue;
@@ -27,6 +28,7 @@ pub mod store;
 mod target;
 mod trashed;
 
+pub use ahead::Ahead;
 pub use audit::{AuditBatch, AuditFilter, AuditKind, AuditRecord, PackedText};
 pub use cache::{
     CACHE_KEY_MAX, CACHE_LIFE_MAX_MS, CACHE_NAMESPACE_MAX, Cache, CacheName, CacheSpace, CacheUsage,

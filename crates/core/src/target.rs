@@ -12,6 +12,7 @@ use repot_model::plan::{Additions, Plan, RowsWanted};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
 
+use crate::ahead::Ahead;
 use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::connections::{Connections, Idling, Prompt};
@@ -297,6 +298,10 @@ pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
     /// often; when the database is out of reach: [`crate::Retry::Safe`] when nothing was committed,
     /// [`crate::Retry::Unknown`] when that could not be found out.
     fn transact(&mut self, plan: &Plan, locks: &[String], decide: Decide<'_>) -> Result<LoadReport>;
+
+    /// What the next [`Target::transact`] is likely to read, so that a database to which each question is a journey may read
+    /// it with the locks. Only a hint: nothing else depends on it.
+    fn read_ahead(&mut self, _ahead: Ahead) {}
 
     /// Opens more connections, also after this one is gone. To be asked for once the lock is shared.
     ///

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use crate::client::Client;
 use bytes::Bytes;
 use futures_util::SinkExt;
-use repot_core::{Error, Kind};
+use repot_core::{Error, Kind, Retry};
 use repot_model::plan::Table;
 use repot_model::row::Cells;
 use repot_model::sql::quote;
@@ -25,6 +25,8 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 pub(crate) enum Failure {
     /// While doing what, and what the server said.
     Server(String, tokio_postgres::Error),
+    /// Another writer, or plain SQL, came between what was read and what is written: everything is to be done again.
+    Between(String),
     /// Anything else.
     Ours(Error),
 }
@@ -46,6 +48,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Server(what, error) => failed(&what, error),
+            Failure::Between(message) => Self::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe),
             Failure::Ours(error) => error,
         }
     }

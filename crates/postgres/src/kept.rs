@@ -44,20 +44,20 @@ pub(crate) static OUTLINE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Reads what [`OUTLINE`] selects.
-pub(crate) fn outline(row: &Row) -> Result<Outline> {
+/// Reads what [`OUTLINE`] selects, from this column on.
+pub(crate) fn outline(row: &Row, at: usize) -> Result<Outline> {
     let read = || -> Result<Outline, tokio_postgres::Error> {
         Ok(Outline {
-            object: row.try_get(0)?,
-            is_whole: row.try_get(1)?,
-            collection: row.try_get(2)?,
-            key: row.try_get(3)?,
-            etag: row.try_get(4)?,
-            size: u64::try_from(row.try_get::<_, i64>(5)?).unwrap_or(0),
-            stamp: row.try_get(6)?,
-            seq: row.try_get(7)?,
-            standing: row.try_get::<_, Option<Vec<u8>>>(8)?.unwrap_or_default(),
-            skips: row.try_get(9)?,
+            object: row.try_get(at)?,
+            is_whole: row.try_get(at + 1)?,
+            collection: row.try_get(at + 2)?,
+            key: row.try_get(at + 3)?,
+            etag: row.try_get(at + 4)?,
+            size: u64::try_from(row.try_get::<_, i64>(at + 5)?).unwrap_or(0),
+            stamp: row.try_get(at + 6)?,
+            seq: row.try_get(at + 7)?,
+            standing: row.try_get::<_, Option<Vec<u8>>>(at + 8)?.unwrap_or_default(),
+            skips: row.try_get(at + 9)?,
         })
     };
     read().map_err(|error| failed("look at a document", error))
@@ -69,7 +69,10 @@ select o.path from repot_objects o where o.path > $1 \
 and o.id in (select p.object from repot_pending p where p.seq > 0) order by o.path limit $2";
 
 /// The rows that are wanted.
-pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer> {
+///
+/// # Errors
+/// What the server says, and when a column has another type than the model says.
+pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer, Failure> {
     let table = &plan.tables[wanted.table];
     let (place, parameters) = condition(table, &wanted.columns, &wanted.cells, "t")?;
     let all: Vec<usize> = (0..table.columns.len()).collect();
@@ -82,7 +85,7 @@ pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> R
     let found = client
         .query_again(&sql, &borrowed(&parameters))
         .await
-        .map_err(|error| failed(&format!("read rows of {}", table.name), error))?;
+        .map_err(Failure::server(format!("read rows of {}", table.name)))?;
     let mut out = RowBuffer::new();
     let mut row_cells = Vec::new();
     for row in found {

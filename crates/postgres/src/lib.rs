@@ -2,6 +2,7 @@
 //! runs in tasks of a small runtime of this crate; callers see plain blocking functions.
 
 mod address;
+mod ahead;
 mod ask;
 mod asking;
 mod audit;

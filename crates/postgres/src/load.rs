@@ -57,9 +57,10 @@ impl Writer {
     /// Everything but the commit; gives the transaction's number.
     async fn apply(&mut self, plan: &Plan, batch: &Batch, units: &[Unit]) -> Result<(String, LoadReport)> {
         let number = self.begin().await?;
-        match self.apply_plainly(plan, batch, units).await {
-            Ok(Some((report, mut flight))) => match flight.send(self.client()).await {
-                Ok(_) => return Ok((number, report)),
+        let mut flight = Flight::default();
+        match self.apply_plainly(plan, batch, units, &mut flight).await {
+            Ok(Some(report)) => match flight.send(self.client()).await {
+                Ok(()) => return Ok((number, report)),
                 Err(failure) => self.refused_plainly(failure).await?,
             },
             Ok(None) => self.rollback().await,
@@ -84,14 +85,14 @@ impl Writer {
         }
     }
 
-    /// Gives what is still to be sent; `None`: documents of the batch refer to what it deletes, so more care is needed.
+    /// What is still to be sent stays in the flight; `None`: documents of the batch refer to what it deletes, so more care is needed.
     pub(crate) async fn apply_plainly(
         &mut self,
         plan: &Plan,
         batch: &Batch,
         units: &[Unit],
-    ) -> Result<Option<(LoadReport, Flight)>, Failure> {
-        let mut flight = Flight::default();
+        flight: &mut Flight,
+    ) -> Result<Option<LoadReport>, Failure> {
         flight.say("load a batch", "set constraints all deferred", Vec::new());
         self.keep_search(plan).await?;
         // first, so that what no longer refers to a row is not taken along when the row goes
@@ -100,7 +101,7 @@ impl Writer {
             flight.send(self.client()).await?;
             self.update_rows(plan, batch, &changed).await?;
         } else {
-            say_updates(plan, batch, &changed, &mut flight)?;
+            say_updates(plan, batch, &changed, flight)?;
         }
         let deletes = batch.items.iter().any(|item| !item.changes.deletes.is_empty());
         if deletes || self.search_kept {
@@ -111,17 +112,17 @@ impl Writer {
             return Ok(None);
         }
         // of our own tables, whatever is still to be sent
-        self.prepare_records(batch).await?;
+        self.prepare_records(batch, flight).await?;
         self.delete_rows(plan, batch).await?;
-        self.put_rows(plan, batch, units, &mut flight).await?;
+        self.put_rows(plan, batch, units, flight).await?;
         if self.search_kept {
             flight.send(self.client()).await?;
         }
         self.index_batch(plan, batch).await?;
         let numbers = self.object_numbers(batch).await?;
-        self.put_records(batch, &numbers, &Refused::new(), &mut flight).await?;
+        self.put_records(batch, &numbers, &Refused::new(), flight).await?;
         flight.say("load a batch", "set constraints all immediate", Vec::new());
-        Ok(Some((LoadReport { refused: left.aside }, flight)))
+        Ok(Some(LoadReport { refused: left.aside }))
     }
 
     /// Inserts the rows of these documents, few of them with what is sent next: a COPY waits for the server twice.

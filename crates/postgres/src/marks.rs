@@ -1,10 +1,9 @@
 //! Marks: what plain SQL changed since a document's text was written. Triggers set them; here they are read, and go with
 //! the writes that meet them.
 
-use repot_core::{Batch, Mark, Result};
+use repot_core::{Batch, Mark};
 use tokio_postgres::types::Type;
 
-use crate::copy::Failure;
 use crate::flight::{Flight, value};
 use crate::transaction::Writer;
 
@@ -39,15 +38,10 @@ pub(crate) fn page_sql(new: bool) -> String {
 }
 
 impl Writer {
-    /// Takes away the marks that the batch meets, behind what is to be sent before; says when one is another by now.
-    pub(crate) async fn meet_marks(
-        &mut self,
-        batch: &Batch,
-        mut flight: Flight,
-    ) -> Result<Option<&'static str>, Failure> {
+    /// Takes away the marks that the batch meets, behind what is to be sent before; none may be another by now.
+    pub(crate) fn meet_marks(batch: &Batch, flight: &mut Flight) {
         if batch.marks.is_empty() {
-            flight.send(self.client()).await?;
-            return Ok(None);
+            return;
         }
         let mut marks: Vec<&Mark> = batch.marks.iter().collect();
         marks
@@ -65,21 +59,16 @@ impl Writer {
                        order by collection, key for update";
             flight.say(what, sql, names());
         }
-        let sql = format!(
-            "select from unnest($1, $2, $3) as m (collection, key, stamp) where m.stamp <> {} limit 1",
+        let rows = format!(
+            "select from unnest($1, $2, $3) as m (collection, key, stamp) where m.stamp <> {}",
             stamp_sql("m.collection", "m.key")
         );
         let mut given = names();
         given.push(value(stamps, Type::INT8_ARRAY));
-        flight.say(what, sql, given);
-        if flight.send(self.client()).await? > 0 {
-            return Ok(Some("plain SQL changed a document meanwhile"));
-        }
+        flight.forbid(what, &rows, given, "plain SQL changed a document meanwhile");
         if marked {
             let sql = "delete from repot_touched where (collection, key) in (select * from unnest($1, $2))";
             flight.say(what, sql, names());
-            flight.send(self.client()).await?;
         }
-        Ok(None)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
@@ -21,6 +21,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
+use crate::ahead::Seen;
 use crate::client::{is_stale, was_stale};
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
@@ -165,6 +166,12 @@ impl PostgresReader {
         done
     }
 
+    /// An answer that was read ahead.
+    fn seen<T>(&self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
+        let within = self.within.as_ref()?;
+        find(&mut within.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
         self.run(|connection| async move {
             connection
@@ -258,6 +265,9 @@ impl Reader for PostgresReader {
     }
 
     fn meta(&mut self, key: &str) -> Result<Option<String>> {
+        if let Some(value) = self.seen(|seen| seen.meta(key)) {
+            return Ok(value);
+        }
         let key = key.to_owned();
         self.run(|connection| async move { create::meta(&connection.client, &key).await })
     }
@@ -328,8 +338,13 @@ impl Reader for PostgresReader {
     }
 
     fn stored(&mut self, path: &str) -> Result<Option<FoundObject>> {
-        let rows = self.rows_now("read a document", &stored::FOUND, path)?;
-        let found = rows.first().map(stored::found).transpose()?;
+        let found = match self.seen(|seen| seen.stored(path)) {
+            Some(found) => found,
+            None => {
+                let rows = self.rows_now("read a document", &stored::FOUND, path)?;
+                rows.first().map(stored::found).transpose()?
+            }
+        };
         if let (Some(within), Some(found)) = (&self.within, &found) {
             within.check(path, found.object.id)?;
         }
@@ -348,8 +363,13 @@ impl Reader for PostgresReader {
     }
 
     fn outline(&mut self, path: &str) -> Result<Option<Outline>> {
-        let rows = self.rows_now("look at a document", &kept::OUTLINE, path)?;
-        let found = rows.first().map(kept::outline).transpose()?;
+        let found = match self.seen(|seen| seen.outline(path)) {
+            Some(found) => found,
+            None => {
+                let rows = self.rows_now("look at a document", &kept::OUTLINE, path)?;
+                rows.first().map(|row| kept::outline(row, 0)).transpose()?
+            }
+        };
         if let (Some(within), Some(found)) = (&self.within, &found) {
             within.check(path, found.object)?;
         }
@@ -396,8 +416,11 @@ impl Reader for PostgresReader {
     }
 
     fn held_rows(&mut self, plan: &Plan, wanted: &RowsWanted) -> Result<RowBuffer> {
+        if let Some(rows) = self.seen(|seen| seen.rows(wanted)) {
+            return Ok(rows);
+        }
         let (plan, wanted) = (self.plan.of(plan), wanted.clone());
-        self.run(|connection| async move { kept::rows(&connection.client, &plan, &wanted).await })
+        self.run(|connection| async move { Ok(kept::rows(&connection.client, &plan, &wanted).await?) })
     }
 
     fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
@@ -416,6 +439,9 @@ impl Reader for PostgresReader {
     }
 
     fn stamp(&mut self, collection: &str, key: &str) -> Result<i64> {
+        if let Some(stamp) = self.seen(|seen| seen.stamp(collection, key)) {
+            return Ok(stamp);
+        }
         let sql = format!("select {}", marks::stamp_sql("$1", "$2"));
         let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
         Ok(self.rows("read a mark", sql, parameters)?.first().map_or(0, |row| row.get(0)))

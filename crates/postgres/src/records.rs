@@ -11,6 +11,9 @@ use crate::copy::{CopyIn, Failure, bytes_field, int_field, small_field};
 use crate::flight::{Flight, value};
 use crate::transaction::Writer;
 
+/// So many records are inserted one by one, with what is sent next: a COPY would wait for the server twice.
+const SAID_MOST: usize = 40;
+
 /// Documents refused: (item, document) to code and reason.
 pub(crate) type Refused = BTreeMap<(usize, usize), (&'static str, String)>;
 
@@ -19,7 +22,11 @@ const DOCUMENTS: &str = "copy repot_documents (object, ordinal, collection, key,
 
 impl Writer {
     /// Dictionaries, and what goes of objects that are replaced or removed.
-    pub(crate) async fn prepare_records(&mut self, batch: &Batch) -> Result<(), Failure> {
+    pub(crate) async fn prepare_records(
+        &mut self,
+        batch: &Batch,
+        flight: &mut Flight,
+    ) -> Result<(), Failure> {
         for (id, collection, bytes) in &batch.dictionaries {
             self.client()
                 .execute_typed(
@@ -57,13 +64,8 @@ impl Writer {
         }
         let pieces = paths(&|item| item.removes || (item.replaces && !item.keeps_pieces));
         if !pieces.is_empty() {
-            self.client()
-                .execute_typed(
-                    "delete from repot_pieces where path = any($1)",
-                    &[(&pieces, Type::TEXT_ARRAY)],
-                )
-                .await
-                .map_err(Failure::server("remove pieces of objects"))?;
+            let sql = "delete from repot_pieces where path = any($1)";
+            flight.say("remove pieces of objects", sql, vec![value(pieces, Type::TEXT_ARRAY)]);
         }
         Ok(())
     }
@@ -81,11 +83,11 @@ impl Writer {
             all.filter(|((_, item), _)| !item.removes && item.kept.is_none())
         };
         let count: usize = kept().map(|((_, item), _)| item.documents.len()).sum();
-        if count == 1 {
+        if count <= SAID_MOST {
             for ((at, item), id) in kept() {
-                item.documents.iter().for_each(|document| {
-                    say_document(flight, id, document, refused.get(&(at, 0)));
-                });
+                for (number, document) in item.documents.iter().enumerate() {
+                    say_document(flight, id, document, refused.get(&(at, number)));
+                }
             }
         } else if count > 0 {
             let what = "keep the documents' records".to_owned();
@@ -106,7 +108,7 @@ impl Writer {
         self.overwrite_objects(batch, &there, refused, flight);
         let new = |item: &Item| self.number_of(item).is_none();
         let new: Vec<_> = kept().filter(|((_, item), _)| new(item)).map(|((at, _), id)| (at, id)).collect();
-        self.put_objects(batch, &new, refused).await?;
+        self.put_objects(batch, &new, refused, flight).await?;
         Self::keep_changes(batch, numbers, flight);
         self.log_changes(batch, refused, flight).await
     }
@@ -117,8 +119,14 @@ impl Writer {
         batch: &Batch,
         new: &[(usize, i64)],
         refused: &Refused,
+        flight: &mut Flight,
     ) -> Result<(), Failure> {
-        if new.is_empty() {
+        if new.len() <= SAID_MOST {
+            for &(at, id) in new {
+                let item = &batch.items[at];
+                let only = if item.documents.len() == 1 { refused.get(&(at, 0)) } else { None };
+                say_object(flight, id, &item.object, only);
+            }
             return Ok(());
         }
         let what = "keep the objects' records".to_owned();
@@ -167,7 +175,40 @@ impl Writer {
     }
 }
 
-/// The record of one document, with its own statement: a COPY would wait for the server twice.
+/// The record of a new object, with its own statement.
+fn say_object(flight: &mut Flight, id: i64, object: &ObjectRecord, refused: Option<&(&'static str, String)>) {
+    let ObjectRecord { path, size, modified_ns, etag, sha256, collection, status, reason, frame } = object;
+    let (code, said) = said(reason.as_ref(), refused);
+    let values = vec![
+        value(id, Type::INT8),
+        value(path.clone(), Type::TEXT),
+        value(signed(*size), Type::INT8),
+        value(*modified_ns, Type::INT8),
+        value(etag.clone(), Type::TEXT),
+        value(sha256.clone(), Type::BYTEA),
+        value(collection.clone(), Type::TEXT),
+        value(if refused.is_some() { Status::SetAside } else { *status } as i16, Type::INT2),
+        value(code, Type::TEXT),
+        value(said, Type::TEXT),
+        value(frame.clone(), Type::BYTEA),
+    ];
+    let sql = "insert into repot_objects (id, path, size, modified_ns, etag, sha256, collection, status, code, reason, frame) \
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    flight.say("keep the objects' records", sql, values);
+}
+
+/// Code and text of a reason, the database's before our own.
+fn said(
+    own: Option<&(String, String)>,
+    refused: Option<&(&'static str, String)>,
+) -> (Option<String>, Option<String>) {
+    let own = own.map(|(code, text)| (code.as_str(), text.as_str()));
+    let reason = refused.map(|(code, text)| (*code, text.as_str())).or(own);
+    // a reason may quote a value with a NUL, which no text of PostgreSQL can hold
+    reason.map(|(code, text)| (code.to_owned(), text.replace('\0', "\u{fffd}"))).unzip()
+}
+
+/// The record of one document, with its own statement.
 fn say_document(
     flight: &mut Flight,
     id: i64,
@@ -176,9 +217,7 @@ fn say_document(
 ) {
     let DocumentRecord { ordinal, collection, key, etag, version, dictionary, size, text, reason, .. } =
         document;
-    let reason = reason.as_ref().map(|(code, text)| (code.as_str(), text.as_str()));
-    let reason = refused.map(|(code, text)| (*code, text.as_str())).or(reason);
-    let said = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
+    let (code, said) = said(reason.as_ref(), refused);
     let values = vec![
         value(id, Type::INT8),
         value(i64::from(*ordinal), Type::INT8),
@@ -189,7 +228,7 @@ fn say_document(
         value(*dictionary, Type::INT8),
         value(signed(*size), Type::INT8),
         value(text.to_vec(), Type::BYTEA),
-        value(reason.map(|(code, _)| code.to_owned()), Type::TEXT),
+        value(code, Type::TEXT),
         value(said, Type::TEXT),
     ];
     let sql = "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, text, code, reason) \

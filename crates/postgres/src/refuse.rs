@@ -33,7 +33,7 @@ fn refusal(failure: Failure) -> Result<(&'static str, String), Failure> {
             Some(server) if is_refusal(server) => Ok((refusal_code(server), refusal_reason(server))),
             _ => Err(failure),
         },
-        Failure::Ours(_) => Err(failure),
+        Failure::Between(_) | Failure::Ours(_) => Err(failure),
     }
 }
 
@@ -77,7 +77,8 @@ impl Writer {
             self.say("rollback to savepoint round").await?;
         };
         // only now: by the old records the documents of referring rows were found
-        self.prepare_records(batch).await?;
+        let mut flight = Flight::default();
+        self.prepare_records(batch, &mut flight).await?;
         let numbers = self.object_numbers(batch).await?;
         let mut flight = Flight::default();
         self.put_records(batch, &numbers, &refused, &mut flight).await?;

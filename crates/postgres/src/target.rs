@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::{
-    Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, LockHolder, Piece, QueueAnswer,
+    Ahead, Batch, Connections, Decide, Echo, Error, Health, Kind, LoadReport, LockHolder, Piece, QueueAnswer,
     QueueStep, Reader, Result, RowSecurity, State, Target, TenantGuard, Violation,
 };
 use repot_model::plan::{Additions, Plan};
@@ -26,6 +26,8 @@ use crate::{create, indexes, lock};
 pub struct PostgresTarget {
     writer: Arc<Mutex<Writer>>,
     plan: SharedPlan,
+    /// What the next transaction reads with its locks.
+    pub(crate) ahead: Ahead,
     /// The role that a tenant's statements run under, once it is known that it can be taken.
     tenants: Option<Arc<str>>,
     pub(crate) address: Address,
@@ -92,7 +94,8 @@ impl PostgresTarget {
             search_kept: false,
         };
         let (writer, plan) = (Arc::new(Mutex::new(writer)), SharedPlan::default());
-        Self { writer, plan, tenants: None, address, version, reading: OnceLock::new(), runtime }
+        let ahead = Ahead::default();
+        Self { writer, plan, ahead, tenants: None, address, version, reading: OnceLock::new(), runtime }
     }
 
     pub(crate) fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
@@ -193,6 +196,10 @@ impl Target for PostgresTarget {
     fn load(&mut self, plan: &Plan, batch: Batch) -> Result<LoadReport> {
         let plan = self.plan.of(plan);
         self.run(|mut writer| async move { writer.load(&plan, &batch).await })
+    }
+
+    fn read_ahead(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
     }
 
     fn transact(&mut self, plan: &Plan, locks: &[String], decide: Decide<'_>) -> Result<LoadReport> {

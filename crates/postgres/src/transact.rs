@@ -2,21 +2,22 @@
 //! another try when the server gives the transaction up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future;
 use repot_core::change_log::FormerDocument;
-use repot_core::{Batch, Decide, Error, Item, Kind, LoadReport, Refusal, Result, Retry, Status};
+use repot_core::{Ahead, Batch, Decide, Error, Item, Kind, LoadReport, Refusal, Result, Retry, Status};
 use repot_model::plan::Plan;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
+use crate::ahead::{self, Seen};
 use crate::connect::Connection;
 use crate::copy::Failure;
 use crate::create::set_meta;
 use crate::error::{failed, is_given_up, is_lost, is_refusal};
-use crate::flight::{Flight, value};
+use crate::flight::{Flight, Landed, value};
 use crate::load::{check, units};
 use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::PostgresReader;
@@ -27,6 +28,8 @@ use crate::within::Within;
 
 /// Tries of one transaction. Each failed one means that another writer got on.
 const TRIES_MAX: usize = 50;
+/// How long a transaction that hurries waits for a lock, milliseconds.
+const HURRIED_WAIT_MS: u32 = 500;
 /// Numbers set apart for a writer at once.
 const NUMBERS_APART: usize = 1_000;
 
@@ -34,7 +37,7 @@ const NUMBERS_APART: usize = 1_000;
 const LOCK: &str = "select path, id from repot_objects where path = any($1) order by path for update";
 
 /// What the locks gave.
-type Locked = Result<Vec<Row>, tokio_postgres::Error>;
+type Locked = Result<(Vec<Row>, Seen), Failure>;
 
 /// How a part of a transaction ended.
 enum Step<T> {
@@ -57,10 +60,11 @@ impl PostgresTarget {
         paths.sort_unstable();
         paths.dedup();
         let paths: Arc<[String]> = paths.into();
+        let ahead = Arc::new(std::mem::take(&mut self.ahead));
         let (mut careful, mut last) = (false, None);
         for tried in 0..TRIES_MAX {
-            let wanted = Arc::clone(&paths);
-            let opened = self.run(|mut writer| async move { writer.open(&wanted).await });
+            let (wanted, plan_of, ahead) = (Arc::clone(&paths), Arc::clone(plan), Arc::clone(&ahead));
+            let opened = self.run(|mut writer| async move { writer.open(&wanted, (&plan_of, &ahead)).await });
             let (number, connection, within) = match opened {
                 Ok(Step::Done(opened)) => opened,
                 Ok(Step::Carefully) => continue,
@@ -154,8 +158,8 @@ impl Writer {
         }
     }
 
-    /// Begins, and locks the objects at these paths, which are in byte order.
-    async fn open(&mut self, paths: &[String]) -> Result<Step<Opened>> {
+    /// Begins, locks the objects at these paths, which are in byte order, and reads ahead.
+    async fn open(&mut self, paths: &[String], ahead: (&Plan, &Ahead)) -> Result<Step<Opened>> {
         self.locked.clear();
         self.claimed.clear();
         self.ready().await?;
@@ -163,17 +167,20 @@ impl Writer {
         let (number, rows) = match &self.held {
             Some(_) => {
                 let number = self.begin().await?;
-                (number, self.client().query_again(LOCK, &[(&paths, Type::TEXT_ARRAY)]).await)
+                let locked = self.client().query_again(LOCK, &[(&paths, Type::TEXT_ARRAY)]).await;
+                (
+                    number,
+                    locked.map(|rows| (rows, Seen::default())).map_err(Failure::server("lock documents")),
+                )
             }
-            None => self.begin_locking(paths).await?,
+            None => self.begin_locking(paths, Some(ahead)).await?,
         };
-        let rows = match rows {
+        let (rows, seen) = match rows {
             Ok(rows) => rows,
-            Err(error) => {
+            Err(failure) => {
                 self.rollback().await;
-                let given_up = error.as_db_error().is_some_and(is_given_up);
-                let error = failed("lock documents", error);
-                return if given_up { Ok(Step::Again(error)) } else { Err(error) };
+                let given_up = matches!(&failure, Failure::Server(_, error) if error.as_db_error().is_some_and(is_given_up));
+                return if given_up { Ok(Step::Again(failure.into())) } else { Err(failure.into()) };
             }
         };
         self.locked = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -181,6 +188,7 @@ impl Writer {
             paths: paths.iter().cloned().collect(),
             numbers: self.locked.values().copied().collect(),
             escaped: AtomicBool::new(false),
+            seen: Mutex::new(seen),
         };
         Ok(Step::Done((number, Arc::clone(&self.connection), Arc::new(within))))
     }
@@ -198,13 +206,25 @@ impl Writer {
 
     /// Begins a transaction that runs while no copy is at work; gives its number.
     pub(crate) async fn begin_shared(&mut self) -> Result<String> {
-        self.begin_locking(&[]).await.map(|(number, _)| number)
+        self.begin_locking(&[], None).await.map(|(number, _)| number)
     }
 
     /// The same; the locks on objects at these paths are asked for with the same messages.
-    async fn begin_locking(&mut self, paths: &[String]) -> Result<(String, Locked)> {
+    async fn begin_locking(
+        &mut self,
+        paths: &[String],
+        ahead: Option<(&Plan, &Ahead)>,
+    ) -> Result<(String, Locked)> {
         self.know_epoch().await;
-        let begin = begin_writing(self.client(), &self.address);
+        // prepared before, or what is read ahead would overtake the locks
+        for (sql, kind) in [(SHARE, Type::INT4), (LOCK, Type::TEXT_ARRAY)] {
+            let known = self.client().kept(sql, &[(&"", kind)]).await;
+            known.map_err(|error| self.unbegun(error))?;
+        }
+        let mut begin = begin_writing(self.client(), &self.address);
+        if ahead.is_some_and(|(_, ahead)| ahead.hurries) {
+            begin.push_str(&format!("; set local lock_timeout = {HURRIED_WAIT_MS}"));
+        }
         let (client, class) = (self.client(), lock::class());
         let asking = client.query_again(SHARE, &class);
         let locking = async {
@@ -213,7 +233,16 @@ impl Writer {
             }
             client.query_again(LOCK, &[(&paths, Type::TEXT_ARRAY)]).await
         };
-        let (begun, asked, locked) = future::join3(client.batch_execute(&begin), asking, locking).await;
+        let reading = async {
+            match ahead {
+                Some((plan, ahead)) => ahead::read(client, plan, ahead).await,
+                None => Ok(Seen::default()),
+            }
+        };
+        let (begun, asked, locked, seen) =
+            future::join4(client.batch_execute(&begin), asking, locking, reading).await;
+        let locked = locked.map_err(Failure::server("lock documents"));
+        let locked = locked.and_then(|rows| seen.map(|seen| (rows, seen)));
         match begun.and(asked).map(|rows| rows.into_iter().next()) {
             Ok(Some(row)) if row.get::<_, Option<bool>>(1) == Some(true) => Ok((row.get(0), locked)),
             Ok(_) => {
@@ -221,14 +250,21 @@ impl Writer {
                 Err(lock::taken(self.client()).await)
             }
             Err(error) => {
-                if is_lost(&error) {
-                    self.connection.give_up();
-                } else {
+                let lost = is_lost(&error);
+                let error = self.unbegun(error);
+                if !lost {
                     self.rollback().await;
                 }
-                Err(failed("begin a transaction", error))
+                Err(error)
             }
         }
+    }
+
+    fn unbegun(&self, error: tokio_postgres::Error) -> Error {
+        if is_lost(&error) {
+            self.connection.give_up();
+        }
+        failed("begin a transaction", error)
     }
 
     /// Sees to it that this writer has as many numbers for new objects, which nobody else gives out.
@@ -278,21 +314,33 @@ impl Writer {
         (number, paths): (&str, &[String]),
         careful: bool,
     ) -> Result<Step<LoadReport>> {
-        let report = match self.write(plan, batch, paths, careful).await {
-            Ok(Step::Done(report)) if report.refused.is_empty() => report,
+        let mut flight = Flight::default();
+        let written = self.write(plan, batch, (paths, careful), &mut flight).await;
+        let landed = match written {
+            Ok(Step::Done(report)) if report.refused.is_empty() => {
+                self.forget_statements();
+                (flight.commit(self.client()).await, report)
+            }
             Ok(other) => {
                 self.rollback().await;
                 return Ok(other);
             }
-            Err(failure) => {
-                self.rollback().await;
-                return self.given_up(failure, careful);
-            }
+            Err(failure) => (Landed::Failed(failure), LoadReport::default()),
         };
-        if self.commit(number).await? {
-            return Ok(Step::Done(report));
+        match landed {
+            (Landed::Committed, report) => Ok(Step::Done(report)),
+            (Landed::Failed(failure), _) => {
+                self.rollback().await;
+                self.given_up(failure, careful)
+            }
+            (Landed::Lost, report) => {
+                if self.outcome(number).await? {
+                    return Ok(Step::Done(report));
+                }
+                let message = "the connection was lost before the commit";
+                Ok(Step::Again(Error::new(Kind::Unavailable, "R0106", message)))
+            }
         }
-        Ok(Step::Again(Error::new(Kind::Unavailable, "R0106", "the connection was lost before the commit")))
     }
 
     fn given_up(&mut self, failure: Failure, careful: bool) -> Result<Step<LoadReport>> {
@@ -308,16 +356,19 @@ impl Writer {
                 return Ok(Step::Carefully);
             }
         }
+        if matches!(failure, Failure::Between(_)) {
+            return Ok(Step::Again(failure.into()));
+        }
         Err(failure.into())
     }
 
-    /// Everything but the commit.
+    /// Everything but what is left in the flight, and the commit.
     async fn write(
         &mut self,
         plan: &Plan,
         batch: &Batch,
-        paths: &[String],
-        careful: bool,
+        (paths, careful): (&[String], bool),
+        flight: &mut Flight,
     ) -> Result<Step<LoadReport>, Failure> {
         check(batch)?;
         if careful && batch.items.iter().any(|item| item.kept.is_some()) {
@@ -325,14 +376,17 @@ impl Writer {
             return Ok(Step::Done(kept_refused(batch)));
         }
         let units = units(batch);
-        self.claim(batch).await?;
+        self.claim(batch, flight).await?;
+        if careful || batch.items.iter().any(|item| !item.changes.deletes.is_empty()) {
+            flight.send(self.client()).await?;
+        }
         // what refers to these rows is looked for next, and must not come in afterwards
         self.hold_referred(plan, batch).await?;
-        let (report, mut flight) = if careful {
-            (self.apply_with_refusals(plan, batch, &units).await?, Flight::default())
+        let report = if careful {
+            self.apply_with_refusals(plan, batch, &units).await?
         } else {
-            match self.apply_plainly(plan, batch, &units).await? {
-                Some(applied) => applied,
+            match self.apply_plainly(plan, batch, &units, flight).await? {
+                Some(report) => report,
                 None => return Ok(Step::Carefully),
             }
         };
@@ -345,25 +399,21 @@ impl Writer {
             let set = set_meta(self.client(), key, value.as_deref()).await;
             set.map_err(Failure::server("write repot_meta"))?;
         }
-        if let Some(message) = self.meet_marks(batch, flight).await? {
-            let error = Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe);
-            return Ok(Step::Again(error));
+        Self::meet_marks(batch, flight);
+        let trash = !(batch.trash.is_empty() && batch.untrash.is_empty());
+        if trash || !batch.facts.is_empty() || plan.has_queues() {
+            flight.send(self.client()).await?;
         }
         self.apply_trash(batch).await?;
         self.apply_facts(&batch.facts).await?;
         self.apply_messages(plan, batch).await?;
-        Ok(match self.made_meanwhile(batch, paths).await? {
-            None => Step::Done(report),
-            Some(path) => {
-                let message = format!("{path} was made by another writer meanwhile");
-                Step::Again(Error::new(Kind::Unavailable, "R0411", message).retry(Retry::Safe))
-            }
-        })
+        self.not_made_meanwhile(batch, paths, flight);
+        Ok(Step::Done(report))
     }
 
     /// Makes the records of new objects before anything else, so that of two that make one object the second finds out by
     /// its path, and not by a value in a row of the first.
-    async fn claim(&mut self, batch: &Batch) -> Result<(), Failure> {
+    async fn claim(&mut self, batch: &Batch, flight: &mut Flight) -> Result<(), Failure> {
         let new = |item: &Item| !item.removes && !self.locked.contains_key(&item.object.path);
         let new: Vec<usize> = (0..batch.items.len()).filter(|&at| new(&batch.items[at])).collect();
         if new.is_empty() {
@@ -371,29 +421,30 @@ impl Writer {
         }
         let numbers = self.object_numbers(batch).await?;
         let objects: Vec<(usize, i64)> = new.iter().map(|&at| (at, numbers[at])).collect();
-        self.put_objects(batch, &objects, &Refused::new()).await?;
+        self.put_objects(batch, &objects, &Refused::new(), flight).await?;
         self.claimed =
             objects.iter().map(|&(at, number)| (batch.items[at].object.path.clone(), number)).collect();
         Ok(())
     }
 
-    /// Something that was not there, and is there now: what was read did not hold at one time. (What the batch puts
+    /// Nothing that was not there may be there now: what was read would not have held at one time. (What the batch puts
     /// there itself the unique index looks after.)
-    async fn made_meanwhile(&self, batch: &Batch, paths: &[String]) -> Result<Option<String>, Failure> {
+    fn not_made_meanwhile(&self, batch: &Batch, paths: &[String], flight: &mut Flight) {
         let put: HashSet<&str> = batch.items.iter().map(|item| item.object.path.as_str()).collect();
-        let absent: Vec<&str> = paths
+        let absent: Vec<String> = paths
             .iter()
-            .map(String::as_str)
-            .filter(|path| !self.locked.contains_key(*path) && !put.contains(path))
+            .filter(|path| !self.locked.contains_key(*path) && !put.contains(path.as_str()))
+            .cloned()
             .collect();
         if absent.is_empty() {
-            return Ok(None);
+            return;
         }
-        let sql = "select path from repot_objects where path = any($1) limit 1";
-        let found = self.client().query_typed_opt(sql, &[(&absent, Type::TEXT_ARRAY)]).await;
-        found
-            .map(|row| row.map(|row| row.get(0)))
-            .map_err(Failure::server("look again at what was not there"))
+        flight.forbid(
+            "look again at what was not there",
+            "select from repot_objects where path = any($1)",
+            vec![value(absent, Type::TEXT_ARRAY)],
+            "a document that was not there was made by another writer meanwhile",
+        );
     }
 
     /// Drops the records of the documents in these objects, which stay; gives what they were.
@@ -411,9 +462,11 @@ impl Writer {
             return Ok(dropped);
         }
         let numbers: Vec<i64> = paths.keys().copied().collect();
-        self.drop_kept(&numbers).await?;
         let sql = "delete from repot_documents where object = any($1) returning object, ordinal, collection, key, etag";
-        let gone = self.client().query_again(sql, &[(&numbers, Type::INT8_ARRAY)]).await;
+        let given: [(&(dyn ToSql + Sync), Type); 1] = [(&numbers, Type::INT8_ARRAY)];
+        let dropping = self.client().query_again(sql, &given);
+        let (kept, gone) = future::join(self.drop_kept(&numbers), dropping).await;
+        kept?;
         let gone = gone.map_err(Failure::server("remove records of documents"))?;
         let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
         dropped.extend(gone.iter().filter_map(|row| Some(former(path(row)?, row))));

@@ -17,6 +17,7 @@ use crate::address::Address;
 use crate::connect::Connection;
 use crate::epoch::{self, Epoch, Fate};
 use crate::error::{failed, is_lost};
+use crate::flight::COMMIT;
 use crate::lock::{self, Held, Shared};
 
 /// How often and how long apart a server is asked what became of a commit: 30 s in all.
@@ -165,8 +166,7 @@ impl Writer {
     /// When the server refuses, or cannot be asked what became of it.
     pub(crate) async fn commit(&mut self, number: &str) -> Result<bool> {
         self.forget_statements();
-        // in a transaction that the server has given up `select` is an error, and `commit` alone would be a rollback without one
-        match self.client().batch_execute("select; commit").await {
+        match self.client().batch_execute(COMMIT).await {
             Ok(()) => Ok(true),
             Err(error) if is_lost(&error) => self.outcome(number).await,
             Err(error) => {
@@ -178,7 +178,7 @@ impl Writer {
 
     /// Asks the server what became of a transaction. That something was committed counts only while the server has not
     /// crashed since: a crash gives numbers out again.
-    async fn outcome(&mut self, number: &str) -> Result<bool> {
+    pub(crate) async fn outcome(&mut self, number: &str) -> Result<bool> {
         let unknown = |cause: Option<Error>| {
             let error = Error::new(Kind::TargetUnavailable, "R0106", "the connection was lost while a batch was committed")
                 .retry(Retry::Unknown)
@@ -213,7 +213,7 @@ impl Writer {
 
     /// Behind a pooler the session is ours until the transaction ends, so what was prepared in it goes before that: the
     /// messages that close the statements are sent ahead of the one that ends the transaction.
-    fn forget_statements(&mut self) {
+    pub(crate) fn forget_statements(&mut self) {
         if self.shares == Some(Shared::ByTransaction) {
             self.prepared.clear();
         }

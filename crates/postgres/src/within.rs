@@ -1,9 +1,12 @@
 //! What a writing transaction has locked, for those who read in it.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use repot_core::{Error, Kind, Result, Retry};
+
+use crate::ahead::Seen;
 
 /// A transaction of a writer: what it locked.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct Within {
     /// It is to be done again: an object came to be at one of the paths meanwhile, so it is not locked, or a table was changed
     /// under a statement that the session keeps.
     pub escaped: AtomicBool,
+    /// What was read with the locks.
+    pub seen: Mutex<Seen>,
 }
 
 impl Within {

@@ -11,7 +11,7 @@ use repot_model::plan::Plan;
 
 use super::desk::{Desk, Texts, Tools};
 use super::pool::{Bell, Bounds, Lane, Waits};
-use super::queue::{Queue, TOGETHER, Writing, write};
+use super::queue::{Queue, TOGETHER, TOGETHER_BESIDE, Writing, write};
 use super::row_store::RowStoreOptions;
 use super::writing::same;
 use crate::route::Routes;
@@ -159,8 +159,8 @@ impl Crew {
     }
 
     fn write(&self, target: Box<dyn Target>) {
-        // what waits for the only writer there can be goes into one transaction
-        let together = if self.connections.writers_max() == 1 { TOGETHER } else { 1 };
+        // what waits for a connection that writes goes into one transaction
+        let together = if self.connections.writers_max() == 1 { TOGETHER } else { TOGETHER_BESIDE };
         let mut seat = self.lanes.writing.seat();
         write(
             target,

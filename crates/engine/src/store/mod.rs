@@ -1,6 +1,7 @@
 //! Documents in a database: the store over a [`repot_core::Target`]. Rows are the truth: what SQL changed in them is
 //! laid over the text when the document is read.
 
+mod ahead;
 mod answer;
 mod changes;
 mod clerk;

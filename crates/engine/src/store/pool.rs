@@ -349,11 +349,6 @@ impl<T: Waits> Lane<T> {
         let (order, orders) = sync_channel(1);
         Seat { lane: self, order, orders, idled_ms: 0, seated: true }
     }
-
-    /// What waits, for a connection that can do several things at once.
-    fn next_waiting(&self) -> Option<T> {
-        self.state().waiting.pop_front().map(|(job, _)| job)
-    }
 }
 
 /// An open connection's place in its lane; given back when it is dropped.
@@ -388,9 +383,25 @@ impl<T: Waits> Seat<'_, T> {
         None
     }
 
-    /// Another job, if one waits.
-    pub(super) fn try_next(&self) -> Option<T> {
-        self.lane.next_waiting()
+    /// Jobs that were taken wait again, before all others.
+    pub(super) fn give_back(&self, jobs: impl DoubleEndedIterator<Item = T>) {
+        let now_ms = self.lane.clock.now_ms();
+        let mut state = self.lane.state();
+        for job in jobs.rev() {
+            state.waiting.push_front((job, now_ms));
+        }
+        // others may do them, too
+        while self.lane.want_more(&mut state) {}
+        while !state.waiting.is_empty()
+            && let Some(idle) = state.idle.pop()
+        {
+            let Some((job, since_ms)) = state.waiting.pop_front() else { break };
+            if let Some(job) = idle.work(job) {
+                state.waiting.push_front((job, since_ms));
+            }
+        }
+        drop(state);
+        self.lane.bell.ring();
     }
 
     /// At most `most` of the jobs that wait: those that `choose` says `true` of. With `false` those after it stay, too.

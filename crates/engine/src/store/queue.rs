@@ -23,6 +23,8 @@ use crate::text::Dictionaries;
 
 /// Units of work in one transaction, where one writer has the database to itself.
 pub(super) const TOGETHER: usize = 128;
+/// The same where several may write: few enough that those who wait for a document of one do not wait for long.
+pub(super) const TOGETHER_BESIDE: usize = 32;
 /// Bytes of texts after which no further unit joins a transaction.
 const TOGETHER_BYTES: usize = 4 << 20;
 
@@ -45,6 +47,8 @@ impl Waits for Writing {
 pub(super) enum Task {
     /// Something to do in one transaction, alone or with others.
     Work(Job),
+    /// The same, alone: together with others it was kept waiting.
+    Alone(Job),
     /// To settle these documents, each by collection and key; the receipt is empty.
     Settle(Vec<(String, String)>),
     /// To write the texts at these paths with what is kept beside them; the receipt is empty.
@@ -80,12 +84,14 @@ impl Queue {
     /// everything they overlap with that came later. `None` when there will be none any more.
     fn next(&mut self, units: &mut Seat<'_, Writing>) -> Option<Vec<Writing>> {
         if self.waiting.is_empty() {
-            self.waiting.push_back(units.next()?);
+            let first = units.next()?;
+            if is_alone(&first) {
+                return Some(vec![first]);
+            }
+            self.waiting.push_back(first);
         }
-        while self.waiting.len() < self.together {
-            let Some(unit) = units.try_next() else { break };
-            self.waiting.push_back(unit);
-        }
+        let more = self.together.saturating_sub(self.waiting.len());
+        self.waiting.extend(units.take_while_free(more, |unit| Some(!is_alone(unit))));
         if self.together == 1
             && let Some(key) = self.waiting.front().and_then(|unit| part(unit)).cloned()
         {
@@ -119,13 +125,17 @@ impl Queue {
     }
 }
 
+fn is_alone(unit: &Writing) -> bool {
+    matches!(unit.0, Task::Alone(_))
+}
+
 /// The document, when a unit changes a part of one and nothing else.
 fn part(unit: &Writing) -> Option<&DocumentKey> {
     if let Task::Work(work) = &unit.0 { work.part() } else { None }
 }
 
 fn keys(unit: &Writing) -> Vec<&DocumentKey> {
-    if let Task::Work(work) = &unit.0 { work.keys() } else { Vec::new() }
+    if let Task::Work(work) | Task::Alone(work) = &unit.0 { work.keys() } else { Vec::new() }
 }
 
 /// Does a task that shares its transactions with no other.
@@ -143,7 +153,30 @@ fn alone(scribe: &mut Scribe<'_>, task: Task, options: &RowStoreOptions) -> Resu
         Task::PruneFacts(pruned) => scribe.prune_facts(&pruned),
         Task::PruneHistory => scribe.prune_history(),
         // these are gathered
-        Task::Work(_) | Task::Fact(_) | Task::Messages(..) => Ok(()),
+        Task::Work(_) | Task::Alone(_) | Task::Fact(_) | Task::Messages(..) => Ok(()),
+    }
+}
+
+/// Does units of work in one transaction, and answers; those of which one is kept waiting by others wait again, each for itself, for
+/// whatever connection is free.
+fn apply(
+    scribe: Result<&mut Scribe<'_>, &mut Error>,
+    (works, answers): (Vec<Job>, Vec<Answer<Receipt>>),
+    queue: &mut Queue,
+    units: &Seat<'_, Writing>,
+) {
+    let named: Vec<&Job> = works.iter().collect();
+    let done = match scribe {
+        Ok(scribe) => scribe.apply(&named),
+        Err(error) => Some(works.iter().map(|_| Err(same(error))).collect()),
+    };
+    let Some(done) = done else {
+        let works = works.into_iter().map(Task::Alone).zip(answers);
+        units.give_back(works.chain(queue.waiting.drain(..)));
+        return;
+    };
+    for (answer, done) in answers.into_iter().zip(done) {
+        answer.send(done);
     }
 }
 
@@ -172,6 +205,7 @@ pub(super) fn write(
         document_bytes_max: options.document_bytes_max,
         leads: false,
         pen,
+        beside: queue.together < TOGETHER,
     });
     while let Some(taken) = queue.next(units) {
         if let Ok(scribe) = &mut scribe
@@ -185,7 +219,7 @@ pub(super) fn write(
         let (mut messages, mut told) = (Steps::default(), Vec::new());
         for (task, answer) in taken.into_iter().inspect(|(_, answer)| answer.begin()) {
             let done = match (task, &mut scribe) {
-                (Task::Work(work), _) => {
+                (Task::Work(work) | Task::Alone(work), _) => {
                     works.push(work);
                     answers.push(answer);
                     continue;
@@ -217,14 +251,7 @@ pub(super) fn write(
         if works.is_empty() {
             continue;
         }
-        let works: Vec<&Job> = works.iter().collect();
-        let done = match &mut scribe {
-            Ok(scribe) => scribe.apply(&works),
-            Err(error) => works.iter().map(|_| Err(same(error))).collect(),
-        };
-        for (answer, done) in answers.into_iter().zip(done) {
-            answer.send(done);
-        }
+        apply(scribe.as_mut(), (works, answers), &mut queue, units);
     }
 }
 

@@ -57,6 +57,7 @@ pub fn settle(
         clock: Arc::clone(&options.clock),
         document_bytes_max: options.document_bytes_max,
         leads: true,
+        beside: false,
         pen: Pen { tools, preparer },
     };
     let mut after = (String::new(), String::new());

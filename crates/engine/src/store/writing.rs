@@ -13,6 +13,7 @@ use repot_core::{
 use repot_json::Limits;
 use repot_model::plan::Plan;
 
+use super::ahead::ahead;
 use super::changes::STEPS_MOST;
 use super::clerk::expired;
 use super::desk::Tools;
@@ -42,6 +43,8 @@ pub(super) struct Scribe<'p> {
     /// It is on record that documents are written here.
     pub leads: bool,
     pub pen: Pen<'p>,
+    /// Others may write beside it.
+    pub beside: bool,
 }
 
 /// What is needed to decide on a write.
@@ -147,14 +150,19 @@ enum Attempt {
 
 impl<'p> Scribe<'p> {
     /// Applies units of work that write different documents; the places of their keys were looked at before. Each is done
-    /// whole or not at all, as if it were alone.
-    pub(super) fn apply(&mut self, works: &[&Job]) -> Vec<Result<Receipt>> {
-        match self.together(works) {
+    /// whole or not at all, as if it were alone. `None`: one of several is kept waiting by others, and nothing was done.
+    pub(super) fn apply(&mut self, works: &[&Job]) -> Option<Vec<Result<Receipt>>> {
+        Some(match self.together(works) {
             Ok(Some(receipts)) => receipts,
+            Err(error) if self.beside && works.len() > 1 && is_kept_waiting(&error) => return None,
             // somebody is refused: who, is found one by one
             Ok(None) => works.iter().map(|work| self.alone(work)).collect(),
+            // one of them met what it cannot do, and the others may
+            Err(error) if self.beside && works.len() > 1 && is_of_one(&error) => {
+                works.iter().map(|work| self.alone(work)).collect()
+            }
             Err(error) => works.iter().map(|_| Err(same(&error))).collect(),
-        }
+        })
     }
 
     pub(super) fn alone(&mut self, work: &Job) -> Result<Receipt> {
@@ -223,6 +231,7 @@ impl<'p> Scribe<'p> {
         };
         let (pen, leads) = (&mut self.pen, self.leads);
         let mut led = leads;
+        self.target.read_ahead(ahead((self.plan, self.layout), works, by_rows));
         let report = self.target.transact(self.plan, locks, &mut |reader| {
             moved = !located.stays(decider.layout, reader)?;
             if moved {
@@ -339,6 +348,18 @@ pub(super) fn lead(
         meta.push((PROOF.to_owned(), None));
     }
     Ok(meta)
+}
+
+/// Others have what it wants to lock.
+fn is_kept_waiting(error: &Error) -> bool {
+    matches!(error.code(), "R0114" | "R0411")
+}
+
+/// Whether an error of several units, of which nothing was written, may be that of one of them: the database can be reached.
+fn is_of_one(error: &Error) -> bool {
+    error.may_retry() != Retry::Unknown
+        && error.kind() != Kind::TargetUnavailable
+        && error.kind() != Kind::Locked
 }
 
 pub(super) fn lost(what: &str) -> Error {

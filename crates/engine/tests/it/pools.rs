@@ -94,7 +94,7 @@ fn more_askers_than_connections() {
         while store.pools().0.in_use < 3
             || store.pools().0.waiting > 17
             || store.pools().1.in_use < 2
-            || store.pools().1.waiting > 18
+            || store.pools().1.waiting != 18
         {
             tokio::task::yield_now().await;
         }
@@ -258,10 +258,17 @@ fn the_wait_for_a_connection_is_told() {
             let text = format!(r#"{{"id": "{name}"}}"#);
             tokio::spawn(waiting(async move { store.create(&note(name), text).await.map(drop) }))
         };
-        let (first, second) = ([read(), write("b")], [read(), write("c")]);
-        while store.pools().0.waiting < 1 || store.pools().1.waiting < 1 {
-            tokio::task::yield_now().await;
-        }
+        let stand = async |in_use, waiting| {
+            let stands = |pool: PoolUsage| (pool.in_use, pool.waiting) == (in_use, waiting);
+            while !stands(store.pools().0) || !stands(store.pools().1) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let first = [read(), write("b")];
+        // else both might be written in one transaction
+        stand(1, 0).await;
+        let second = [read(), write("c")];
+        stand(1, 1).await;
         let since = std::time::Instant::now();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         let least = since.elapsed();

@@ -56,6 +56,8 @@ fn forward(mut client: TcpStream, mut upstream: TcpStream, cut: Cut, left: &Atom
         if cuts {
             drop(client.shutdown(Shutdown::Both));
             drop(upstream.shutdown(Shutdown::Write));
+            // until the server has done all that it got: closed before that, the rest is thrown away unread
+            drop(std::io::copy(&mut upstream, &mut std::io::sink()));
             return;
         }
     }
@@ -113,4 +115,33 @@ fn a_killed_session_is_an_error_and_the_next_call_connects_anew() {
         fixture.target.load(&fixture.plan, batch("a")).unwrap();
     }
     assert_eq!(fixture.paths(), ["a"]);
+}
+
+/// The commit of a unit goes with its last statements: cut off with them, it is looked up, too.
+#[test]
+fn a_unit_that_is_cut_off_is_done_once() {
+    for cut in [Cut::Answer, Cut::Question] {
+        let Some(fixture) = Fixture::new() else { return };
+        let (host, _) = through(&fixture.url, 0);
+        let (port, left) = proxy(host, cut, 0);
+        let mut target = open(&through(&fixture.url, port).1);
+        target.share(&me(1)).unwrap();
+        for path in ["a", "b", "c"] {
+            left.store(1, Ordering::SeqCst);
+            let mut decided = 0;
+            let report = target.transact(&fixture.plan, &[path.to_owned()], &mut |_| {
+                decided += 1;
+                Ok(Some(batch(path)))
+            });
+            assert_eq!(report.unwrap().refused, []);
+            assert_eq!(left.load(Ordering::SeqCst), 0, "the proxy has cut");
+            assert_eq!(
+                decided,
+                if cut == Cut::Answer { 1 } else { 2 },
+                "what was committed is not done again"
+            );
+        }
+        assert_eq!(fixture.paths(), ["a", "b", "c"]);
+        assert_eq!(fixture.sql("select count(*), count(distinct id) from \"Users\""), "3|3\n");
+    }
 }

@@ -1,0 +1,128 @@
+//! Reading ahead: what a decision is likely to ask for is read with the messages that lock its documents, behind the locks. Each
+//! answer is given once; who asks again gets a newer one from the server.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use futures_util::future;
+use repot_core::{Ahead, FoundObject, Outline};
+use repot_model::plan::{Plan, RowsWanted};
+use repot_model::row::RowBuffer;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::client::Client;
+use crate::copy::Failure;
+use crate::{kept, marks, stored};
+
+/// Larger texts are read when they are asked for, one by one.
+const TEXT_BYTES_MAX: usize = 128 << 10;
+/// Where the text stands in a row of [`STORED`], and the document's object, which is there with a text only.
+const TEXT_AT: usize = 19;
+const DOCUMENT_AT: usize = 11;
+
+static STORED: LazyLock<String> = LazyLock::new(|| {
+    let text = format!("case when d.size <= {TEXT_BYTES_MAX} then d.text end");
+    stored::FOUND.replace("d.text", &text).replace("o.path = $1", "o.path = any($1)")
+});
+
+static OUTLINES: LazyLock<String> = LazyLock::new(|| {
+    let all = kept::OUTLINE.replace("o.path = $1", "o.path = any($1)");
+    all.replacen("select ", "select o.path, ", 1)
+});
+
+static STAMPS: LazyLock<String> = LazyLock::new(|| {
+    let stamp = marks::stamp_sql("m.collection", "m.key");
+    format!("select m.collection, m.key, {stamp} from unnest($1, $2) as m (collection, key)")
+});
+
+const META: &str = "select key, value from repot_meta where key = any($1)";
+
+/// Answers that were read ahead, by question.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    outlines: HashMap<String, Option<Outline>>,
+    stored: HashMap<String, Option<FoundObject>>,
+    stamps: HashMap<(String, String), i64>,
+    rows: Vec<(RowsWanted, RowBuffer)>,
+    meta: HashMap<String, Option<String>>,
+}
+
+impl Seen {
+    pub(crate) fn outline(&mut self, path: &str) -> Option<Option<Outline>> {
+        self.outlines.remove(path)
+    }
+
+    pub(crate) fn stored(&mut self, path: &str) -> Option<Option<FoundObject>> {
+        self.stored.remove(path)
+    }
+
+    pub(crate) fn stamp(&mut self, collection: &str, key: &str) -> Option<i64> {
+        self.stamps.remove(&(collection.to_owned(), key.to_owned()))
+    }
+
+    pub(crate) fn rows(&mut self, wanted: &RowsWanted) -> Option<RowBuffer> {
+        let at = self.rows.iter().position(|(known, _)| known == wanted)?;
+        Some(self.rows.swap_remove(at).1)
+    }
+
+    pub(crate) fn meta(&mut self, key: &str) -> Option<Option<String>> {
+        self.meta.remove(key)
+    }
+}
+
+/// Reads all of it at once.
+///
+/// # Errors
+/// What the server says.
+pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<Seen, Failure> {
+    let what = "read ahead";
+    let texts = async |sql: &str, of: &Vec<String>| -> Result<Vec<Row>, Failure> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        client.query_again(sql, &[(of, Type::TEXT_ARRAY)]).await.map_err(Failure::server(what))
+    };
+    let stamps = async {
+        if ahead.stamps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (collections, keys): (Vec<&str>, Vec<&str>) =
+            ahead.stamps.iter().map(|(collection, key)| (collection.as_str(), key.as_str())).unzip();
+        let given: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&collections, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)];
+        client.query_again(&STAMPS, &given).await.map_err(Failure::server(what))
+    };
+    let rows = future::join_all(ahead.rows.iter().map(|wanted| kept::rows(client, plan, wanted)));
+    let (outlines, found, stamps, meta, rows) = future::join5(
+        texts(&OUTLINES, &ahead.outlines),
+        texts(&STORED, &ahead.stored),
+        stamps,
+        texts(META, &ahead.meta),
+        rows,
+    )
+    .await;
+    let mut seen = Seen::default();
+    // what is not among the answers is not there
+    seen.outlines.extend(ahead.outlines.iter().map(|path| (path.clone(), None)));
+    for row in outlines? {
+        seen.outlines.insert(row.get(0), Some(kept::outline(&row, 1)?));
+    }
+    seen.stored.extend(ahead.stored.iter().map(|path| (path.clone(), None)));
+    for row in found? {
+        let path: String = row.get(1);
+        let is_there = row.get::<_, Option<i64>>(DOCUMENT_AT).is_some();
+        if is_there && row.get::<_, Option<&[u8]>>(TEXT_AT).is_none() {
+            seen.stored.remove(&path);
+        } else {
+            seen.stored.insert(path, Some(stored::found(&row)?));
+        }
+    }
+    seen.stamps.extend(stamps?.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))));
+    seen.meta.extend(ahead.meta.iter().map(|key| (key.clone(), None)));
+    seen.meta.extend(meta?.iter().map(|row| (row.get(0), row.get(1))));
+    for (wanted, rows) in ahead.rows.iter().zip(rows) {
+        seen.rows.push((wanted.clone(), rows?));
+    }
+    Ok(seen)
+}
