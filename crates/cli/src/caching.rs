@@ -68,7 +68,6 @@ fn wrong(name: &str, value: &str, hint: &str) -> Error {
 mod tests {
     use super::cache;
     use crate::settings::Environment;
-use crate::variables::truth;
 
     fn of(variables: &str) -> Result<String, &'static str> {
         let (cache, life_ms) = cache(&Environment::of_text(variables), 8).map_err(|error| error.code())?;

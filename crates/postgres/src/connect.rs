@@ -11,6 +11,7 @@ use tokio_postgres::{NoTls, Socket};
 use crate::address::{Address, Protection};
 use crate::error::failed;
 use crate::tls;
+use crate::transaction::settle;
 
 /// A connection; its task ends with it.
 #[derive(Debug)]
@@ -38,6 +39,15 @@ impl Connection {
             )
             .hint("Check host and port in the database URL and that the server runs."))
         })
+    }
+
+    /// [`Self::open`]; `direct`: no pooler gives the session to others, so it is set up for reading.
+    pub(crate) async fn open_settled(address: &Address, direct: bool) -> Result<Self> {
+        let connection = Self::open(address).await?;
+        if direct {
+            settle(&connection.client, address).await?;
+        }
+        Ok(connection)
     }
 
     async fn with<T>(address: &Address, tls: T) -> Result<Self>

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
 use repot_core::change_log::StoredChanges;
@@ -28,7 +28,7 @@ use crate::error::{failed, is_lost};
 use crate::parameters::{Parameters, limit, listed, one};
 use crate::question::Asking;
 use crate::runtime::Runtime;
-use crate::transaction::{SharedPlan, begin, settle};
+use crate::transaction::{SharedPlan, begin};
 use crate::within::Within;
 use crate::{ask, audit, change_log, create, kept, marks, messages, query, referrers, scan, stored, trash};
 
@@ -61,14 +61,6 @@ impl fmt::Debug for PostgresReader {
     }
 }
 
-async fn connect(to: &Address, direct: bool) -> Result<Connection> {
-    let connection = Connection::open(to).await?;
-    if direct {
-        settle(&connection.client, to).await?;
-    }
-    Ok(connection)
-}
-
 impl PostgresReader {
     /// `direct`: no pooler gives the session to others.
     pub(crate) fn open(
@@ -78,7 +70,7 @@ impl PostgresReader {
         direct: bool,
     ) -> Result<Self> {
         let to = address.clone();
-        let connection = runtime.run(async move { connect(&to, direct).await })?;
+        let connection = runtime.run(async move { Connection::open_settled(&to, direct).await })?;
         Ok(Self {
             runtime,
             address,
@@ -116,7 +108,8 @@ impl PostgresReader {
 
     pub(crate) fn reconnect(&mut self) -> Result<()> {
         let (to, direct) = (self.address.clone(), self.direct);
-        self.connection = Arc::new(self.runtime.run(async move { connect(&to, direct).await })?);
+        self.connection =
+            Arc::new(self.runtime.run(async move { Connection::open_settled(&to, direct).await })?);
         Ok(())
     }
 
@@ -168,8 +161,7 @@ impl PostgresReader {
 
     /// An answer that was read ahead.
     fn seen<T>(&self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
-        let within = self.within.as_ref()?;
-        find(&mut within.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        self.within.as_ref()?.seen(find)
     }
 
     fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {

@@ -1,8 +1,8 @@
 //! What a writing transaction has locked, for those who read in it.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use repot_core::{Error, Kind, Result, Retry};
 
@@ -23,6 +23,11 @@ pub(crate) struct Within {
 }
 
 impl Within {
+    /// An answer that was read ahead.
+    pub(crate) fn seen<T>(&self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
+        find(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether an object that was read at a path to be locked is locked.
     ///
     /// # Errors
