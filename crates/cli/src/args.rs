@@ -298,8 +298,16 @@ pub(crate) struct Tokens {
 pub(crate) struct Key {
     #[command(subcommand)]
     pub what: KeyCommand,
-    #[arg(long, global = true, value_name = "URL", help = "The database, instead of the project's own")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "A database or http://127.0.0.1:7070 [default: REPOT_URL, else the project's database]"
+    )]
     pub store: Option<String>,
+    /// How long a server that is away is tried again, in seconds.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
 }
 
 #[derive(Debug, Subcommand)]

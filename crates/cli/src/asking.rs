@@ -11,6 +11,7 @@ use repot_client::{Client, Sent};
 use repot_core::{Error, Kind, Result, SystemClock};
 use repot_engine::{SystemEntropy, TokioPacing};
 use repot_server::{App, Options, Outside};
+use serde_json::Value;
 
 use crate::answered;
 use crate::args::Global;
@@ -85,6 +86,19 @@ impl Asking {
     pub(crate) fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
         let sent = self.send(request)?;
         answered::checked(sent)
+    }
+
+    /// What the answer to a request says, which is JSON of ours.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; `R0155` when it is none.
+    pub(crate) fn json(&self, request: Request<Bytes>) -> Result<Value> {
+        let answer = self.ask(request)?;
+        serde_json::from_slice(answer.body()).map_err(|error| {
+            Error::new(Kind::Failed, "R0155", "the answer is none of a Repot server")
+                .hint("Check REPOT_URL, with the path where one stands before /v1.")
+                .cause(error)
+        })
     }
 
     /// The answer to a request, whatever it is.

@@ -49,7 +49,7 @@ pub(crate) fn decoded(text: &str) -> String {
 }
 
 /// One segment, in which `%2F` and the like stay what they are.
-fn segment(text: &str) -> Result<String> {
+pub(crate) fn segment(text: &str) -> Result<String> {
     // programs between here and the server would take these for steps in the path, and reach other documents
     if matches!(decoded(text).as_str(), "." | "..") {
         return Err(Error::new(Kind::Invalid, "R0100", format!("`{text}` cannot be a part of a key"))

@@ -23,6 +23,10 @@ const PATIENCE_MS: u64 = 30_000;
 #[derive(Debug, Clone, Copy)]
 pub struct Harmless;
 
+/// Marks a request that the server remembers no key for: it is not sent again once it may have been done.
+#[derive(Debug, Clone, Copy)]
+pub struct Once;
+
 /// What came back.
 #[derive(Debug)]
 pub struct Sent {
@@ -105,8 +109,8 @@ impl Client {
     /// `R0153` when no answer comes; [`Retry::Unknown`] when the request may have been done all the same.
     pub async fn send(&self, mut request: Request<Bytes>) -> Result<Sent> {
         let is_safe = request.method().is_safe() || request.extensions().get::<Harmless>().is_some();
-        let mut is_keyed = !is_safe && self.make_key(&mut request);
-        let mut is_once = false;
+        let mut is_once = request.extensions().get::<Once>().is_some();
+        let mut is_keyed = !is_safe && !is_once && self.make_key(&mut request);
         if let Some(key) = &self.key {
             request.headers_mut().insert(AUTHORIZATION, key.clone());
         }

@@ -6,4 +6,4 @@
 mod attempt;
 mod client;
 
-pub use client::{Client, Harmless, Sent};
+pub use client::{Client, Harmless, Once, Sent};

@@ -148,9 +148,9 @@ pub const CATALOGUE: &[Entry] = &[
     ),
     entry(
         "R0154",
-        "This cannot be done with a server so",
-        "The address or the key of a server can be none, or the command works on a store only, and REPOT_URL names a server.",
-        "Mend REPOT_URL or REPOT_KEY; or run the command where the database is, and name it with --store.",
+        "The server cannot be asked so",
+        "The address of the server (REPOT_URL) is none, or the key (REPOT_KEY) can be none.",
+        "Mend REPOT_URL or REPOT_KEY; or name a store with --store.",
     ),
     entry(
         "R0155",

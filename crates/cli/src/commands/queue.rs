@@ -31,22 +31,12 @@ pub(crate) fn run(global: &Global, queue: &Queue, output: &Output) -> Result<Exi
                 None => paths::of_collection(&scoped.collection)?,
             };
             let request = paths::request(Method::POST, &format!("{path}:revive"))?;
-            let revived = asked(&Asking::open(global, &scoped.at)?, request)?["revived"].clone();
+            let revived = Asking::open(global, &scoped.at)?.json(request)?["revived"].clone();
             output.done(json!({"type": "result", "revived": revived}), &[]);
             output.say(&format!("{revived} made ready again."));
         }
     }
     Ok(Exit::Done)
-}
-
-/// What the answer says, which is JSON of ours.
-fn asked(asking: &Asking, request: Request<Bytes>) -> Result<Value> {
-    let answer = asking.ask(request)?;
-    serde_json::from_slice(answer.body()).map_err(|error| {
-        Error::new(Kind::Failed, "R0155", "the answer is none of a Repot server")
-            .hint("Check REPOT_URL, with the path where one stands before /v1.")
-            .cause(error)
-    })
 }
 
 /// Asks a question, which changes nothing.
@@ -58,7 +48,7 @@ fn question(collection: &str, verb: &str, body: &Value) -> Result<Request<Bytes>
 }
 
 fn stats(asking: &Asking, scoped: &Scoped, output: &Output) -> Result<()> {
-    let stats = asked(asking, question(&scoped.collection, "stats", &json!({}))?)?;
+    let stats = asking.json(question(&scoped.collection, "stats", &json!({}))?)?;
     if output.json {
         let mut said = json!({"type": "result"});
         if let (Some(said), Some(stats)) = (said.as_object_mut(), stats.as_object()) {
@@ -83,7 +73,7 @@ fn dead(asking: &Asking, (scoped, limit): (&Scoped, usize), output: &Output) -> 
     let (mut letters, mut after): (Vec<Value>, Value) = (Vec::new(), Value::Null);
     while letters.len() < limit {
         let body = if after.is_null() { json!({}) } else { json!({"after": after}) };
-        let mut page = asked(asking, question(&scoped.collection, "dead", &body)?)?;
+        let mut page = asking.json(question(&scoped.collection, "dead", &body)?)?;
         for mut letter in page["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
             let path = letter["path"].take();
             let key = path.as_str().unwrap_or_default();

@@ -318,14 +318,35 @@ fn a_server_with_keys_is_shown_one() {
         place.project.folder.write(".env", format!("REPOT_KEY={bound}\n"));
         place.run(&["get", "chats", "1"], "", &[]).expect(0);
         place.run(&["get", "chats", "1", "--tenant", "u2"], "", &[]).expect(13);
-        let local = place.run(&["key", "create", "x"], "", &[]).expect(6);
-        assert!(local.err.contains("error[R0154]") && local.out.is_empty(), "{local:?}");
+        // keys over a server: with the right for it, and the same words
+        let refused = place.run(&["key", "list"], "", &mine).expect(13);
+        assert!(refused.err.contains("error[R0446]") && refused.out.is_empty(), "{refused:?}");
         let url = match &place.project.database {
             Database::Sqlite => "sqlite:///repot.db".to_owned(),
             Database::Postgres(url) => url.clone(),
         };
         let made = place.run(&["key", "create", "x", "--store", &url], "", &[]).expect(0);
         place.run(&["get", "notes", "a"], "", &[("REPOT_KEY", made.out.trim())]).expect(0);
+        let chief = place.run(&["key", "create", "chief", "--rights", "admin", "--store", &url], "", &[]);
+        let chief = chief.expect(0).out.trim().to_owned();
+        let chief = [("REPOT_KEY", chief.as_str())];
+        let words = ["key", "create", "y", "--rights", "read", "--only", "notes", "--expires", "90d"];
+        let made = place.run(&words, "", &chief).expect(0);
+        let said = ": read notes; no tenant's documents; ends ";
+        assert!(made.err.contains(said) && made.err.contains("the only time"), "{}", made.err);
+        let new = [("REPOT_KEY", made.out.trim())];
+        place.run(&["get", "notes", "a"], "", &new).expect(0);
+        let of_server = place.run(&["key", "list"], "", &chief).expect(0);
+        let of_database = place.run(&["key", "list", "--store", &url], "", &[]).expect(0);
+        let ids =
+            |out: &str| out.lines().map(|line| line.split("; used").next().unwrap().to_owned()).collect();
+        let (one, other): (Vec<String>, Vec<String>) = (ids(&of_server.out), ids(&of_database.out));
+        assert_eq!(one.len(), 5, "{of_server:?}");
+        assert_eq!(one, other);
+        let id = one.iter().find(|line| line.contains(" y: ")).unwrap().split(' ').next().unwrap();
+        place.run(&["key", "revoke", id], "", &chief).expect(0);
+        let again = place.run(&["key", "revoke", id], "", &chief).expect(1);
+        assert!(again.err.contains("error[R0432]"), "{}", again.err);
     }
 }
 

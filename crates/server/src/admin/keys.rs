@@ -1,7 +1,7 @@
 //! API keys in JSON, the same over HTTP and from the command line.
 
 use repot_core::{Error, Kind, Result};
-use repot_engine::ledger::{ApiKey, NewKey, Reach, Right, Rights, Tenants};
+use repot_engine::ledger::{ApiKey, CreatedKey, NewKey, Reach, Right, Rights, Tenants};
 use repot_model::language::{Model, duration_seconds};
 use repot_model::plan::time;
 use serde_json::{Map, Value, json};
@@ -111,8 +111,7 @@ fn wrong(message: &str, hint: &str) -> Error {
 }
 
 /// What a key may, for whom and until when.
-#[must_use]
-pub fn key_reach(key: &NewKey) -> Map<String, Value> {
+fn key_reach(key: &NewKey) -> Map<String, Value> {
     let rights = Right::ALL.into_iter().filter_map(|right| match key.rights.reach(right) {
         Reach::Nothing => None,
         Reach::Everything => Some((right.to_string(), json!("everything"))),
@@ -132,19 +131,27 @@ pub fn key_reach(key: &NewKey) -> Map<String, Value> {
 }
 
 /// A time, to the second.
-#[must_use]
-pub fn key_end(ms: i64) -> String {
+fn key_end(ms: i64) -> String {
     time::time_text(ms.saturating_mul(1_000), 'T', 0) + "Z"
 }
 
 /// Whether a key can be used, in a word or two.
-#[must_use]
-pub fn key_state(key: &ApiKey, now_ms: i64) -> &'static str {
+fn key_state(key: &ApiKey, now_ms: i64) -> &'static str {
     match key.revoked_ms {
         Some(_) => "taken back",
         None if key.is_usable(now_ms) => "in use",
         None => "ended",
     }
+}
+
+/// A key that was just made, with its text.
+#[must_use]
+pub fn key_made(made: &CreatedKey, new: &NewKey) -> Value {
+    let mut told = json!({"type": "key", "id": made.id, "key": made.text.reveal(), "name": new.name});
+    if let Some(told) = told.as_object_mut() {
+        told.extend(key_reach(new));
+    }
+    told
 }
 
 /// A key in a list of them.

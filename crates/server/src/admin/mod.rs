@@ -5,7 +5,7 @@ mod keys;
 mod operator;
 mod slow;
 
-pub use keys::{KeyWanted, key_end, key_json, key_reach, key_state};
+pub use keys::{KeyWanted, key_json, key_made};
 pub use operator::{Operator, Work};
 
 pub(crate) use jobs::Jobs;

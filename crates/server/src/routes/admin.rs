@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{history, no_parameters};
 use crate::address::decoded;
-use crate::admin::{KeyWanted, Operator, Work, key_json, key_reach};
+use crate::admin::{KeyWanted, Operator, Work, key_json, key_made};
 use crate::answer;
 use crate::app::App;
 use crate::ask::pairs;
@@ -148,11 +148,7 @@ async fn created(app: &App, body: Body) -> Answered {
     let new = KeyWanted::parse(&body)?.check(app.layout().model(), app.clock().now_ms())?;
     let made = keys(app).create(new.clone()).await?;
     app.access().lock();
-    let mut told = json!({"type": "key", "id": made.id, "key": made.text.reveal(), "name": new.name});
-    if let Some(object) = told.as_object_mut() {
-        object.extend(key_reach(&new));
-    }
-    let mut response = answer::json(StatusCode::CREATED, &told);
+    let mut response = answer::json(StatusCode::CREATED, &key_made(&made, &new));
     let place = HeaderValue::from_str(&format!("/admin/keys/{}", made.id));
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
     Ok(response)
