@@ -78,6 +78,24 @@ pub enum ColumnKind {
     BoolList,
 }
 
+impl ColumnKind {
+    /// Whether rows can be sorted by such a column: one value each, of a kind whose order is the same on both databases.
+    #[must_use]
+    pub const fn has_order(self) -> bool {
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::Int
+                | Self::Float
+                | Self::Decimal
+                | Self::Bool
+                | Self::Time
+                | Self::Date
+                | Self::Uuid
+        )
+    }
+}
+
 /// A column's default in the DDL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SqlDefault {

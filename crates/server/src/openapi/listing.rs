@@ -110,7 +110,7 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
     let columns = &subject.columns().columns;
     let mut found = Vec::new();
     let sortable: Vec<&str> =
-        columns.iter().filter(|column| has_order(column.kind)).map(|column| column.name.as_str()).collect();
+        columns.iter().filter(|column| column.kind.has_order()).map(|column| column.name.as_str()).collect();
     if !sortable.is_empty() {
         found.push(query("sort", "The order: `-created_at,title`.", names(&sortable, "-?", FEW)));
     }
@@ -131,20 +131,6 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
         found.push(query("q", about, json!({"type": "string"})));
     }
     found
-}
-
-const fn has_order(kind: ColumnKind) -> bool {
-    matches!(
-        kind,
-        ColumnKind::Text(_)
-            | ColumnKind::Int
-            | ColumnKind::Float
-            | ColumnKind::Decimal
-            | ColumnKind::Bool
-            | ColumnKind::Time
-            | ColumnKind::Date
-            | ColumnKind::Uuid
-    )
 }
 
 fn filters(subject: &Subject<'_>) -> Vec<Value> {
@@ -180,7 +166,7 @@ fn of_column(column: &Column, found: &mut Vec<Value>) {
     };
     found.push(query(name, "Equals.", value.clone()));
     found.push(query(&with("ne"), "", value.clone()));
-    if has_order(column.kind) && column.words.is_empty() && kind != ColumnKind::Bool {
+    if column.kind.has_order() && column.words.is_empty() && kind != ColumnKind::Bool {
         found.extend(["gt", "gte", "lt", "lte"].map(|op| query(&with(op), "", value.clone())));
     }
     if let Some(one) = spelled(column, kind) {

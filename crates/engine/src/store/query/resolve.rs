@@ -179,26 +179,12 @@ fn column(shape: &Table, name: &str) -> Result<usize> {
     found.ok_or_else(|| wrong(format!("{} has no column {name}", shape.name)))
 }
 
-const fn has_order(kind: ColumnKind) -> bool {
-    matches!(
-        kind,
-        ColumnKind::Text(_)
-            | ColumnKind::Int
-            | ColumnKind::Float
-            | ColumnKind::Decimal
-            | ColumnKind::Bool
-            | ColumnKind::Time
-            | ColumnKind::Date
-            | ColumnKind::Uuid
-    )
-}
-
 /// The order asked for, and after it what tells all rows apart.
 fn order(shape: &Table, by: &[SortBy]) -> Result<Vec<Sort>> {
     let mut sort: Vec<Sort> = Vec::new();
     for one in by {
         let column = column(shape, &one.field)?;
-        if !has_order(shape.columns[column].kind) {
+        if !shape.columns[column].kind.has_order() {
             return Err(wrong(format!("{} has no order", one.field)));
         }
         if !sort.iter().any(|before| before.column == column) {
