@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use repot_core::{Cache, Error, Kind, Result, SystemClock};
+use repot_core::{Cache, Error, Kind, Result, SystemClock, truth};
 use repot_engine::{MemoryCache, TokioPacing};
 use repot_redis::{RedisCache, RedisOptions};
 
 use crate::settings::Environment;
-use crate::variables::truth;
 
 /// Where a server of the Redis protocol is when nobody says.
 const REDIS: &str = "redis://localhost:6379/0";

@@ -1,7 +1,7 @@
 //! The variables that mean something, in one table: for `repot check`, for `docs/cli.md`, and to find misspelled ones.
 
 use repot::Config;
-use repot_core::{Error, Kind, Result};
+use repot_core::{Error, Kind, Result, truth};
 use repot_model::language::{Settings, nearest};
 
 use crate::log::LogStyle;
@@ -219,14 +219,6 @@ pub(crate) fn checked(environment: &Environment) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn truth(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
 }
 
 /// What is said of variables that look like ours and are none; the model may have some of its own.

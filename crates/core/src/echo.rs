@@ -30,16 +30,24 @@ impl fmt::Debug for Echo {
     }
 }
 
-/// Whether a setting such as `DATABASE_ECHO` asks for statements: `true`, `1`, `yes`, `on`, or `false`, `0`, `no`, `off`.
+/// Whether a setting such as `DATABASE_ECHO` asks for statements; [`truth`] says how it is written.
 ///
 /// # Errors
 /// [`Kind::Invalid`], code `R0100`, when it is another word.
 pub fn is_echo_wanted(value: &str) -> Result<bool> {
+    truth(value).ok_or_else(|| {
+        Error::new(Kind::Invalid, "R0100", "DATABASE_ECHO is neither `true` nor `false`")
+            .hint("With `true` statements are shown; values never are.")
+    })
+}
+
+/// A setting that is on or off, as people write it: `true`, `1`, `yes`, `on`, or `false`, `0`, `no`, `off`.
+#[must_use]
+pub fn truth(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(Error::new(Kind::Invalid, "R0100", "DATABASE_ECHO is neither `true` nor `false`")
-            .hint("With `true` statements are shown; values never are.")),
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

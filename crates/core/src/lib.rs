@@ -36,7 +36,7 @@ pub use cache::{
 };
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use connections::{Connections, Idling, Prompt};
-pub use echo::{Echo, is_echo_wanted, without_values};
+pub use echo::{Echo, is_echo_wanted, truth, without_values};
 pub use entropy::Entropy;
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use facts::{FactBatch, FactReader};
