@@ -15,13 +15,19 @@ pub struct PoolUsage {
     pub in_use: usize,
     /// Calls that wait for one.
     pub waiting: usize,
+    /// How long the first of these has waited, milliseconds.
+    pub waited_ms: u64,
 }
 
+/// From this wait on it is no longer a short crowd, milliseconds.
+const CROWDED_MS: u64 = 1_000;
+
 impl PoolUsage {
-    /// All are at work, and somebody waits.
+    /// All are at work, and somebody has waited for one for a second or longer. That calls wait for a moment is how a
+    /// pool is shared, with one writing connection more than anywhere.
     #[must_use]
     pub const fn is_exhausted(&self) -> bool {
-        self.in_use >= self.most && self.waiting > 0
+        self.in_use >= self.most && self.waiting > 0 && self.waited_ms >= CROWDED_MS
     }
 }
 

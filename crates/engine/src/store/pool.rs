@@ -169,12 +169,15 @@ impl<T: Waits> Lane<T> {
     }
 
     pub(super) fn usage(&self) -> PoolUsage {
+        let now_ms = self.clock.now_ms();
         let state = self.state();
+        let waited_ms = state.waiting.front().map_or(0, |(_, since_ms)| now_ms.saturating_sub(*since_ms));
         PoolUsage {
             most: self.bounds.most,
             open: state.open,
             in_use: state.open - state.starting - state.idle.len(),
             waiting: state.waiting.len(),
+            waited_ms: waited_ms.try_into().unwrap_or(0),
         }
     }
 
@@ -251,7 +254,7 @@ impl<T: Waits> Lane<T> {
         if overdue.is_empty() {
             return;
         }
-        let PoolUsage { most, open, in_use, waiting } = self.usage();
+        let PoolUsage { most, open, in_use, waiting, .. } = self.usage();
         for (job, waited_ms) in overdue {
             let name = self.bounds.name;
             let message = format!(

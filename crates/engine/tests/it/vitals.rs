@@ -67,9 +67,10 @@ fn large_tables_are_not_counted() {
 }
 
 #[test]
-fn a_pool_is_exhausted_when_all_work_and_somebody_waits() {
-    let pool = PoolUsage { most: 2, open: 2, in_use: 2, waiting: 0 };
+fn a_pool_is_exhausted_when_all_work_and_somebody_waits_for_a_second() {
+    let pool = PoolUsage { most: 2, open: 2, in_use: 2, waiting: 0, waited_ms: 0 };
     assert!(!pool.is_exhausted());
-    assert!(PoolUsage { waiting: 1, ..pool }.is_exhausted());
-    assert!(!PoolUsage { waiting: 1, in_use: 1, ..pool }.is_exhausted());
+    assert!(!PoolUsage { waiting: 1, waited_ms: 999, ..pool }.is_exhausted());
+    assert!(PoolUsage { waiting: 1, waited_ms: 1_000, ..pool }.is_exhausted());
+    assert!(!PoolUsage { waiting: 1, waited_ms: 1_000, in_use: 1, ..pool }.is_exhausted());
 }

@@ -96,7 +96,9 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
 fn pool(pools: &[(&'static str, PoolUsage)]) -> Check {
     let is_well = !pools.iter().any(|(_, pool)| pool.is_exhausted());
     let one = |(name, pool): &(&str, PoolUsage)| {
-        format!("{name} {} of {} in use, {} waiting", pool.in_use, pool.most, pool.waiting)
+        let PoolUsage { in_use, most, waiting, waited_ms, .. } = pool;
+        let since = if *waited_ms == 0 { String::new() } else { format!(" for {waited_ms} ms") };
+        format!("{name} {in_use} of {most} in use, {waiting} waiting{since}")
     };
     check("pool", is_well, pools.iter().map(one).collect::<Vec<_>>().join("; "))
 }
@@ -136,12 +138,14 @@ mod tests {
         assert_eq!(transactions((0, 0)).to_string(), "ok   transactions: none is older than 60 s");
         let long = transactions((2, 75)).to_string();
         assert_eq!(long, "FAIL transactions: 2 older than 60 s, the oldest of 75 s");
-        let usage = PoolUsage { most: 3, open: 3, in_use: 3, waiting: 4 };
+        let usage = PoolUsage { most: 3, open: 3, in_use: 3, waiting: 4, waited_ms: 1_200 };
         let busy = pool(&[("reading", usage), ("writing", PoolUsage { most: 1, ..PoolUsage::default() })]);
         assert_eq!(
             busy.to_string(),
-            "FAIL pool: reading 3 of 3 in use, 4 waiting; writing 0 of 1 in use, 0 waiting"
+            "FAIL pool: reading 3 of 3 in use, 4 waiting for 1200 ms; writing 0 of 1 in use, 0 waiting"
         );
+        let moment = pool(&[("reading", PoolUsage { waited_ms: 12, ..usage })]);
+        assert_eq!(moment.to_string(), "ok   pool: reading 3 of 3 in use, 4 waiting for 12 ms");
         assert!(!model(&Figures::default()).is_well);
         assert!(model(&Figures { is_of_this_model: true, ..Figures::default() }).is_well);
     }

@@ -47,7 +47,7 @@ impl Drop for Ends<'_> {
 }
 
 fn usage(open: usize, in_use: usize, waiting: usize) -> PoolUsage {
-    PoolUsage { most: 3, open, in_use, waiting }
+    PoolUsage { most: 3, open, in_use, waiting, waited_ms: 0 }
 }
 
 #[test]
@@ -86,6 +86,7 @@ fn who_waits_too_long_is_told_how_long_and_why() {
     hand.0.store(499, Ordering::SeqCst);
     lane.tend();
     assert!(answers.try_recv().is_err());
+    assert_eq!(lane.usage().waited_ms, 499, "of the one that waits longest");
     hand.0.store(500, Ordering::SeqCst);
     assert_eq!(lane.tend().alarm_ms, 800);
     let error = answers.try_recv().unwrap().unwrap_err();
