@@ -1,7 +1,7 @@
 //! Facts as databases keep them: what a batch notes, and reading them, also so that they stay as they were read.
 
 use crate::error::Result;
-use crate::store::{Fact, FactChange};
+use crate::store::{Fact, FactChange, FactDemand};
 
 /// What a transaction does with facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,12 +10,15 @@ pub struct FactBatch {
     pub now_ms: i64,
     /// Facts to note; all of their conditions hold, or nothing of the batch is done.
     pub changes: Vec<FactChange>,
+    /// Facts that stay in their states until the transaction has committed, or nothing of the batch is done; none of them is
+    /// among `changes`.
+    pub demands: Vec<FactDemand>,
     /// Expired facts that go: kind, name, version. One that has another version by now stays.
     pub gone: Vec<(String, String, i64)>,
 }
 
 impl FactBatch {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to write; what is demanded for something else to be written is not looked at.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.gone.is_empty()
@@ -27,6 +30,15 @@ impl FactBatch {
         let mut changes: Vec<&FactChange> = self.changes.iter().collect();
         changes.sort_by(|one, other| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
         changes
+    }
+
+    /// The demands in the same order, each fact once for each state.
+    #[must_use]
+    pub fn demands_in_order(&self) -> Vec<&FactDemand> {
+        let mut demands: Vec<&FactDemand> = self.demands.iter().collect();
+        demands.sort_by_key(|demand| (&demand.kind, &demand.name, demand.version));
+        demands.dedup();
+        demands
     }
 }
 
@@ -51,6 +63,12 @@ pub trait FactReader {
     /// # Errors
     /// When they cannot be read.
     fn facts(&mut self, kind: &str, after: &str, most: usize, now_ms: i64) -> Result<Vec<Fact>>;
+
+    /// How many facts of a kind have not expired.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    fn count_facts(&mut self, kind: &str, now_ms: i64) -> Result<u64>;
 
     /// At most `most` facts that have expired: kind, name, version.
     ///

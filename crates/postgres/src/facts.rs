@@ -1,13 +1,14 @@
 //! Small durable facts beside the documents: `repot_facts`.
 
 use bytes::Bytes;
-use repot_core::store::{Fact, FactChange, FactWhen};
+use repot_core::store::{Fact, FactChange, FactDemand, FactWhen};
 use repot_core::{FactBatch, FactReader, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::copy::Failure;
 use crate::error::failed;
+use crate::flight::{Flight, value};
 use crate::reader::PostgresReader;
 use crate::transaction::Writer;
 
@@ -51,13 +52,21 @@ impl Writer {
     }
 
     /// Notes and removes what a batch says, in its transaction.
-    pub(crate) async fn apply_facts(&self, facts: &FactBatch) -> Result<(), Failure> {
+    /// Demands alone are left in the flight: they are looked at right before the commit, and others that change these facts are
+    /// kept waiting for no longer than that takes.
+    pub(crate) async fn apply_facts(&self, facts: &FactBatch, flight: &mut Flight) -> Result<(), Failure> {
+        let mut demands = facts.demands_in_order().into_iter().peekable();
         for change in facts.in_order() {
+            // both in one order, so that no two writers wait for each other
+            let before = |demand: &&FactDemand| (&demand.kind, &demand.name) < (&change.kind, &change.name);
+            demand(std::iter::from_fn(|| demands.next_if(before)), facts.now_ms, flight);
+            flight.send(self.client()).await?;
             let done = self.note(change, facts.now_ms).await.map_err(Failure::server("note a fact"))?;
             if done == 0 && change.when != FactWhen::Any {
                 return Err(Failure::Ours(change.fenced()));
             }
         }
+        demand(demands, facts.now_ms, flight);
         let gone = &facts.gone;
         if !gone.is_empty() {
             let kinds: Vec<&str> = gone.iter().map(|gone| gone.0.as_str()).collect();
@@ -109,6 +118,24 @@ impl Writer {
             }
         };
         self.client().execute_again(&sql, &values).await
+    }
+}
+
+/// Facts that must be in these states, and stay so. Where one is not by now, the transaction is decided on anew, and only the
+/// unit that demands it fails.
+fn demand<'d>(demands: impl Iterator<Item = &'d FactDemand>, now_ms: i64, flight: &mut Flight) {
+    for demand in demands {
+        // a lock that others may share, and that every change of the row waits for: it changes no key, so a lock on the key alone would not do
+        let there = "select from repot_facts f where f.kind = $1 and f.name = $2 and f.version = $3 \
+                     and (f.expires_ms is null or f.expires_ms > $4) for share";
+        let values = vec![
+            value(demand.kind.clone(), Type::TEXT),
+            value(demand.name.clone(), Type::TEXT),
+            value(demand.version, Type::INT8),
+            value(now_ms, Type::INT8),
+        ];
+        let message = format!("the fact {} {} was changed meanwhile", demand.kind, demand.name);
+        flight.demand("demand a fact", there, values, message);
     }
 }
 
@@ -171,6 +198,14 @@ impl FactReader for PostgresReader {
         let mut values = names(kind, after);
         values.extend([number(now_ms), limit(most)]);
         Ok(self.ask_facts("read facts", sql, values)?.iter().map(read).collect())
+    }
+
+    fn count_facts(&mut self, kind: &str, now_ms: i64) -> Result<u64> {
+        let sql =
+            "select count(*) from repot_facts where kind = $1 and (expires_ms is null or expires_ms > $2)";
+        let values: Values = vec![(Box::new(kind.to_owned()), Type::TEXT), number(now_ms)];
+        let rows = self.ask_facts("count facts", sql.to_owned(), values)?;
+        Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
 
     fn expired_facts(&mut self, now_ms: i64, most: usize) -> Result<Vec<(String, String, i64)>> {

@@ -32,8 +32,8 @@ struct Said {
     what: String,
     sql: String,
     values: Vec<Value>,
-    /// It divides by zero where there is a row; what that means.
-    forbids: Option<String>,
+    /// It divides by zero where what must hold does not; what that means.
+    between: Option<String>,
 }
 
 impl Said {
@@ -42,7 +42,7 @@ impl Said {
     }
 
     fn failure(&self, error: tokio_postgres::Error) -> Failure {
-        match &self.forbids {
+        match &self.between {
             Some(message) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
                 Failure::Between(message.clone())
             }
@@ -64,7 +64,7 @@ pub(crate) enum Landed {
 impl Flight {
     /// Another statement; `what` it is for, should it fail.
     pub(crate) fn say(&mut self, what: impl Into<String>, sql: impl Into<String>, values: Vec<Value>) {
-        self.0.push(Said { what: what.into(), sql: sql.into(), values, forbids: None });
+        self.0.push(Said { what: what.into(), sql: sql.into(), values, between: None });
     }
 
     /// There must be no such row; where there is one, the transaction fails with [`Failure::Between`], and nothing behind it is
@@ -77,7 +77,19 @@ impl Flight {
         message: impl Into<String>,
     ) {
         let sql = format!("select 1 / (case when exists ({rows}) then 0 else 1 end)");
-        self.0.push(Said { what: what.into(), sql, values, forbids: Some(message.into()) });
+        self.0.push(Said { what: what.into(), sql, values, between: Some(message.into()) });
+    }
+
+    /// There must be such a row; else as with [`Flight::forbid`].
+    pub(crate) fn demand(
+        &mut self,
+        what: impl Into<String>,
+        rows: &str,
+        values: Vec<Value>,
+        message: impl Into<String>,
+    ) {
+        let sql = format!("select 1 / (case when exists ({rows}) then 1 else 0 end)");
+        self.0.push(Said { what: what.into(), sql, values, between: Some(message.into()) });
     }
 
     /// Sends them all, and leaves none.

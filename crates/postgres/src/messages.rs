@@ -15,6 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::client::Client;
 use crate::copy::Failure;
 use crate::error::{failed, is_given_up};
+use crate::flight::Flight;
 use crate::parameters::{Parameter, limit, listed, one};
 use crate::transaction::Writer;
 
@@ -159,14 +160,15 @@ impl Writer {
 
     async fn try_messages(&self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>, Failure> {
         self.client().batch_execute(BY_INDEX).await.map_err(Failure::server(WHAT))?;
-        let mut answers = Vec::with_capacity(steps.len());
+        let (mut answers, mut flight) = (Vec::with_capacity(steps.len()), Flight::default());
         for step in steps {
             let answer = perform(self.client(), step).await.map_err(Failure::server(WHAT))?;
             if answer.has_effect() {
-                self.apply_facts(&step.facts).await?;
+                self.apply_facts(&step.facts, &mut flight).await?;
             }
             answers.push(answer);
         }
+        flight.send(self.client()).await?;
         Ok(answers)
     }
 }

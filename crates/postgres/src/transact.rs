@@ -405,7 +405,7 @@ impl Writer {
             flight.send(self.client()).await?;
         }
         self.apply_trash(batch).await?;
-        self.apply_facts(&batch.facts).await?;
+        self.apply_facts(&batch.facts, flight).await?;
         self.apply_messages(plan, batch).await?;
         self.not_made_meanwhile(batch, paths, flight);
         Ok(Step::Done(report))

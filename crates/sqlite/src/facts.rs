@@ -36,6 +36,10 @@ pub(crate) fn make(connection: &Connection) -> Result<()> {
 
 /// Notes and removes what a batch says, in its transaction.
 pub(crate) fn apply(connection: &Connection, facts: &FactBatch) -> Result<()> {
+    // nobody else writes while this transaction does
+    for demand in facts.demands_in_order() {
+        demand.check(one(connection, &demand.kind, &demand.name)?.as_ref(), facts.now_ms)?;
+    }
     for change in facts.in_order() {
         change.check(one(connection, &change.kind, &change.name)?.as_ref(), facts.now_ms)?;
         note(connection, change).map_err(failed("note a fact"))?;
@@ -104,6 +108,14 @@ impl FactReader for SqliteReader {
             statement.query_map((kind, after, now_ms, limit(most)), read)?.collect()
         };
         run().map_err(failed("read facts"))
+    }
+
+    fn count_facts(&mut self, kind: &str, now_ms: i64) -> Result<u64> {
+        let sql =
+            "select count(*) from repot_facts where kind = ?1 and (expires_ms is null or expires_ms > ?2)";
+        let connection = self.begin()?;
+        let run = || connection.prepare_cached(sql)?.query_row((kind, now_ms), |row| row.get::<_, i64>(0));
+        Ok(run().map_err(failed("count facts"))?.unsigned_abs())
     }
 
     fn expired_facts(&mut self, now_ms: i64, most: usize) -> Result<Vec<(String, String, i64)>> {

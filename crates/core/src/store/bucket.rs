@@ -251,7 +251,7 @@ impl Store for BucketStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         let mut receipt = Receipt::default();
-        if !work.facts.is_empty() {
+        if !(work.facts.is_empty() && work.demands.is_empty()) {
             return Err(no_ledger(self));
         }
         refuse_holding(&work)?;

@@ -52,7 +52,7 @@ pub struct Capabilities {
     /// Keeps a record of changes ([`super::History`]). Where it does not, a write that says who writes is refused for
     /// collections that the model puts on audit; others go by without a record.
     pub audit: bool,
-    /// Keeps small facts beside the documents ([`super::Ledger`]). Where it does not, a unit of work with facts is refused.
+    /// Keeps small facts beside the documents ([`super::Ledger`]). Where it does not, a unit of work with facts, or demands on facts, is refused.
     pub ledger: bool,
     /// Collections with `queue` are work queues ([`super::WorkQueue`]), and units of work can demand that a message is held.
     /// Without, the latter are refused.
@@ -67,6 +67,7 @@ pub struct Capabilities {
 /// - A document is the exact bytes that were put. Bytes that do not fit the model, or that hold another key than
 ///   the one they are put under, are [`Kind::Invalid`], code `R0404`.
 /// - `apply` does all of its writes, and notes all of its facts, or none. A failed precondition is [`Kind::Conflict`], code `R0401`.
+///   What it demands of facts holds until all of it is done; else nothing is, with [`Kind::Fenced`], code `R0401`.
 /// - An acknowledged write survives the end of every process. A write whose outcome is unknown is found out by
 ///   reading, or its error says [`crate::Retry::Unknown`].
 /// - `list` has one order for each store and goes on strictly after a cursor, also when documents came or went

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::change::Change;
 use super::etag::{ETag, Precondition};
 use super::key::DocumentKey;
-use super::ledger::FactChange;
+use super::ledger::{FactChange, FactDemand};
 use super::work_queue::Holding;
 use crate::error::Result;
 
@@ -170,6 +170,9 @@ pub struct UnitOfWork {
     /// Facts noted in the very transaction of the writes, each under its condition; no fact twice. There may be facts
     /// without writes.
     pub facts: Vec<FactChange>,
+    /// Facts that must be in a certain state until the unit has committed; none of them is among `facts`. There may be demands
+    /// without anything else.
+    pub demands: Vec<FactDemand>,
     /// Messages that must be held; see [`super::WorkQueue`].
     pub holding: Vec<Holding>,
 }
@@ -193,6 +196,13 @@ impl UnitOfWork {
     #[must_use]
     pub fn noting(mut self, fact: FactChange) -> Self {
         self.facts.push(fact);
+        self
+    }
+
+    /// Demands that a fact is in this state until the unit has committed.
+    #[must_use]
+    pub fn demanding(mut self, fact: FactDemand) -> Self {
+        self.demands.push(fact);
         self
     }
 }

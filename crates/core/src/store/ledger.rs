@@ -1,6 +1,7 @@
 //! Small durable facts beside the documents: who holds a key, what was answered, how much is left. They share the
 //! documents' database, so a fact and the writes that it is about happen together.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -129,8 +130,7 @@ impl FactChange {
             FactWhen::Absent => "it is there already",
             FactWhen::Any | FactWhen::Version(_) => "somebody else changed it",
         };
-        Error::new(Kind::Fenced, "R0401", format!("the fact {} {}: {message}", self.kind, self.name))
-            .hint("Read it again and decide on what is there now.")
+        fenced((&self.kind, &self.name), message)
     }
 
     fn check_bounds(&self) -> Result<()> {
@@ -148,6 +148,44 @@ impl FactChange {
     }
 }
 
+/// A fact that must stay as it is while a unit of work happens.
+///
+/// The unit is done only if the fact is in this very state, and nobody changes the fact from when that was checked for the
+/// last time until the unit has committed: whoever wants to waits, and then every later unit that demands this state fails. Any
+/// number of units may demand one fact at the same time, and none waits for another. Whether the fact has expired is decided by
+/// the store's clock when the unit is; time alone may end it before the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactDemand {
+    /// As [`Fact::kind`].
+    pub kind: String,
+    /// As [`Fact::name`].
+    pub name: String,
+    /// As [`Fact::version`].
+    pub version: i64,
+}
+
+impl FactDemand {
+    /// This fact, as it was read.
+    #[must_use]
+    pub fn of(fact: &Fact) -> Self {
+        Self { kind: fact.kind.clone(), name: fact.name.clone(), version: fact.version }
+    }
+
+    /// Checks it against what is there at this time, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`Kind::Fenced`], code `R0401`, as of a change whose condition does not hold.
+    pub fn check(&self, there: Option<&Fact>, now_ms: i64) -> Result<()> {
+        let held = there.is_some_and(|fact| fact.is_there(now_ms) && fact.version == self.version);
+        if held { Ok(()) } else { Err(fenced((&self.kind, &self.name), "somebody else changed it")) }
+    }
+}
+
+fn fenced((kind, name): (&str, &str), why: &str) -> Error {
+    Error::new(Kind::Fenced, "R0401", format!("the fact {kind} {name}: {why}"))
+        .hint("Read it again and decide on what is there now.")
+}
+
 fn check_names(kind: &str, name: &str) -> Result<()> {
     for text in [kind, name] {
         if text.is_empty() || text.len() > NAME_BYTES_MAX || text.contains('\0') {
@@ -163,14 +201,27 @@ fn check_names(kind: &str, name: &str) -> Result<()> {
 /// # Errors
 /// [`Kind::Invalid`], code `R0403`: too many or too large, an improper name, or one fact twice.
 pub fn check_facts(facts: &[FactChange]) -> Result<()> {
-    if facts.len() > UNIT_FACTS_MAX {
-        let message = format!("{} facts in one unit of work, {UNIT_FACTS_MAX} are the most", facts.len());
+    check_demands(facts, &[])
+}
+
+/// Checks that facts can be noted together while others are demanded.
+///
+/// # Errors
+/// As [`check_facts`]; a fact that is noted cannot be demanded too.
+pub fn check_demands(facts: &[FactChange], demands: &[FactDemand]) -> Result<()> {
+    let count = facts.len() + demands.len();
+    if count > UNIT_FACTS_MAX {
+        let message = format!("{count} facts in one unit of work, {UNIT_FACTS_MAX} are the most");
         return Err(Error::new(Kind::Invalid, "R0403", message));
     }
-    for (at, fact) in facts.iter().enumerate() {
-        fact.check_bounds()?;
-        if facts.iter().take(at).any(|other| (&other.kind, &other.name) == (&fact.kind, &fact.name)) {
-            let message = format!("the fact {} {} is noted twice in one unit of work", fact.kind, fact.name);
+    facts.iter().try_for_each(FactChange::check_bounds)?;
+    demands.iter().try_for_each(|demand| check_names(&demand.kind, &demand.name))?;
+    let noted = facts.iter().map(|fact| (&fact.kind, &fact.name));
+    let demanded = demands.iter().map(|demand| (&demand.kind, &demand.name));
+    let mut names = HashSet::new();
+    for (kind, name) in noted.chain(demanded) {
+        if !names.insert((kind, name)) {
+            let message = format!("the fact {kind} {name} stands twice in one unit of work");
             return Err(Error::new(Kind::Invalid, "R0403", message));
         }
     }
@@ -237,6 +288,12 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Ledger::fact`].
     async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>>;
+
+    /// How many facts of a kind there are.
+    ///
+    /// # Errors
+    /// As [`Ledger::fact`].
+    async fn count_facts(&self, kind: &str) -> Result<u64>;
 
     /// Notes one fact; several, and with writes of documents, are noted by [`super::UnitOfWork::facts`].
     ///

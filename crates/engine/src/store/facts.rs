@@ -1,14 +1,15 @@
 //! Facts beside the documents of a [`RowStore`]: noted with units of work, decided on while they are held.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Fact, FactChange, FactEdit, FactStep, FactWhen, Ledger, Store as _, UnitOfWork, check_fact_name,
-    check_facts,
+    Fact, FactChange, FactDemand, FactEdit, FactStep, FactWhen, Ledger, Store as _, UnitOfWork,
+    check_fact_name, check_facts,
 };
 use repot_core::{Batch, Clock, Error, FactBatch, Kind, Reader, Result};
 
@@ -50,10 +51,29 @@ pub(super) fn noted_bytes(facts: &[FactChange]) -> usize {
     facts.iter().filter_map(|fact| fact.to.as_ref()).map(|to| to.value.len()).sum()
 }
 
-/// Whether units of one transaction note the same fact.
-pub(super) fn noted_twice(facts: &[FactChange]) -> bool {
+/// Whether units of one transaction note the same fact, or one notes what another demands.
+pub(super) fn noted_twice(facts: &FactBatch) -> bool {
     let mut names = HashSet::new();
-    !facts.iter().all(|fact| names.insert((&fact.kind, &fact.name)))
+    !facts.changes.iter().all(|fact| names.insert((&fact.kind, &fact.name)))
+        || facts.demands.iter().any(|demand| names.contains(&(&demand.kind, &demand.name)))
+}
+
+/// Facts that units of one transaction demand, by kind and name, each read once.
+#[derive(Default)]
+pub(super) struct Demanded(HashMap<(String, String), Option<Fact>>);
+
+impl Demanded {
+    /// What a unit of work demands, if it holds in the state that it is decided in. The database looks once more when it writes.
+    pub(super) fn by(&mut self, reader: &mut dyn Reader, work: &Job, now_ms: i64) -> Result<Vec<FactDemand>> {
+        for demand in work.demands() {
+            let there = match self.0.entry((demand.kind.clone(), demand.name.clone())) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(reader.fact(&demand.kind, &demand.name)?),
+            };
+            demand.check(there.as_ref(), now_ms)?;
+        }
+        Ok(work.demands().to_vec())
+    }
 }
 
 /// What a unit of work notes, if its conditions hold in the state that it is decided in. The database checks them once
@@ -100,7 +120,7 @@ impl Scribe<'_> {
         self.target.transact(self.plan, &[], &mut |reader| {
             let gone = reader.expired_facts(until_ms, PRUNED_AT_ONCE)?;
             count = gone.len();
-            let facts = FactBatch { now_ms: until_ms, changes: Vec::new(), gone };
+            let facts = FactBatch { now_ms: until_ms, gone, ..FactBatch::default() };
             Ok((!facts.is_empty()).then(|| Batch { facts, ..Batch::default() }))
         })?;
         pruned.count.store(count, Ordering::Relaxed);
@@ -172,6 +192,12 @@ impl Ledger for RowStore {
         let (kind, after) = (kind.to_owned(), after.unwrap_or_default().to_owned());
         let (most, now_ms) = (most.min(READ_AT_ONCE), self.now_ms());
         self.read(move |desk, _| desk.reader().facts(&kind, &after, most, now_ms)).await
+    }
+
+    async fn count_facts(&self, kind: &str) -> Result<u64> {
+        check_fact_name(kind, "-")?;
+        let (kind, now_ms) = (kind.to_owned(), self.now_ms());
+        self.read(move |desk, _| desk.reader().count_facts(&kind, now_ms)).await
     }
 
     async fn note(&self, change: FactChange) -> Result<()> {

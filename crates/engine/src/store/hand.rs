@@ -13,7 +13,7 @@ use repot_model::plan::{Plan, StateChange};
 
 use super::clerk::Clerk;
 use super::desk::{Desk, Found, Sought};
-use super::facts::noted;
+use super::facts::{Demanded, noted};
 use super::following::follow;
 use super::implied::Implied;
 use super::jobs::Job;
@@ -55,12 +55,13 @@ impl<'p> Decider<'_, 'p> {
             open: BTreeMap::new(),
             apart: false,
         };
-        let mut acked = BTreeSet::new();
+        let (mut acked, mut demanded) = (BTreeSet::new(), Demanded::default());
         let decided = works
             .iter()
             .map(|work| {
                 hand.clerk = Clerk::new(work.actor(), self.now_ms);
                 // first: a unit that ends here has changed no part of a document yet
+                let demands = demanded.by(hand.desk.reader(), work, self.now_ms)?;
                 let facts = noted(hand.desk.reader(), work, self.now_ms)?;
                 let mut unit = match work {
                     Job::Unit { work, steps } => {
@@ -74,7 +75,7 @@ impl<'p> Decider<'_, 'p> {
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
                 };
                 unit.audit = hand.clerk.leave();
-                unit.facts = facts;
+                (unit.facts, unit.demands) = (facts, demands);
                 Ok(unit)
             })
             .collect();

@@ -3,7 +3,7 @@
 use super::parts::steps;
 use bytes::Bytes;
 use repot_core::Result;
-use repot_core::store::{DocumentKey, FactChange, Layout, Step, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, FactChange, FactDemand, Layout, Step, UnitOfWork, Write};
 
 use super::facts::noted_bytes;
 use super::tend::Tend;
@@ -78,6 +78,14 @@ impl Job {
             Self::Unit { work, .. } => &work.facts,
             Self::Restore { facts, .. } => facts,
             Self::Tend(_) | Self::Purge { .. } => &[],
+        }
+    }
+
+    /// What must stay as it is beside the documents.
+    pub(super) fn demands(&self) -> &[FactDemand] {
+        match self {
+            Self::Unit { work, .. } => &work.demands,
+            Self::Restore { .. } | Self::Tend(_) | Self::Purge { .. } => &[],
         }
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{
     Capabilities, ChangeFeed, Cursor, Document, DocumentKey, DocumentMeta, History, Layout, Ledger, Page,
-    PoolUsage, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue, Write, check_facts,
+    PoolUsage, Receipt, Scope, Store, Trash, UnitOfWork, Vitals, WorkQueue, Write, check_demands,
 };
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
@@ -443,8 +443,9 @@ impl Store for RowStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         self.check(&work)?;
-        check_facts(&work.facts)?;
-        if work.writes.is_empty() && work.facts.is_empty() && work.holding.is_empty() {
+        check_demands(&work.facts, &work.demands)?;
+        let asks = !(work.holding.is_empty() && work.demands.is_empty());
+        if work.writes.is_empty() && work.facts.is_empty() && !asks {
             return Ok(Receipt::default());
         }
         let writes = work.writes.len() + work.facts.len();

@@ -119,7 +119,7 @@ impl RowStore {
             now_ms,
             tries_max: rules.tries,
             verb,
-            facts: FactBatch { now_ms, changes: facts, gone: Vec::new() },
+            facts: FactBatch { now_ms, changes: facts, ..FactBatch::default() },
         };
         let (answer, answered) = oneshot::channel();
         self.write(Task::Messages(step, answer)).await?;

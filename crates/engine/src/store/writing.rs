@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use repot_core::change_log::ChangeRetention;
-use repot_core::store::{FactChange, Layout, Receipt};
+use repot_core::store::{FactChange, FactDemand, Layout, Receipt};
 use repot_core::{
     AuditBatch, AuditRecord, Batch, Clock, Error, HeldMessage, Item, Kind, Mark, Reader, Refusal, Result,
     Retry, Target, Trashed,
@@ -86,6 +86,8 @@ pub(super) struct Unit {
     pub audit: Vec<AuditRecord>,
     /// What is noted beside the documents.
     pub facts: Vec<FactChange>,
+    /// What must stay as it is beside the documents.
+    pub demands: Vec<FactDemand>,
     /// Of `untrash`, those that come back.
     pub restored: Vec<i64>,
     /// Messages that are done with it.
@@ -118,9 +120,10 @@ impl Together {
             batch.acked.append(&mut unit.acked);
             batch.audit.records.append(&mut unit.audit);
             batch.facts.changes.append(&mut unit.facts);
+            batch.facts.demands.append(&mut unit.demands);
             all.further.append(&mut unit.further);
         }
-        all.clash |= noted_twice(&batch.facts.changes);
+        all.clash |= noted_twice(&batch.facts);
         all.further.retain(|path| !locks.contains(path));
         for item in &batch.items {
             all.by_rows |= item.kept.is_some();

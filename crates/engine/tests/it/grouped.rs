@@ -12,7 +12,7 @@ use repot_testkit::conformance::model;
 use crate::documents::{Database, block_on, note, proof};
 
 /// A store with one connection more that writes than can be kept waiting, and what it says to the server.
-fn open(url: &str, writers: usize) -> (Arc<RowStore>, Arc<Mutex<Vec<String>>>) {
+pub(crate) fn open(url: &str, writers: usize) -> (Arc<RowStore>, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&said);
     let echo = Echo::new(move |sql: &str| sink.lock().unwrap().push(sql.to_owned()));
@@ -21,7 +21,7 @@ fn open(url: &str, writers: usize) -> (Arc<RowStore>, Arc<Mutex<Vec<String>>>) {
     (Arc::new(RowStore::open(Box::new(target), model(), options).unwrap()), said)
 }
 
-async fn session(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn session(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client

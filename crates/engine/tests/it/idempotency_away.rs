@@ -80,6 +80,9 @@ impl Ledger for Away {
     async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>> {
         self.answer(self.ledger_beneath().facts(kind, after, most).await?)
     }
+    async fn count_facts(&self, kind: &str) -> Result<u64> {
+        self.answer(self.ledger_beneath().count_facts(kind).await?)
+    }
     async fn note(&self, change: FactChange) -> Result<()> {
         self.answer(self.ledger_beneath().note(change).await?)
     }

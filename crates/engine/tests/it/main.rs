@@ -12,6 +12,7 @@ mod capability_pages;
 mod changes;
 mod claimers;
 mod containers;
+mod demands;
 mod documents;
 mod grouped;
 mod idempotency;

@@ -155,7 +155,8 @@ async fn together(
     }
     let writes = planned.iter().map(|plan| plan.write.clone()).collect();
     let (actor, facts) = (caller.actor().map(str::to_owned), fact.into_iter().collect());
-    let receipt = app.store().apply(UnitOfWork { writes, actor, facts, holding }).await?;
+    let receipt =
+        app.store().apply(UnitOfWork { writes, actor, facts, holding, ..UnitOfWork::default() }).await?;
     let told = planned.iter().zip(&receipt.written).map(|(plan, written)| {
         let mut told = Map::new();
         let (status, etag) = match written {

@@ -32,7 +32,13 @@ impl Asked<'_> {
     /// These writes as one unit, in the caller's name, with what the request notes.
     pub(super) fn unit(&self, writes: Vec<Write>) -> UnitOfWork {
         let actor = self.caller.actor().map(str::to_owned);
-        UnitOfWork { writes, actor, facts: self.facts(), holding: self.holding.clone() }
+        UnitOfWork {
+            writes,
+            actor,
+            facts: self.facts(),
+            holding: self.holding.clone(),
+            ..UnitOfWork::default()
+        }
     }
 
     /// What the request notes, for what is done without a unit of work.

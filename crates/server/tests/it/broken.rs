@@ -166,6 +166,9 @@ impl Ledger for Broken {
     async fn facts(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Fact>> {
         self.refuse()
     }
+    async fn count_facts(&self, _: &str) -> Result<u64> {
+        self.refuse()
+    }
     async fn note(&self, _: FactChange) -> Result<()> {
         self.refuse()
     }

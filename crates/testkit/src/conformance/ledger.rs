@@ -62,6 +62,13 @@ macro_rules! conformance_ledger {
                 decisions_on_many_facts_stay_apart
                 a_decision_that_fails_changes_nothing
                 what_was_noted_is_there_for_others
+                a_demand_that_does_not_hold_does_nothing
+                a_demand_on_an_expired_fact_fails
+                units_that_demand_one_fact_all_happen
+                who_demands_in_vain_fails_alone
+                a_change_comes_between_units_that_demand
+                improper_demands_are_refused
+                facts_are_counted
             }
         }
     };
@@ -81,23 +88,23 @@ macro_rules! conformance_ledger_tests {
     };
 }
 
-fn ledger(store: &Arc<dyn Store>) -> &dyn Ledger {
+pub(super) fn ledger(store: &Arc<dyn Store>) -> &dyn Ledger {
     store.ledger().expect("it says that it keeps facts")
 }
 
-fn put(name: &str, value: &str) -> FactChange {
+pub(super) fn put(name: &str, value: &str) -> FactChange {
     FactChange::put("test", name, FactValue::lasting(value.to_owned()))
 }
 
-async fn there(store: &Arc<dyn Store>, name: &str) -> Option<Fact> {
+pub(super) async fn there(store: &Arc<dyn Store>, name: &str) -> Option<Fact> {
     ledger(store).fact("test", name).await.unwrap()
 }
 
-async fn value(store: &Arc<dyn Store>, name: &str) -> Option<String> {
+pub(super) async fn value(store: &Arc<dyn Store>, name: &str) -> Option<String> {
     there(store, name).await.map(|fact| String::from_utf8(fact.value.to_vec()).unwrap())
 }
 
-fn fenced<T: fmt::Debug>(done: Result<T>) {
+pub(super) fn fenced<T: fmt::Debug>(done: Result<T>) {
     let error = done.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Fenced, "R0401"), "{error}");
 }
@@ -244,7 +251,7 @@ pub async fn improper_facts_are_refused(subject: LedgerSubject) {
     assert_eq!(there(&subject.store, "large").await.unwrap().value.len(), FACT_BYTES_MAX);
 }
 
-fn write(id: &str, when: Precondition) -> Write {
+pub(super) fn write(id: &str, when: Precondition) -> Write {
     Write::Put { key: note(id), body: body(id, "x").into(), when }
 }
 

@@ -7,6 +7,7 @@
 mod changes;
 mod concurrency;
 mod containers;
+mod demands;
 mod keys;
 mod ledger;
 mod listing;
@@ -26,6 +27,7 @@ mod units;
 pub use changes::*;
 pub use concurrency::*;
 pub use containers::*;
+pub use demands::*;
 pub use keys::*;
 pub use ledger::*;
 pub use listing::*;

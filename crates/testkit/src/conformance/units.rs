@@ -1,7 +1,9 @@
 //! Units of work.
 
 use repot_core::Kind;
-use repot_core::store::{FactChange, FactValue, Precondition, Receipt, UnitOfWork, Write, Written};
+use repot_core::store::{
+    FactChange, FactDemand, FactValue, Precondition, Receipt, UnitOfWork, Write, Written,
+};
 
 use super::subject::{Subject, body, note};
 
@@ -44,6 +46,11 @@ pub async fn facts_are_noted_or_refused(subject: Subject) {
     let Some(ledger) = store.ledger() else {
         let error = done.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Unsupported, "R0405"), "{error}");
+        let demand = FactDemand { kind: "test".to_owned(), name: "a".to_owned(), version: 1 };
+        let put = Write::Put { key: note("a"), body: body("a", "x").into(), when: Precondition::Any };
+        for unit in [UnitOfWork::default().with(put), UnitOfWork::default()] {
+            assert_eq!(store.apply(unit.demanding(demand.clone())).await.unwrap_err().code(), "R0405");
+        }
         return assert!(!store.exists(&note("a")).await.unwrap());
     };
     done.unwrap();
