@@ -2,6 +2,7 @@
 //! whole. Writers of one folder wait for each other (`flock` on the folder), also between processes; programs that
 //! take no such lock are not kept out between the check of a precondition and the write.
 
+mod settling;
 mod writing;
 
 use std::fmt;
@@ -14,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
-use repot_core::{Error, Kind, Result, Retry, path_text};
+use repot_core::{Clock, Error, Kind, Result, Retry, SystemClock, path_text};
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -42,6 +43,8 @@ type HoldsName = fn(&OwnedFd, &[u8]) -> Result<bool, Errno>;
 struct Folder {
     shown: String,
     beneath: Beneath,
+    /// Time of day, for deadlines.
+    clock: Arc<dyn Clock>,
     /// Set when it is known whether two names can be one file here: if so, how a name is looked for.
     folding: OnceLock<Option<HoldsName>>,
 }
@@ -52,12 +55,20 @@ impl DirectoryObjects {
     /// # Errors
     /// `R0101` when it is none or cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with_clock(path, Arc::new(SystemClock))
+    }
+
+    /// The same with another time of day, for deadlines.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let shown = path.display().to_string();
         let beneath = Beneath::new(path).map_err(|error| match error {
             Errno::NOTDIR => unreachable(format!("{shown} is no directory")),
             error => unreachable(format!("{shown} cannot be opened")).cause(io::Error::from(error)),
         })?;
-        Ok(Self(Arc::new(Folder { shown, beneath, folding: OnceLock::new() })))
+        Ok(Self(Arc::new(Folder { shown, beneath, clock, folding: OnceLock::new() })))
     }
 
     /// Goes on to its end once begun, also when nobody waits for it any more.
@@ -87,7 +98,7 @@ impl fmt::Display for DirectoryObjects {
 #[async_trait]
 impl Objects for DirectoryObjects {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: true, conditional_delete: true }
+        ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true }
     }
 
     async fn probe(&self) -> Result<()> {
@@ -104,14 +115,25 @@ impl Objects for DirectoryObjects {
         self.blocking(move |folder| folder.head(&path)).await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
         let (path, when) = (path.to_owned(), when.clone());
-        self.blocking(move |folder| folder.put(&path, &bytes, &when)).await
+        self.blocking(move |folder| folder.put(&path, &bytes, (&when, until_ms))).await
     }
 
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
         let (path, when) = (path.to_owned(), when.clone());
-        self.blocking(move |folder| folder.delete(&path, &when)).await
+        self.blocking(move |folder| folder.delete(&path, (&when, until_ms))).await
+    }
+
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        let path = path.to_owned();
+        self.blocking(move |folder| folder.settle(&path, until_ms)).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>> {

@@ -429,6 +429,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Try again when one has ended.",
     ),
     entry(
+        "R0452",
+        "The deadline of a write is over",
+        "Somebody who writes only while they lead gave the write a deadline, and it reached the store later: the process was paused, or the request was held up. Nothing was written.",
+        "Nothing is to be mended; it is decided again on what is there now.",
+    ),
+    entry(
+        "R0453",
+        "A write may still come",
+        "Nobody may rely on a place before writes that were on their way have come or been refused. A process holds the lock of the object's folder, or the time is not over yet.",
+        "Ask again. If it goes on, look for a process that is stopped (Ctrl-Z, a debugger, a frozen container) while it writes into this folder.",
+    ),
+    entry(
         "R0501",
         "A lease is lost",
         "A worker says that it holds a message of a queue, and does not: its lease ran out and somebody else has the message, or it is done, given up, or its document is deleted. Nothing was written.",

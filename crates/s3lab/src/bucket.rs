@@ -41,6 +41,10 @@ pub(crate) struct State {
     pub(crate) requests: Vec<Request>,
     pub(crate) page: usize,
     pub(crate) ignored: Vec<Condition>,
+    /// Writes that wait at the gate.
+    pub(crate) held: usize,
+    /// How much the lab's clock is before the machine's.
+    pub(crate) ahead_seconds: i64,
 }
 
 /// A shared handle to the state.
@@ -57,6 +61,8 @@ impl Bucket {
             requests: Vec::new(),
             page: 1000,
             ignored: Vec::new(),
+            held: 0,
+            ahead_seconds: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }

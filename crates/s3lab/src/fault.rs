@@ -31,6 +31,8 @@ pub enum Condition {
     PutIfMatch,
     /// `If-Match` of [`Op::Delete`].
     DeleteIfMatch,
+    /// The time of a request that is signed in its address; its signature is not looked at then.
+    Expiry,
 }
 
 /// What happens to a request instead of, or beside, what it asks for.

@@ -8,14 +8,15 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
-use tokio::sync::oneshot;
+use s3s::service::S3ServiceBuilder;
+use tokio::sync::{oneshot, watch};
 
 use crate::bucket::{Bucket, Object};
 use crate::fault::{Condition, Fault, Op, Planned, Request};
+use crate::gate::Gate;
 
 pub(crate) const BUCKET: &str = "lab";
 /// Marks an answer that never leaves.
@@ -27,6 +28,7 @@ const SECRET_KEY: &str = "labsecretkey";
 #[derive(Debug)]
 pub struct S3Lab {
     bucket: Bucket,
+    closed: watch::Sender<bool>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -53,19 +55,20 @@ impl S3Lab {
         let bucket = Bucket::new();
         let mut builder = S3ServiceBuilder::new(bucket.clone());
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let service = builder.build();
+        let closed = watch::Sender::new(false);
+        let gate = Gate::new(bucket.clone(), closed.subscribe(), builder.build());
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("s3lab".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 tokio::select! {
-                    () = serve(listener, service) => {}
+                    () = serve(listener, gate) => {}
                     // An error means that the sender is gone, which is the same word.
                     _ = stopped => {}
                 }
             });
         })?;
-        Ok(Self { bucket, address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { bucket, closed, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where the server is, without the bucket: `http://127.0.0.1:PORT`.
@@ -138,6 +141,27 @@ impl S3Lab {
         self.bucket.state().ignored.push(condition);
     }
 
+    /// From now on writes wait before anything of them is looked at, until [`S3Lab::release`].
+    pub fn hold(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// How many writes wait.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.bucket.state().held
+    }
+
+    /// Lets the writes go on that wait, and those that come.
+    pub fn release(&self) {
+        self.closed.send_replace(false);
+    }
+
+    /// Turns the clock by which the time of a signed address is over; the machine's own is looked at too.
+    pub fn turn_clock(&self, seconds: i64) {
+        self.bucket.state().ahead_seconds += seconds;
+    }
+
     /// Lists at most this many entries in a page, so that few objects make many pages.
     pub fn limit_pages(&self, entries: usize) {
         self.bucket.state().page = entries.max(1);
@@ -160,15 +184,15 @@ impl Drop for S3Lab {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service) {
+async fn serve(listener: TcpListener, gate: Gate) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("this runs inside the runtime");
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let service = service.clone();
+        let gate = gate.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let answer = Service::call(&service, request);
+            let answer = gate.clone().pass(request);
             async move {
-                let answer = answer.await.map_err(io::Error::other)?;
+                let answer = answer.await?;
                 if answer.headers().contains_key(HANGUP) {
                     return Err(io::Error::other("hung up by the test"));
                 }

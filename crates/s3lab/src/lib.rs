@@ -13,6 +13,7 @@
 mod answer;
 mod bucket;
 mod fault;
+mod gate;
 mod lab;
 mod listing;
 

@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use repot_core::store::Precondition;
-use repot_core::{Kind, Retry};
+use repot_core::{FixedClock, Kind, Retry};
 use rustix::io::Errno;
 
 use super::{DirectoryObjects, HoldsName};
@@ -25,24 +27,24 @@ fn where_names_fold_only_the_name_that_is_there_leads_to_it() {
     let store = open(tree.path());
     let folder = &store.0;
     folder.folding.set(Some(LOWER_ONLY)).expect("not asked yet");
-    let etag = folder.put("d/a", b"one", &Precondition::Any).expect("written");
+    let etag = folder.put("d/a", b"one", (&Precondition::Any, None)).expect("written");
     fs::hard_link(tree.path().join("d/a"), tree.path().join("d/A")).expect("a second name");
     for when in [Precondition::Any, Precondition::Absent, Precondition::Matches(etag.clone())] {
-        let error = folder.put("d/A", b"two", &when).expect_err("it would overwrite d/a");
+        let error = folder.put("d/A", b"two", (&when, None)).expect_err("it would overwrite d/a");
         assert_eq!((error.code(), error.kind()), ("R0403", Kind::Invalid), "{error}");
     }
     // a name that such a file system would change
-    assert_eq!(folder.put("d/B", b"two", &Precondition::Any).expect_err("not kept").code(), "R0403");
+    assert_eq!(folder.put("d/B", b"two", (&Precondition::Any, None)).expect_err("not kept").code(), "R0403");
     assert!(
         folder.get("d/A", 10).expect("no error").is_none() && folder.head("d/A").expect("no error").is_none()
     );
-    assert!(!folder.delete("d/A", &Precondition::Any).expect("no error"));
+    assert!(!folder.delete("d/A", (&Precondition::Any, None)).expect("no error"));
     assert_eq!(fs::read(tree.path().join("d/a")).expect("there"), b"one");
     assert!(!tree.path().join("d/B").exists());
-    folder.put("d/a", b"two", &Precondition::Matches(etag)).expect("its own name");
+    folder.put("d/a", b"two", (&Precondition::Matches(etag), None)).expect("its own name");
     assert_eq!(folder.get("d/a", 10).expect("no error").expect("there").bytes, "two");
     fs::remove_file(tree.path().join("d/A")).expect("there");
-    assert!(folder.delete("d/a", &Precondition::Any).expect("removed"));
+    assert!(folder.delete("d/a", (&Precondition::Any, None)).expect("removed"));
     assert_eq!(fs::read_dir(tree.path()).expect("there").count(), 0);
 }
 
@@ -80,4 +82,24 @@ fn errors_of_the_operating_system() {
     }
     assert_eq!((of(Errno::IO).kind(), of(Errno::IO).code()), (Kind::Failed, "R0409"));
     assert_eq!(store.0.unsure("d/a", Errno::IO).may_retry(), Retry::Unknown);
+}
+
+/// Whoever holds the lock for ever, or a time that does not come, is said so with the path.
+#[test]
+fn what_cannot_be_settled_is_named() {
+    let tree = tempfile::tempdir().expect("a directory");
+    let store = open(tree.path());
+    store.0.put("d/a", b"one", (&Precondition::Any, None)).expect("written");
+    let folder = fs::File::open(tree.path().join("d")).expect("a folder");
+    let settle = |until_ms| store.0.settle_within("d/a", until_ms, Duration::from_millis(10));
+    folder.lock().expect("locked");
+    let error = settle(0).expect_err("it is locked");
+    assert_eq!((error.kind(), error.code(), error.may_retry()), (Kind::Unavailable, "R0453", Retry::Safe));
+    assert!(error.message().contains("d/a") && error.message().contains("holds the lock"), "{error}");
+    folder.unlock().expect("unlocked");
+    settle(0).expect("nobody writes");
+    // its clock stands still
+    let still = DirectoryObjects::open_with_clock(tree.path(), Arc::new(FixedClock(5))).expect("a directory");
+    let error = still.0.settle_within("d/a", 6, Duration::ZERO).expect_err("it is not the time");
+    assert!(error.message().contains("not the time yet"), "{error}");
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use repot_core::store::{ETag, Precondition};
+use repot_core::store::{ETag, Precondition, check_deadline};
 use repot_core::{Error, Kind, Result, Retry};
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, fsync, mkdirat, openat,
@@ -45,8 +45,20 @@ enum Try<T> {
     Again,
 }
 
+/// Why a file was not replaced.
+enum Stop {
+    /// The folder went meanwhile.
+    Gone,
+    Failed(Error),
+}
+
 impl Folder {
-    pub(super) fn put(&self, path: &str, bytes: &[u8], when: &Precondition) -> Result<ETag> {
+    pub(super) fn put(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        (when, until_ms): (&Precondition, Option<i64>),
+    ) -> Result<ETag> {
         let whole = name(path)?;
         self.is_there()?;
         let (parent, name) = split(&whole);
@@ -67,7 +79,7 @@ impl Folder {
                 }
             };
             let place = Place { path, folder, name };
-            match self.put_at(&place, &whole, bytes, when) {
+            match self.put_at(&place, &whole, bytes, (when, until_ms)) {
                 Ok(Try::Done(etag)) => return Ok(etag),
                 Ok(Try::Again) => {}
                 Err(error) => {
@@ -86,7 +98,7 @@ impl Folder {
         place: &Place<'_>,
         whole: &[u8],
         bytes: &[u8],
-        when: &Precondition,
+        (when, until_ms): (&Precondition, Option<i64>),
     ) -> Result<Try<ETag>> {
         let path = place.path;
         let before = match statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -116,21 +128,33 @@ impl Folder {
             when.check(&path, self.current(place)?.as_ref())?;
         }
         let temporary = temporary(place.name);
-        match self.replace(place, &temporary, before.as_ref(), bytes) {
+        let aside = self.write_aside(place, &temporary, before.as_ref(), bytes);
+        let replaced = aside.map_err(|error| self.stop(path, error)).and_then(|()| {
+            // whoever is stopped from here on holds the lock until the file is in its place
+            check_deadline(until_ms, self.clock.now_ms())
+                .map_err(|error| Stop::Failed(error.detail(format!("file: {path}"))))?;
+            renameat(&place.folder, temporary.as_str(), &place.folder, place.name)
+                .map_err(|error| self.stop(path, error))
+        });
+        match replaced {
             Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(Try::Again),
-            Err(error) => {
+            Err(Stop::Gone) => return Ok(Try::Again),
+            Err(Stop::Failed(error)) => {
                 // the next writer clears it, should this fail too
                 let _left = unlinkat(&place.folder, temporary.as_str(), AtFlags::empty());
-                return Err(self.trouble(path, error));
+                return Err(error);
             }
         }
         fsync(&place.folder).map_err(|error| self.unsure(path, error))?;
         Ok(Try::Done(etag(Sha256::digest(bytes).as_slice())))
     }
 
-    /// Writes aside and moves it to its place.
-    fn replace(
+    fn stop(&self, path: &str, error: Errno) -> Stop {
+        if error == Errno::NOENT { Stop::Gone } else { Stop::Failed(self.trouble(path, error)) }
+    }
+
+    /// Writes the content beside its place, onto the disk.
+    fn write_aside(
         &self,
         place: &Place<'_>,
         temporary: &str,
@@ -154,11 +178,10 @@ impl Folder {
             fchmod(&open, Mode::from_raw_mode(before.st_mode & 0o777))?;
         }
         open.write_all(bytes).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        fsync(&open)?;
-        renameat(&place.folder, temporary, &place.folder, place.name)
+        fsync(&open)
     }
 
-    pub(super) fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+    pub(super) fn delete(&self, path: &str, (when, until_ms): (&Precondition, Option<i64>)) -> Result<bool> {
         if *when == Precondition::Absent {
             let message = format!("{path} cannot be removed on the condition that it is not there");
             return Err(Error::new(Kind::Invalid, "R0405", message)
@@ -190,6 +213,8 @@ impl Folder {
             if *when != Precondition::Any {
                 when.check(&path, self.current(&place)?.as_ref())?;
             }
+            check_deadline(until_ms, self.clock.now_ms())
+                .map_err(|error| error.detail(format!("file: {path}")))?;
             match unlinkat(&place.folder, name, AtFlags::empty()) {
                 Ok(()) => {}
                 // a program that takes no lock was faster
@@ -209,6 +234,20 @@ impl Folder {
 
     /// The folder, locked; `None` when it went or was replaced before the lock was ours.
     fn lock(&self, parent: &[u8], make: Make) -> Result<Option<OwnedFd>, Errno> {
+        self.locked(parent, make, lock)
+    }
+
+    /// The same where nobody else has the lock; where somebody has, [`Errno::WOULDBLOCK`].
+    pub(super) fn lock_at_once(&self, parent: &[u8]) -> Result<Option<OwnedFd>, Errno> {
+        self.locked(parent, Make::No, |folder| flock(folder, FlockOperation::NonBlockingLockExclusive))
+    }
+
+    fn locked(
+        &self,
+        parent: &[u8],
+        make: Make,
+        lock: impl FnOnce(&OwnedFd) -> Result<(), Errno>,
+    ) -> Result<Option<OwnedFd>, Errno> {
         // found out by writing into the root, which would not be possible under its lock
         self.folding();
         let folder = match self.beneath.directory(parent) {

@@ -1,5 +1,6 @@
 //! Signed requests: one page of a listing, one object. What passes is tried again with growing, random pauses.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
@@ -17,8 +18,9 @@ use reqwest::header::{
 use reqwest::{Method, Response, Url};
 
 use super::config::{S3Config, is_loopback, wrong};
-use super::failure::Failure;
+use super::failure::{Failure, is_late};
 use super::page::{Page, error_of, plain_etag};
+use super::signing::{self, Valid};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
@@ -106,6 +108,8 @@ struct Ask<'a> {
     url: &'a str,
     headers: &'a [(HeaderName, String)],
     body: Option<&'a Bytes>,
+    /// `None`: for as long as the server believes it.
+    valid: Option<Valid>,
 }
 
 /// Patience with one request.
@@ -214,7 +218,8 @@ impl Client {
         headers: &[(HeaderName, String)],
     ) -> Result<(Response, Head), Failure> {
         let url = self.address(key);
-        let answer = self.ask(Ask { method: Method::GET, url: &url, headers, body: None }).await?;
+        let ask = Ask { method: Method::GET, url: &url, headers, body: None, valid: None };
+        let answer = self.ask(ask).await?;
         let head = Head::of(answer.headers());
         Ok((answer, head))
     }
@@ -321,9 +326,9 @@ impl Client {
     pub(crate) async fn put(
         &self,
         key: &str,
-        body: &Bytes,
-        mark: &str,
+        (body, mark): (&Bytes, &str),
         condition: Option<&(HeaderName, String)>,
+        valid: Option<Valid>,
     ) -> Result<String, Failure> {
         let media = if key.ends_with(".json") { "application/json" } else { "application/octet-stream" };
         let mut headers = vec![
@@ -333,7 +338,7 @@ impl Client {
         ];
         headers.extend(condition.cloned());
         let url = self.address(key);
-        let ask = Ask { method: Method::PUT, url: &url, headers: &headers, body: Some(body) };
+        let ask = Ask { method: Method::PUT, url: &url, headers: &headers, body: Some(body), valid };
         let answer = self.ask(ask).await?;
         let etag = Head::of(answer.headers()).etag;
         etag.ok_or_else(|| Failure::Broken("the answer to a write names no ETag".to_owned()))
@@ -344,39 +349,30 @@ impl Client {
         &self,
         key: &str,
         condition: Option<&(HeaderName, String)>,
+        valid: Option<Valid>,
     ) -> Result<(), Failure> {
         let (url, headers) = (self.address(key), condition.cloned());
-        let ask = Ask { method: Method::DELETE, url: &url, headers: headers.as_slice(), body: None };
+        let ask = Ask { method: Method::DELETE, url: &url, headers: headers.as_slice(), body: None, valid };
         self.ask(ask).await.map(|_| ())
     }
 
     async fn send(&self, method: Method, url: &str) -> Result<Response, Failure> {
-        self.ask(Ask { method, url, headers: &[], body: None }).await
+        self.ask(Ask { method, url, headers: &[], body: None, valid: None }).await
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Response, Failure> {
-        let Ask { method, url, headers, body } = ask;
-        let useless =
-            |error: &dyn fmt::Display| Failure::Useless(format!("the request cannot be made: {error}"));
-        let mut signed =
-            HttpRequest::new(body.map_or_else(HttpRequestBody::empty, |body| body.clone().into()));
-        *signed.uri_mut() = url.parse().map_err(|error| useless(&error))?;
-        *signed.method_mut() = method.clone();
-        for (name, value) in headers {
-            signed.headers_mut().insert(name, HeaderValue::from_str(value).map_err(|error| useless(&error))?);
-        }
-        let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
-        authorizer.try_authorize(&mut signed, None).map_err(|error| useless(&error))?;
-        let writes = matches!(method, Method::PUT | Method::DELETE);
-        let mut request = reqwest::Request::new(method, Url::parse(url).map_err(|error| useless(&error))?);
-        *request.headers_mut() = std::mem::take(signed.headers_mut());
-        let length = body.map_or(0, |body| body.len() as u64);
-        if let Some(body) = body {
+        let Ask { ref method, valid, .. } = ask;
+        let writes = matches!(*method, Method::PUT | Method::DELETE);
+        let useless = |reason| Failure::Useless(format!("the request cannot be made: {reason}"));
+        let mut request = self.signed(&ask).map_err(useless)?;
+        let length = ask.body.map_or(0, |body| body.len() as u64);
+        if let Some(body) = ask.body {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
             *request.body_mut() = Some(body.clone().into());
         }
         if writes {
-            *request.timeout_mut() = Some(SILENCE + Duration::from_secs(length / BYTES_PER_SECOND_MIN));
+            let most = SILENCE + Duration::from_secs(length / BYTES_PER_SECOND_MIN);
+            *request.timeout_mut() = Some(valid.map_or(most, |valid| most.min(valid.patience())));
         }
         let sent = if writes { &self.writing } else { &self.http }.execute(request).await;
         let answer = sent.map_err(|error| {
@@ -390,11 +386,41 @@ impl Client {
         }
         let body = self.small(answer).await.unwrap_or_default();
         let (code, message) = error_of(&body);
+        if valid.is_some() && is_late(status.as_u16(), &code, &message) {
+            return Err(Failure::Late);
+        }
         Err(Failure::Status {
             status: status.as_u16(),
             code: self.plain(&code),
             message: self.plain(&message),
         })
+    }
+
+    /// The request without its body.
+    fn signed(&self, ask: &Ask<'_>) -> Result<reqwest::Request, String> {
+        let Ask { method, url, headers, body, valid } = ask;
+        let mut named = HeaderMap::with_capacity(headers.len());
+        for (name, value) in *headers {
+            named.insert(name, HeaderValue::from_str(value).map_err(|error| error.to_string())?);
+        }
+        let mut address = Cow::Borrowed(*url);
+        if let Some(valid) = valid {
+            let keys = (&self.credential, self.region.as_str());
+            address = signing::signed(keys, method, url, headers, *valid)?.into();
+        } else {
+            let body = body.map_or_else(HttpRequestBody::empty, |body| body.clone().into());
+            let mut signed = HttpRequest::new(body);
+            *signed.uri_mut() = url.parse().map_err(|error| format!("{error}"))?;
+            signed.method_mut().clone_from(method);
+            *signed.headers_mut() = named;
+            let authorizer = AwsAuthorizer::new(&self.credential, "s3", &self.region);
+            authorizer.try_authorize(&mut signed, None).map_err(|error| error.to_string())?;
+            named = std::mem::take(signed.headers_mut());
+        }
+        let address = Url::parse(&address).map_err(|error| error.to_string())?;
+        let mut request = reqwest::Request::new(method.clone(), address);
+        *request.headers_mut() = named;
+        Ok(request)
     }
 
     /// The body of an answer that is no object.
@@ -437,7 +463,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// All but letters, digits, `-._~` and `keep` as percent signs, as signing demands.
-fn encoded(text: &str, keep: &str) -> String {
+pub(crate) fn encoded(text: &str, keep: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.as_bytes().contains(&byte) {

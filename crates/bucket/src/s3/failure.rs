@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use repot_core::store::deadline_over;
 use repot_core::{Error, Kind, Retry};
 
 use super::config::wrong;
@@ -42,6 +43,15 @@ pub(crate) enum Failure {
     TooLarge(u64),
     /// The object is another one than at the beginning.
     Changed,
+    /// The deadline of the request is over: it was not sent, or the server refused it.
+    Late,
+}
+
+/// Does a server say that the time of a request is over? Of a session it may say so too, which is another matter.
+pub(super) fn is_late(status: u16, code: &str, message: &str) -> bool {
+    let says = matches!(code, "ExpiredRequest" | "RequestExpired")
+        || (code == "AccessDenied" && message.to_ascii_lowercase().contains("expired"));
+    says && matches!(status, 400 | 401 | 403)
 }
 
 impl Failure {
@@ -53,7 +63,7 @@ impl Failure {
                     || matches!(code.as_str(), "RequestTimeout" | "BadDigest" | "IncompleteBody")
             }
             Self::Unreached(_) | Self::Network(_) | Self::Broken(_) => true,
-            Self::Useless(_) | Self::TooLarge(_) | Self::Changed => false,
+            Self::Useless(_) | Self::TooLarge(_) | Self::Changed | Self::Late => false,
         }
     }
 
@@ -114,6 +124,7 @@ impl Failure {
                 format!("{what} has {size} bytes, more than are allowed"),
             )
             .hint("Allow larger documents, or keep it out of the collection."),
+            Self::Late => deadline_over().detail(format!("{what} in {shown}")),
             _ if self.is_of_key() => unkeepable(what, &self.says()),
             Self::Status { status: 501, .. } => {
                 Error::new(Kind::Unsupported, "R0405", format!("{shown} cannot do this: {}", self.says()))
@@ -149,6 +160,7 @@ impl Failure {
             | Self::Useless(reason) => reason.clone(),
             Self::TooLarge(size) => format!("{size} bytes"),
             Self::Changed => "it changed meanwhile".to_owned(),
+            Self::Late => "the deadline of the write is over".to_owned(),
         }
     }
 }

@@ -5,11 +5,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use repot_core::store::{ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
-use repot_core::{Error, Kind, Result, path_text};
+use repot_core::store::{
+    ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition, check_deadline, unsettled,
+};
+use repot_core::{Clock, Error, Kind, Result, SystemClock, path_text};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -18,6 +21,7 @@ use super::config::S3Config;
 use super::failure::{Failure, unkeepable};
 use super::listing::unaddressable;
 use super::probe;
+use super::signing::SKEW_MS;
 use super::write::{Change, Write, etag_of};
 
 const KEYS_PER_PAGE: usize = 1_000;
@@ -25,6 +29,12 @@ const KEY_BYTES_MAX: usize = 1_024;
 const PROBED: u8 = 1;
 const PUT: u8 = 2;
 const DELETE: u8 = 4;
+const DEADLINES: u8 = 8;
+/// How long a body may go on arriving after the deadline, milliseconds: servers end a connection that is silent for longer (AWS
+/// after 20 seconds).
+const LINGER_MS: i64 = 30_000;
+/// Between two looks at the clock.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A bucket whose objects are read and written one by one.
 ///
@@ -44,6 +54,8 @@ struct Place {
     /// With a slash behind; empty for the whole bucket.
     prefix: String,
     shown: String,
+    /// Time of day, for deadlines.
+    clock: Arc<dyn Clock>,
     /// What the last probe found.
     powers: AtomicU8,
 }
@@ -77,8 +89,16 @@ impl S3Objects {
     ///
     /// # Errors
     /// `R0103` when settings are wrong.
-    #[expect(clippy::needless_pass_by_value, reason = "the secrets end here")]
     pub fn open(config: S3Config) -> Result<Self> {
+        Self::open_with_clock(config, Arc::new(SystemClock))
+    }
+
+    /// The same with another time of day, for deadlines.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[expect(clippy::needless_pass_by_value, reason = "the secrets end here")]
+    pub fn open_with_clock(config: S3Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let client = Client::new(&config)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).thread_name("repot-s3").enable_all().build();
@@ -86,7 +106,7 @@ impl S3Objects {
             .map_err(|error| Error::new(Kind::Failed, "R0102", "no threads for the network").cause(error))?;
         let prefix = config.prefix.trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let place = Place { client, prefix, shown: config.shown(), powers: AtomicU8::new(0) };
+        let place = Place { client, prefix, shown: config.shown(), clock, powers: AtomicU8::new(0) };
         Ok(Self { place: Arc::new(place), runtime: Some(runtime) })
     }
 
@@ -108,7 +128,11 @@ impl S3Objects {
 impl Objects for S3Objects {
     fn powers(&self) -> ObjectPowers {
         let bits = self.place.powers.load(Ordering::Acquire);
-        ObjectPowers { conditional_put: bits & PUT != 0, conditional_delete: bits & DELETE != 0 }
+        ObjectPowers {
+            conditional_put: bits & PUT != 0,
+            conditional_delete: bits & DELETE != 0,
+            deadlines: bits & DEADLINES != 0,
+        }
     }
 
     async fn probe(&self) -> Result<()> {
@@ -125,14 +149,25 @@ impl Objects for S3Objects {
         self.run(move |place| async move { place.head(path).await }).await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
         let (path, when) = (path.to_owned(), when.clone());
-        self.run(move |place| async move { place.put(&path, bytes, &when).await }).await
+        self.run(move |place| async move { place.put(&path, bytes, (&when, until_ms)).await }).await
     }
 
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
         let (path, when) = (path.to_owned(), when.clone());
-        self.run(move |place| async move { place.delete(&path, &when).await }).await
+        self.run(move |place| async move { place.delete(&path, (&when, until_ms)).await }).await
+    }
+
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        let path = path.to_owned();
+        self.run(move |place| async move { place.settle(&path, until_ms).await }).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>> {
@@ -172,18 +207,29 @@ impl Place {
         } else {
             format!("{} does not enforce {what}: a write could be lost without a word", self.shown)
         };
-        Err(Error::new(Kind::Unsupported, "R0405", message).hint(
-            "Use a bucket of a server that enforces conditional writes, or write without a precondition.",
-        ))
+        Err(Error::new(Kind::Unsupported, "R0405", message)
+            .hint("Use a bucket of a server that enforces it, or write without it."))
+    }
+
+    /// Refuses a deadline that the server was not seen to enforce, and one that is over.
+    fn demand_deadlines(&self, until_ms: Option<i64>) -> Result<()> {
+        if until_ms.is_some() {
+            self.demand(DEADLINES, "the deadlines of signed requests, by a clock like ours")?;
+        }
+        check_deadline(until_ms, self.clock.now_ms())
     }
 
     async fn probe(&self) -> Result<()> {
         let whole = |failure: Failure| failure.of_object(&self.shown, &"a probe");
         self.client.page(&self.prefix, Begin::First, 1).await.map_err(whole)?;
-        let powers = probe::try_out(&self.client, &self.prefix).await.map_err(whole)?;
-        let put = if powers.conditional_put { PUT } else { 0 };
-        let delete = if powers.conditional_delete { DELETE } else { 0 };
-        self.powers.store(PROBED | put | delete, Ordering::Release);
+        let powers = probe::try_out(&self.client, &self.prefix, &*self.clock).await.map_err(whole)?;
+        let found = [
+            (powers.conditional_put, PUT),
+            (powers.conditional_delete, DELETE),
+            (powers.deadlines, DEADLINES),
+        ];
+        let bits = found.iter().filter(|(can, _)| *can).fold(PROBED, |bits, (_, bit)| bits | bit);
+        self.powers.store(bits, Ordering::Release);
         Ok(())
     }
 
@@ -214,8 +260,14 @@ impl Place {
         self.error(&Failure::Useless("the answer names no ETag".to_owned()), path)
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        (when, until_ms): (&Precondition, Option<i64>),
+    ) -> Result<ETag> {
         let key = self.key(path)?;
+        self.demand_deadlines(until_ms)?;
         if *when != Precondition::Any {
             self.demand(PUT, "If-None-Match and If-Match when it writes")?;
         }
@@ -225,12 +277,13 @@ impl Place {
             self.check(&key, path, when).await?;
         }
         let change = Change::Put { bytes, mark: probe::unique() };
-        let write = Write { client: &self.client, shown: &self.shown, key: &key, what: path, when, change };
-        write.run().await?.ok_or_else(|| self.no_etag(path))
+        let etag = self.write((&key, path), (when, until_ms), change).await?;
+        etag.ok_or_else(|| self.no_etag(path))
     }
 
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+    async fn delete(&self, path: &str, (when, until_ms): (&Precondition, Option<i64>)) -> Result<bool> {
         let key = self.key(path)?;
+        self.demand_deadlines(until_ms)?;
         match when {
             Precondition::Any => {}
             Precondition::Absent => {
@@ -244,8 +297,35 @@ impl Place {
             return Ok(false);
         }
         let change = Change::Delete;
-        let write = Write { client: &self.client, shown: &self.shown, key: &key, what: path, when, change };
-        write.run().await.map(|_| true)
+        self.write((&key, path), (when, until_ms), change).await.map(|_| true)
+    }
+
+    async fn write(
+        &self,
+        (key, what): (&str, &str),
+        (when, until_ms): (&Precondition, Option<i64>),
+        change: Change,
+    ) -> Result<Option<ETag>> {
+        let (client, shown, clock) = (&self.client, self.shown.as_str(), &*self.clock);
+        Write { client, shown, key, what, when, until_ms, clock, change }.run().await
+    }
+
+    /// Waits until a server with any clock that may be has refused, or carried out, what was sent before the deadline.
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        let end_ms = until_ms.saturating_add(SKEW_MS + LINGER_MS);
+        let left_ms = |now_ms: i64| u64::try_from(end_ms.saturating_sub(now_ms)).unwrap_or(0);
+        let wait = Duration::from_millis(left_ms(self.clock.now_ms()));
+        let since = Instant::now();
+        loop {
+            let left_ms = left_ms(self.clock.now_ms());
+            if left_ms == 0 {
+                return Ok(());
+            }
+            if since.elapsed() > wait {
+                return Err(unsettled(&self.shown, path, "it is not the time yet"));
+            }
+            tokio::time::sleep(Duration::from_millis(left_ms).min(LOOK)).await;
+        }
     }
 
     /// Is an object there, and is it in the state that the precondition names?

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use repot_core::store::{ETag, ObjectPowers, Precondition};
-use repot_core::{Clock as _, SystemClock};
+use repot_core::{Clock, SystemClock};
 
 use super::client::Client;
 use super::failure::Failure;
+use super::signing::{SKEW_MS, Valid, hex};
 use super::write::{condition, etag_of};
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -20,10 +21,6 @@ pub(crate) fn unique() -> String {
     let seed = (SystemClock.now_ms(), std::process::id(), count);
     let chance = RandomState::new().hash_one(seed);
     hex(&Md5::digest(format!("{seed:?} {chance}")))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How a server took a request with a condition.
@@ -51,11 +48,15 @@ fn taken<T>(answer: Result<T, Failure>) -> Result<Taken, Failure> {
 }
 
 /// Tries everything out under `prefix`, and leaves nothing there.
-pub(crate) async fn try_out(client: &Client, prefix: &str) -> Result<ObjectPowers, Failure> {
+pub(crate) async fn try_out(
+    client: &Client,
+    prefix: &str,
+    clock: &dyn Clock,
+) -> Result<ObjectPowers, Failure> {
     let mut patience = client.patience();
     loop {
         // a key of its own for each trial: what a lost answer left under the old one tells nothing
-        let trial = Trial { client, key: format!("{prefix}.repot-probe-{}", unique()) };
+        let trial = Trial { client, key: format!("{prefix}.repot-probe-{}", unique()), clock };
         let found = trial.run().await;
         let cleared = trial.clear().await;
         match found.and_then(|powers| cleared.map(|()| powers)) {
@@ -68,6 +69,7 @@ pub(crate) async fn try_out(client: &Client, prefix: &str) -> Result<ObjectPower
 struct Trial<'c> {
     client: &'c Client,
     key: String,
+    clock: &'c dyn Clock,
 }
 
 impl Trial<'_> {
@@ -82,7 +84,8 @@ impl Trial<'_> {
         let Some(etag) = etag_of(Some(&head)) else {
             return Err(Failure::Useless("the answer to a read names no ETag".to_owned()));
         };
-        Ok(ObjectPowers { conditional_put, conditional_delete: self.deletes(etag).await? })
+        let conditional_delete = self.deletes(etag).await?;
+        Ok(ObjectPowers { conditional_put, conditional_delete, deadlines: self.deadlines().await? })
     }
 
     async fn puts(&self) -> Result<bool, Failure> {
@@ -113,6 +116,28 @@ impl Trial<'_> {
         Ok(done && self.client.head(&self.key).await?.is_none())
     }
 
+    /// Takes a request that is good for a moment, and refuses one whose time is over, by a clock that is like ours.
+    async fn deadlines(&self) -> Result<bool, Failure> {
+        let (now, skew) = (self.clock.now_ms().div_euclid(1_000), SKEW_MS / 1_000);
+        // a clock that is ahead by more refuses this, one that is behind by more takes the other
+        let good = Valid { from: now, seconds: skew };
+        let over = Valid { from: now - skew - 1, seconds: 1 };
+        if !self.is_taken(b"in time", good).await? || self.is_taken(b"too late", over).await? {
+            return Ok(false);
+        }
+        let (read, _) = self.client.read(&self.key, 16).await?;
+        Ok(read == b"in time")
+    }
+
+    async fn is_taken(&self, bytes: &'static [u8], valid: Valid) -> Result<bool, Failure> {
+        let body = Bytes::from_static(bytes);
+        match self.client.put(&self.key, (&body, "probe"), None, Some(valid)).await {
+            Ok(_) => Ok(true),
+            Err(Failure::Late | Failure::Status { status: 400 | 401 | 403 | 405 | 501, .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn clear(&self) -> Result<(), Failure> {
         let mut patience = self.client.patience();
         loop {
@@ -126,11 +151,11 @@ impl Trial<'_> {
 
     async fn put(&self, bytes: &'static [u8], when: &Precondition) -> Result<String, Failure> {
         let body = Bytes::from_static(bytes);
-        self.client.put(&self.key, &body, "probe", condition(when).as_ref()).await
+        self.client.put(&self.key, (&body, "probe"), condition(when).as_ref(), None).await
     }
 
     async fn delete(&self, when: &Precondition) -> Result<(), Failure> {
-        self.client.delete(&self.key, condition(when).as_ref()).await
+        self.client.delete(&self.key, condition(when).as_ref(), None).await
     }
 }
 

@@ -6,11 +6,12 @@
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use repot_core::store::{ETag, Precondition};
-use repot_core::{Error, Kind, Result, Retry};
+use repot_core::{Clock, Error, Kind, Result, Retry};
 use reqwest::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use super::client::{Client, Head};
 use super::failure::Failure;
+use super::signing::Valid;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub(crate) struct Write<'w> {
     /// The object, as users know it.
     pub what: &'w str,
     pub when: &'w Precondition,
+    /// Milliseconds since 1970.
+    pub until_ms: Option<i64>,
+    pub clock: &'w dyn Clock,
     pub change: Change,
 }
 
@@ -97,15 +101,19 @@ impl Write<'_> {
     pub(crate) async fn run(&self) -> Result<Option<ETag>> {
         let condition = condition(self.when);
         let mut patience = self.client.patience();
-        let (mut is_unsure, mut may_land) = (false, false);
+        let (mut is_unsure, mut may_land, mut may_be_done) = (false, false, false);
         loop {
             let failure = match self.send(condition.as_ref()).await {
-                Ok(etag) => return Ok(etag),
+                Ok(etag) => return self.in_time(etag),
+                // an attempt before it may have been taken while it was time
+                Err(Failure::Late) => return Err(self.gave_up(&Failure::Late, may_be_done)),
                 Err(failure) => failure,
             };
             let verdict = Verdict::of(&failure, condition.is_some());
             is_unsure |= verdict == Verdict::Unknown;
             may_land |= verdict == Verdict::Unknown && !is_no(&failure);
+            // looked up: where a server said no, it did not happen; where it said nothing, it still may
+            may_be_done = is_unsure && (may_land || *self.when == Precondition::Any);
             if verdict == Verdict::Refused || (verdict == Verdict::NotDone && !is_unsure) {
                 if patience.again(&failure).await {
                     continue;
@@ -118,7 +126,7 @@ impl Write<'_> {
                 Err(failure) => return Err(failure.of_object(self.shown, &self.what)),
             };
             match now {
-                Now::Done if is_unsure => return Ok(current),
+                Now::Done if is_unsure => return self.in_time(current),
                 Now::Other if is_unsure => return Err(self.lost(&failure)),
                 Now::Done | Now::Other => return Err(self.when.failed(&self.what, current.as_ref())),
                 // also after 412: it was another state for a moment
@@ -127,21 +135,33 @@ impl Write<'_> {
                     return Err(self.when.failed(&self.what, current.as_ref()));
                 }
                 Now::Before => {
-                    // looked up: where a server said no, it did not happen; where it said nothing, it still may
-                    let may_be_done = is_unsure && (may_land || *self.when == Precondition::Any);
                     return Err(self.gave_up(&failure, may_be_done));
                 }
             }
         }
     }
 
+    /// It is done, and was in time for sure. A server looks at the deadline when the head of a request has come, and a process that was
+    /// paused then may send the body much later.
+    fn in_time(&self, done: Option<ETag>) -> Result<Option<ETag>> {
+        if self.until_ms.is_none_or(|until_ms| self.clock.now_ms() < until_ms) {
+            return Ok(done);
+        }
+        let message = format!("{} in {} was written, perhaps after its deadline", self.what, self.shown);
+        Err(Error::new(Kind::Unavailable, "R0102", message)
+            .retry(Retry::Unknown)
+            .hint("Read it again before writing; others may not have waited for this write."))
+    }
+
     async fn send(&self, condition: Option<&(HeaderName, String)>) -> Result<Option<ETag>, Failure> {
+        // anew for each attempt: less is left
+        let valid = self.until_ms.map(|until_ms| Valid::until(until_ms, self.clock.now_ms())).transpose()?;
         match &self.change {
             Change::Put { bytes, mark } => {
-                let etag = self.client.put(self.key, bytes, mark, condition).await?;
+                let etag = self.client.put(self.key, (bytes, mark), condition, valid).await?;
                 Ok(Some(ETag::new(&etag)))
             }
-            Change::Delete => match self.client.delete(self.key, condition).await {
+            Change::Delete => match self.client.delete(self.key, condition, valid).await {
                 // another removed it since it was looked for; S3 itself says 204 then
                 Err(Failure::Status { status: 404, code, .. })
                     if condition.is_none() && code != "NoSuchBucket" =>

@@ -22,7 +22,7 @@ fn event(id: &str) -> DocumentKey {
 /// Each store makes lines of its own, changes them, and takes some out again; what stood there before stays.
 async fn write_all(make: impl Fn() -> Arc<dyn Objects>) {
     const BEFORE: &str = "{ \"id\" : \"first\" }\r\nnot json\r\n";
-    make().put("events/d.jsonl", BEFORE.into(), &Precondition::Any).await.expect("it works");
+    make().put("events/d.jsonl", BEFORE.into(), &Precondition::Any, None).await.expect("it works");
     let writers = (0..STORES).map(|number| {
         let store = BucketStore::new(make(), layout(), DOCUMENT_BYTES_MAX);
         tokio::spawn(async move {

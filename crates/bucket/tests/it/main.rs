@@ -4,6 +4,8 @@
 
 mod changing;
 mod containers;
+mod deadlines;
+mod deadlines_s3;
 mod documents;
 mod export;
 mod journal;

@@ -38,11 +38,11 @@ impl Calls {
     }
 
     pub(crate) fn put(&self, path: &str, bytes: &[u8], when: &Precondition) -> Result<ETag> {
-        self.runtime.block_on(self.store.put(path, bytes.to_vec().into(), when))
+        self.runtime.block_on(self.store.put(path, bytes.to_vec().into(), when, None))
     }
 
     pub(crate) fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
-        self.runtime.block_on(self.store.delete(path, when))
+        self.runtime.block_on(self.store.delete(path, when, None))
     }
 
     pub(crate) fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Vec<String> {
@@ -321,7 +321,7 @@ fn a_dropped_call_is_done_or_not_done() {
     calls.put("d/a", &body(0), &Precondition::Any).expect("written");
     for round in 1..40 {
         calls.runtime.block_on(async {
-            let mut put = Box::pin(calls.store.put("d/a", body(round).into(), &Precondition::Any));
+            let mut put = Box::pin(calls.store.put("d/a", body(round).into(), &Precondition::Any, None));
             // begun, then given up
             tokio::select! { biased; _ = &mut put => {}, () = std::future::ready(()) => {} }
         });

@@ -51,12 +51,12 @@ fn asked(lab: &S3Lab, op: Op) -> usize {
 async fn what_is_put_is_got_headed_and_listed() {
     let lab = S3Lab::start();
     let objects = open(&lab).await;
-    let both = ObjectPowers { conditional_put: true, conditional_delete: true };
+    let both = ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true };
     assert_eq!((objects.powers(), lab.keys()), (both, Vec::new()), "the probe leaves nothing");
     assert_eq!(objects.get("a.json", 10).await.unwrap(), None);
     assert_eq!(objects.head("a.json").await.unwrap(), None);
     for text in ["{}", "", "{ \"a\" : 1 }"] {
-        let etag = objects.put("a.json", bytes(text), &Precondition::Any).await.unwrap();
+        let etag = objects.put("a.json", bytes(text), &Precondition::Any, None).await.unwrap();
         assert!(etag.as_str().len() == 32 && !etag.as_str().contains('"'));
         assert_eq!(lab.get("docs/a.json").unwrap(), text.as_bytes());
         let body = objects.get("a.json", text.len() as u64).await.unwrap().unwrap();
@@ -65,8 +65,8 @@ async fn what_is_put_is_got_headed_and_listed() {
         assert_eq!((meta.size_bytes, meta.etag.as_ref()), (text.len() as u64, Some(&etag)));
         assert_eq!(objects.list("", None, 9).await.unwrap(), [meta]);
     }
-    assert!(objects.delete("a.json", &Precondition::Any).await.unwrap());
-    assert!(!objects.delete("a.json", &Precondition::Any).await.unwrap());
+    assert!(objects.delete("a.json", &Precondition::Any, None).await.unwrap());
+    assert!(!objects.delete("a.json", &Precondition::Any, None).await.unwrap());
     assert_eq!((lab.keys(), asked(&lab, Op::Delete) - 3), (Vec::new(), 1), "what is missing is not removed");
 }
 
@@ -75,25 +75,25 @@ async fn preconditions_hold_or_change_nothing() {
     let lab = S3Lab::start();
     let objects = open(&lab).await;
     let stale = Precondition::Matches(ETag::new("0123"));
-    let gone = objects.put("a", bytes("1"), &stale).await.unwrap_err();
+    let gone = objects.put("a", bytes("1"), &stale, None).await.unwrap_err();
     assert_eq!((names(&gone), gone.message()), ((Kind::Conflict, "R0401"), "a is not there"));
-    assert_eq!(objects.delete("a", &stale).await.unwrap_err().message(), "a is not there");
-    let one = objects.put("a", bytes("1"), &Precondition::Absent).await.unwrap();
+    assert_eq!(objects.delete("a", &stale, None).await.unwrap_err().message(), "a is not there");
+    let one = objects.put("a", bytes("1"), &Precondition::Absent, None).await.unwrap();
     let odd = ["", "*", "a\"b", "a\nb", "\u{e4}"].map(|text| Precondition::Matches(ETag::new(text)));
     for when in odd.into_iter().chain([Precondition::Absent, stale.clone()]) {
-        let error = objects.put("a", bytes("2"), &when).await.unwrap_err();
+        let error = objects.put("a", bytes("2"), &when, None).await.unwrap_err();
         assert_eq!(names(&error), (Kind::Conflict, "R0401"), "{when:?}");
         assert_eq!(error.details(), [format!("current ETag: {one}")]);
         assert_eq!(error.may_retry(), Retry::Never);
         if when != Precondition::Absent {
-            assert_eq!(objects.delete("a", &when).await.unwrap_err().kind(), Kind::Conflict);
+            assert_eq!(objects.delete("a", &when, None).await.unwrap_err().kind(), Kind::Conflict);
         }
         assert_eq!(lab.get("docs/a").unwrap(), b"1");
     }
-    assert_eq!(objects.delete("a", &Precondition::Absent).await.unwrap_err().kind(), Kind::Invalid);
-    let two = objects.put("a", bytes("2"), &Precondition::Matches(one.clone())).await.unwrap();
-    assert!(objects.delete("a", &Precondition::Matches(one)).await.is_err());
-    assert!(objects.delete("a", &Precondition::Matches(two)).await.unwrap());
+    assert_eq!(objects.delete("a", &Precondition::Absent, None).await.unwrap_err().kind(), Kind::Invalid);
+    let two = objects.put("a", bytes("2"), &Precondition::Matches(one.clone()), None).await.unwrap();
+    assert!(objects.delete("a", &Precondition::Matches(one), None).await.is_err());
+    assert!(objects.delete("a", &Precondition::Matches(two), None).await.unwrap());
     assert_eq!(lab.keys(), Vec::<String>::new());
 }
 
@@ -143,7 +143,7 @@ async fn hostile_keys_keep_their_names() {
     ];
     for key in keys {
         let path = path_text::encode(key.as_bytes());
-        objects.put(&path, bytes(key), &Precondition::Absent).await.unwrap();
+        objects.put(&path, bytes(key), &Precondition::Absent, None).await.unwrap();
         assert_eq!(lab.get(&format!("docs/{key}")).as_deref(), Some(key.as_bytes()));
         let body = objects.get(&path, 2_000).await.unwrap().unwrap();
         assert_eq!(
@@ -171,7 +171,7 @@ async fn hostile_keys_keep_their_names() {
         assert_eq!(paths(&objects, odd, None, 100).await, under, "under {odd:?}");
     }
     for key in keys {
-        assert!(objects.delete(&path_text::encode(key.as_bytes()), &Precondition::Any).await.unwrap());
+        assert!(objects.delete(&path_text::encode(key.as_bytes()), &Precondition::Any, None).await.unwrap());
     }
     assert_eq!(lab.keys(), ["docs/", "docs/x/../y", "docs2"]);
 }
@@ -183,15 +183,15 @@ async fn paths_that_are_no_keys_are_refused_and_find_nothing() {
     let before = lab.requests().len();
     let long = "x".repeat(1_020);
     for path in ["", ".", "..", "a/../b", "./a", "\u{f7e9}", "\u{f7c3}\u{f7a9}", &long] {
-        let put = objects.put(path, bytes("1"), &Precondition::Any).await.unwrap_err();
+        let put = objects.put(path, bytes("1"), &Precondition::Any, None).await.unwrap_err();
         assert_eq!(names(&put), (Kind::Invalid, "R0403"), "{path:?}");
-        let delete = objects.delete(path, &Precondition::Any).await.unwrap_err();
+        let delete = objects.delete(path, &Precondition::Any, None).await.unwrap_err();
         assert_eq!(names(&delete), (Kind::Invalid, "R0403"), "{path:?}");
         assert_eq!(objects.get(path, 10).await.unwrap(), None);
         assert_eq!(objects.head(path).await.unwrap(), None);
     }
     assert_eq!((lab.requests().len(), lab.keys()), (before, Vec::new()), "nothing was asked");
-    objects.put(&"x".repeat(1_019), bytes("1"), &Precondition::Any).await.unwrap();
+    objects.put(&"x".repeat(1_019), bytes("1"), &Precondition::Any, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -220,21 +220,30 @@ async fn a_listing_gives_as_many_as_are_asked_for() {
 #[tokio::test]
 async fn a_server_that_ignores_conditions_is_found_out() {
     for (condition, powers) in [
-        (Condition::PutIfNoneMatch, ObjectPowers { conditional_put: false, conditional_delete: true }),
-        (Condition::PutIfMatch, ObjectPowers { conditional_put: false, conditional_delete: true }),
-        (Condition::DeleteIfMatch, ObjectPowers { conditional_put: true, conditional_delete: false }),
+        (
+            Condition::PutIfNoneMatch,
+            ObjectPowers { conditional_put: false, conditional_delete: true, deadlines: true },
+        ),
+        (
+            Condition::PutIfMatch,
+            ObjectPowers { conditional_put: false, conditional_delete: true, deadlines: true },
+        ),
+        (
+            Condition::DeleteIfMatch,
+            ObjectPowers { conditional_put: true, conditional_delete: false, deadlines: true },
+        ),
     ] {
         let lab = S3Lab::start();
         lab.ignore(condition);
         let objects = open(&lab).await;
         assert_eq!((objects.powers(), lab.keys()), (powers, Vec::new()), "{condition:?}");
-        let etag = objects.put("a", bytes("1"), &Precondition::Any).await.unwrap();
+        let etag = objects.put("a", bytes("1"), &Precondition::Any, None).await.unwrap();
         let when = Precondition::Matches(etag);
         let refused = if powers.conditional_put {
-            objects.delete("a", &when).await.unwrap_err()
+            objects.delete("a", &when, None).await.unwrap_err()
         } else {
-            assert!(objects.put("b", bytes("1"), &Precondition::Absent).await.is_err());
-            objects.put("a", bytes("2"), &when).await.unwrap_err()
+            assert!(objects.put("b", bytes("1"), &Precondition::Absent, None).await.is_err());
+            objects.put("a", bytes("2"), &when, None).await.unwrap_err()
         };
         assert_eq!(names(&refused), (Kind::Unsupported, "R0405"));
         assert!(refused.message().contains("does not enforce"), "{refused}");
@@ -242,7 +251,7 @@ async fn a_server_that_ignores_conditions_is_found_out() {
     }
     let lab = S3Lab::start();
     let unprobed = S3Objects::open(config(&lab)).expect("good settings");
-    let refused = unprobed.put("a", bytes("1"), &Precondition::Absent).await.unwrap_err();
+    let refused = unprobed.put("a", bytes("1"), &Precondition::Absent, None).await.unwrap_err();
     assert!(names(&refused) == (Kind::Unsupported, "R0405") && refused.message().contains("not probed"));
 }
 
@@ -275,7 +284,7 @@ pub(crate) async fn increment(objects: &S3Objects) -> bool {
         let body = objects.get("count", 100).await.expect("it can be read").expect("it is there");
         let count: u64 = std::str::from_utf8(&body.bytes).expect("text").parse().expect("a number");
         let next = bytes(&(count + 1).to_string());
-        match objects.put("count", next, &Precondition::Matches(body.etag)).await {
+        match objects.put("count", next, &Precondition::Matches(body.etag), None).await {
             Ok(_) => return true,
             Err(error) if error.may_retry() == Retry::Unknown => return false,
             Err(error) => assert_eq!(error.kind(), Kind::Conflict, "{error} {:?}", error.details()),
@@ -287,7 +296,7 @@ pub(crate) async fn increment(objects: &S3Objects) -> bool {
 async fn of_many_increments_none_is_lost() {
     let lab = S3Lab::start();
     let objects = Arc::new(open(&lab).await);
-    objects.put("count", bytes("0"), &Precondition::Absent).await.unwrap();
+    objects.put("count", bytes("0"), &Precondition::Absent, None).await.unwrap();
     let tasks = (0..16).map(|_| {
         let objects = Arc::clone(&objects);
         tokio::spawn(async move {
@@ -310,7 +319,7 @@ fn it_works_under_several_runtimes_and_under_none() {
     let (one, two) = (runtime(), runtime());
     one.block_on(objects.probe()).unwrap();
     // the connection of the first runtime, which nobody drives now, must not be waited for
-    two.block_on(objects.put("a", bytes("1"), &Precondition::Absent)).unwrap();
+    two.block_on(objects.put("a", bytes("1"), &Precondition::Absent, None)).unwrap();
     drop(one);
     // no answer can be there before the call came back
     lab.fail(Op::Get, Fault::Delay(Duration::from_secs(1)), 1);
@@ -366,7 +375,7 @@ async fn step(objects: &S3Objects, model: &mut Model, step: Step) {
         Step::Put(path, bytes, when) => {
             let path = PATHS[path];
             let (when, holds) = precondition(when, model.get(path));
-            let put = objects.put(path, bytes.clone(), &when).await;
+            let put = objects.put(path, bytes.clone(), &when, None).await;
             assert_eq!(put.is_ok(), holds, "{path} {when:?} {put:?}");
             if let Ok(etag) = put {
                 model.insert(path, (bytes, etag));
@@ -375,7 +384,7 @@ async fn step(objects: &S3Objects, model: &mut Model, step: Step) {
         Step::Delete(path, when) => {
             let path = PATHS[path];
             let (when, holds) = precondition(when, model.get(path));
-            match objects.delete(path, &when).await {
+            match objects.delete(path, &when, None).await {
                 Ok(was_there) => {
                     assert!(holds && when != Precondition::Absent);
                     assert_eq!(model.remove(path).is_some(), was_there);

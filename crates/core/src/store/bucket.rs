@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::change::Change;
 use super::contract::{Capabilities, Store};
+use super::deadline::check_deadline;
 use super::document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
 use super::etag::{ETag, Precondition};
 use super::key::{DocumentKey, Scope};
@@ -46,6 +47,13 @@ pub struct BucketStore {
     queues: Queues,
     turns: Turns,
     journal: Option<Journal>,
+}
+
+/// What must hold for one write.
+#[derive(Clone, Copy)]
+struct On<'w> {
+    when: &'w Precondition,
+    until_ms: Option<i64>,
 }
 
 /// The error of a change of what is not there.
@@ -110,7 +118,24 @@ impl BucketStore {
         }
     }
 
-    async fn put(&self, key: &DocumentKey, body: Bytes, when: &Precondition) -> Result<Written> {
+    /// Refuses a deadline that would not hold, and one that is over.
+    fn check_deadline(&self, until_ms: Option<i64>) -> Result<()> {
+        if until_ms.is_some() && !self.capabilities().deadlines {
+            let message = if self.journal.is_some() {
+                format!(
+                    "{self} has a recovery journal, and what stands in it is done whenever somebody finds it"
+                )
+            } else {
+                format!("{self} does not refuse what comes after its deadline")
+            };
+            return Err(Error::new(Kind::Unsupported, "R0405", message)
+                .hint("Open it without a journal, or use a store that keeps deadlines (`capabilities`)."));
+        }
+        check_deadline(until_ms, self.shelf.clock.now_ms())
+    }
+
+    async fn put(&self, key: &DocumentKey, body: Bytes, on: On<'_>) -> Result<Written> {
+        let On { when, until_ms } = on;
         let layout = &self.shelf.layout;
         layout.check_precondition(key, when)?;
         if layout.has_rules(key)? {
@@ -118,11 +143,11 @@ impl BucketStore {
             let new = layout.check_size(key, body.len(), self.shelf.document_bytes_max)?;
             self.shelf.demand_conditions("write a document by the rules of the model")?;
             let path = self.shelf.locate(key).await?.unwrap_or(new);
-            return self.rewrite((key, &path), when, &Edit::new(move |_| Ok(Some(body.clone())))).await;
+            return self.rewrite((key, &path), on, &Edit::new(move |_| Ok(Some(body.clone())))).await;
         }
         let new = layout.check_put(key, &body, self.shelf.document_bytes_max)?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
-        let put = self.shelf.objects.put(&path, body, when).await;
+        let put = self.shelf.objects.put(&path, body, when, until_ms).await;
         put.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")))
     }
 
@@ -131,10 +156,11 @@ impl BucketStore {
     async fn rewrite(
         &self,
         (key, path): (&DocumentKey, &str),
-        when: &Precondition,
+        On { when, until_ms }: On<'_>,
         make: &Edit,
     ) -> Result<Written> {
         for _ in 0..TRIES_MAX {
+            check_deadline(until_ms, self.shelf.clock.now_ms())?;
             let found = self.shelf.objects.get(path, self.shelf.document_bytes_max).await?;
             let etag = found.as_ref().map(|object| &object.etag);
             when.check(key, etag)?;
@@ -145,7 +171,7 @@ impl BucketStore {
             };
             let body = self.shelf.revise((key, path), &body, before)?;
             let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
-            match self.shelf.objects.put(path, body, &still).await {
+            match self.shelf.objects.put(path, body, &still, until_ms).await {
                 Err(error) if error.kind() == Kind::Conflict && *when == Precondition::Any => {}
                 done => {
                     return done.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")));
@@ -158,41 +184,44 @@ impl BucketStore {
     }
 
     /// The document as `edit` makes it.
-    async fn update(&self, key: &DocumentKey, edit: &Edit, when: &Precondition) -> Result<Written> {
-        self.shelf.layout.check_precondition(key, when)?;
+    async fn update(&self, key: &DocumentKey, edit: &Edit, on: On<'_>) -> Result<Written> {
+        self.shelf.layout.check_precondition(key, on.when)?;
         self.shelf.demand_conditions("change a document by what is in it")?;
         let layout = &self.shelf.layout;
         let new = layout.paths(key)?.into_iter().next().ok_or_else(|| layout.cannot_hold(key))?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
-        self.rewrite((key, &path), when, edit).await
+        self.rewrite((key, &path), on, edit).await
     }
 
     /// Reads, changes, and writes if nothing changed meanwhile. Without a precondition the change is made together
     /// with others that wait, and again when something did change.
-    async fn patch(&self, key: &DocumentKey, change: &Change, when: &Precondition) -> Result<ETag> {
+    async fn patch(&self, key: &DocumentKey, change: &Change, on: On<'_>) -> Result<ETag> {
+        let On { when, until_ms } = on;
         when.check_present()?;
         self.shelf.layout.check_precondition(key, when)?;
         self.shelf.demand_conditions("change a part of a document")?;
         let path = self.shelf.locate(key).await?.ok_or_else(|| absent(key))?;
         if *when == Precondition::Any {
-            return self.queues.change(&self.shelf, &path, key, change).await;
+            return self.queues.change(&self.shelf, &path, (key, until_ms), change).await;
         }
         let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         when.check(key, found.as_ref().map(|object| &object.etag))?;
         let object = found.ok_or_else(|| absent(key))?;
         let body = self.shelf.changed((key, &path), &object.bytes, change)?;
-        let put = self.shelf.objects.put(&path, body, &Precondition::Matches(object.etag)).await;
+        let still = Precondition::Matches(object.etag);
+        let put = self.shelf.objects.put(&path, body, &still, until_ms).await;
         put.map_err(|error| error.detail(format!("document: {key}")))
     }
 
-    async fn delete(&self, key: &DocumentKey, when: &Precondition) -> Result<Written> {
+    async fn delete(&self, key: &DocumentKey, on: On<'_>) -> Result<Written> {
+        let On { when, until_ms } = on;
         when.check_present()?;
         self.shelf.layout.check_precondition(key, when)?;
         let Some(path) = self.shelf.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);
         };
-        let deleted = self.shelf.objects.delete(&path, when).await;
+        let deleted = self.shelf.objects.delete(&path, when, until_ms).await;
         let deleted = deleted.map_err(|error| error.detail(format!("document: {key}")))?;
         Ok(if deleted { Written::Deleted } else { Written::Missing })
     }
@@ -223,6 +252,8 @@ impl Store for BucketStore {
             audit: false,
             ledger: false,
             queues: false,
+            // what stands in a journal is done whenever somebody finds it
+            deadlines: powers.deadlines && self.journal.is_none(),
         }
     }
 
@@ -259,20 +290,24 @@ impl Store for BucketStore {
             return Ok(receipt);
         }
         self.shelf.layout.check_off_record(&work)?;
+        self.check_deadline(work.until_ms)?;
         if let Some(journal) = &self.journal {
             return unit::run(&self.shelf, journal, &work).await;
         }
         if let Some((path, writes)) = within::of_one_file(&self.shelf, &work.writes)? {
-            let written = self.shelf.write_within(&self.turns, &path, &writes).await?;
+            let written = self.shelf.write_within(&self.turns, &path, (&writes, work.until_ms)).await?;
             return Ok(Receipt { written });
         }
         unit::refuse_several(&self.shelf, &work)?;
         for write in work.writes {
+            let on = |when| On { when, until_ms: work.until_ms };
             receipt.written.push(match write {
-                Write::Put { key, body, when } => self.put(&key, body, &when).await?,
-                Write::Patch { key, change, when } => Written::Put(self.patch(&key, &change, &when).await?),
-                Write::Update { key, edit, when } => self.update(&key, &edit, &when).await?,
-                Write::Delete { key, when } => self.delete(&key, &when).await?,
+                Write::Put { key, body, when } => self.put(&key, body, on(&when)).await?,
+                Write::Patch { key, change, when } => {
+                    Written::Put(self.patch(&key, &change, on(&when)).await?)
+                }
+                Write::Update { key, edit, when } => self.update(&key, &edit, on(&when)).await?,
+                Write::Delete { key, when } => self.delete(&key, on(&when)).await?,
             });
         }
         Ok(receipt)

@@ -57,6 +57,8 @@ pub struct Capabilities {
     /// Collections with `queue` are work queues ([`super::WorkQueue`]), and units of work can demand that a message is held.
     /// Without, the latter are refused.
     pub queues: bool,
+    /// A unit of work with a deadline writes nothing after it ([`UnitOfWork::until_ms`]). Without, such a unit is refused.
+    pub deadlines: bool,
 }
 
 /// Something that holds documents.
@@ -67,7 +69,8 @@ pub struct Capabilities {
 /// - A document is the exact bytes that were put. Bytes that do not fit the model, or that hold another key than
 ///   the one they are put under, are [`Kind::Invalid`], code `R0404`.
 /// - `apply` does all of its writes, and notes all of its facts, or none. A failed precondition is [`Kind::Conflict`], code `R0401`.
-///   What it demands of facts holds until all of it is done; else nothing is, with [`Kind::Fenced`], code `R0401`.
+///   What it demands of facts holds until all of it is done; else nothing is, with [`Kind::Fenced`], code `R0401`. So it is after its
+///   deadline, with code `R0452`.
 /// - An acknowledged write survives the end of every process. A write whose outcome is unknown is found out by
 ///   reading, or its error says [`crate::Retry::Unknown`].
 /// - `list` has one order for each store and goes on strictly after a cursor, also when documents came or went

@@ -173,6 +173,10 @@ pub struct UnitOfWork {
     /// Facts that must be in a certain state until the unit has committed; none of them is among `facts`. There may be demands
     /// without anything else.
     pub demands: Vec<FactDemand>,
+    /// From this time on nothing of it is written any more, whatever held it up on its way; milliseconds since 1970. Files and
+    /// buckets look when they write; a database looks when it decides on the unit within its transaction, and the commit may come
+    /// a moment later, so that there `demands` are what keeps a stale writer out.
+    pub until_ms: Option<i64>,
     /// Messages that must be held; see [`super::WorkQueue`].
     pub holding: Vec<Holding>,
 }
@@ -196,6 +200,13 @@ impl UnitOfWork {
     #[must_use]
     pub fn noting(mut self, fact: FactChange) -> Self {
         self.facts.push(fact);
+        self
+    }
+
+    /// Has nothing written from this time on, milliseconds since 1970.
+    #[must_use]
+    pub const fn until(mut self, until_ms: i64) -> Self {
+        self.until_ms = Some(until_ms);
         self
     }
 

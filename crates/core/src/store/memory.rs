@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::deadline::{check_deadline, unsettled};
 use super::etag::{ETag, Precondition};
 use super::objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
 
 /// Longest path, bytes; that of S3.
 const PATH_BYTES_MAX: usize = 1_024;
 
 /// Objects in memory; gone with the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryObjects {
     objects: Mutex<Inner>,
+    /// Time of day, for deadlines.
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -31,11 +35,24 @@ impl MemoryObjects {
     /// Nothing in it.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { objects: Mutex::default(), clock: Arc::new(SystemClock) }
+    }
+
+    /// The same with another time of day, for deadlines.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryObjects {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -56,7 +73,7 @@ fn meta(path: &str, object: &ObjectBody) -> ObjectMeta {
 #[async_trait]
 impl Objects for MemoryObjects {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: true, conditional_delete: true }
+        ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true }
     }
 
     async fn probe(&self) -> Result<()> {
@@ -82,7 +99,13 @@ impl Objects for MemoryObjects {
         Ok(self.inner().objects.get(path).map(|object| meta(path, object)))
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
         if path.is_empty() || path.len() > PATH_BYTES_MAX {
             return Err(Error::new(
                 Kind::Invalid,
@@ -92,17 +115,29 @@ impl Objects for MemoryObjects {
         }
         let mut inner = self.inner();
         when.check(&path, inner.objects.get(path).map(|object| &object.etag))?;
+        check_deadline(until_ms, self.clock.now_ms())?;
         inner.writes += 1;
         let etag = ETag::new(&inner.writes.to_string());
         inner.objects.insert(path.to_owned(), ObjectBody { bytes, etag: etag.clone() });
         Ok(etag)
     }
 
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
         when.check_present()?;
         let mut inner = self.inner();
         when.check(&path, inner.objects.get(path).map(|object| &object.etag))?;
+        check_deadline(until_ms, self.clock.now_ms())?;
         Ok(inner.objects.remove(path).is_some())
+    }
+
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        // whoever looked at the time before holds the objects until it has written
+        let _nobody_writes = self.inner();
+        if self.clock.now_ms() >= until_ms {
+            Ok(())
+        } else {
+            Err(unsettled(self, path, "it is not the time yet"))
+        }
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>> {

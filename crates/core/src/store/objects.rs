@@ -36,6 +36,8 @@ pub struct ObjectPowers {
     pub conditional_put: bool,
     /// [`Precondition::Matches`] is enforced on `delete`, also between processes.
     pub conditional_delete: bool,
+    /// What comes after its deadline is refused. Without, a write with a deadline is [`crate::Kind::Unsupported`], code `R0405`.
+    pub deadlines: bool,
 }
 
 /// Whole objects by path. May be called from many tasks at once.
@@ -47,6 +49,11 @@ pub struct ObjectPowers {
 /// `R0403`, and changes nothing; `get` and `head` of such a path find nothing. When the outcome of a write is
 /// unknown, it is found out by reading again, or the error says so ([`crate::Retry::Unknown`]). Dropping a
 /// future leaves a write done or not done, never half.
+///
+/// A write with a deadline (`until_ms`, milliseconds since 1970) never begins to change anything from then on, also when the process
+/// was paused just before, or the request was held up on its way: it is [`crate::Kind::Fenced`], code `R0452`. Where it was sent and
+/// nobody knows what became of it, its error says so. What is past the point of no return at the deadline may still appear;
+/// [`Objects::settle`] tells when that too is over.
 #[async_trait]
 pub trait Objects: Debug + Display + Send + Sync + 'static {
     /// What it can do; known after [`Objects::probe`] where that has to be tried out.
@@ -71,18 +78,26 @@ pub trait Objects: Debug + Display + Send + Sync + 'static {
     /// When it cannot be found out.
     async fn head(&self, path: &str) -> Result<Option<ObjectMeta>>;
 
-    /// Writes a whole object, atomically. Gives its new `ETag`.
+    /// Writes a whole object, atomically, before its deadline if it has one. Gives its new `ETag`.
     ///
     /// # Errors
     /// As the contract says.
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag>;
+    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition, until_ms: Option<i64>)
+    -> Result<ETag>;
 
-    /// Removes an object; gives whether one was there. [`Precondition::Absent`] makes no sense here and is
+    /// Removes an object, before the deadline if there is one; gives whether one was there. [`Precondition::Absent`] makes no sense here and is
     /// [`crate::Kind::Invalid`].
     ///
     /// # Errors
     /// As the contract says.
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool>;
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool>;
+
+    /// Comes back once no write of `path` with a deadline up to this one can happen any more: what is read afterwards has
+    /// all of them that ever will have happened. Waits for the time and for who is writing just then, both for a bounded time.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Unavailable`], code `R0453`, when that cannot be said yet.
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()>;
 
     /// At most `most` objects whose path begins with `prefix` and comes strictly after `after`, in byte order of
     /// the path. Fewer than `most` means that there are no more.

@@ -37,7 +37,7 @@ fn shared<O: Objects>(objects: &Arc<O>) -> Arc<dyn Objects> {
 async fn after(before: Option<&str>, key: &DocumentKey, body: Option<&str>) -> Result<String> {
     let objects = Arc::new(MemoryObjects::new());
     if let Some(before) = before {
-        objects.put(&path(key), before.to_owned().into(), &Precondition::Absent).await?;
+        objects.put(&path(key), before.to_owned().into(), &Precondition::Absent, None).await?;
     }
     let store = BucketStore::new(shared(&objects), layout(), DOCUMENT_BYTES_MAX);
     match body {
@@ -171,7 +171,13 @@ impl Objects for Interleaved {
         self.inner.head(path).await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
         let left = self.left.load(Ordering::SeqCst);
         if left > 0 {
             self.left.store(left - 1, Ordering::SeqCst);
@@ -180,13 +186,19 @@ impl Objects for Interleaved {
             // a file that grows for ever would take its time
             let there = if there.len() > 500 { Bytes::new() } else { there };
             self.lines.lock().unwrap().push_str(&line);
-            self.inner.put(path, [&there[..], line.as_bytes()].concat().into(), &Precondition::Any).await?;
+            self.inner
+                .put(path, [&there[..], line.as_bytes()].concat().into(), &Precondition::Any, None)
+                .await?;
         }
-        self.inner.put(path, bytes, when).await
+        self.inner.put(path, bytes, when, until_ms).await
     }
 
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
-        self.inner.delete(path, when).await
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
+        self.inner.delete(path, when, until_ms).await
+    }
+
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        self.inner.settle(path, until_ms).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>> {

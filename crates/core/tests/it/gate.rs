@@ -50,8 +50,13 @@ impl Gate {
 
     /// Reads wait.
     pub(crate) fn closed() -> Arc<Self> {
+        Self::with(MemoryObjects::new())
+    }
+
+    /// The same before these.
+    pub(crate) fn with(inner: MemoryObjects) -> Arc<Self> {
         Arc::new(Self {
-            inner: MemoryObjects::new(),
+            inner,
             reads: Semaphore::new(0),
             puts: AtomicUsize::new(0),
             writes: Semaphore::new(1_000_000),
@@ -123,30 +128,40 @@ impl Objects for Gate {
         self.inner.head(path).await
     }
 
-    async fn put(&self, path: &str, bytes: Bytes, when: &Precondition) -> Result<ETag> {
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
         self.writes.acquire().await.unwrap().forget();
         self.puts.fetch_add(1, Ordering::Relaxed);
         if self.overtake.load(Ordering::Relaxed)
             && let Some(there) = self.inner.get(path, 1_000_000).await?
         {
-            self.inner.put(path, there.bytes, &Precondition::Any).await?;
+            self.inner.put(path, there.bytes, &Precondition::Any, None).await?;
         }
         match self.next() {
-            None => self.inner.put(path, bytes, when).await,
+            None => self.inner.put(path, bytes, when, until_ms).await,
             Some(Fault::Refused) => Err(refused(path)),
             Some(Fault::DeadBefore | Fault::Dead) => Err(dead()),
-            Some(Fault::DeadAfter) => self.inner.put(path, bytes, when).await.and(Err(dead())),
+            Some(Fault::DeadAfter) => self.inner.put(path, bytes, when, until_ms).await.and(Err(dead())),
         }
     }
 
-    async fn delete(&self, path: &str, when: &Precondition) -> Result<bool> {
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
         self.writes.acquire().await.unwrap().forget();
         match self.next() {
-            None => self.inner.delete(path, when).await,
+            None => self.inner.delete(path, when, until_ms).await,
             Some(Fault::Refused) => Err(refused(path)),
             Some(Fault::DeadBefore | Fault::Dead) => Err(dead()),
-            Some(Fault::DeadAfter) => self.inner.delete(path, when).await.and(Err(dead())),
+            Some(Fault::DeadAfter) => self.inner.delete(path, when, until_ms).await.and(Err(dead())),
         }
+    }
+
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        self.inner.settle(path, until_ms).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>> {

@@ -191,7 +191,7 @@ async fn a_program_without_the_journal_is_found_out() {
         gate.fail(2, Fault::DeadBefore);
         store.apply(work()).await.unwrap_err();
         gate.mend();
-        gate.inner.put("notes/a.json", text("a", "foreign").into(), &Precondition::Any).await.unwrap();
+        gate.inner.put("notes/a.json", text("a", "foreign").into(), &Precondition::Any, None).await.unwrap();
         for error in [
             store.probe().await.unwrap_err(),
             store.put(&key("c"), text("c", "x")).await.unwrap_err(),
@@ -216,7 +216,7 @@ async fn the_journal_has_a_place_of_its_own() {
         Journal::new(Arc::clone(&objects) as _, "notes/j.json", Arc::new(QuickPacing::default()), 0);
     let store = BucketStore::new(Arc::clone(&objects) as _, layout(), DOCUMENT_BYTES_MAX);
     assert_eq!(store.with_journal(journal).unwrap_err().code(), "R0415");
-    objects.put(".journal", "what is this".into(), &Precondition::Any).await.unwrap();
+    objects.put(".journal", "what is this".into(), &Precondition::Any, None).await.unwrap();
     let error = open(&objects).0.probe().await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Corrupt, "R0415"));
 }

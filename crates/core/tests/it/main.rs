@@ -4,6 +4,7 @@
 
 mod change_log;
 mod containers;
+mod deadlines;
 
 mod gate;
 mod journal;

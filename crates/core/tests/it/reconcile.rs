@@ -177,7 +177,7 @@ async fn what_the_caller_read_elsewhere_is_merged_too() {
     let read = plain.require(&key()).await.unwrap();
     let (store, _) = over(&objects);
     let store = store.otherwise(Strategy::Merge);
-    objects.put("notes/a.json", r#"{"id": "a", "count": 5}"#.into(), &Precondition::Any).await.unwrap();
+    objects.put("notes/a.json", r#"{"id": "a", "count": 5}"#.into(), &Precondition::Any, None).await.unwrap();
     store.put_from(&read, r#"{"id": "a", "count": 2, "title": "t"}"#).await.unwrap();
     assert_eq!(text(&store).await, r#"{"id": "a", "count": 5, "title": "t"}"#);
 }

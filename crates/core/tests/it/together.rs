@@ -20,7 +20,7 @@ fn key() -> DocumentKey {
 
 async fn store(gate: &Arc<Gate>) -> BucketStore {
     let objects = Arc::clone(gate);
-    gate.inner.put("notes/a.json", r#"{"id": "a"}"#.into(), &Precondition::Any).await.unwrap();
+    gate.inner.put("notes/a.json", r#"{"id": "a"}"#.into(), &Precondition::Any, None).await.unwrap();
     BucketStore::new(objects, layout(), DOCUMENT_BYTES_MAX)
 }
 

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use repot_core::store::{
     DocumentKey, ETag, Edit, Layout, Proposal, Step, UnitOfWork, Whereabouts, Within, Write, Written,
+    check_deadline,
 };
 use repot_core::{Error, Item, Kind, Mark, Object, Reader, Result, Trashed};
 use repot_json::Limits;
@@ -61,6 +62,7 @@ impl<'p> Decider<'_, 'p> {
             .map(|work| {
                 hand.clerk = Clerk::new(work.actor(), self.now_ms);
                 // first: a unit that ends here has changed no part of a document yet
+                check_deadline(work.until_ms(), self.now_ms)?;
                 let demands = demanded.by(hand.desk.reader(), work, self.now_ms)?;
                 let facts = noted(hand.desk.reader(), work, self.now_ms)?;
                 let mut unit = match work {

@@ -89,6 +89,14 @@ impl Job {
         }
     }
 
+    /// From when on it is not done any more, milliseconds since 1970.
+    pub(super) fn until_ms(&self) -> Option<i64> {
+        match self {
+            Self::Unit { work, .. } => work.until_ms,
+            Self::Restore { .. } | Self::Tend(_) | Self::Purge { .. } => None,
+        }
+    }
+
     /// The document, when all it does is to change a part of one that may be changed together with other parts.
     pub(super) fn part(&self) -> Option<&DocumentKey> {
         match self {

@@ -410,6 +410,7 @@ impl Store for RowStore {
             audit: true,
             ledger: true,
             queues: true,
+            deadlines: true,
         }
     }
 

@@ -222,7 +222,7 @@ impl<'p> Scribe<'p> {
     ) -> Result<Attempt> {
         let (mut decided, mut moved): (Decided, bool) = (Vec::new(), false);
         let (mut unsettled, mut all) = (Vec::new(), Together::default());
-        let decider = Decider {
+        let mut decider = Decider {
             plan: self.plan,
             routes: self.routes,
             layout: self.layout,
@@ -232,7 +232,7 @@ impl<'p> Scribe<'p> {
             tried,
             by_rows,
         };
-        let (pen, leads) = (&mut self.pen, self.leads);
+        let (pen, leads, clock) = (&mut self.pen, self.leads, Arc::clone(&self.clock));
         let mut led = leads;
         self.target.read_ahead(ahead((self.plan, self.layout), works, by_rows));
         let report = self.target.transact(self.plan, locks, &mut |reader| {
@@ -240,6 +240,8 @@ impl<'p> Scribe<'p> {
             if moved {
                 return Ok(None);
             }
+            // anew: others may have been waited for
+            decider.now_ms = clock.now_ms();
             let parts;
             Decision { decided, unsettled, parts } = decider.decide(pen, reader, works)?;
             let mut batch;

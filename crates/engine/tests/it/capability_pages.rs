@@ -33,6 +33,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
             audit,
             ledger,
             queues,
+            deadlines,
         } = *can;
         assert_eq!(document_bytes_max, DOCUMENT_BYTES_MAX, "a setting");
         let yes = |can: bool| if can { "yes" } else { "no" }.to_owned();
@@ -51,6 +52,7 @@ fn rows(variants: &[(&str, Capabilities)]) -> String {
             ("a record of changes (`audit`)", yes(audit)),
             ("small facts beside the documents (`ledger`)", yes(ledger)),
             ("documents claimed as messages (`queues`)", yes(queues)),
+            ("nothing is written after a deadline (`deadlines`)", yes(deadlines)),
         ];
         for (at, (name, value)) in said.into_iter().enumerate() {
             match lines.get_mut(at) {
@@ -147,12 +149,14 @@ fn s3() {
     let lab = S3Lab::start();
     let objects = || objects_of(&lab);
     let mut variants = both(objects).to_vec();
-    for condition in [Condition::PutIfNoneMatch, Condition::PutIfMatch, Condition::DeleteIfMatch] {
+    let conditions =
+        [Condition::PutIfNoneMatch, Condition::PutIfMatch, Condition::DeleteIfMatch, Condition::Expiry];
+    for condition in conditions {
         lab.ignore(condition);
     }
     let store = plain(objects());
     block_on(store.probe()).unwrap();
-    variants.push(("on a server that ignores conditions", store.capabilities()));
+    variants.push(("on a server that ignores conditions and deadlines", store.capabilities()));
     check("stores/s3.md", &variants);
 }
 

@@ -115,7 +115,7 @@ fn an_export_is_the_files_as_they_would_be() {
         let files: Arc<dyn repot_core::store::Objects> = Arc::<MemoryObjects>::clone(&objects);
         for (path, text) in FILES {
             source.put(path, text);
-            block_on(objects.put(path, text.into(), &Precondition::Absent)).unwrap();
+            block_on(objects.put(path, text.into(), &Precondition::Absent, None)).unwrap();
         }
         copy(&database, &source).unwrap();
         let memory = BucketStore::new(files, layout(), DOCUMENT_BYTES_MAX);

@@ -45,7 +45,7 @@ fn fenced<T: std::fmt::Debug>(done: repot_core::Result<T>) {
 }
 
 /// Waits until so many sessions of this database wait for a lock.
-async fn until_waiting(asked: &tokio_postgres::Client, count: i64) {
+pub(crate) async fn until_waiting(asked: &tokio_postgres::Client, count: i64) {
     let sql = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
     while asked.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) < count {
         tokio::task::yield_now().await;

@@ -12,6 +12,7 @@ mod capability_pages;
 mod changes;
 mod claimers;
 mod containers;
+mod deadlines;
 mod demands;
 mod documents;
 mod grouped;

@@ -66,6 +66,7 @@ macro_rules! conformance {
                 a_unit_of_work_is_all_or_nothing
                 an_empty_unit_of_work_does_nothing
                 facts_are_noted_or_refused
+                a_unit_is_not_done_after_its_deadline
                 pages_hold_everything_once
                 a_listing_goes_on_when_documents_vanish
                 a_listing_stays_in_its_collection

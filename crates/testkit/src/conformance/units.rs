@@ -1,9 +1,11 @@
 //! Units of work.
 
-use repot_core::Kind;
+use bytes::Bytes;
 use repot_core::store::{
-    FactChange, FactDemand, FactValue, Precondition, Receipt, UnitOfWork, Write, Written,
+    Change, ETag, Edit, FactChange, FactDemand, FactValue, Precondition, Receipt, StoreExt as _, UnitOfWork,
+    Write, Written,
 };
+use repot_core::{Kind, Retry};
 
 use super::subject::{Subject, body, note};
 
@@ -34,6 +36,50 @@ pub async fn a_unit_of_work_is_all_or_nothing(subject: Subject) {
 /// Nothing to do is done at once.
 pub async fn an_empty_unit_of_work_does_nothing(subject: Subject) {
     assert_eq!(subject.store.apply(UnitOfWork::default()).await.unwrap(), Receipt::default());
+}
+
+/// Writes of each kind; all but the last leave the document `a` there.
+fn of_each_kind(etag: &ETag) -> [Write; 6] {
+    let (key, text, when) = (note("a"), Bytes::from(body("a", "new")), Precondition::Any);
+    let change = Change::Merge(r#"{"title": "merged"}"#.into());
+    let new = text.clone();
+    let edit = Edit::new(move |_| Ok(Some(new.clone())));
+    let exact = Precondition::Matches(etag.clone());
+    [
+        Write::Put { key: key.clone(), body: text.clone(), when: exact },
+        Write::Put { key: note("b"), body: body("b", "new").into(), when: Precondition::Absent },
+        Write::Patch { key: key.clone(), change, when: when.clone() },
+        Write::Update { key: key.clone(), edit, when: when.clone() },
+        Write::Put { key: key.clone(), body: text, when: when.clone() },
+        Write::Delete { key, when },
+    ]
+}
+
+/// From its deadline on nothing of a unit is done, whatever it is; before it everything is. A store that cannot say so refuses
+/// both.
+pub async fn a_unit_is_not_done_after_its_deadline(subject: Subject) {
+    const FAR_MS: i64 = 4_000_000_000_000;
+    let store = subject.store;
+    let keeps = store.capabilities().deadlines;
+    let before = store.put(&note("a"), body("a", "old")).await.unwrap();
+    let expected = if keeps { (Kind::Fenced, "R0452") } else { (Kind::Unsupported, "R0405") };
+    for write in of_each_kind(&before) {
+        for until_ms in [1, if keeps { i64::MIN } else { FAR_MS }] {
+            let unit = UnitOfWork::default().with(write.clone()).until(until_ms);
+            let error = store.apply(unit).await.unwrap_err();
+            assert_eq!((error.kind(), error.code()), expected, "{error}");
+            assert_eq!(error.may_retry(), if keeps { Retry::Safe } else { Retry::Never }, "{error}");
+        }
+    }
+    assert_eq!(store.require(&note("a")).await.unwrap().etag, before);
+    assert!(!store.exists(&note("b")).await.unwrap());
+    if !keeps {
+        return;
+    }
+    for write in of_each_kind(&before) {
+        store.apply(UnitOfWork::default().with(write).until(FAR_MS)).await.unwrap();
+    }
+    assert!(store.exists(&note("b")).await.unwrap() && !store.exists(&note("a")).await.unwrap());
 }
 
 /// A store keeps facts, or refuses them before anything happens.

@@ -218,8 +218,8 @@ impl Journal {
         let mut when = step.before.clone().map_or(Precondition::Absent, Precondition::Matches);
         loop {
             let tried = match &step.after {
-                Some(body) => documents.put(&step.path, body.clone(), &when).await.map(Done::Put),
-                None => documents.delete(&step.path, &when).await.map(|_| Done::Deleted),
+                Some(body) => documents.put(&step.path, body.clone(), &when, None).await.map(Done::Put),
+                None => documents.delete(&step.path, &when, None).await.map(|_| Done::Deleted),
             };
             let conflict = match tried {
                 Err(error) if error.kind() == Kind::Conflict => error,
@@ -309,7 +309,7 @@ impl Journal {
     }
 
     async fn write(&self, record: &Record, when: &Precondition) -> Result<ETag> {
-        self.objects.put(&self.path, record.encode(), when).await
+        self.objects.put(&self.path, record.encode(), when, None).await
     }
 
     /// What no other unit is named.

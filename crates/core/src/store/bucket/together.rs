@@ -17,6 +17,7 @@ use super::shelf::Shelf;
 use super::{TRIES_MAX, absent};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::store::change::Change;
+use crate::store::deadline::deadline_over;
 use crate::store::etag::{ETag, Precondition};
 use crate::store::key::DocumentKey;
 
@@ -29,6 +30,7 @@ const CHANGES_MAX: usize = 1_024;
 struct Waiting {
     key: DocumentKey,
     change: Change,
+    until_ms: Option<i64>,
     outcome: Mutex<Option<Result<ETag>>>,
 }
 
@@ -82,16 +84,17 @@ impl Queues {
         &self,
         shelf: &Arc<Shelf>,
         path: &str,
-        key: &DocumentKey,
+        (key, until_ms): (&DocumentKey, Option<i64>),
         change: &Change,
     ) -> Result<ETag> {
-        let waiting =
-            Arc::new(Waiting { key: key.clone(), change: change.clone(), outcome: Mutex::new(None) });
+        let (key, change) = (key.clone(), change.clone());
+        let waiting = Arc::new(Waiting { key, change, until_ms, outcome: Mutex::new(None) });
         let (run, _caller) = self.enter(shelf, path, &waiting);
         run.await;
         let outcome = lock(&waiting.outcome).take();
         outcome.unwrap_or_else(|| {
-            Err(Error::new(Kind::Internal, "R0901", format!("nobody changed {key}")).retry(Retry::Unknown))
+            let message = format!("nobody changed {}", waiting.key);
+            Err(Error::new(Kind::Internal, "R0901", message).retry(Retry::Unknown))
         })
     }
 
@@ -136,7 +139,7 @@ async fn follow(
     if changes.is_empty() {
         return;
     }
-    if let Err(error) = make(&shelf, &path, &changes).await {
+    if let Err(error) = make(&shelf, &path, changes.clone()).await {
         for waiting in &changes {
             lock(&waiting.outcome).get_or_insert_with(|| Err(error.clone()));
         }
@@ -145,29 +148,43 @@ async fn follow(
 
 /// Reads, changes, writes; again when somebody else wrote meanwhile. An error is that of all changes that have no
 /// outcome yet.
-async fn make(shelf: &Shelf, path: &str, mut changes: &[Arc<Waiting>]) -> Result<()> {
+async fn make(shelf: &Shelf, path: &str, mut changes: Vec<Arc<Waiting>>) -> Result<()> {
     let (mut tries, mut most) = (0, changes.len());
-    while !changes.is_empty() {
+    loop {
+        let now_ms = shelf.clock.now_ms();
+        leave(&mut changes, |until_ms| now_ms >= until_ms);
+        if changes.is_empty() {
+            return Ok(());
+        }
         let Some(object) = shelf.objects.get(path, shelf.document_bytes_max).await? else {
             for waiting in changes {
                 *lock(&waiting.outcome) = Some(Err(absent(&waiting.key)));
             }
             return Ok(());
         };
-        let (now, later) = changes.split_at(most.min(changes.len()));
+        let now = &changes[..most.min(changes.len())];
         let (text, outcomes) = together(shelf, path, &object.bytes, now);
+        // it must come before the deadline of each
+        let until_ms = now.iter().filter_map(|waiting| waiting.until_ms).min();
         let put = if outcomes.iter().any(Result::is_ok) {
             tries += 1;
-            shelf.objects.put(path, text, &Precondition::Matches(object.etag)).await
+            shelf.objects.put(path, text, &Precondition::Matches(object.etag), until_ms).await
         } else {
             Ok(object.etag)
         };
+        if let (Err(error), Some(over_ms)) = (&put, until_ms)
+            && error.code() == "R0452"
+        {
+            leave(&mut changes, |until_ms| until_ms <= over_ms);
+            continue;
+        }
         let overtaken = matches!(&put, Err(error) if error.kind() == Kind::Conflict);
         if overtaken && tries < TRIES_MAX {
             // a long change always loses against short ones of other processes
             most = (now.len() / 2).max(1);
             continue;
         }
+        let outcomes_count = outcomes.len();
         for (waiting, outcome) in now.iter().zip(outcomes) {
             let outcome = match (outcome, &put) {
                 (Err(error), _) => Err(error),
@@ -179,9 +196,21 @@ async fn make(shelf: &Shelf, path: &str, mut changes: &[Arc<Waiting>]) -> Result
             };
             *lock(&waiting.outcome) = Some(outcome);
         }
-        (changes, tries) = (later, 0);
+        changes.drain(..outcomes_count);
+        tries = 0;
     }
-    Ok(())
+}
+
+/// Refuses those whose deadline is over.
+fn leave(changes: &mut Vec<Arc<Waiting>>, is_over: impl Fn(i64) -> bool) {
+    changes.retain(|waiting| {
+        let over = waiting.until_ms.is_some_and(&is_over);
+        if over {
+            let error = deadline_over().detail(format!("document: {}", waiting.key));
+            *lock(&waiting.outcome) = Some(Err(error));
+        }
+        !over
+    });
 }
 
 /// The text after all changes that can be made, and for each whether it was.
