@@ -164,7 +164,12 @@ impl PostgresReader {
         self.within.as_ref()?.seen(find)
     }
 
-    fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
+    pub(crate) fn rows(
+        &mut self,
+        what: &'static str,
+        sql: String,
+        parameters: Parameters,
+    ) -> Result<Vec<Row>> {
         self.run(|connection| async move {
             connection
                 .client
