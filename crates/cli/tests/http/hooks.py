@@ -4,6 +4,7 @@ Requests that are wrong on purpose stay as they are, and so do answers.
 """
 
 import re
+from itertools import count
 from urllib.parse import quote
 
 import schemathesis
@@ -24,6 +25,9 @@ def before_load_schema(context, raw_schema):
             open_values.extend(value)
 
 
+numbers = count()
+
+
 def hurry(values):
     """Waits for a millisecond where a wait for nothing is asked for."""
     if isinstance(values, dict) and re.fullmatch(r"[0-9]+(ms|s|m|h|d)", str(values.get("wait"))):
@@ -34,8 +38,16 @@ def hurry(values):
 def before_call(context, case, kwargs):
     hurry(case.query)
     hurry(case.body)
+    key = (case.headers or {}).get("Idempotency-Key")
+    if key is not None and re.fullmatch("[!-~]{1,200}", str(key)):
+        # the same key with another request is 422, before anything else is looked at, and short keys come again soon
+        case.headers["Idempotency-Key"] = f"{key}{next(numbers)}"
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
+    headers = case.headers or {}
+    # a lease is what a claim gave, and each other one is refused (409) before anything else is looked at
+    for name in ("Repot-Lease", "Repot-Ack"):
+        headers.pop(name, None)
     query = case.query or {}
     # a cursor is what another page gave
     query.pop("after", None)

@@ -1,5 +1,7 @@
 //! Documents as messages, and quotas.
 
+use serde_json::json;
+
 use crate::kit::{ALL, Answer, COUNCIL, Lab, MEDIA, TABLES, labs};
 
 async fn filled(lab: &Lab, count: i64) {
@@ -82,6 +84,17 @@ async fn a_write_happens_only_under_its_lease() {
         assert_eq!(late.code(), "R0501", "{}", lab.kind);
         assert_eq!(lab.get("/v1/media/1").await.json()["title"], "T");
         lab.send("PATCH /v1/media/1", &[merge, ("repot-lease", "x")], "{}").await.is(409);
+        // what is not done under a message does not pass it over
+        let whole = r#"{"atomic":false,"requests":[]}"#;
+        lab.send("POST /v1:batch", &[("repot-lease", lease)], whole).await.is(400);
+        let inner = json!({"requests": [
+            {"method": "PATCH", "path": "/v1/media/1", "headers": {"repot-lease": lease}, "body": {"title": "late"}}
+        ]});
+        lab.send("POST /v1:batch", &[], inner.to_string()).await.is(400);
+        assert_eq!(lab.get("/v1/media/1").await.json()["title"], "T");
+        lab.send("TRACE /v1/media/1", &[("repot-lease", "x")], "").await.is(405);
+        let refused = lab.send("POST /v1/jobs/1:history", &[("repot-ack", lease)], "").await.is(400);
+        assert_eq!(refused.code(), "R0440");
         let stats = lab.send("POST /v1/queue:stats", &[], "").await.json();
         assert_eq!(stats["done"], 1);
     }
