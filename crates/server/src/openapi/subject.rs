@@ -82,14 +82,7 @@ impl<'a> Subject<'a> {
     }
 
     fn captures(&self) -> Vec<&'a [Capture]> {
-        match &self.collection.place {
-            Place::Files(templates)
-            | Place::InFiles { templates, .. }
-            | Place::SqliteTable { templates, .. } => {
-                templates.iter().map(repot_model::place::Template::captures).collect()
-            }
-            Place::In(_) | Place::View { .. } => Vec::new(),
-        }
+        self.collection.templates().iter().map(repot_model::place::Template::captures).collect()
     }
 
     /// The path of a document fills this field, where the document does not have it.
