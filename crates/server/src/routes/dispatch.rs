@@ -110,7 +110,8 @@ pub(super) fn holding(app: &App, caller: &Caller, head: &Parts) -> Answered<Vec<
     for (name, acks) in [("repot-lease", false), ("repot-ack", true)] {
         for value in head.headers.get_all(name) {
             let token = messages::token_of(value.to_str().unwrap_or_default())?;
-            found.push(Holding { tenant: caller.tenant_of(app, token.collection()), token, acks });
+            let tenant = caller.tenant_of(app, token.collection());
+            found.push(Holding { token, tenant, acks, own: None });
         }
     }
     Ok(found)

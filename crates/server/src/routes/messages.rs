@@ -96,7 +96,7 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
             body.only(&["lease", "delete"])?;
             if body.boolean("delete")? {
                 let write = Write::Delete { key: key.clone(), when: Precondition::Any };
-                asked.app.store().apply(asked.unit(vec![write]).acking(token, key.tenant())).await?;
+                asked.app.store().apply(asked.unit(vec![write]).acking_own(token, key)).await?;
                 return Ok(answer::empty(StatusCode::NO_CONTENT, None));
             }
             Verdict::Ack

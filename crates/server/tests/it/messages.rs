@@ -43,6 +43,9 @@ async fn messages_are_claimed_and_ended() {
         assert!(claim(&lab, r#"{"wait":"300ms"}"#).await.is_empty());
         act(&lab, &claimed[0], "ack", "").await.is(204);
         assert_eq!(act(&lab, &claimed[0], "ack", "").await.is(409).code(), "R0501");
+        // one message is not deleted under the lease of another
+        let foreign = (claimed[1].0.clone(), claimed[2].1.clone());
+        assert_eq!(act(&lab, &foreign, "ack", r#","delete":true"#).await.is(409).code(), "R0501");
         act(&lab, &claimed[1], "ack", r#","delete":true"#).await.is(204);
         lab.get("/v1/queue/2").await.is(404);
         assert!(
