@@ -60,14 +60,21 @@ async fn all(app: &App, head: &Parts, body: Body) -> Answered {
         return in_turn(app, requests).await;
     }
     let holding = super::holding(app, &caller, head)?;
-    match idempotent::begin(app, head, &caller, &body).await? {
-        Turn::Done(response) => Ok(response),
-        Turn::Plain => together(app, (&caller, None, holding), requests).await,
-        Turn::New(ticket) => {
-            let answered = together(app, (&caller, Some(ticket.fact()), holding), requests).await;
-            idempotent::end(app, ticket, answered).await
-        }
+    if !head.headers.contains_key("idempotency-key") {
+        return together(app, (&caller, None, holding), requests).await;
     }
+    let (own, head) = (app.clone(), head.clone());
+    idempotent::to_the_end(app, |_waiting| async move {
+        match idempotent::begin(&own, &head, &caller, &body).await? {
+            Turn::Done(response) => Ok(response),
+            Turn::Plain => together(&own, (&caller, None, holding), requests).await,
+            Turn::New(ticket) => {
+                let answered = together(&own, (&caller, Some(ticket.fact()), holding), requests).await;
+                idempotent::end(&own, ticket, answered).await
+            }
+        }
+    })
+    .await
 }
 
 /// A request of the batch.
@@ -187,8 +194,8 @@ async fn plan(app: &App, one: &One) -> Answered<Planned> {
     let path = head.uri.path().strip_prefix("/v1/");
     let path = path.ok_or_else(|| Problem::missing(&head.uri.path()))?;
     let address = Address::parse(app, path)?;
-    let asked =
-        Asked { app, caller: Caller::of(app, &head.headers).await?, head, fact: None, holding: Vec::new() };
+    let caller = Caller::of(app, &head.headers).await?;
+    let asked = Asked { app, caller, head, fact: None, holding: Vec::new(), waiting: None };
     asked.caller.may(Right::Write, Some(&address.collection))?;
     let conditions = Conditions::of(&head.headers)?;
     let when = conditions.direct().ok_or_else(|| {

@@ -14,7 +14,7 @@ use crate::answer::media_type;
 use crate::app::App;
 use crate::body;
 use crate::caller::Caller;
-use crate::idempotent::{self, Turn};
+use crate::idempotent::{self, Turn, Waiting};
 use crate::operate::Route;
 use crate::problem::{Answered, Problem};
 
@@ -27,6 +27,8 @@ pub(super) struct Asked<'a> {
     pub fact: Option<FactChange>,
     /// Messages that must be held for its write to happen.
     pub holding: Vec<Holding>,
+    /// Where it is done to its end though nobody may wait for that; `None`: it goes when the client does.
+    pub waiting: Option<Waiting>,
 }
 
 impl Asked<'_> {
@@ -69,20 +71,27 @@ async fn go(app: &App, head: &Parts, address: Answered<Address>, body: Body) -> 
     known(app, &address, &head.method)?;
     let holding = holding(app, &caller, head)?;
     if !head.headers.contains_key("idempotency-key") {
-        return route(Asked { app, caller, head, fact: None, holding }, address, body).await;
+        let asked = Asked { app, caller, head, fact: None, holding, waiting: None };
+        return route(asked, address, body).await;
     }
     let body = body::read(body, app.options()).await?;
-    match idempotent::begin(app, head, &caller, &body).await? {
-        Turn::Done(response) => Ok(response),
-        Turn::Plain => {
-            route(Asked { app, caller, head, fact: None, holding }, address, Body::from(body)).await
+    let (own, head) = (app.clone(), head.clone());
+    idempotent::to_the_end(app, |waiting| async move {
+        let (app, head, waiting) = (&own, &head, Some(waiting));
+        match idempotent::begin(app, head, &caller, &body).await? {
+            Turn::Done(response) => Ok(response),
+            Turn::Plain => {
+                let asked = Asked { app, caller, head, fact: None, holding, waiting };
+                route(asked, address, Body::from(body)).await
+            }
+            Turn::New(ticket) => {
+                let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding, waiting };
+                let answered = route(asked, address, Body::from(body)).await;
+                idempotent::end(app, ticket, answered).await
+            }
         }
-        Turn::New(ticket) => {
-            let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding };
-            let answered = route(asked, address, Body::from(body)).await;
-            idempotent::end(app, ticket, answered).await
-        }
-    }
+    })
+    .await
 }
 
 /// Checks that such a path takes this method, whatever else the request says.
