@@ -164,12 +164,7 @@ impl PostgresReader {
         self.within.as_ref()?.seen(find)
     }
 
-    pub(crate) fn rows(
-        &mut self,
-        what: &'static str,
-        sql: String,
-        parameters: Parameters,
-    ) -> Result<Vec<Row>> {
+    fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
         self.run(|connection| async move {
             connection
                 .client

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::error::failed;
 use crate::marks;
-use crate::parameters::one;
+use crate::parameters::{listed, one};
 use crate::reader::PostgresReader;
 
 static STATES: LazyLock<String> = LazyLock::new(|| {
@@ -26,7 +26,10 @@ impl StateReader for PostgresReader {
         let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
             Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
         };
-        let rows = self.rows(WHAT, STATES.clone(), given)?;
+        let rows = self.run(|connection| async move {
+            let read = connection.client.query_again(&STATES, &listed(&given)).await;
+            read.map_err(|error| failed(WHAT, error))
+        })?;
         rows.iter().map(state).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
     }
 }
