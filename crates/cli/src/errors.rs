@@ -64,9 +64,6 @@ impl Failure {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Model(problems) if problems.iter().all(|problem| problem.code == "R0150") => {
-                Exit::NotCovered
-            }
             Self::Model(_) => Exit::Failed,
             Self::Error(error) => exit(error),
         }

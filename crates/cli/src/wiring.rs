@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use repot_bucket::{DirectorySource, S3Config, S3Source};
 use repot_core::{Clock, Echo, Error, Kind, LockHolder, Result, Source, SystemClock, Target, is_echo_wanted};
-use repot_engine::Options;
 use repot_engine::store::{PoolOptions, RowStoreOptions};
+use repot_engine::{Options, check_source};
 use repot_model::language::{self, Model};
 use repot_model::plan::Plan;
 use repot_model::sql::Dialect;
@@ -62,6 +62,7 @@ impl Project {
     }
 
     pub(crate) fn source(&self) -> Result<Box<dyn Source>> {
+        check_source(&self.model)?;
         let excluded = match self.database()? {
             Database::Sqlite(file) => vec![file],
             Database::Postgres(_) => Vec::new(),

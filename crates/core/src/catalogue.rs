@@ -125,8 +125,8 @@ pub const CATALOGUE: &[Entry] = &[
     entry(
         "R0150",
         "Tables of SQLite files are not read yet",
-        "The section reads a table in SQLite files, which this version does not do.",
-        "Leave the section out for now, or say `move = false`.",
+        "The section reads a table in SQLite files, which this version does not do: nothing is copied, and no store is opened over such files. A fresh database is served with the model.",
+        "Serve a fresh database with this model, leave the section out, or say `move = false`.",
     ),
     entry(
         "R0151",

@@ -1,5 +1,6 @@
 //! What a database's reader finds of documents, besides their records.
 
+use crate::error::Result;
 use crate::target::{StoredDocument, StoredObject};
 
 /// What plain SQL did to the rows of a document since its text was written.
@@ -46,4 +47,25 @@ pub struct Rank {
     pub own: u64,
     /// The highest ordinal of the object; `None`: it holds no documents.
     pub last: Option<u32>,
+}
+
+/// What the records of a database say of a document's state; its text is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentState {
+    /// The document's key as text.
+    pub key: String,
+    /// Its `ETag`, with what is kept beside its text.
+    pub etag: String,
+    /// Stamp of its mark; 0: its rows are those of its text, and the `ETag` is that of both.
+    pub stamp: i64,
+}
+
+/// A connection that reads states.
+pub trait StateReader {
+    /// The states of the documents of a collection with these keys, in any order, by one statement. A key that no document
+    /// has is left out; one that several have, of which one is set aside, comes several times.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>>;
 }

@@ -40,7 +40,7 @@ pub use echo::{Echo, is_echo_wanted, truth, without_values};
 pub use entropy::Entropy;
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use facts::{FactBatch, FactReader};
-pub use found::{FoundObject, ListedDocument, Mark, Rank};
+pub use found::{DocumentState, FoundObject, ListedDocument, Mark, Rank, StateReader};
 pub use messages::{HeldMessage, Outcome, QueueAnswer, QueueCounts, QueueStep, QueueVerb, StoredMessage};
 pub use pacing::Pacing;
 pub use records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};

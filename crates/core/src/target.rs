@@ -18,7 +18,7 @@ use crate::change_log::{ChangeRetention, StoredChanges};
 use crate::connections::{Connections, Idling, Prompt};
 use crate::error::Result;
 use crate::facts::{FactBatch, FactReader};
-use crate::found::{FoundObject, ListedDocument, Mark, Rank};
+use crate::found::{FoundObject, ListedDocument, Mark, Rank, StateReader};
 use crate::messages::{HeldMessage, QueueAnswer, QueueStep};
 use crate::records::{DocumentRecord, KeptChange, ObjectRecord, Outline, Piece, Status};
 use crate::referrers::{Referred, Referrer};
@@ -373,7 +373,7 @@ pub trait Target: crate::TenantGuard + Idling + Debug + Display + Send {
 }
 
 /// A reading connection. All of it is streamed or paged.
-pub trait Reader: Idling + Prompt + FactReader + Debug + Send {
+pub trait Reader: Idling + Prompt + FactReader + StateReader + Debug + Send {
     /// From the next read on, sees the state of the database at that read.
     ///
     /// # Errors

@@ -25,4 +25,4 @@ pub use cache::MemoryCache;
 pub use entropy::SystemEntropy;
 pub use options::{NoProgress, Options, Progress, Tally};
 pub use pacing::TokioPacing;
-pub use route::Routes;
+pub use route::{Routes, check_source};

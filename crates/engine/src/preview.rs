@@ -8,7 +8,7 @@ use repot_model::plan::{Place, Plan, SplitDocument, Splitter};
 use repot_model::row::RowBuffer;
 
 use crate::options::{Options, Progress, Tally};
-use crate::route::{Route, Routes};
+use crate::route::{Route, Routes, check_source};
 
 /// Examples kept of each kind of notice.
 const EXAMPLES: usize = 3;
@@ -58,6 +58,7 @@ pub fn preview(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Preview> {
+    check_source(model)?;
     let routes = Routes::new(model, plan)?;
     progress.step("reading");
     let mut looker = Looker {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use repot_core::{Error, Kind, Result};
-use repot_model::language::{Model, Place as ModelPlace};
+use repot_model::language::{Collection, Model, Place as ModelPlace};
 use repot_model::place::Router;
 use repot_model::plan::Plan;
 
@@ -16,6 +16,18 @@ pub(crate) enum Route<'p> {
     Stays(String),
     /// No template matches.
     Unmatched,
+}
+
+/// Checks that what the model says of its source can be read.
+///
+/// # Errors
+/// `R0150` when it reads tables of SQLite files.
+pub fn check_source(model: &Model) -> Result<()> {
+    let table = |one: &&Collection| one.moves && matches!(one.place, ModelPlace::SqliteTable { .. });
+    let Some(found) = model.collections.iter().find(table) else { return Ok(()) };
+    let message = format!("{} reads tables of SQLite files, which this version does not do yet", found.name);
+    Err(Error::new(Kind::Unsupported, "R0150", message)
+        .hint("Serve a fresh database with this model, leave the section out, or say `move = false`."))
 }
 
 /// Routes paths for one plan.
@@ -35,14 +47,8 @@ impl<'p> Routes<'p> {
             .collections
             .iter()
             .enumerate()
-            .filter_map(|(at, collection)| match &collection.place {
-                ModelPlace::Files(templates)
-                | ModelPlace::InFiles { templates, .. }
-                | ModelPlace::SqliteTable { templates, .. } => {
-                    Some((at, templates.iter().collect::<Vec<_>>()))
-                }
-                ModelPlace::In(_) | ModelPlace::View { .. } => None,
-            })
+            .map(|(at, collection)| (at, collection.templates().iter().collect::<Vec<_>>()))
+            .filter(|(_, templates)| !templates.is_empty())
             .collect();
         let router = Router::new(lists).map_err(|overlap| {
             Error::new(Kind::Invalid, "R0140", overlap.to_string())

@@ -44,6 +44,7 @@ mod rules;
 mod runtime;
 mod scan;
 mod search;
+mod states;
 mod stored;
 mod target;
 mod tenants;

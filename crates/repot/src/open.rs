@@ -10,6 +10,7 @@ use repot_core::store::{
     BucketStore, Capabilities, Layout, MemoryObjects, Objects, Query, QueryPage, Queryable,
 };
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
+use repot_engine::check_source;
 use repot_engine::store::{Planned, RowStore, RowStoreOptions, additions, extend};
 use repot_json::Limits;
 use repot_model::language::{self, Model, Problem};
@@ -227,12 +228,14 @@ fn open(config: &Config, old: Option<&Layout>) -> Result<Inside> {
         }
         Place::Memory => objects(config, (&model, &plan), Arc::new(MemoryObjects::default()))?,
         Place::Directory(path) => {
+            check_source(&model)?;
             if !path.exists() {
                 std::fs::create_dir(path).map_err(|error| unreadable(path, "made", error))?;
             }
             objects(config, (&model, &plan), Arc::new(DirectoryObjects::open(path)?))?
         }
         Place::Bucket { bucket, prefix } => {
+            check_source(&model)?;
             let settings = s3_config(bucket, prefix, &variable)?;
             objects(config, (&model, &plan), Arc::new(S3Objects::open(settings)?))?
         }

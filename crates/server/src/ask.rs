@@ -9,6 +9,8 @@ use crate::problem::{Answered, Problem};
 
 /// Filters of one request at the most.
 const FILTERS_MAX: usize = 256;
+/// Where a row has the tag of its document.
+pub(crate) const STATE: &str = "_etag";
 
 /// The parameters as they were sent, decoded; `+` is a space, as forms have it.
 ///
@@ -46,6 +48,7 @@ pub(crate) struct Listing {
 /// 400 for a parameter that is none: wrong operator, wrong number, said twice. Whether its field is there, the store says.
 pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -> Answered<Listing> {
     let mut query = Query::of(scope);
+    query.etags = tells_state(model, &query.scope.collection);
     let mut filters = 0;
     let mut form = query.scope.collection.clone();
     for (at, (name, value)) in pairs.iter().enumerate() {
@@ -96,6 +99,11 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
     let plain = filters == 0 && query.sort.is_empty() && query.fields.is_empty();
     let needs_tables = !plain || !query.expand.is_empty() || query.offset > 0;
     Ok(Listing { query, needs_tables, form })
+}
+
+/// Whether rows of a collection say the state of their document: not where a field of its own has the name.
+pub(crate) fn tells_state(model: &Model, collection: &str) -> bool {
+    model.collection(collection).is_none_or(|found| found.field(STATE).is_none())
 }
 
 fn boolean(name: &str, value: &str) -> Answered<bool> {

@@ -6,12 +6,16 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use repot_core::{Error, Kind};
 use repot_engine::ledger::{Answer, Begin, Caller as Owner, Fingerprint, Hold, Ticket};
+use tokio::sync::watch;
 
 use crate::answer;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::operate::GONE;
 use crate::problem::{Answered, Problem};
+use crate::trace::Running;
 
 /// Bytes of the longest key.
 const KEY_MAX: usize = 255;
@@ -27,6 +31,48 @@ const KEPT: [HeaderName; 5] = [
     header::LINK,
     HeaderName::from_static("preference-applied"),
 ];
+
+/// Whether somebody still waits for an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting(watch::Receiver<()>);
+
+impl Waiting {
+    /// Comes back when nobody does any more.
+    pub(crate) async fn ended(&self) {
+        // nothing is ever sent: it ends with the sender
+        while self.0.clone().changed().await.is_ok() {}
+    }
+
+    /// The answer where nothing was done and nobody waits for one: its key is given back, as that of a request that was refused.
+    pub(crate) fn given_up() -> Response {
+        answer::empty(StatusCode::from_u16(GONE).unwrap_or(StatusCode::REQUEST_TIMEOUT), None)
+    }
+}
+
+/// Does what a request with a key asks for to its end, also when the client hangs up meanwhile: so its answer is kept, or the key
+/// given back, and whoever sends it again need not wait until the lease is over.
+pub(crate) async fn to_the_end<F>(app: &App, work: impl FnOnce(Waiting) -> F) -> Answered
+where
+    F: Future<Output = Answered> + Send + 'static,
+{
+    let (waits, waiting) = watch::channel(());
+    let work = work(Waiting(waiting));
+    let (app, trace) = (app.clone(), Running::current());
+    let done = tokio::spawn(async move {
+        // also who listens to changes is told at the end
+        let _writing = app.feed().writing();
+        match trace {
+            Some(trace) => trace.serving(work).await,
+            None => work.await,
+        }
+    });
+    let answered = done.await;
+    drop(waits);
+    answered.unwrap_or_else(|failed| match failed.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_ended) => Err(Error::new(Kind::Internal, "R0901", "the server ends").into()),
+    })
+}
 
 /// What a request with a key comes to.
 pub(crate) enum Turn {

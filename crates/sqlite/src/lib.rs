@@ -32,6 +32,7 @@ mod rules;
 mod schema;
 mod search;
 mod statements;
+mod states;
 mod target;
 mod time_text;
 mod transact;

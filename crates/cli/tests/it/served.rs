@@ -27,6 +27,8 @@ impl Served {
     fn start(app: &str, database: Database) -> Self {
         let project = Project::new(database);
         project.folder.write("repot.toml", std::fs::read(apps(app)).unwrap());
+        // a model may ask for one database for each tenant, which is not done yet
+        project.folder.write(".env", "DATABASE_URL=sqlite:///repot.db\n");
         let mut command = project.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
         command.env_remove("REPOT_LISTEN").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -99,6 +101,7 @@ macro_rules! conforms {
 }
 
 conforms!(
+    clips_keeps_to_its_document_on_sqlite clips_keeps_to_its_document_on_postgres "clips",
     council_keeps_to_its_document_on_sqlite council_keeps_to_its_document_on_postgres "council",
     dramas_keeps_to_its_document_on_sqlite dramas_keeps_to_its_document_on_postgres "dramas",
     media_keeps_to_its_document_on_sqlite media_keeps_to_its_document_on_postgres "media",

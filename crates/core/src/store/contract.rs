@@ -267,10 +267,10 @@ pub trait StoreExt: Store {
     /// The message is done, and its document is removed in the same transaction.
     ///
     /// # Errors
-    /// As [`WorkQueue::ack`].
+    /// As [`WorkQueue::ack`]; so `R0501` when the token is that of another message.
     async fn ack_and_delete(&self, key: &DocumentKey, token: &LeaseToken) -> Result<()> {
         let write = Write::Delete { key: key.clone(), when: Precondition::Any };
-        self.apply(UnitOfWork::default().with(write).acking(token.clone(), key.tenant())).await.map(drop)
+        self.apply(UnitOfWork::default().with(write).acking_own(token.clone(), key)).await.map(drop)
     }
 
     /// Removes the document; gives whether one was there.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use repot_json::Limits;
 use repot_json::patch::Lists;
-use repot_model::language::{Collection, Model, Place as ModelPlace};
+use repot_model::language::{Collection, Model};
 use repot_model::place::{Router, Template};
 use repot_model::plan::Plan;
 
@@ -30,8 +30,8 @@ impl Layout {
             .collections
             .iter()
             .enumerate()
-            .filter(|(_, collection)| !templates(collection).is_empty())
-            .map(|(at, collection)| (at, templates(collection).iter().collect()))
+            .filter(|(_, collection)| !collection.templates().is_empty())
+            .map(|(at, collection)| (at, collection.templates().iter().collect()))
             .collect();
         let router = Router::new(lists).map_err(|overlap| {
             Error::new(Kind::Invalid, "R0140", overlap.to_string())
@@ -88,7 +88,7 @@ impl Layout {
     /// As [`Layout::check_scope`].
     pub fn prefix(&self, scope: &Scope) -> Result<String> {
         let (_, collection) = self.collection(&scope.collection)?;
-        let prefixes = templates(collection).iter().map(|template| {
+        let prefixes = collection.templates().iter().map(|template| {
             let (Some(tenant), Some(first)) = (&scope.tenant, template.captures().first()) else {
                 return template.prefix().to_owned();
             };
@@ -122,7 +122,7 @@ impl Layout {
         let route = self.router.route(path)?;
         let own = self.model.collections.iter().position(|other| other.name == collection.name)?;
         let at = route.collections.iter().position(|&other| other == own)?;
-        Some((templates(collection).get(*route.templates.get(at)?)?, route.values))
+        Some((collection.templates().get(*route.templates.get(at)?)?, route.values))
     }
 
     /// The lists of rows in the documents of a collection, for merging.
@@ -175,7 +175,7 @@ impl Layout {
         if self.plan.roots[root].is_container() {
             return None;
         }
-        let template = templates(collection).get(*route.templates.first()?)?;
+        let template = collection.templates().get(*route.templates.first()?)?;
         let value = |name: &str| {
             let at = template.captures().iter().position(|capture| capture.name == name)?;
             route.values.get(at).copied()
@@ -220,15 +220,6 @@ pub(super) fn tenant_rule(collection: &Collection, tenant: Option<&str>) -> Resu
     };
     Err(Error::new(Kind::Invalid, "R0406", message)
         .hint("Give a tenant exactly where the collection says `tenant = ...`."))
-}
-
-pub(super) fn templates(collection: &Collection) -> &[Template] {
-    match &collection.place {
-        ModelPlace::Files(templates)
-        | ModelPlace::InFiles { templates, .. }
-        | ModelPlace::SqliteTable { templates, .. } => templates,
-        ModelPlace::In(_) | ModelPlace::View { .. } => &[],
-    }
 }
 
 fn common_start<'t>(one: &'t str, other: &str) -> &'t str {

@@ -300,6 +300,8 @@ pub struct Query {
     pub expand: Vec<String>,
     /// Whole documents instead of rows, byte for byte.
     pub full: bool,
+    /// With the states of the documents that the rows are of.
+    pub etags: bool,
 }
 
 impl Query {
@@ -316,6 +318,7 @@ impl Query {
             after: None,
             expand: Vec::new(),
             full: false,
+            etags: false,
         }
     }
 
@@ -386,6 +389,13 @@ impl Query {
         self.full = true;
         self
     }
+
+    /// With the `ETag` of each row's document; whole documents always have theirs.
+    #[must_use]
+    pub const fn etags(mut self) -> Self {
+        self.etags = true;
+        self
+    }
 }
 
 /// A row, or a whole document.
@@ -393,7 +403,8 @@ impl Query {
 pub struct QueryItem {
     /// The document; `None` for a row that a document holds.
     pub key: Option<DocumentKey>,
-    /// Of this state; only of whole documents.
+    /// The state of the document: of whole documents, and of rows where [`Query::etags`] asks for it. `None` too for a row
+    /// that a document holds, and for one that plain SQL made and nobody has read or written as a document yet.
     pub etag: Option<ETag>,
     /// The row as one JSON object, or the document's very bytes.
     pub body: Bytes,

@@ -4,7 +4,7 @@ use repot_json::patch::Pointer;
 use repot_model::language::{DefaultValue, Field, FieldKind, Format, Place, Scalar};
 
 use super::key::DocumentKey;
-use super::layout::{Layout, templates};
+use super::layout::Layout;
 use crate::error::Result;
 
 const UUID_CHARACTERS: u32 = 36;
@@ -59,7 +59,7 @@ impl Layout {
             key: self.key_names(root).into_iter().map(column).collect(),
             makes_key,
             tenant: found.tenant.clone(),
-            places: templates(found).iter().map(captures).collect(),
+            places: found.templates().iter().map(captures).collect(),
             format: self.plan.roots[root].format,
         })
     }

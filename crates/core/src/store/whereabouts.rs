@@ -4,7 +4,7 @@ use repot_model::language::Collection;
 use repot_model::place::{Capture, Template};
 
 use super::key::{DocumentKey, Scope};
-use super::layout::{Layout, templates, tenant_rule};
+use super::layout::{Layout, tenant_rule};
 use crate::error::{Error, Kind, Result};
 
 /// Where a document can be.
@@ -65,7 +65,7 @@ impl Layout {
         if parts.len() != names.len() {
             return found;
         }
-        for template in templates(collection) {
+        for template in collection.templates() {
             let value = |capture: &Capture| {
                 let part = names.iter().position(|name| !made && *name == capture.name);
                 let tenant = || key.tenant().filter(|_| leads(collection, capture));
@@ -101,7 +101,7 @@ impl Layout {
         let names = if shared { self.key_names(root) } else { Vec::new() };
         let own = |name: &str| collection.tenant.as_deref() == Some(name) && key.tenant().is_some();
         let named = names.iter().all(|name| own(name) || given(name).is_some());
-        for template in templates(collection).iter().filter(|_| named) {
+        for template in collection.templates().iter().filter(|_| named) {
             let value = |capture: &Capture| {
                 given(&capture.name).or_else(|| key.tenant().filter(|_| leads(collection, capture)))
             };
@@ -145,7 +145,7 @@ impl Layout {
             }
             if names.is_empty() { "nothing but the tenant".to_owned() } else { names.join(", ") }
         };
-        Ok(templates(collection).iter().map(names).collect::<Vec<_>>().join("; or "))
+        Ok(collection.templates().iter().map(names).collect::<Vec<_>>().join("; or "))
     }
 
     /// What names the only document at a path of this scope on every store: its key where the path follows from it, else
@@ -162,7 +162,7 @@ impl Layout {
         if route.collections != [self.plan.roots[root].collection] {
             return Ok(None);
         }
-        let Some(template) = route.templates.first().and_then(|&at| templates(collection).get(at)) else {
+        let Some(template) = route.templates.first().and_then(|&at| collection.templates().get(at)) else {
             return Ok(None);
         };
         let value = |name: &str| {
@@ -193,7 +193,7 @@ impl Layout {
     pub(super) fn is_found_by_id(&self, root: usize, collection: &Collection) -> bool {
         let names = self.key_names(root);
         let known = |capture: &Capture| names.contains(&capture.name.as_str()) || leads(collection, capture);
-        templates(collection).iter().all(|template| {
+        collection.templates().iter().all(|template| {
             let shared = self.plan.roots[root].is_container();
             template.captures().iter().all(known) && (shared || names.iter().all(|name| has(template, name)))
         })
@@ -218,7 +218,7 @@ impl Layout {
         }
         let route = self.router.route(&path);
         let Some((route, template)) = route.and_then(|route| {
-            let template = templates(collection).get(*route.templates.first()?)?;
+            let template = collection.templates().get(*route.templates.first()?)?;
             Some((route, template))
         }) else {
             return Ok(None);

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::etag::ETag;
 use super::key::{DocumentKey, Scope};
-use super::layout::{Layout, templates};
+use super::layout::Layout;
 use crate::error::{Error, Kind, Result};
 
 /// The strong `ETag` of a document's own text: equal only for equal texts.
@@ -190,7 +190,7 @@ impl Layout {
             let captures = |template: &repot_model::place::Template| {
                 template.captures().iter().any(|capture| capture.name == name)
             };
-            templates(collection).iter().all(captures)
+            collection.templates().iter().all(captures)
         };
         if collection.tenant.as_deref().is_some_and(|tenant| !holds(tenant)) {
             return Some("their tenant is no part of their file's place");

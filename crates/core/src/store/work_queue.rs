@@ -73,20 +73,30 @@ pub struct Holding {
     pub tenant: Option<String>,
     /// The message is done with the unit of work, in the same transaction.
     pub acks: bool,
+    /// The document whose message it must be; `None`: any message of the collection.
+    pub own: Option<DocumentKey>,
 }
 
 impl UnitOfWork {
     /// Happens only while the worker holds this message; else it is [`Kind::Fenced`], code `R0501`, and nothing is written.
     #[must_use]
     pub fn holding(mut self, token: LeaseToken, tenant: Option<&str>) -> Self {
-        self.holding.push(Holding { token, tenant: tenant.map(str::to_owned), acks: false });
+        self.holding.push(Holding { token, tenant: tenant.map(str::to_owned), acks: false, own: None });
         self
     }
 
     /// The same, and the message is done in the same transaction: its effect happens exactly once.
     #[must_use]
     pub fn acking(mut self, token: LeaseToken, tenant: Option<&str>) -> Self {
-        self.holding.push(Holding { token, tenant: tenant.map(str::to_owned), acks: true });
+        self.holding.push(Holding { token, tenant: tenant.map(str::to_owned), acks: true, own: None });
+        self
+    }
+
+    /// The same for the message that this document is; with the token of another one it is [`Kind::Fenced`], code `R0501`, too.
+    #[must_use]
+    pub fn acking_own(mut self, token: LeaseToken, key: &DocumentKey) -> Self {
+        let tenant = key.tenant().map(str::to_owned);
+        self.holding.push(Holding { token, tenant, acks: true, own: Some(key.clone()) });
         self
     }
 }

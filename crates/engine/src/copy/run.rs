@@ -11,7 +11,7 @@ use repot_model::plan::Plan;
 
 use crate::budget::Budget;
 use crate::options::{Options, Progress, Tally};
-use crate::route::Routes;
+use crate::route::{Routes, check_source};
 use crate::store::LEADS;
 use crate::text::Dictionaries;
 
@@ -82,6 +82,7 @@ impl Copy<'_> {
     /// # Errors
     /// When the source or the target fails; everything up to there is kept, and the next run goes on.
     pub fn run(&self, target: &mut dyn Target, only_aside: bool) -> Result<Report> {
+        check_source(self.model)?;
         let routes = Routes::new(self.model, self.plan)?;
         target.lock(&self.me)?;
         let loading = self.open(target)?;

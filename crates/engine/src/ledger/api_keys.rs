@@ -211,8 +211,6 @@ pub struct Principal {
     pub rights: Rights,
     /// Whose documents are reached.
     pub tenants: Tenants,
-    /// From then on they are nobody any more, milliseconds since 1970: what goes on for long, such as a stream, ends then.
-    pub expires_ms: Option<i64>,
 }
 
 /// What is kept of a key.
@@ -430,8 +428,8 @@ impl ApiKeys {
             return Err(unusable());
         }
         self.used(&kept.key, now_ms).await;
-        let ApiKey { id, name, rights, tenants, expires_ms, .. } = kept.key;
-        Ok(Principal { id, name, rights, tenants, expires_ms })
+        let ApiKey { id, name, rights, tenants, .. } = kept.key;
+        Ok(Principal { id, name, rights, tenants })
     }
 
     async fn look_up(&self, id: &str, now_ms: i64) -> Result<Option<Kept>> {

@@ -4,6 +4,7 @@
 mod cursor;
 mod resolve;
 mod search;
+mod states;
 mod values;
 
 use async_trait::async_trait;
@@ -120,6 +121,11 @@ fn page(
     let page = if query.full {
         let answer = desk.reader().ask(&made, PAGE_BYTES)?;
         documents(desk, layout, (&resolved, &made), &answer)?
+    } else if query.etags && resolved.key.is_some() {
+        let answer = desk.reader().ask(&made, PAGE_BYTES)?;
+        let mut page = rows(plan, (&resolved, &made), &answer)?;
+        states::tell(desk, layout, &mut page.items)?;
+        page
     } else {
         rows(plan, (&resolved, &made), &desk.reader().ask_once(&made, PAGE_BYTES)?)?
     };

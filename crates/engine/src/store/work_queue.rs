@@ -16,6 +16,7 @@ use repot_core::{
 use repot_model::plan::QueueRules;
 use tokio::sync::oneshot;
 
+use super::desk::Sought;
 use super::hand::Hand;
 use super::queue::Task;
 use super::row_store::RowStore;
@@ -81,7 +82,13 @@ impl Hand<'_, '_, '_> {
                 collection: held.collection.clone(),
                 tenant: holding.tenant.clone(),
             })?;
-            if acked.contains(&held) || !self.desk.reader().holds(&held)? {
+            let key = match &holding.own {
+                None => None,
+                Some(own) => Some(self.message_key(own)?.ok_or_else(|| lease_lost(&holding.token))?),
+            };
+            let is_own = holding.own.as_ref().is_none_or(|own| own.collection() == held.collection);
+            let named = HeldMessage { key, ..held.clone() };
+            if !is_own || acked.contains(&held) || !self.desk.reader().holds(&named)? {
                 return Err(lease_lost(&holding.token));
             }
             if holding.acks && !done.contains(&held) {
@@ -89,6 +96,17 @@ impl Hand<'_, '_, '_> {
             }
         }
         Ok(done)
+    }
+
+    /// The key that the message of a document has; `None` when a place names a document that is not there.
+    fn message_key(&mut self, own: &DocumentKey) -> Result<Option<String>> {
+        if let Some(id) = own.id() {
+            return Ok(Some(id.to_owned()));
+        }
+        Ok(match self.desk.find(self.decider.layout, own)? {
+            Sought::There(found) => found.document().and_then(|document| document.key.clone()),
+            Sought::Nothing(_) | Sought::Unsettled => None,
+        })
     }
 }
 

@@ -40,6 +40,7 @@ mod scripted;
 mod search;
 mod search_random;
 mod sql;
+mod states;
 mod tenants_random;
 mod trash;
 mod trash_names;

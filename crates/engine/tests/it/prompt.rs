@@ -337,3 +337,20 @@ fn what_was_acknowledged_is_seen_whoever_cuts_the_log() {
         });
     }
 }
+
+#[test]
+fn the_states_of_a_page_are_one_statement() {
+    let heard = Heard::open(2);
+    block_on(async {
+        for id in 0..40 {
+            let body = format!(r#"{{"id": "n{id}", "count": 1}}"#);
+            heard.store.create(&note(&format!("n{id}")), body).await.unwrap();
+        }
+        heard.store.query(&notes().etags()).await.unwrap();
+        heard.rest();
+        let page = heard.store.query(&notes().etags()).await.unwrap();
+        assert!(page.items.len() == 40 && page.items.iter().all(|item| item.etag.is_some()));
+        assert_eq!(heard.said.lock().unwrap().len(), 4, "begin, rows, states, commit");
+        assert!(heard.was_here());
+    });
+}

@@ -149,6 +149,18 @@ fn every_document_is_a_message_however_it_came() {
             put(&store, "a", Some(9)).await;
             database.sql("update jobs set priority = 1 where id = 'b'");
             assert_eq!(claim(&store, 10).await, []);
+            // a token is that of one message, and of no other
+            for (key, token) in
+                [(job("a"), &claimed[1].token), (job("a"), &lines[0].token), (job("none"), &claimed[0].token)]
+            {
+                fenced(&store.ack_and_delete(&key, token).await.unwrap_err());
+            }
+            let at = |id: &str| DocumentKey::at("lines", &[("day", "monday"), ("id", id)]);
+            fenced(&store.ack_and_delete(&at("1"), &lines[1].token).await.unwrap_err());
+            fenced(&store.ack_and_delete(&at("9"), &lines[1].token).await.unwrap_err());
+            assert!(store.exists(&job("a")).await.unwrap() && store.exists(&at("1")).await.unwrap());
+            store.ack_and_delete(&at("2"), &lines[1].token).await.unwrap();
+            assert!(!store.exists(&at("2")).await.unwrap());
             // and the message goes with it
             store.ack_and_delete(&job("a"), &claimed[0].token).await.unwrap();
             assert_eq!(store.get(&job("a")).await.unwrap(), None);

@@ -210,6 +210,17 @@ impl Collection {
         }
     }
 
+    /// Where its documents are; none of a collection inside others, or of a view.
+    #[must_use]
+    pub fn templates(&self) -> &[Template] {
+        match &self.place {
+            Place::Files(templates) | Place::InFiles { templates, .. } => templates,
+            Place::SqliteTable { rows, .. } if self.moves => rows,
+            Place::SqliteTable { templates, .. } => templates,
+            Place::In(_) | Place::View { .. } => &[],
+        }
+    }
+
     /// The field with this name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
@@ -236,6 +247,8 @@ pub enum Place {
         templates: Vec<Template>,
         /// The table in them.
         table: String,
+        /// Where a row is while it is a document of its own: below its file, by table and key.
+        rows: Vec<Template>,
     },
     /// `in = "dramas.characters[]"`: rows inside another collection's documents, in one or several places.
     In(Vec<InPlace>),

@@ -50,7 +50,7 @@ fn of_collection(collection: &Collection, found: &mut Vec<NotYet>) {
         (
             "table",
             matches!(collection.place, Place::SqliteTable { .. }) && collection.moves,
-            "Tables of SQLite files are not read yet; the files stay where they are.",
+            "Tables of SQLite files are not read yet; the model can serve a fresh database.",
         ),
         (
             "refresh",

@@ -232,7 +232,7 @@ fn place(block: &mut Block, place: &Place) {
             block.push("file", one_or_list("file", &texts(templates)));
             block.push("in", string(&steps_text(steps, true)));
         }
-        Place::SqliteTable { templates, table } => {
+        Place::SqliteTable { templates, table, .. } => {
             block.push("file", one_or_list("file", &texts(templates)));
             block.push("table", string(table));
         }

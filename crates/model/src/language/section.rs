@@ -169,6 +169,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        place_rows(collection);
     }
 
     fn life(&mut self, item: &Item, at: usize, key: &str) -> Option<Written<u64>> {
@@ -224,7 +225,9 @@ impl Reader<'_> {
             }
             (Some(templates), None) => {
                 collection.place = match name {
-                    Some(name) => Place::SqliteTable { templates, table: name.value.to_owned() },
+                    Some(name) => {
+                        Place::SqliteTable { templates, table: name.value.to_owned(), rows: Vec::new() }
+                    }
                     None => Place::Files(templates),
                 };
             }
@@ -400,4 +403,20 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Says where rows of a table in SQLite files are while each is a document of its own: `u1/database.sqlite/games/7.json`. No
+/// file can be there beside the one that the rows are in.
+fn place_rows(collection: &mut Collection) {
+    let keys: Vec<String> =
+        collection.fields.iter().filter(|field| field.key).map(|field| field.name.clone()).collect();
+    let Place::SqliteTable { templates, table, rows } = &mut collection.place else { return };
+    let table = table.replace('{', "{{").replace('}', "}}");
+    let row = |template: &Template| {
+        let captured = |key: &str| template.captures().iter().any(|capture| capture.name == key);
+        let mut steps = vec![template.text().to_owned(), table.clone()];
+        steps.extend(keys.iter().filter(|key| !captured(key)).map(|key| format!("{{{key}}}")));
+        Template::parse(&(steps.join("/") + ".json")).ok()
+    };
+    *rows = templates.iter().filter_map(row).collect();
 }

@@ -7,9 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::part::PartRules;
 use super::program::{Child, ColumnProgram, Op, Shape, TableProgram, column_kind, constant, list_kind};
-use super::references::{
-    covered, has_rows, path_reference, referring_kind, table_order, templates, unique_name,
-};
+use super::references::{covered, has_rows, path_reference, referring_kind, table_order, unique_name};
 use super::rules::TableRules;
 use super::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, Plan, Root, SqlDefault, Table};
 use crate::language::{
@@ -390,24 +388,12 @@ impl<'m> Compiler<'m> {
 
     fn root(&mut self, at: usize, collection: &Collection) {
         let inside = match &collection.place {
-            Place::Files(_) => None,
+            Place::Files(_) | Place::SqliteTable { .. } => None,
             Place::InFiles { steps: way, .. } => {
                 let (names, ops) = steps(collection, way);
                 Some(names.into_iter().map(Op::Name).chain(ops).collect())
             }
             Place::View { sql, .. } => return self.views.push((collection.name.clone(), sql.clone())),
-            Place::SqliteTable { .. } if collection.moves => {
-                return self.problem(
-                    "R0150",
-                    collection.span,
-                    format!(
-                        "{} reads tables of SQLite files, which this version does not do yet",
-                        collection.name
-                    ),
-                    "Leave the section out, or say `move = false`.",
-                );
-            }
-            Place::SqliteTable { .. } => None,
             Place::In(_) => return,
         };
         let table = has_rows(collection).then(|| self.indexes[&collection.name]);
@@ -421,7 +407,7 @@ impl<'m> Compiler<'m> {
             let field = collection.field(name)?;
             Some(columns_before(collection, |other| std::ptr::eq(other, field)))
         };
-        let own = templates(collection);
+        let own = collection.templates();
         let name_list = |template: &crate::place::Template| {
             template.captures().iter().map(|capture| capture.name.clone()).collect::<Vec<_>>()
         };

@@ -39,9 +39,9 @@ fn visit(model: &Model, at: usize, state: &mut [u8], order: &mut Vec<usize>) {
     order.push(at);
 }
 
-/// Is it a table that Repot loads?
+/// Is it a table of ours?
 pub(crate) const fn has_rows(collection: &Collection) -> bool {
-    collection.moves && matches!(collection.place, Place::Files(_) | Place::InFiles { .. } | Place::In(_))
+    collection.moves && !matches!(collection.place, Place::View { .. })
 }
 
 /// The one key field of a collection that can be referred to.
@@ -70,21 +70,11 @@ pub(crate) fn referring_kind(model: &Model, targets: &[String], depth: usize) ->
     Some(if alike { first } else { ColumnKind::Text(None) })
 }
 
-/// The templates of a collection whose documents are files.
-pub(crate) fn templates(collection: &Collection) -> &[Template] {
-    match &collection.place {
-        Place::Files(templates) | Place::InFiles { templates, .. } | Place::SqliteTable { templates, .. } => {
-            templates
-        }
-        Place::In(_) | Place::View { .. } => &[],
-    }
-}
-
 /// How the path decides the reference in `column`; `None` when it does not.
 pub(crate) fn path_reference(model: &Model, target: &str, column: usize) -> Option<PathReference> {
     let collection = model.collection(target)?;
     let key = single_key(collection)?;
-    let mut templates: Vec<Template> = templates(collection).to_vec();
+    let mut templates: Vec<Template> = collection.templates().to_vec();
     templates.sort_by_key(|template| std::cmp::Reverse(template.captures().len()));
     let captured =
         templates.iter().any(|template| template.captures().iter().any(|capture| capture.name == key.name));

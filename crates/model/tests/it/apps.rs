@@ -144,6 +144,10 @@ fn paths_of_the_apps_find_their_collections() {
     let clips = model("clips");
     assert_eq!(route(&clips, "u/database.sqlite"), "games+raw_clips+projects u");
     assert_eq!(route(&clips, "u/games/1.mp4"), "videos u games 1");
+    // a row that is a document of its own is below its file, by table and key
+    let rows = |name: &str| clips.collection(name).unwrap().templates()[0].text().to_owned();
+    assert_eq!(rows("raw_clips"), "{user_id}/database.sqlite/raw_clips/{id}.json");
+    assert_eq!(rows("videos"), "{user_id}/{kind=games|raw_clips|working_videos|final_videos}/{name}.mp4");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Tokens {
         }
         let claims = token.claims().ok_or_else(unusable)?;
         let times = self.times(&claims)?;
-        let principal = self.holder(&claims, times.end)?;
+        let principal = self.holder(&claims)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MOST {
             known.clear();
@@ -94,7 +94,7 @@ impl Tokens {
     }
 
     /// Whose they are: the issuer signed these claims.
-    fn holder(&self, claims: &Claims, ends_ms: i64) -> Result<Principal> {
+    fn holder(&self, claims: &Claims) -> Result<Principal> {
         let TokenOptions { issuer, audience, tenant_claim, .. } = &self.options;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if issuer.as_deref().is_some_and(|issuer| text("iss") != Some(issuer)) {
@@ -115,7 +115,7 @@ impl Tokens {
         };
         let name = subject.chars().filter(|char| !char.is_control()).take(NAME_MOST).collect();
         let id = id([text("iss").unwrap_or_default(), subject]);
-        Ok(Principal { id, name, rights: self.rights(claims), tenants, expires_ms: Some(ends_ms) })
+        Ok(Principal { id, name, rights: self.rights(claims), tenants })
     }
 
     /// When it can be used, which is now: a little earlier than it says, and a little longer.
@@ -206,7 +206,8 @@ mod tests {
     const SECRET: &str = "abcdefghijklmnopqrstuvwxyzabcdef";
     const SET: &str = r#"{"keys":[{"kty":"oct","k":"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY"}]}"#;
 
-    async fn holder(claims: &str) -> repot_core::Result<Principal> {
+    /// Whose token it is, and until when it is believed.
+    async fn holder(claims: &str) -> repot_core::Result<(Principal, i64)> {
         use base64::Engine as _;
         use base64::prelude::BASE64_URL_SAFE_NO_PAD as TEXT;
         let folder = TempTree::new();
@@ -215,18 +216,21 @@ mod tests {
         let tokens = Tokens::open(TokenOptions::new(keys, None), Arc::new(HandClock::at(1_000_000)))?;
         let signed = format!("{HEAD}.{}", TEXT.encode(claims));
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        tokens.authenticate(&format!("{signed}.{}", TEXT.encode(hmac::sign(&key, signed.as_bytes())))).await
+        let token = format!("{signed}.{}", TEXT.encode(hmac::sign(&key, signed.as_bytes())));
+        let found = tokens.authenticate(&token).await?;
+        let ends_ms = tokens.known.lock().unwrap().values().next().unwrap().times.end;
+        Ok((found, ends_ms))
     }
 
-    /// What goes on for long, such as a stream, sees when a token ends.
     #[tokio::test]
     async fn a_holder_ends_with_the_token() {
-        let found = holder(r#"{"sub":"u1","exp":1000}"#).await.unwrap();
-        assert_eq!((found.expires_ms, found.name.as_str()), (Some(1_060_000), "u1"));
-        let far = holder(r#"{"sub":"u1","exp":9223372036854775807}"#).await.unwrap();
-        assert_eq!(far.expires_ms, Some(i64::MAX));
-        let odd = holder(&format!(r#"{{"sub":"a\u0000{}","exp":1000.25}}"#, "x".repeat(300))).await.unwrap();
-        assert_eq!((odd.expires_ms, odd.name.len()), (Some(1_060_250), 200));
+        let (found, ends_ms) = holder(r#"{"sub":"u1","exp":1000}"#).await.unwrap();
+        assert_eq!((ends_ms, found.name.as_str()), (1_060_000, "u1"));
+        let (far, ends_ms) = holder(r#"{"sub":"u1","exp":9223372036854775807}"#).await.unwrap();
+        assert_eq!(ends_ms, i64::MAX);
+        let (odd, ends_ms) =
+            holder(&format!(r#"{{"sub":"a\u0000{}","exp":1000.25}}"#, "x".repeat(300))).await.unwrap();
+        assert_eq!((ends_ms, odd.name.len()), (1_060_250, 200));
         assert!(odd.id != found.id && found.id == far.id && odd.id.starts_with("jwt-"));
         for claims in [r#"{"sub":"u1","exp":-9223372036854775808}"#, r#"{"sub":"u1","exp":1e400}"#, "[]", ""]
         {

@@ -4,7 +4,7 @@ use repot_model::language::Model;
 use serde_json::{Map, Value, json};
 
 use super::bodies::{object, sent};
-use super::operations::headers;
+use super::operations::writing;
 use super::responses::{body, responses};
 use super::subject::Subject;
 
@@ -28,11 +28,11 @@ pub(super) fn spend(subject: &Subject<'_>, paths: &mut Map<String, Value>) {
             "operationId": format!("spend_{}{}", subject.name(), door.suffix),
             "tags": [subject.name()],
             "summary": "Checks all counters of the document and counts, in one step",
-            "parameters": headers(subject, &[]),
+            "parameters": writing(subject, &["IdempotencyKey"]),
             "requestBody": sent(&object(&[("n?", n)]), false),
             "responses": responses(
                 &[(200, body("What is left.", "application/json", &object(&fields)))],
-                &[404, 408, 409, 413, 429],
+                &[404, 408, 409, 413, 422, 429],
             ),
         });
         paths.insert(format!("{}:spend", door.path), json!({"parameters": door.parameters, "post": post}));

@@ -4,8 +4,8 @@ use repot_core::store::Layout;
 use serde_json::{Map, Value, json};
 
 use super::responses::{self, body, header, responses};
-use super::subject::Subject;
-use super::{cache, counters, listing, messages, operations, parts, record, schemas, service};
+use super::subject::{LEASES, Subject, has_queues, queues};
+use super::{admin, cache, counters, listing, messages, operations, parts, record, schemas, service};
 
 /// The `OpenAPI` 3.1 document of the routes over documents of this model.
 #[must_use]
@@ -19,8 +19,10 @@ pub fn document(layout: &Layout) -> Value {
     counters::take(layout.model(), &mut paths);
     service::operations(&subjects, &mut paths);
     paths.extend(cache::paths());
+    paths.extend(admin::paths());
     heads(&mut paths);
-    let tags: Vec<Value> = subjects.iter().map(|subject| json!({"name": subject.name()})).collect();
+    let tags = subjects.iter().map(|subject| json!({"name": subject.name()}));
+    let tags: Vec<Value> = tags.chain([admin::tag()]).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -38,9 +40,9 @@ pub fn document(layout: &Layout) -> Value {
             "securitySchemes": {"bearer": {
                 "type": "http", "scheme": "bearer",
                 "description": "A key that `repot key create` made.",
-            }},
+            }, admin::TAG: admin::security_scheme()},
             "schemas": components(&subjects),
-            "parameters": responses::headers(),
+            "parameters": responses::headers(&queues(layout)),
             "responses": responses::components(),
         },
     })
@@ -105,9 +107,8 @@ fn components(subjects: &[Subject<'_>]) -> Value {
     found.insert("JsonPatch".to_owned(), json_patch());
     found.insert("Batch".to_owned(), batch_body());
     found.insert("BatchAnswers".to_owned(), batch_answers());
-    if subjects.iter().any(|subject| subject.collection.audit.is_some()) {
-        found.insert(record::ENTRY.to_owned(), record::entry());
-    }
+    // `/admin/audit` has it, whatever is on record
+    found.insert(record::ENTRY.to_owned(), record::entry());
     found.insert("Status".to_owned(), status());
     found.insert("Problem".to_owned(), schemas::problem());
     Value::Object(found)
@@ -136,9 +137,12 @@ fn batch(subjects: &[Subject<'_>]) -> Value {
     if subjects.iter().any(|subject| subject.collection.etag_required) {
         problems.push(428);
     }
-    let mut parameters = Vec::new();
+    let mut parameters = vec![header("IdempotencyKey")];
     if subjects.iter().any(Subject::is_tenants) {
         parameters.push(header("MayTenant"));
+    }
+    if subjects.first().is_some_and(|subject| has_queues(subject.layout)) {
+        parameters.extend(LEASES.map(header));
     }
     let answers = body(
         "The answers, in the order of the requests.",

@@ -27,12 +27,17 @@ pub(super) fn operations(subject: &Subject<'_>, paths: &mut Map<String, Value>) 
 type Told<'t> = (String, &'t str, Value, (u16, Value), &'t [u16]);
 
 fn operation(subject: &Subject<'_>, (id, about, sent, done, more): Told<'_>) -> Value {
-    let problems: Vec<u16> = [408, 413].iter().chain(more).copied().collect();
+    let mut problems: Vec<u16> = [408, 413].iter().chain(more).copied().collect();
+    let is_read = ["stats_", "dead_"].iter().any(|verb| id.starts_with(verb));
+    let key: &[&str] = if is_read { &[] } else { &["IdempotencyKey"] };
+    if !is_read {
+        problems.extend([409, 422]);
+    }
     json!({
         "operationId": id,
         "tags": [subject.name()],
         "summary": about,
-        "parameters": headers(subject, &[]),
+        "parameters": headers(subject, key),
         "requestBody": sent,
         "responses": responses(&[done], &problems),
     })
@@ -109,10 +114,10 @@ fn of_document(subject: &Subject<'_>, door: &Door) -> Vec<(&'static str, Value)>
         (verb, operation(subject, (id(verb), about, sent, done, more)))
     };
     vec![
-        of("ack", "The message is done", with(&[lease(), delete]), done(), &[409]),
-        of("retry", "The message is ready again, later", with(&later), done(), &[409]),
-        of("extend", "The message is held longer", with(&longer), json_body("Until when.", &until), &[409]),
-        of("fail", "The message is given up", with(&[lease(), reason()]), done(), &[409]),
+        of("ack", "The message is done", with(&[lease(), delete]), done(), &[]),
+        of("retry", "The message is ready again, later", with(&later), done(), &[]),
+        of("extend", "The message is held longer", with(&longer), json_body("Until when.", &until), &[]),
+        of("fail", "The message is given up", with(&[lease(), reason()]), done(), &[]),
         of(
             "revive_one",
             "It is ready again if it was given up",

@@ -3,6 +3,7 @@
 //! Places where the document says less than the server takes have `x-repot-loose`: what the model calls a list of rows can
 //! be anything in a document, and is kept; a client that types its documents wants to know of the list only.
 
+mod admin;
 mod bodies;
 mod cache;
 mod counters;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::responses::{body, empty, header, responses, with_etag, with_location};
-use super::subject::{Door, Subject};
+use super::subject::{Door, LEASES, Subject, has_queues};
 use super::{record, schemas};
 use crate::answer::media_type;
 
@@ -53,6 +53,13 @@ pub(super) fn headers(subject: &Subject<'_>, names: &[&str]) -> Vec<Value> {
     tenant.iter().chain(names).map(|name| header(name)).collect()
 }
 
+/// The headers of an operation that writes documents: it can be done under a message, where the model has such.
+pub(super) fn writing(subject: &Subject<'_>, names: &[&str]) -> Vec<Value> {
+    let leases = LEASES.into_iter().filter(|_| has_queues(subject.layout));
+    let names: Vec<&str> = names.iter().copied().chain(leases).collect();
+    headers(subject, &names)
+}
+
 /// 428, where the collection demands conditions.
 pub(super) fn demanded(subject: &Subject<'_>) -> Option<u16> {
     subject.collection.etag_required.then_some(428)
@@ -61,7 +68,7 @@ pub(super) fn demanded(subject: &Subject<'_>) -> Option<u16> {
 /// `POST /v1/{c}`
 pub(super) fn create(subject: &Subject<'_>) -> Value {
     let name = subject.name();
-    let mut parameters = headers(subject, &["Prefer"]);
+    let mut parameters = writing(subject, &["Prefer", "IdempotencyKey"]);
     if !subject.is_json() {
         let required = subject.name_fields();
         for field in subject.place_names() {
@@ -119,13 +126,13 @@ pub(super) fn of_document(subject: &Subject<'_>, door: &Door) -> Value {
         item["patch"] = patch(subject, &id("patch"));
     }
     let mut problems = vec![404, 412];
-    problems.extend(subject.can_be_held().then_some(409));
+    problems.extend((subject.can_be_held() || has_queues(subject.layout)).then_some(409));
     problems.extend(demanded(subject));
     item["delete"] = json!({
         "operationId": id("delete"),
         "tags": [name],
         "summary": "The document is gone",
-        "parameters": headers(subject, &["IfMatch", "IfNoneMatch"]),
+        "parameters": writing(subject, &["IfMatch", "IfNoneMatch"]),
         "responses": responses(&[(204, empty("It is gone."))], &problems),
     });
     item
@@ -146,7 +153,7 @@ fn put(subject: &Subject<'_>, door: &Door, id: &str) -> Value {
         "operationId": id,
         "tags": [subject.name()],
         "summary": "The document is this from now on",
-        "parameters": headers(subject, &["IfMatch", "IfNoneMatch", "Prefer"]),
+        "parameters": writing(subject, &["IfMatch", "IfNoneMatch", "Prefer"]),
         "requestBody": sent(subject, subject.name()),
         "responses": responses(&done, &problems),
     })
@@ -160,7 +167,7 @@ fn patch(subject: &Subject<'_>, id: &str) -> Value {
         "operationId": id,
         "tags": [subject.name()],
         "summary": "Parts of the document are changed",
-        "parameters": headers(subject, &["IfMatch", "IfNoneMatch", "Prefer"]),
+        "parameters": writing(subject, &["IfMatch", "IfNoneMatch", "Prefer", "IdempotencyKey"]),
         "requestBody": {"required": true, "content": {
             "application/merge-patch+json": {"schema": schemas::reference("MergePatch")},
             "application/json-patch+json": {"schema": schemas::reference("JsonPatch")},
@@ -182,8 +189,9 @@ pub(super) fn restore(subject: &Subject<'_>, door: &Door) -> Value {
             "operationId": format!("restore_{}{}", subject.name(), door.suffix),
             "tags": [subject.name()],
             "summary": "A deleted document comes back, and what went with it",
-            "parameters": headers(subject, &[]),
-            "responses": responses(&[(200, body("The paths of what came back.", "application/json", &back))], &[404, 409]),
+            "parameters": headers(subject, &["IdempotencyKey"]),
+            // with a key its body counts, though there is none to send
+            "responses": responses(&[(200, body("The paths of what came back.", "application/json", &back))], &[404, 408, 409, 413, 422]),
         }
     })
 }

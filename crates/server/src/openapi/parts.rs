@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use repot_model::plan::{Outline, OutlineStep};
 use serde_json::{Value, json};
 
-use super::operations::{demanded, headers};
+use super::operations::{demanded, headers, writing};
 use super::responses::{body, empty, responses, with_etag, with_location};
 use super::schemas::{LOOSE, element_name, reference};
 use super::subject::{Door, Subject};
@@ -87,7 +87,11 @@ fn of_part(subject: &Subject<'_>, target: Target) -> (String, Value) {
             "operationId": format!("{verb}_{id}"),
             "tags": [subject.name()],
             "summary": format!("{what} {about}"),
-            "parameters": headers(subject, &["IfMatch", "IfNoneMatch"]),
+            "parameters": match verb {
+                "get" => headers(subject, &["IfMatch", "IfNoneMatch"]),
+                "patch" | "append" => writing(subject, &["IfMatch", "IfNoneMatch", "IdempotencyKey"]),
+                _ => writing(subject, &["IfMatch", "IfNoneMatch"]),
+            },
             "responses": responses,
         })
     };

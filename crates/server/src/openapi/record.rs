@@ -42,7 +42,8 @@ pub(super) fn at() -> Value {
     )
 }
 
-const MOMENT: &str =
+/// A day or an instant, as a pattern.
+pub(super) const MOMENT: &str =
     "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?";
 
 fn history(subject: &Subject<'_>, id: &str, problems: &[u16]) -> Value {
@@ -71,14 +72,14 @@ fn history(subject: &Subject<'_>, id: &str, problems: &[u16]) -> Value {
 
 fn revert(subject: &Subject<'_>, id: &str) -> Value {
     let entry = json!({"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX, "description": "The `id` of an entry."});
-    let mut problems = vec![404, 408, 409, 412, 413];
+    let mut problems = vec![404, 408, 409, 412, 413, 422];
     problems.extend(demanded(subject));
     let gone = empty("The entry had made the document, and it is gone.");
     json!({
         "operationId": id,
         "tags": [subject.name()],
         "summary": "One write is taken back, as a new write",
-        "parameters": headers(subject, &["IfMatch", "IfNoneMatch"]),
+        "parameters": headers(subject, &["IfMatch", "IfNoneMatch", "IdempotencyKey"]),
         "requestBody": sent(&object(&[("entry", entry)]), true),
         "responses": responses(&[(200, document(subject, "It is this now.")), (204, gone)], &problems),
     })

@@ -105,8 +105,8 @@ pub(super) fn empty(about: &str) -> Value {
     json!({"description": about})
 }
 
-/// Headers that operations take, as components.
-pub(super) fn headers() -> Value {
+/// Headers that operations take, as components; those of leases where there are queues.
+pub(super) fn headers(queues: &[&str]) -> Value {
     const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"([ ]*,[ ]*(W/)?"[!#-~]*")*)$"#;
     let header = |name: &str, about: &str, schema: Value| json!({"name": name, "in": "header", "description": about, "schema": schema});
     let mut tenant = header(
@@ -116,7 +116,8 @@ pub(super) fn headers() -> Value {
     );
     let may_tenant = tenant.clone();
     tenant["required"] = json!(true);
-    json!({
+    let lease = || json!({"type": "string", "pattern": format!(r"^({})\.[0-9]{{1,18}}\.[0-9]{{1,18}}$", queues.join("|"))});
+    let mut found = json!({
         "MayTenant": may_tenant,
         "IfMatch": header(
             "If-Match",
@@ -133,8 +134,23 @@ pub(super) fn headers() -> Value {
             "`return=minimal`: without the document in the answer.",
             json!({"type": "string", "examples": ["return=minimal"]}),
         ),
+        "IdempotencyKey": header(
+            "Idempotency-Key",
+            "The request is done once, however often it is sent with this key: then the first answer comes again, with `Idempotent-Replayed: true`. Another request with the same key is 422, one that is worked on 409.",
+            json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}),
+        ),
         "RepotTenant": tenant,
-    })
+    });
+    if !queues.is_empty() {
+        found["RepotLease"] =
+            header("Repot-Lease", "The `lease` of a claim: only while the message is held by it.", lease());
+        found["RepotAck"] = header(
+            "Repot-Ack",
+            "The `lease` of a claim: the message is done in the very transaction of the write, or neither is.",
+            lease(),
+        );
+    }
+    found
 }
 
 /// References to headers of this name.

@@ -5,6 +5,7 @@ use repot_model::plan::{Column, ColumnKind, Outline, OutlineRows, OutlineStep, P
 use serde_json::{Map, Value, json};
 
 use super::subject::Subject;
+use crate::ask::{STATE, tells_state};
 
 /// The marker of schemas that say less than the server takes.
 pub(super) const LOOSE: &str = "x-repot-loose";
@@ -260,10 +261,10 @@ pub(super) fn row(subject: &Subject<'_>) -> Value {
         }
         properties.insert(column.name.clone(), schema);
     }
-    properties.insert(
-        "_etag".to_owned(),
-        json!({"type": "string", "description": "The state of the row's document."}),
-    );
+    if subject.shape.is_some() && tells_state(subject.layout.model(), subject.name()) {
+        let about = "The state of the row's document: its `ETag`, without quotes. Missing where plain SQL made the row and nobody has read it as a document yet.";
+        properties.insert(STATE.to_owned(), json!({"type": "string", "description": about}));
+    }
     json!({"type": "object", "properties": properties})
 }
 

@@ -18,6 +18,20 @@ pub(super) struct Subject<'a> {
     pub shape: Option<Shape>,
 }
 
+/// Headers of a write that is done under a message.
+pub(super) const LEASES: [&str; 2] = ["RepotLease", "RepotAck"];
+
+/// The collections whose documents are messages.
+pub(super) fn queues(layout: &Layout) -> Vec<&str> {
+    let queues = layout.model().collections.iter().filter(|one| one.queue.is_some());
+    queues.map(|one| one.name.as_str()).collect()
+}
+
+/// Whether there are any.
+pub(super) fn has_queues(layout: &Layout) -> bool {
+    !queues(layout).is_empty()
+}
+
 /// A path that names documents of a collection.
 pub(super) struct Door {
     /// `/v1/dramas/{id}`.
@@ -68,14 +82,7 @@ impl<'a> Subject<'a> {
     }
 
     fn captures(&self) -> Vec<&'a [Capture]> {
-        match &self.collection.place {
-            Place::Files(templates)
-            | Place::InFiles { templates, .. }
-            | Place::SqliteTable { templates, .. } => {
-                templates.iter().map(repot_model::place::Template::captures).collect()
-            }
-            Place::In(_) | Place::View { .. } => Vec::new(),
-        }
+        self.collection.templates().iter().map(repot_model::place::Template::captures).collect()
     }
 
     /// The path of a document fills this field, where the document does not have it.

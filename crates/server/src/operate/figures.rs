@@ -61,7 +61,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn new() -> Self {
+    /// With what counts the traces that are lost, where requests are traced.
+    pub(crate) fn new(lost_traces: Option<Counter>) -> Self {
         let times = || TimesBy::new_with_constructor(Times);
         let mut figures = Self {
             registry: Registry::default(),
@@ -86,6 +87,11 @@ impl Figures {
         figures.register_counted();
         figures.register_seen();
         figures.cache.register(&mut figures.registry);
+        figures.registry.register(
+            "repot_traces_lost",
+            "Requests that the collector of traces was not told of",
+            lost_traces.unwrap_or_default(),
+        );
         figures
     }
 
@@ -286,7 +292,7 @@ mod tests {
 
     /// Every figure there is, as Prometheus names them.
     fn names() -> BTreeSet<String> {
-        let figures = Figures::new();
+        let figures = Figures::new(None);
         let line = RequestLine {
             at_ms: 0,
             id: String::new(),

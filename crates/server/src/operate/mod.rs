@@ -16,4 +16,4 @@ pub(crate) use figures::{Figures, outcome};
 pub(crate) use metered::Metered;
 pub(crate) use ready::{checks, reached};
 pub(crate) use snapshot::Snapshot;
-pub(crate) use watch::{Route, Told, watch};
+pub(crate) use watch::{GONE, Route, Told, watch};

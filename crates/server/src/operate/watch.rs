@@ -21,7 +21,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of an id that a client gave.
 const ID_CHARS_MAX: usize = 128;
 /// The status in the log of a request whose client went away before there was one.
-const GONE: u16 = 499;
+pub(crate) const GONE: u16 = 499;
 
 /// The template of the path that was asked for, as a mark on its answer.
 #[derive(Debug, Clone, Copy)]

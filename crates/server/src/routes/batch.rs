@@ -31,6 +31,9 @@ const REQUESTS_MAX: usize = 1_000;
 /// Methods that its requests can have.
 const METHODS: [Method; 5] = [Method::GET, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
 
+/// Headers that are about the batch as a whole.
+const WHOLE: [&str; 3] = ["Idempotency-Key", "Repot-Lease", "Repot-Ack"];
+
 /// Headers of the batch that hold for each of its requests.
 const SHARED: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("repot-tenant")];
 
@@ -47,24 +50,31 @@ async fn all(app: &App, head: &Parts, body: Body) -> Answered {
         .map_err(|error| Problem::bad(format!("the batch is no JSON: {error}"), "Send one JSON object."))?;
     let (requests, atomic) = requests(tree.root(&body), head)?;
     if !atomic {
-        // each of them is done by itself, so no one note could say that all are done
-        if head.headers.contains_key("idempotency-key") {
+        // each of them is done by itself: no one note could say that all are done, and none is done under a message
+        if let Some(name) = WHOLE.into_iter().find(|name| head.headers.contains_key(*name)) {
             return Err(Problem::bad(
-                "a batch that is not atomic has no Idempotency-Key",
+                format!("a batch that is not atomic has no {name}"),
                 "Leave it out, or send the requests as one atomic batch.",
             ));
         }
         return in_turn(app, requests).await;
     }
     let holding = super::holding(app, &caller, head)?;
-    match idempotent::begin(app, head, &caller, &body).await? {
-        Turn::Done(response) => Ok(response),
-        Turn::Plain => together(app, (&caller, None, holding), requests).await,
-        Turn::New(ticket) => {
-            let answered = together(app, (&caller, Some(ticket.fact()), holding), requests).await;
-            idempotent::end(app, ticket, answered).await
-        }
+    if !head.headers.contains_key("idempotency-key") {
+        return together(app, (&caller, None, holding), requests).await;
     }
+    let (own, head) = (app.clone(), head.clone());
+    idempotent::to_the_end(app, |_waiting| async move {
+        match idempotent::begin(&own, &head, &caller, &body).await? {
+            Turn::Done(response) => Ok(response),
+            Turn::Plain => together(&own, (&caller, None, holding), requests).await,
+            Turn::New(ticket) => {
+                let answered = together(&own, (&caller, Some(ticket.fact()), holding), requests).await;
+                idempotent::end(&own, ticket, answered).await
+            }
+        }
+    })
+    .await
 }
 
 /// A request of the batch.
@@ -176,11 +186,17 @@ async fn together(
 
 async fn plan(app: &App, one: &One) -> Answered<Planned> {
     let head = &one.head;
+    if ["repot-lease", "repot-ack"].iter().any(|name| head.headers.contains_key(*name)) {
+        return Err(Problem::bad(
+            "a lease is one of an atomic batch, not of one of its requests",
+            "Send Repot-Lease and Repot-Ack as headers of the batch.",
+        ));
+    }
     let path = head.uri.path().strip_prefix("/v1/");
     let path = path.ok_or_else(|| Problem::missing(&head.uri.path()))?;
     let address = Address::parse(app, path)?;
-    let asked =
-        Asked { app, caller: Caller::of(app, &head.headers).await?, head, fact: None, holding: Vec::new() };
+    let caller = Caller::of(app, &head.headers).await?;
+    let asked = Asked { app, caller, head, fact: None, holding: Vec::new(), waiting: None };
     asked.caller.may(Right::Write, Some(&address.collection))?;
     let conditions = Conditions::of(&head.headers)?;
     let when = conditions.direct().ok_or_else(|| {

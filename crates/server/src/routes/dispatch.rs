@@ -10,10 +10,11 @@ use repot_engine::ledger::Right;
 
 use super::{create, documents, list, messages, parts, service};
 use crate::address::Address;
+use crate::answer::media_type;
 use crate::app::App;
 use crate::body;
 use crate::caller::Caller;
-use crate::idempotent::{self, Turn};
+use crate::idempotent::{self, Turn, Waiting};
 use crate::operate::Route;
 use crate::problem::{Answered, Problem};
 
@@ -26,6 +27,8 @@ pub(super) struct Asked<'a> {
     pub fact: Option<FactChange>,
     /// Messages that must be held for its write to happen.
     pub holding: Vec<Holding>,
+    /// Where it is done to its end though nobody may wait for that; `None`: it goes when the client does.
+    pub waiting: Option<Waiting>,
 }
 
 impl Asked<'_> {
@@ -71,22 +74,48 @@ async fn go(app: &App, head: &Parts, address: Answered<Address>, body: Body) -> 
     let caller = Caller::of(app, &head.headers).await?;
     let address = address?;
     caller.may(right(&head.method, address.verb.as_deref()), Some(&address.collection))?;
+    known(app, &address, &head.method)?;
     let holding = holding(app, &caller, head)?;
     if !head.headers.contains_key("idempotency-key") {
-        return route(Asked { app, caller, head, fact: None, holding }, address, body).await;
+        let asked = Asked { app, caller, head, fact: None, holding, waiting: None };
+        return route(asked, address, body).await;
     }
     let body = body::read(body, app.options()).await?;
-    match idempotent::begin(app, head, &caller, &body).await? {
-        Turn::Done(response) => Ok(response),
-        Turn::Plain => {
-            route(Asked { app, caller, head, fact: None, holding }, address, Body::from(body)).await
+    let (own, head) = (app.clone(), head.clone());
+    idempotent::to_the_end(app, |waiting| async move {
+        let (app, head, waiting) = (&own, &head, Some(waiting));
+        match idempotent::begin(app, head, &caller, &body).await? {
+            Turn::Done(response) => Ok(response),
+            Turn::Plain => {
+                let asked = Asked { app, caller, head, fact: None, holding, waiting };
+                route(asked, address, Body::from(body)).await
+            }
+            Turn::New(ticket) => {
+                let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding, waiting };
+                let answered = route(asked, address, Body::from(body)).await;
+                idempotent::end(app, ticket, answered).await
+            }
         }
-        Turn::New(ticket) => {
-            let asked = Asked { app, caller, head, fact: Some(ticket.fact()), holding };
-            let answered = route(asked, address, Body::from(body)).await;
-            idempotent::end(app, ticket, answered).await
-        }
+    })
+    .await
+}
+
+/// Checks that such a path takes this method, whatever else the request says.
+fn known(app: &App, address: &Address, method: &Method) -> Answered<()> {
+    let shape = app.shape(&address.collection);
+    let is_json = shape.is_some_and(|shape| media_type(shape.format) == "application/json");
+    let methods = match (&address.verb, &address.key) {
+        (Some(_), _) => "POST",
+        (None, None) if shape.is_none() => "GET, HEAD",
+        (None, None) => "GET, HEAD, POST",
+        (None, Some(_)) if !address.part.is_empty() => "GET, HEAD, PUT, PATCH, POST, DELETE",
+        (None, Some(_)) if is_json => "GET, HEAD, PUT, PATCH, DELETE",
+        (None, Some(_)) => "GET, HEAD, PUT, DELETE",
+    };
+    if methods.split(", ").any(|name| name == method.as_str()) {
+        return Ok(());
     }
+    Err(Problem::method(method, methods))
 }
 
 /// The messages that a write is done under: `Repot-Lease: TOKEN` must be held, `Repot-Ack: TOKEN` is also done with it, in the
@@ -96,7 +125,8 @@ pub(super) fn holding(app: &App, caller: &Caller, head: &Parts) -> Answered<Vec<
     for (name, acks) in [("repot-lease", false), ("repot-ack", true)] {
         for value in head.headers.get_all(name) {
             let token = messages::token_of(value.to_str().unwrap_or_default())?;
-            found.push(Holding { tenant: caller.tenant_of(app, token.collection()), token, acks });
+            let tenant = caller.tenant_of(app, token.collection());
+            found.push(Holding { token, tenant, acks, own: None });
         }
     }
     Ok(found)
@@ -110,6 +140,7 @@ fn right(method: &Method, verb: Option<&str>) -> Right {
     }
 }
 
+/// Does what [`known`] knows; what only reads stands for the methods that are left.
 async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
     let (app, head) = (asked.app, asked.head);
     let key = address.key.take().map(|key| asked.caller.key(app, key));
@@ -121,31 +152,25 @@ async fn route(asked: Asked<'_>, mut address: Address, body: Body) -> Answered {
     }
     let Some(key) = key else {
         return match head.method {
-            Method::GET | Method::HEAD => list::list(&asked, &address.collection).await,
             Method::POST => create::create(&asked, &address.collection, body).await,
-            _ if app.shape(&address.collection).is_none() => Err(Problem::method(&head.method, "GET, HEAD")),
-            _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
+            _ => list::list(&asked, &address.collection).await,
         };
     };
     if address.part.is_empty() {
-        let is_json = documents::media(&asked, &key) == "application/json";
         return match head.method {
-            Method::GET | Method::HEAD => documents::get(&asked, &key).await,
             Method::PUT => documents::put(&asked, key, body).await,
-            Method::PATCH if is_json => documents::patch(&asked, key, body).await,
+            Method::PATCH => documents::patch(&asked, key, body).await,
             Method::DELETE => documents::delete(&asked, key).await,
-            _ if !is_json => Err(Problem::method(&head.method, "GET, HEAD, PUT, DELETE")),
-            _ => Err(Problem::method(&head.method, "GET, HEAD, PUT, PATCH, DELETE")),
+            _ => documents::get(&asked, &key).await,
         };
     }
     let part = parts::PartOf { key, way: address.part };
     match head.method {
-        Method::GET | Method::HEAD => parts::get(&asked, &part).await,
         Method::PUT => parts::put(&asked, part, body).await,
         Method::PATCH => parts::patch(&asked, part, body).await,
         Method::POST => parts::append(&asked, part, body).await,
         Method::DELETE => parts::remove(&asked, part).await,
-        _ => Err(Problem::method(&head.method, "GET, HEAD, PUT, PATCH, POST, DELETE")),
+        _ => parts::get(&asked, &part).await,
     }
 }
 

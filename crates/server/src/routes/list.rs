@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{Asked, accepts};
 use crate::answer::{self, Preferences, media_type};
-use crate::ask::{Listing, listing, pairs};
+use crate::ask::{Listing, STATE, listing, pairs};
 use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
@@ -111,7 +111,7 @@ async fn read(asked: &Asked<'_>, page: Page) -> Answered<(Vec<QueryItem>, Option
     Ok((items.into_iter().flatten().collect(), page.next))
 }
 
-/// `items`, `next`, and for whole documents `etags` in the same order; rows have theirs in `_etag`.
+/// `items`, `next`, and for whole documents `etags` in the same order; rows have theirs in [`STATE`].
 fn body(items: &[QueryItem], next: Option<&Cursor>, full: bool) -> Bytes {
     let size: usize = items.iter().map(|item| item.body.len() + 80).sum();
     let mut out = BytesMut::with_capacity(size + 200);
@@ -140,7 +140,8 @@ fn row(out: &mut BytesMut, item: &QueryItem) {
         return out.put_slice(&item.body);
     };
     out.put_slice(open);
-    out.put_slice(if open == b"{" { b"\"_etag\":" } else { b",\"_etag\":" });
+    let comma = if open == b"{" { "" } else { "," };
+    out.put_slice(format!("{comma}\"{STATE}\":").as_bytes());
     // a text into memory: nothing of it can fail
     let _written = serde_json::to_writer((&mut *out).writer(), etag.as_str());
     out.put_u8(b'}');

@@ -1,8 +1,11 @@
 //! Documents as messages: `:claim`, `:ack`, `:retry`, `:extend`, `:fail`, and what became of them.
 
+use std::pin::pin;
+
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use repot_core::store::{
     Claim, ClaimRequest, Cursor, DocumentKey, LeaseToken, Precondition, Verdict, WorkQueue, Write,
 };
@@ -17,6 +20,7 @@ use crate::address::path_of;
 use crate::answer;
 use crate::body;
 use crate::caller::Standing;
+use crate::idempotent::Waiting;
 use crate::problem::{Answered, Problem};
 
 /// The longest a claim waits for messages, milliseconds.
@@ -96,7 +100,7 @@ pub(super) async fn of_document(asked: &Asked<'_>, verb: &str, key: &DocumentKey
             body.only(&["lease", "delete"])?;
             if body.boolean("delete")? {
                 let write = Write::Delete { key: key.clone(), when: Precondition::Any };
-                asked.app.store().apply(asked.unit(vec![write]).acking(token, key.tenant())).await?;
+                asked.app.store().apply(asked.unit(vec![write]).acking_own(token, key)).await?;
                 return Ok(answer::empty(StatusCode::NO_CONTENT, None));
             }
             Verdict::Ack
@@ -155,7 +159,16 @@ async fn claim(
             break claims;
         }
         let pause_ms = left_ms.min(LOOK_MS);
-        asked.app.pacing().pause(pause_ms).await;
+        let pause = asked.app.pacing().pause(pause_ms);
+        match &asked.waiting {
+            None => pause.await,
+            Some(waiting) => {
+                if let Either::Right(_) = select(pin!(pause), pin!(waiting.ended())).await {
+                    // nothing was taken, and nobody is there to take it: the request can be sent again
+                    return Ok(Waiting::given_up());
+                }
+            }
+        }
         standing.check(asked.app).await?;
         left_ms -= pause_ms;
     };

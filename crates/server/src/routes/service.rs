@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use repot_core::store::DocumentKey;
 use serde_json::json;
@@ -35,11 +35,14 @@ pub(super) async fn verb(
     key: Option<DocumentKey>,
     body: Body,
 ) -> Answered {
-    if asked.head.method != Method::POST {
-        return Err(Problem::method(&asked.head.method, "POST"));
-    }
     if verb != "history" {
         no_parameters(asked.head)?;
+    }
+    if !asked.holding.is_empty() && verb != "spend" {
+        return Err(Problem::bad(
+            format!("`:{verb}` is not done under a message"),
+            "Leave out Repot-Lease and Repot-Ack; they belong to writes of documents and to `:spend`.",
+        ));
     }
     match (verb, key) {
         ("restore", Some(key)) => restore(asked, &key).await,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use repot_core::Result;
 use reqwest::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -35,7 +35,7 @@ pub struct Traces(Arc<Inside>);
 struct Inside {
     queue: mpsc::Sender<Said>,
     sampler: Sampler,
-    lost: Arc<AtomicU64>,
+    lost: Counter,
 }
 
 impl fmt::Debug for Traces {
@@ -52,8 +52,8 @@ impl Traces {
     pub fn start(options: TraceOptions) -> Result<Self> {
         let client = outgoing::client(&options.url, options.wait)?;
         let (queue, said) = mpsc::channel(WAITING_MAX);
-        let (sampler, lost) = (options.sampler, Arc::new(AtomicU64::new(0)));
-        let teller = Teller { client, options, lost: Arc::clone(&lost) };
+        let (sampler, lost) = (options.sampler, Counter::default());
+        let teller = Teller { client, options, lost: lost.clone() };
         tokio::spawn(teller.run(said));
         Ok(Self(Arc::new(Inside { queue, sampler, lost })))
     }
@@ -61,7 +61,12 @@ impl Traces {
     /// How many requests were not told: too many at once, or the collector did not take them.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
+        self.0.lost.get()
+    }
+
+    /// The same as a figure, which goes on counting.
+    pub(crate) fn lost_figure(&self) -> Counter {
+        self.0.lost.clone()
     }
 
     pub(super) fn keeps(&self, place: Place) -> bool {
@@ -70,7 +75,7 @@ impl Traces {
 
     pub(super) fn tell(&self, traced: Traced) {
         if self.0.queue.try_send(Said::Request(Box::new(traced))).is_err() {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
+            self.0.lost.inc();
         }
     }
 
@@ -89,7 +94,7 @@ impl Traces {
 struct Teller {
     client: Client,
     options: TraceOptions,
-    lost: Arc<AtomicU64>,
+    lost: Counter,
 }
 
 impl Teller {
@@ -110,7 +115,7 @@ impl Teller {
                 next = if more { timeout_at(until, said.recv()).await.ok().flatten() } else { None };
             }
             if !requests.is_empty() && !self.sent(&requests).await {
-                self.lost.fetch_add(requests.len() as u64, Ordering::Relaxed);
+                self.lost.inc_by(requests.len() as u64);
             }
             requests.clear();
             if let Some(done) = end {

@@ -1,13 +1,15 @@
 //! `/admin`: who may, what it tells, work in the background.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use repot_core::{Error, Kind, Result};
 use repot_engine::Progress;
-use repot_server::{Operator, Options, Work};
+use repot_server::{App, Operator, Options, Work, openapi};
 use serde_json::{Map, Value, json};
 
+use crate::broken::{Broken, endless};
 use crate::kit::{Answer, Lab, TABLES, labs, outside};
 
 const MODEL: &str = "[notes]\nfile = \"notes/{id}.json\"\naudit = \"30d\"\n[notes.fields]\nid = \"text key\"\ntitle = \"text?\"\n\
@@ -204,4 +206,91 @@ async fn the_record_of_all_collections_is_told_newest_first() {
     for lab in labs(&["memory"], MODEL.split("\n[own]").next().unwrap()).await {
         assert_eq!(lab.get("/admin/audit").await.is(501).code(), "R0405");
     }
+}
+
+/// Every status that is documented of these routes is seen, and no other; each answer is of the type that is documented.
+#[tokio::test]
+async fn the_routes_answer_what_is_documented() {
+    let (lab, tell) = told().await;
+    let app = &lab.app;
+    let with = |options: Options| {
+        App::new(Arc::clone(app.store()), app.layout().clone(), outside(), options).unwrap()
+    };
+    let alone = lab.over(with(Options { body_ms: 1, body_bytes_max: 100, ..Options::default() }));
+    let broken = |kind: Kind, code| {
+        let store = Broken {
+            error: Error::new(kind, code, "broken"),
+            capabilities: app.store().capabilities(),
+            collections: app.store().collections(),
+            counts: true,
+            is_silent: false,
+        };
+        lab.over(App::new(Arc::new(store), app.layout().clone(), outside(), Options::default()).unwrap())
+    };
+    let away = broken(Kind::TargetUnavailable, "R0201");
+    let failed = broken(Kind::Failed, "R0901");
+    let none = Lab::open("memory", MODEL.split("\n[own]").next().unwrap()).await.unwrap();
+    let document = openapi(app.layout());
+    for (path, item) in document["paths"].as_object().unwrap() {
+        // work is begun before anybody asks what became of it
+        for method in ["post", "get", "head", "delete"] {
+            let Some(own) = item.get(method).filter(|_| path.starts_with("/admin/")) else { continue };
+            assert_eq!(own["tags"], json!(["admin"]), "{path}");
+            let line = format!("{} {path}", method.to_uppercase()).replace("{id}", "none");
+            let mut answers = Vec::new();
+            let body = if line == "POST /admin/keys" {
+                r#"{"name":"x","rights":["read"],"only":["nothing"]}"#
+            } else {
+                ""
+            };
+            for at in [&lab, &away, &failed, &none] {
+                answers.push(at.send(&line, &[], body).await);
+            }
+            // work that was begun is at work, and has ended
+            answers.push(lab.send(&line, &[], body).await);
+            if own["responses"].get("409").is_some() {
+                tell.send(Ok(json!(1))).unwrap();
+                until(&lab, path, |job| job["state"] == "done").await;
+            }
+            if path == "/admin/audit" {
+                answers.push(lab.send(&format!("{line}?collection=nothing"), &[], "").await);
+            }
+            answers.push(lab.send(&format!("{line}?nothing=1"), &[], "").await);
+            answers.push(lab.send(&line, &[("authorization", "Bearer rpt_x")], "").await);
+            answers.push(lab.send(&line, &[("sec-fetch-site", "cross-site")], "").await);
+            if own.get("requestBody").is_some() {
+                answers.push(alone.send(&line, &[], vec![b' '; 200]).await);
+                answers.push(alone.send(&line, &[], endless()).await);
+            }
+            if path.starts_with("/admin/keys") {
+                // the first key locks a server
+                let fresh = Lab::open("sqlite", MODEL).await.unwrap();
+                let body = r#"{"name":"x","rights":["admin"]}"#;
+                let made = fresh.send("POST /admin/keys", &[], body).await;
+                let (id, key) = (made.json()["id"].clone(), made.json()["key"].clone());
+                if method == "post" {
+                    answers.extend([made, none.send(&line, &[], body).await]);
+                } else if method == "delete" {
+                    let line = format!("DELETE /admin/keys/{}", id.as_str().unwrap());
+                    answers.push(with_key(&fresh, &line, key.as_str().unwrap(), "").await);
+                }
+            }
+            are_documented(&own["responses"], &line, &answers);
+        }
+    }
+}
+
+/// The answers are those that are documented, all of them.
+#[track_caller]
+fn are_documented(documented: &Value, line: &str, answers: &[Answer]) {
+    let documented = documented.as_object().unwrap();
+    for answer in answers {
+        assert!(documented.contains_key(answer.status.as_str()), "{line} {}", answer.status);
+        let response = &documented[answer.status.as_str()];
+        let media = answer.header("content-type").and_then(|media| media.split(';').next());
+        let is_json = response.get("content").and_then(|content| content.get(media?)).is_some();
+        assert!(is_json || response.get("$ref").is_some() || line.starts_with("HEAD"), "{line} {media:?}");
+    }
+    let seen: BTreeSet<&str> = answers.iter().map(|answer| answer.status.as_str()).collect();
+    assert_eq!(seen, documented.keys().map(String::as_str).collect(), "{line}");
 }

@@ -1,5 +1,6 @@
 //! Routes answer what is documented, all of it, and nothing else: each operation is brought to each of its answers.
 
+mod keyed;
 mod samples;
 mod verbs;
 
@@ -60,9 +61,9 @@ impl Operation<'_> {
 
 fn all_operations(document: &Value) -> Vec<Operation<'_>> {
     let mut found = Vec::new();
-    // of the cache see there
-    let paths =
-        document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/cache/"));
+    // of the cache and of those who run the server see there
+    let elsewhere = |path: &str| ["/cache/", "/admin/"].iter().any(|begin| path.starts_with(begin));
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| !elsewhere(path));
     for (path, item) in paths {
         for method in NAMES.iter().filter(|method| item.get(**method).is_some()) {
             let own = &item[*method];
@@ -437,6 +438,7 @@ async fn routes_of(collection: &str) {
     let mut record = Record { document: &document, seen: BTreeMap::new() };
     for operation in &operations {
         drive(&labs, &mut record, operation).await;
+        keyed::drive(&labs, &mut record, operation).await;
     }
     break_all(&mut record, &labs, &operations).await;
     if let Some(batch) = operations.iter().find(|operation| operation.id == "batch") {

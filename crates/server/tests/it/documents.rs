@@ -1,6 +1,6 @@
 //! Whole documents.
 
-use crate::kit::{ALL, COUNCIL, DRAMAS, Lab, MEDIA, TABLES, TRANSLATION, labs};
+use crate::kit::{ALL, CLIPS, COUNCIL, DRAMAS, Lab, MEDIA, TABLES, TRANSLATION, labs};
 
 const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
 
@@ -201,5 +201,28 @@ async fn wrong_requests_say_what_is_wrong() {
         let answer = lab.send(line, &[], "{}").await;
         assert_eq!(answer.status.as_u16(), status, "{line}: {}", answer.text());
         assert!(answer.code().starts_with("R04"), "{line}");
+    }
+}
+
+/// The clips app's source, tables in SQLite files, is not read yet; its model serves a fresh database.
+#[tokio::test]
+async fn a_model_of_sqlite_files_serves_a_fresh_database() {
+    for lab in labs(TABLES, CLIPS).await {
+        let (one, other) = ([("repot-tenant", "u1")], [("repot-tenant", "u2")]);
+        let made = lab.send("POST /v1/games", &one, r#"{"id":1,"name":"Final"}"#).await.is(201);
+        assert_eq!(made.header("location"), Some("/v1/games/1"));
+        lab.send("PUT /v1/raw_clips/5", &one, r#"{"id":5,"game_id":1,"rating":4}"#).await.is(201);
+        lab.send("PUT /v1/games/2", &other, r#"{"id":2,"name":"Other"}"#).await.is(201);
+        let clips = lab.send("GET /v1/raw_clips?rating[gte]=3&expand=game_id", &one, "").await.is(200).json();
+        assert_eq!(clips["items"][0]["game_id"]["name"], "Final", "{clips}");
+        assert_eq!(clips["items"][0]["user_id"], "u1");
+        let games = lab.send("GET /v1/games", &one, "").await.is(200).json();
+        assert_eq!(games["items"].as_array().unwrap().len(), 1, "{games}");
+        lab.send("GET /v1/games/1", &other, "").await.is(404);
+        let patched = lab.send("PATCH /v1/games/1", &[one[0], MERGE], r#"{"video":"a.mp4"}"#).await.is(200);
+        assert_eq!(patched.json()["video"], "a.mp4");
+        // what refers to it goes with it
+        lab.send("DELETE /v1/games/1", &one, "").await.is(204);
+        lab.send("GET /v1/raw_clips/5", &one, "").await.is(404);
     }
 }

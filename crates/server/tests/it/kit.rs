@@ -15,6 +15,8 @@ use repot_testkit::{TempTree, postgres};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+/// The clips app's model.
+pub(crate) const CLIPS: &str = include_str!("../../../../apps/clips/repot.toml");
 /// The council app's model.
 pub(crate) const COUNCIL: &str = include_str!("../../../../apps/council/repot.toml");
 /// The dramas app's model.

@@ -14,6 +14,11 @@ async fn filled(lab: &Lab) {
     }
 }
 
+/// What a row tells of its document, as `If-Match` takes it.
+fn state(row: &serde_json::Value) -> String {
+    format!("\"{}\"", row["_etag"].as_str().unwrap())
+}
+
 fn ids(answer: &crate::kit::Answer) -> String {
     let body = answer.json();
     let items = body["items"].as_array().unwrap().iter();
@@ -136,14 +141,19 @@ async fn rows_have_their_tag_and_whole_documents_are_as_they_are() {
         let one = lab.get("/v1/dramas/d3").await;
         let rows = lab.get("/v1/dramas?id=d3").await.json();
         assert!(rows["items"][0].get("characters").is_none());
+        assert_eq!(state(&rows["items"][0]), one.etag());
         let full = lab.get("/v1/dramas?id=d3&full=1").await;
         assert!(full.text().contains(one.text()), "{}", full.text());
         assert_eq!(format!("\"{}\"", full.json()["etags"][0].as_str().unwrap()), one.etag());
         let fields = lab.get("/v1/dramas?id=d3&fields=id,title").await.json();
         assert_eq!(fields["items"][0]["title"], "T 3");
         assert!(fields["items"][0].get("genre").is_none());
+        assert_eq!(state(&fields["items"][0]), one.etag());
         let expanded = lab.get("/v1/characters?name=C2&expand=drama_id").await.is(200).json();
         assert_eq!(expanded["items"][0]["drama_id"]["title"], "T 2", "{expanded}");
+        // a row that a document holds has none, nor does one that came along
+        assert!(expanded["items"][0].get("_etag").is_none(), "{expanded}");
+        assert!(expanded["items"][0]["drama_id"].get("_etag").is_none(), "{expanded}");
         let lines = lab
             .send("GET /v1/dramas?sort=id&limit=2", &[("accept", "application/x-ndjson")], "")
             .await
@@ -151,6 +161,43 @@ async fn rows_have_their_tag_and_whole_documents_are_as_they_are() {
         let found: Vec<serde_json::Value> =
             lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((found.len(), found[6]["id"].as_str()), (7, Some("d6")), "{}", lab.kind);
+        assert_eq!(state(&found[3]), one.etag());
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_written_on_in_the_state_that_it_tells() {
+    for lab in labs(TABLES, DRAMAS).await {
+        filled(&lab).await;
+        // changed beside its text
+        lab.send("POST /v1/dramas/d2/characters", &[], r#"{"id":"more","name":"M"}"#).await.is(201);
+        let rows = lab.get("/v1/dramas").await.is(200).json();
+        let rows = rows["items"].as_array().unwrap();
+        assert_eq!(rows.len(), 7);
+        for row in rows {
+            let line = format!("PATCH /v1/dramas/{}", row["id"].as_str().unwrap());
+            let headers = [("if-match", &*state(row)), ("content-type", "application/merge-patch+json")];
+            lab.send(&line, &headers, r#"{"genre":"new"}"#).await.is(200);
+            lab.send(&line, &headers, r#"{"genre":"newer"}"#).await.is(412);
+        }
+    }
+    // of a tenant, by keys and by places
+    for lab in labs(TABLES, COUNCIL).await {
+        for user in ["u1", "u2"] {
+            let tenant = [("repot-tenant", user)];
+            let body = format!(r#"{{"user_id":"{user}","daily_used":0}}"#);
+            lab.send("PUT /v1/usage/@", &tenant, body).await.is(201);
+            let one = lab.send("GET /v1/usage/@", &tenant, "").await.is(200);
+            let rows = lab.send("GET /v1/usage", &tenant, "").await.is(200).json();
+            assert_eq!(rows["items"].as_array().unwrap().len(), 1);
+            assert_eq!(state(&rows["items"][0]), one.etag(), "{}", lab.kind);
+        }
+    }
+    // a field of the documents' own that has the name stays what it is
+    let own = "[repot]\nsource = \"./data\"\n[notes]\nfile = \"notes/{id}.json\"\n[notes.fields]\nid = \"text key\"\n_etag = \"text?\"\n";
+    for lab in labs(TABLES, own).await {
+        lab.send("PUT /v1/notes/a", &[], r#"{"id":"a","_etag":"mine"}"#).await.is(201);
+        assert_eq!(lab.get("/v1/notes").await.text(), r#"{"items":[{"id":"a","_etag":"mine"}]}"#);
     }
 }
 

@@ -12,6 +12,7 @@ mod documented;
 mod documents;
 mod feed;
 mod history;
+mod hung_up;
 mod kit;
 mod listings;
 mod messages;

@@ -1,5 +1,7 @@
 //! Documents as messages, and quotas.
 
+use serde_json::json;
+
 use crate::kit::{ALL, Answer, COUNCIL, Lab, MEDIA, TABLES, labs};
 
 async fn filled(lab: &Lab, count: i64) {
@@ -41,6 +43,9 @@ async fn messages_are_claimed_and_ended() {
         assert!(claim(&lab, r#"{"wait":"300ms"}"#).await.is_empty());
         act(&lab, &claimed[0], "ack", "").await.is(204);
         assert_eq!(act(&lab, &claimed[0], "ack", "").await.is(409).code(), "R0501");
+        // one message is not deleted under the lease of another
+        let foreign = (claimed[1].0.clone(), claimed[2].1.clone());
+        assert_eq!(act(&lab, &foreign, "ack", r#","delete":true"#).await.is(409).code(), "R0501");
         act(&lab, &claimed[1], "ack", r#","delete":true"#).await.is(204);
         lab.get("/v1/queue/2").await.is(404);
         assert!(
@@ -82,6 +87,17 @@ async fn a_write_happens_only_under_its_lease() {
         assert_eq!(late.code(), "R0501", "{}", lab.kind);
         assert_eq!(lab.get("/v1/media/1").await.json()["title"], "T");
         lab.send("PATCH /v1/media/1", &[merge, ("repot-lease", "x")], "{}").await.is(409);
+        // what is not done under a message does not pass it over
+        let whole = r#"{"atomic":false,"requests":[]}"#;
+        lab.send("POST /v1:batch", &[("repot-lease", lease)], whole).await.is(400);
+        let inner = json!({"requests": [
+            {"method": "PATCH", "path": "/v1/media/1", "headers": {"repot-lease": lease}, "body": {"title": "late"}}
+        ]});
+        lab.send("POST /v1:batch", &[], inner.to_string()).await.is(400);
+        assert_eq!(lab.get("/v1/media/1").await.json()["title"], "T");
+        lab.send("TRACE /v1/media/1", &[("repot-lease", "x")], "").await.is(405);
+        let refused = lab.send("POST /v1/jobs/1:history", &[("repot-ack", lease)], "").await.is(400);
+        assert_eq!(refused.code(), "R0440");
         let stats = lab.send("POST /v1/queue:stats", &[], "").await.json();
         assert_eq!(stats["done"], 1);
     }

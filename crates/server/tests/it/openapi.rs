@@ -8,7 +8,7 @@ use repot_server::openapi;
 use serde_json::Value;
 
 use crate::documented::MODEL;
-use crate::kit::{COUNCIL, DRAMAS, Lab, MEDIA, TRANSLATION};
+use crate::kit::{CLIPS, COUNCIL, DRAMAS, Lab, MEDIA, TRANSLATION};
 
 /// Methods, in the order in which they are looked at.
 pub(crate) const NAMES: [&str; 6] = ["get", "head", "put", "patch", "post", "delete"];
@@ -72,16 +72,20 @@ pub(crate) async fn layout(model: &str) -> Layout {
 
 #[tokio::test]
 async fn the_apps_models_are_described() {
-    for (name, model) in
-        [("council", COUNCIL), ("dramas", DRAMAS), ("media", MEDIA), ("translation", TRANSLATION)]
-    {
+    for (name, model) in [
+        ("clips", CLIPS),
+        ("council", COUNCIL),
+        ("dramas", DRAMAS),
+        ("media", MEDIA),
+        ("translation", TRANSLATION),
+    ] {
         insta::assert_snapshot!(name, outline(&openapi(&layout(model).await)));
     }
 }
 
 #[tokio::test]
 async fn every_reference_leads_somewhere_and_names_are_unique() {
-    for model in [COUNCIL, DRAMAS, MEDIA, TRANSLATION, MODEL] {
+    for model in [CLIPS, COUNCIL, DRAMAS, MEDIA, TRANSLATION, MODEL] {
         let document = openapi(&layout(model).await);
         let (mut open, mut ids) = (vec![&document], BTreeSet::new());
         while let Some(value) = open.pop() {

@@ -171,6 +171,8 @@ async fn a_collector_that_is_away_holds_nothing_up() {
     }
     traces.end(LONG).await;
     assert_eq!(traces.lost(), 3);
+    let figures = lab.get("/metrics").await.is(200);
+    assert!(figures.text().contains("\nrepot_traces_lost_total 3\n"), "{}", figures.text());
     // connections are taken by the system; nobody reads from them
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());

@@ -1,0 +1,99 @@
+//! The states of documents beside the rows of a listing: each is the one that reading the document gives.
+
+use std::collections::BTreeMap;
+
+use repot_core::store::{
+    Change, DocumentKey, Pointer, Precondition, Query, QueryItem, Queryable as _, Scope, Store as _,
+    StoreExt as _,
+};
+use repot_engine::store::RowStore;
+
+use crate::documents::{Database, block_on, note};
+
+fn chat(id: &str, tenant: &str) -> DocumentKey {
+    DocumentKey::new("chats", id).in_tenant(tenant)
+}
+
+async fn rows(store: &RowStore, scope: Scope) -> Vec<QueryItem> {
+    store.query(&Query::of(scope).limit(1_000).etags()).await.unwrap().items
+}
+
+/// What the rows say, by key, after a look at whether reading each document says the same.
+async fn told(store: &RowStore, scope: Scope) -> BTreeMap<String, Option<String>> {
+    let mut told = BTreeMap::new();
+    for item in rows(store, scope).await {
+        let key = item.key.unwrap();
+        if item.etag.is_some() {
+            assert_eq!(item.etag, store.get(&key).await.unwrap().map(|found| found.etag), "{key}");
+        }
+        told.insert(key.text().to_owned(), item.etag.map(|etag| etag.as_str().to_owned()));
+    }
+    told
+}
+
+#[test]
+fn each_row_tells_the_state_that_reading_its_document_gives() {
+    for database in Database::all() {
+        let store = database.try_open().unwrap();
+        block_on(async {
+            for id in ["a", "b", "c", "d", "50% of 'ö'"] {
+                let body = format!(r#"{{"id": "{id}", "title": "t", "marks": [{{"word": "{id}1"}}]}}"#);
+                store.create(&note(id), body).await.unwrap();
+            }
+            let first = told(&store, Scope::of("notes")).await;
+            assert!(first.len() == 5 && first.values().all(Option::is_some), "{first:?}");
+            // one is changed beside its text, one with SQL, one with SQL that changes nothing
+            let list = Pointer::parse("/marks").unwrap();
+            let append = Change::Append { list, element: r#"{"word": "more"}"#.into() };
+            store.change(&note("b"), append, Precondition::Any).await.unwrap();
+            database.sql("update notes set title = 'n' where id = 'c'");
+            database.sql("update notes set title = title where id = 'd'");
+            let second = told(&store, Scope::of("notes")).await;
+            assert!(second.values().all(Option::is_some), "{second:?}");
+            for (key, etag) in &first {
+                assert_eq!(second[key] == *etag, !["b", "c"].contains(&key.as_str()), "{key}");
+            }
+            // it can be written on
+            for item in rows(&store, Scope::of("notes")).await {
+                let (key, when) = (item.key.unwrap(), Precondition::Matches(item.etag.unwrap()));
+                let change = || Change::Merge(r#"{"title": "written"}"#.into());
+                store.change(&key, change(), when.clone()).await.unwrap();
+                assert_eq!(store.change(&key, change(), when).await.unwrap_err().code(), "R0401", "{key}");
+            }
+            // a row without a document has no state until somebody reads it as one
+            database.sql("insert into notes (id, title) values ('e', 'n')");
+            assert_eq!(told(&store, Scope::of("notes")).await["e"], None);
+            let made = store.require(&note("e")).await.unwrap();
+            let third = told(&store, Scope::of("notes")).await;
+            assert_eq!(third["e"].as_deref(), Some(made.etag.as_str()));
+            // nobody asked, and rows that documents hold
+            let plain = store.query(&Query::of(Scope::of("notes"))).await.unwrap().items;
+            assert!(plain.iter().all(|item| item.etag.is_none() && item.key.is_some()));
+            let held = rows(&store, Scope::of("marks")).await;
+            assert!(!held.is_empty() && held.iter().all(|item| item.etag.is_none()));
+        });
+    }
+}
+
+#[test]
+fn of_tenants_and_in_shared_files() {
+    for database in Database::all() {
+        let store = database.try_open().unwrap();
+        block_on(async {
+            for (id, tenant) in [("x", "u1"), ("y", "u1"), ("z", "u2")] {
+                store.create(&chat(id, tenant), format!(r#"{{"id": "{id}"}}"#)).await.unwrap();
+            }
+            let card = |id: &str| DocumentKey::of_parts("cards", &["b1", id]);
+            for id in ["c1", "c2", "c3"] {
+                store.create(&card(id), format!(r#"{{"id": "{id}", "count": 1}}"#)).await.unwrap();
+            }
+            database.sql("update chats set title = 'n' where id = 'y'");
+            database.sql("update cards set count = 2 where id = 'c2'");
+            let chats = told(&store, Scope::of("chats").in_tenant("u1")).await;
+            assert_eq!(chats.keys().map(String::as_str).collect::<Vec<_>>(), ["x", "y"]);
+            let cards = told(&store, Scope::of("cards")).await;
+            assert_eq!(cards.len(), 3);
+            assert!(chats.values().chain(cards.values()).all(Option::is_some), "{chats:?} {cards:?}");
+        });
+    }
+}

@@ -1,0 +1,40 @@
+//! The states of many documents by one statement.
+
+use std::sync::LazyLock;
+
+use repot_core::{DocumentState, Result, StateReader};
+
+use crate::error::failed;
+use crate::marks;
+use crate::reader::SqliteReader;
+
+/// The keys are a JSON list, so that there is one statement for every number of them.
+static STATES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "select d.key, coalesce((select p.etag from repot_pending as p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1), d.etag), {} \
+         from json_each(?2) as j cross join repot_documents as d on d.collection = ?1 and d.key = j.value",
+        marks::stamp_sql("d.collection", "d.key")
+    )
+});
+
+impl StateReader for SqliteReader {
+    fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>> {
+        let mut list = String::from("[");
+        for key in keys {
+            if list.len() > 1 {
+                list.push(',');
+            }
+            repot_json::edit::quote_into(key, &mut list);
+        }
+        list.push(']');
+        let connection = self.begin()?;
+        let run = || -> rusqlite::Result<Vec<DocumentState>> {
+            let mut statement = connection.prepare_cached(&STATES)?;
+            let rows = statement.query_map((collection, list), |row| {
+                Ok(DocumentState { key: row.get(0)?, etag: row.get(1)?, stamp: row.get(2)? })
+            })?;
+            rows.collect()
+        };
+        run().map_err(failed("read the states of documents"))
+    }
+}
