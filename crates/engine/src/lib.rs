@@ -10,6 +10,7 @@ pub mod export;
 mod frame;
 pub mod ledger;
 pub mod look;
+pub mod moving;
 mod options;
 mod pacing;
 mod prepare;

@@ -20,6 +20,7 @@ mod prompt;
 mod query;
 mod queue;
 mod row_store;
+mod seen;
 mod settle;
 mod take_over;
 mod tend;
