@@ -1,6 +1,7 @@
 //! Repot's engine: copy, verify, export and query over any [`repot_core::Source`] and [`repot_core::Target`].
 //! It neither prints nor reads the environment; leaves are handed in.
 
+pub mod advice;
 mod budget;
 mod cache;
 pub mod certificate;

@@ -38,6 +38,12 @@ impl Layout {
         whose
     }
 
+    /// The collections whose documents are in the object at a path.
+    #[must_use]
+    pub fn collections_at(&self, path: &str) -> Vec<String> {
+        self.roots_at(path).into_iter().map(|root| self.plan.roots[root].name.clone()).collect()
+    }
+
     /// The documents that stand in the file at a path with this content: those that can be named.
     #[must_use]
     pub fn keys_inside(&self, path: &str, bytes: &[u8]) -> BTreeSet<DocumentKey> {

@@ -47,6 +47,15 @@ impl Future for Turn {
     }
 }
 
+/// Which changes a world has more of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// Of files of one document.
+    Alone,
+    /// Of the file of several, with workers that take their time.
+    Shared,
+}
+
 /// What a worker does.
 #[derive(Debug)]
 struct Work {
@@ -156,9 +165,10 @@ impl World {
     }
 
     /// Somebody changes a file. Texts are of equal lengths, so that sizes tell nothing.
-    fn write(&self, random: u64) {
+    fn write(&self, random: u64, profile: Profile) {
         let path = ALONE[(random >> 8) as usize % ALONE.len()];
-        match random % 8 {
+        let what = if profile == Profile::Shared { 4 + random % 4 } else { random % 8 };
+        match what {
             0 | 1 => self.put(path, format!("{{\"title\":\"{}\"}}", random >> 16 & 3)),
             2 => drop(self.state().files.remove(path)),
             3 => {
@@ -179,7 +189,7 @@ impl World {
                 let lines = (0..4).filter(|at| random >> (16 + at) & 1 == 1).map(line);
                 self.put(SHARED, lines.collect());
             }
-            _ if random >> 16 & 3 == 0 => drop(self.state().files.remove(SHARED)),
+            _ if random >> 16 & 1 == 0 => drop(self.state().files.remove(SHARED)),
             _ => self.put(OTHERS[(random >> 16) as usize % OTHERS.len()], "{}".to_owned()),
         }
         if random >> 32 & 3 == 0 {
@@ -197,10 +207,11 @@ impl World {
     }
 
     /// A worker takes a step.
-    fn work(&self, random: u64) {
+    fn work(&self, random: u64, profile: Profile) {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();
         state.works.retain(|work| now_ms <= work.until_ms);
+        let is_slow = profile == Profile::Shared && random >> 40 & 7 != 0;
         let State { files, records, marks, works, .. } = &mut *state;
         if works.is_empty() || random.is_multiple_of(4) {
             let Some((key, version)) = marks.iter().nth((random >> 8) as usize % marks.len().max(1)) else {
@@ -222,6 +233,9 @@ impl World {
                 _ => Some(text.clone()),
             });
             works[at].read = Some(found);
+            return;
+        }
+        if is_slow {
             return;
         }
         let work = works.swap_remove(at);
@@ -400,6 +414,7 @@ fn finish<F: Future>(future: F) -> F::Output {
 /// One world, to its end.
 fn live(seed: u64, steps: usize) {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let profile = if seed.is_multiple_of(2) { Profile::Alone } else { Profile::Shared };
     let world = World::new();
     for path in ALONE {
         world.put(path, "{\"title\":\"9\"}".to_owned());
@@ -416,9 +431,9 @@ fn live(seed: u64, steps: usize) {
     for _ in 0..steps {
         let random = next(&mut random);
         match random >> 60 {
-            0..=1 => world.write(random),
-            2..=4 => world.work(random),
-            5 => drop(world.clock.turn((random >> 8) as i64 % 400)),
+            0..=1 => world.write(random, profile),
+            2..=4 => world.work(random, profile),
+            5 => drop(world.clock.turn((random >> 8) as i64 % 1_000)),
             6 if random.is_multiple_of(16) => follows = None,
             6 if random.is_multiple_of(17) => world.state().failing = 1,
             _ => {
@@ -436,7 +451,7 @@ fn live(seed: u64, steps: usize) {
     world.state().failing = 0;
     finish(world.follower().scan()).unwrap();
     while !world.state().marks.is_empty() {
-        world.work(next(&mut random));
+        world.work(next(&mut random), Profile::Alone);
     }
     let [old, new] = world.both();
     assert_eq!(new, old, "seed {seed}");

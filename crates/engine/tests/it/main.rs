@@ -13,6 +13,7 @@ mod changes;
 mod claimers;
 mod containers;
 mod documents;
+mod follow;
 mod follow_random;
 mod grouped;
 mod idempotency;
