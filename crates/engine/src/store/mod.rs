@@ -36,3 +36,4 @@ pub use repot_core::store::PoolUsage;
 pub use row_store::{LEADS, RowStore, RowStoreOptions};
 pub use settle::settle;
 pub use take_over::{Planned, additions, extend};
+pub use vitals::figures;

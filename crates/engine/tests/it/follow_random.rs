@@ -433,7 +433,7 @@ fn live(seed: u64, steps: usize) {
         match random >> 60 {
             0..=1 => world.write(random, profile),
             2..=4 => world.work(random, profile),
-            5 => drop(world.clock.turn((random >> 8) as i64 % 1_000)),
+            5 => drop(world.clock.turn((random >> 8).cast_signed() % 1_000)),
             6 if random.is_multiple_of(16) => follows = None,
             6 if random.is_multiple_of(17) => world.state().failing = 1,
             _ => {
@@ -463,6 +463,39 @@ fn one_scan_after_the_last_change_is_enough() {
     for seed in 1..=worlds {
         live(seed, STEPS);
     }
+}
+
+/// A worker reads a document of a shared file, the document goes from the file, and only then the worker writes it into the
+/// new store: nothing said so when the change of the file was seen.
+#[test]
+fn what_a_worker_brings_back_later_is_found() {
+    let world = World::new();
+    let [one, nine] = ["{\"id\":\"e1\"}\n", "{\"id\":\"e9\"}\n"];
+    world.put(SHARED, one.to_owned());
+    let copied = state_of(&world.state().files[SHARED]);
+    world.state().records.insert(SHARED.to_owned(), (Some(copied), inside(one)));
+    world.clock.turn(60_000);
+    world.put(SHARED, format!("{one}{nine}"));
+    let follower = world.follower();
+    finish(follower.scan()).unwrap();
+    let key = DocumentKey::at("events", &[("day", "d1"), ("id", "e9")]);
+    let (version, until_ms) = (world.state().marks[&key], world.clock.now_ms() + CLAIM_MS);
+    let read = Some(Some(nine.trim_end().to_owned()));
+    world.state().works.push(Work { key: key.clone(), version, until_ms, read });
+    world.put(SHARED, one.to_owned());
+    finish(follower.scan()).unwrap();
+    world.clock.turn(CLAIM_MS - 1_000);
+    finish(follower.scan()).unwrap();
+    world.work(1, Profile::Alone);
+    assert!(!world.state().marks.contains_key(&key), "nobody knows yet");
+    world.clock.turn(CLAIM_MS);
+    finish(follower.scan()).unwrap();
+    let mut random = 7;
+    while !world.state().marks.is_empty() {
+        world.work(next(&mut random), Profile::Alone);
+    }
+    let [old, new] = world.both();
+    assert_eq!(new, old);
 }
 
 /// Nothing is marked that did not change, and nothing that is not the app's.
