@@ -79,6 +79,13 @@ impl Found {
                 self.take(survey.readings(&source));
                 let files = count(survey.all.count, "file", "files");
                 self.lines.push(("source", format!("{source}: {files}, {}", size(survey.all.bytes))));
+                self.lines.extend(survey.shared.iter().map(|(name, found)| {
+                    let files = count(found.count, "file", "files");
+                    (
+                        "shared",
+                        format!("{name}: {files} with several documents, which a listing does not count"),
+                    )
+                }));
                 self.lines.extend(survey.tenants.as_ref().map(|tenants| {
                     let (name, most) = &tenants.largest;
                     let more = if tenants.more { "more than " } else { "" };
@@ -161,15 +168,15 @@ impl Found {
         for (what, line) in &self.lines {
             add(format!("{what:9} {line}"));
         }
+        let mut unknown: Vec<(Figure, &str, Vec<String>)> = Vec::new();
         for judged in judged {
             let rule = judged.rule;
             let (app, says) = rule.from;
-            let named = name(rule.figure);
-            let most = shown(rule.figure, rule.over);
+            let (named, most) = (name(rule.figure), shown(rule.figure, rule.over));
             match &judged.outcome {
                 Outcome::Crossed(found) => {
                     let value = shown(rule.figure, found.value);
-                    add(format!("look {named}: {value} is more than {most} ({}; {})", found.of, found.from));
+                    add(format!("look {named}: {value}, more than {most} ({}; {})", found.of, found.from));
                     add(format!("     {app}: {says}"));
                     add(format!("     This means {}. {}", rule.means, rule.advice));
                 }
@@ -177,15 +184,19 @@ impl Found {
                     let value = shown(rule.figure, found.value);
                     add(format!("ok   {named}: {value}, not more than {most} ({}; {app})", found.of));
                 }
-                Outcome::Unknown(why) => {
-                    add(format!("?    {named}: not measured, {why} (more than {most}; {app})"));
-                }
+                Outcome::Unknown(why) => match unknown.last_mut() {
+                    Some((figure, _, bounds)) if *figure == rule.figure => bounds.push(most),
+                    _ => unknown.push((rule.figure, why, vec![most])),
+                },
             }
         }
+        for (figure, why, bounds) in unknown {
+            add(format!("?    {}: not measured (threshold {}): {why}", name(figure), bounds.join(", ")));
+        }
         add(step.sentence().to_owned());
-        add("What no figure says (each yes speaks for what stands behind it):".to_owned());
+        add("No figure tells this; a yes speaks for what stands behind it:".to_owned());
         for question in QUESTIONS {
-            add(format!("     {} {}", question.question, question.yes));
+            add(format!("     {} ({})", question.question, question.yes));
         }
         text
     }
