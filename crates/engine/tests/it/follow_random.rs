@@ -30,7 +30,7 @@ const OPTIONS: FollowOptions = FollowOptions {
 };
 /// Steps of one life of the world, and worlds; twenty times as many where `REPOT_FULL=1`.
 const STEPS: usize = 400;
-const WORLDS: u64 = 300;
+const WORLDS: u64 = 200;
 const ALONE: [&str; 4] = ["notes/a.json", "notes/b.json", "chats/t1/c.json", "pairs/x-y/pair.json"];
 const SHARED: &str = "events/d1.jsonl";
 const OTHERS: [&str; 3] = ["other/a.json", ".repot/journal", "notes/.a.json.tmp/x"];
