@@ -68,4 +68,10 @@ pub const CODES: &[(&str, &str, &str, &str)] = &[
         "The operating system refused.",
         "Check space and permissions, then export again with --into-existing.",
     ),
+    (
+        "R0720",
+        "Changes in a directory cannot be watched",
+        "The directory is gone, or the system watches no more folders. What others change there is found by listing, only later.",
+        "On Linux, raise fs.inotify.max_user_watches above the number of folders.",
+    ),
 ];

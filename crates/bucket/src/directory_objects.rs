@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
-use repot_core::{Clock, Error, Kind, Result, Retry, SystemClock, path_text};
+use repot_core::{Clock, Error, Kind, Object, Result, Retry, SystemClock, path_text};
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -168,7 +168,12 @@ impl Folder {
 
     fn head(&self, path: &str) -> Result<Option<ObjectMeta>> {
         let found = self.file(path)?;
-        Ok(found.map(|(_, stat)| ObjectMeta { path: path.to_owned(), size_bytes: size(&stat), etag: None }))
+        Ok(found.map(|(_, stat)| ObjectMeta {
+            path: path.to_owned(),
+            size_bytes: size(&stat),
+            modified_ns: modified_ns(&stat),
+            etag: None,
+        }))
     }
 
     fn list(&self, range: Range, most: usize) -> Result<Vec<ObjectMeta>> {
@@ -191,7 +196,8 @@ impl Folder {
         {
             match step {
                 Step::File(object) => {
-                    listed.push(ObjectMeta { path: object.path, size_bytes: object.size, etag: None });
+                    let Object { path, size: size_bytes, modified_ns, etag: _ } = object;
+                    listed.push(ObjectMeta { path, size_bytes, modified_ns, etag: None });
                 }
                 Step::NoFile { .. } => {}
                 Step::Unknown { path, error } | Step::Unreadable { path, error } => {

@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Queue(Queue),
     /// The documents back as files, in the old layout.
     Export(Export),
+    /// When to move to another kind of store, and where to, by real figures.
+    Advise,
     /// Serve the documents over HTTP.
     Serve(Serve),
     /// Keys for the HTTP API: make, list, take back.

@@ -1,4 +1,13 @@
-//! The words of a live move (docs/protocol.md): who leads, and how far a change of the lead is.
+//! The words of a live move (docs/protocol.md): who leads, and how far a change of the lead is; and
+//! what is asked of those who follow a store that others write.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::store::DocumentKey;
 
 /// The store whose answer counts for a document: its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,4 +38,50 @@ pub enum Phase {
     Announced,
     /// No write begins; what was written is brought to the other store.
     Draining,
+}
+
+/// Where a worker is told that copies of documents may be stale.
+#[async_trait]
+pub trait Marks: Debug + Send + Sync {
+    /// The copies of these documents may be stale. It is durable when this returns, and saying it twice is as saying it
+    /// once more: each time raises the version of the mark.
+    ///
+    /// # Errors
+    /// When it could not be written down; some of them may have been.
+    async fn mark(&self, keys: &[DocumentKey]) -> Result<()>;
+}
+
+/// What changed in a place of objects, as far as was noticed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hinted {
+    /// Paths of objects that may have changed, come or gone.
+    pub paths: BTreeSet<String>,
+    /// Folders, with a slash behind, in which anything may have changed, come or gone.
+    pub folders: BTreeSet<String>,
+    /// Something was missed, and nobody knows what.
+    pub lost: bool,
+}
+
+impl Hinted {
+    /// Whether nothing was noticed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.folders.is_empty() && !self.lost
+    }
+}
+
+/// Tells at once what others change in a place of objects. Only a hint: some changes are told twice, some never.
+#[async_trait]
+pub trait Hints: Debug + Send + Sync {
+    /// Comes back when there is something to [`Hints::take`].
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    async fn wait(&self);
+
+    /// What was noticed since the last call.
+    fn take(&self) -> Hinted;
+
+    /// Whether everything is watched, as far as it knows.
+    fn is_whole(&self) -> bool;
 }

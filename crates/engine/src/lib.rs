@@ -1,6 +1,7 @@
 //! Repot's engine: copy, verify, export and query over any [`repot_core::Source`] and [`repot_core::Target`].
 //! It neither prints nor reads the environment; leaves are handed in.
 
+pub mod advice;
 mod budget;
 mod cache;
 pub mod certificate;
@@ -10,6 +11,7 @@ pub mod export;
 mod frame;
 pub mod ledger;
 pub mod look;
+pub mod moving;
 mod options;
 mod pacing;
 mod prepare;

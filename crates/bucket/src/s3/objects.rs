@@ -253,7 +253,7 @@ impl Place {
             let failure = Failure::Useless("the answer names no size".to_owned());
             return Err(self.error(&failure, &path));
         };
-        Ok(Some(ObjectMeta { path, size_bytes, etag: Some(etag) }))
+        Ok(Some(ObjectMeta { path, size_bytes, modified_ns: head.modified_ns, etag: Some(etag) }))
     }
 
     fn no_etag(&self, path: &str) -> Error {
@@ -359,7 +359,8 @@ impl Place {
                     && after.is_none_or(|after| path.as_str() > after);
                 if is_wanted && found.len() < most {
                     let etag = entry.etag.as_deref().map(ETag::new);
-                    found.push(ObjectMeta { path, size_bytes: entry.size, etag });
+                    let (size_bytes, modified_ns) = (entry.size, entry.modified_ns);
+                    found.push(ObjectMeta { path, size_bytes, modified_ns, etag });
                 }
                 last = Some(entry.key);
             }

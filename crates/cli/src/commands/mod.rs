@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod advise;
 pub(crate) mod check;
 mod completion;
 pub(crate) mod copy;
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Ls(ls) => ls::run(global, ls, output),
         Command::Queue(queue) => queue::run(global, queue, output),
         Command::Export(export) => export::run(global, export, output),
+        Command::Advise => advise::run(global, output),
         Command::Serve(serve) => serve::run(global, serve, output),
         Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use repot_testkit::TempTree;
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 4] = ["README.md", "docs/model.md", "docs/lossless.md", "docs/keys.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "docs/model.md", "docs/lossless.md", "docs/keys.md", "docs/advise.md"];
 
 /// Collections around fields shown alone: what they refer to.
 const AROUND_FIELDS: &str = r#"
@@ -214,6 +215,11 @@ fn commands_about_losslessness() {
 #[test]
 fn commands_about_keys() {
     run("docs/keys.md");
+}
+
+#[test]
+fn commands_about_advice() {
+    run("docs/advise.md");
 }
 
 #[test]

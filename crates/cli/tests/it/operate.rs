@@ -41,6 +41,10 @@ impl Serving {
         answer
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

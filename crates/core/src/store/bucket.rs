@@ -31,6 +31,7 @@ use together::Queues;
 use within::Turns;
 
 pub use journal::{Journal, Recovery};
+pub(super) use within::split;
 
 /// Objects listed at once while a page of documents is filled.
 const LISTED_AT_ONCE: usize = 1_000;

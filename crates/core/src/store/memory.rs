@@ -66,6 +66,7 @@ fn meta(path: &str, object: &ObjectBody) -> ObjectMeta {
     ObjectMeta {
         path: path.to_owned(),
         size_bytes: object.bytes.len() as u64,
+        modified_ns: 0,
         etag: Some(object.etag.clone()),
     }
 }

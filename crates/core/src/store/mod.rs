@@ -22,6 +22,7 @@ mod sql;
 mod trash;
 mod vitals;
 mod whereabouts;
+mod whose;
 mod within;
 mod work_queue;
 
@@ -54,6 +55,7 @@ pub use sql::{SqlNames, SqlPart, SqlQuestion, SqlSink, SqlStop, sql_text, sql_ti
 pub use trash::{Deleted, DeletedPage, Trash};
 pub use vitals::{Figures, LONG_TRANSACTION_S, PoolUsage, Vitals};
 pub use whereabouts::Whereabouts;
+pub use whose::Whose;
 pub use within::{Within, stuck, text_etag};
 pub use work_queue::{
     CLAIMED_MOST, Claim, ClaimRequest, DeadLetter, DeadPage, Holding, LEASE_MAX_MS, LeaseToken, QueueStats,

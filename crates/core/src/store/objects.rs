@@ -25,6 +25,8 @@ pub struct ObjectMeta {
     pub path: String,
     /// Size in bytes.
     pub size_bytes: u64,
+    /// Modification time, nanoseconds since 1970; 0 where there is none.
+    pub modified_ns: i64,
     /// Its `ETag`, where the listing gives one without reading the object.
     pub etag: Option<ETag>,
 }

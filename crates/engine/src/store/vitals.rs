@@ -21,17 +21,20 @@ impl Vitals for RowStore {
     }
 
     async fn figures(&self, budget_ms: u32) -> Result<Figures> {
-        let budget = Duration::from_millis(budget_ms.into());
         self.read(move |desk, _| {
             let plan = desk.plan;
-            figures(desk.reader(), plan, budget)
+            figures(desk.reader(), plan, budget_ms)
         })
         .await
     }
 }
 
-fn figures(reader: &mut dyn Reader, plan: &Plan, budget: Duration) -> Result<Figures> {
-    let begin = Instant::now();
+/// Figures of a database, which is at work for this for about `budget_ms` milliseconds at the most.
+///
+/// # Errors
+/// When it is out of reach.
+pub fn figures(reader: &mut dyn Reader, plan: &Plan, budget_ms: u32) -> Result<Figures> {
+    let (begin, budget) = (Instant::now(), Duration::from_millis(budget_ms.into()));
     let is_of_this_model = reader.meta("plan_hash")?.is_some_and(|hash| hash == plan.hash);
     let dialect = reader.speech()?.dialect;
     let mut figures = Figures { is_of_this_model, ..Figures::default() };

@@ -15,6 +15,8 @@ mod containers;
 mod deadlines;
 mod demands;
 mod documents;
+mod follow;
+mod follow_random;
 mod grouped;
 mod idempotency;
 mod idempotency_away;

@@ -139,7 +139,7 @@ impl File {
 }
 
 /// The documents of a file, as the model sees them.
-fn split(layout: &Layout, path: &str, bytes: &[u8]) -> Vec<SplitDocument> {
+pub(in crate::store) fn split(layout: &Layout, path: &str, bytes: &[u8]) -> Vec<SplitDocument> {
     let mut found = Vec::new();
     let Some(route) = layout.router.route(path) else { return found };
     let root = |at: &usize| layout.plan.roots.iter().position(|root| root.collection == *at);
