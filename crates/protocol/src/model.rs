@@ -38,8 +38,20 @@ pub(crate) struct Control {
     pub lead: Lead,
     pub phase: Phase,
     pub epoch: u8,
-    /// The epoch whose notes were all taken up, beside the old store.
+    /// The epoch whose notes were all taken up, beside the old store; from then on no worker begins to copy.
     pub listed: u8,
+}
+
+impl Control {
+    /// One step on, which has an epoch of its own.
+    pub(crate) const fn stepped(self, phase: Phase) -> Self {
+        Self { phase, epoch: self.epoch + 1, ..self }
+    }
+
+    /// No write begins and the notes are taken up: the lead may change as soon as nothing is marked.
+    pub(crate) fn is_turning(self) -> bool {
+        self.phase == Phase::Draining && self.listed == self.epoch
+    }
 }
 
 /// The object beside the old store that says who leads, for those who do not reach the new store.
@@ -112,17 +124,58 @@ pub(crate) struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Copying {
     Idle,
-    Claimed(Lead),
+    /// It has read of the mark.
+    Spotted,
+    /// It has the claim and the mark is there; who leads is asked next.
+    Claimed,
+    Led(Lead),
     Seen(Text),
-    Holding { lead: Lead, seen: Text, text: Text },
+    Holding {
+        lead: Lead,
+        seen: Text,
+        text: Text,
+    },
     Copied,
 }
 
-/// Where a driver stands that changes the fence.
+/// Where a driver stands, and the state of the control row that it goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Driver {
     Idle,
-    Fencing { seen: Fence, want: Fence },
+    /// It sets the fence, which it has not looked at yet (only where a mutant looks
+    /// later), or has.
+    Fencing {
+        control: Control,
+        seen: Option<Fence>,
+    },
+    /// No write is on its way and the fence is there.
+    Turning {
+        control: Control,
+        next: Look,
+    },
+}
+
+/// What a driver looks at next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Look {
+    Notes,
+    Log,
+    Marks,
+    /// Nothing more: it changes the lead.
+    Flip,
+}
+
+/// Where the reader of the new store's log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Tail {
+    Idle,
+    /// It knows who leads before it reads (only where a mutant asks then).
+    Asked(Lead),
+    /// It holds so many entries; who leads is asked next, or is known.
+    Read {
+        entries: u8,
+        lead: Option<Lead>,
+    },
 }
 
 /// Everything that is stored, and where each process stands.
@@ -135,6 +188,9 @@ pub struct State {
     pub(crate) control: Control,
     /// The document is marked in the journal.
     pub(crate) dirty: bool,
+    /// Writes of apps in the new store's log that were not read yet.
+    pub(crate) unread: u8,
+    pub(crate) tail: Tail,
     pub(crate) intents: [bool; SERVERS],
     pub(crate) leases: [Lease; SERVERS],
     pub(crate) cut: [bool; SERVERS],
@@ -169,6 +225,8 @@ impl State {
             new: 0,
             control,
             dirty: false,
+            unread: 0,
+            tail: Tail::Idle,
             intents: [false; SERVERS],
             leases: [lease; SERVERS],
             cut: [false; SERVERS],
@@ -200,8 +258,10 @@ impl State {
         if self.fence.lead == Lead::Old && self.control.lead == Lead::New {
             return Err("the fence lets writers pass to a store that does not lead");
         }
-        let settled =
-            !self.dirty && !self.is_claimed() && self.intents.iter().chain(&self.notes).all(|there| !there);
+        let settled = !self.dirty
+            && self.unread == 0
+            && !self.is_claimed()
+            && self.intents.iter().chain(&self.notes).all(|there| !there);
         if settled && self.old != self.new {
             return Err("nothing is marked, and the copy is not the primary");
         }
@@ -214,6 +274,12 @@ impl State {
         for worker in &mut self.workers {
             worker.newest = false;
         }
+    }
+
+    /// The mark goes; its version never comes back.
+    pub(crate) fn clear(&mut self) {
+        self.touch();
+        self.dirty = false;
     }
 
     pub(crate) fn is_claimed(&self) -> bool {
@@ -231,7 +297,7 @@ impl State {
         let mut drivers = self.drivers;
         drivers.sort_unstable();
         (servers, workers, drivers).hash(hasher);
-        (self.old, self.fence, self.new, self.control, self.dirty).hash(hasher);
+        (self.old, self.fence, self.new, self.control, self.dirty, self.unread, self.tail).hash(hasher);
         (self.begun, self.appended, &self.told, self.budget).hash(hasher);
     }
 }

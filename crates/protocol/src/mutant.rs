@@ -5,8 +5,10 @@
 pub enum Mutant {
     /// The document is marked after the write to the old store, not before it.
     MarksAfterWrite,
-    /// A write to the new store leaves no mark.
-    NoMarkOnNew,
+    /// A write to the new store leaves nothing in its log.
+    NoLog,
+    /// Who reads the log asks who leads before it reads, not after.
+    AsksBeforeLog,
     /// A write to the old store is marked, but not as being on its way.
     NoIntent,
     /// The end of an intent does not count as a change.
@@ -25,10 +27,20 @@ pub enum Mutant {
     ClearsWithoutLook,
     /// The new store takes the copy of a worker that no longer holds the claim.
     NoToken,
+    /// A worker does not look at the mark again after its claim.
+    LooksOnce,
+    /// A worker begins to copy when the lead may change at any moment.
+    CopiesWhileTurning,
     /// A worker copies from the copy.
     CopiesFromCopy,
     /// The lead changes while the document is marked.
     FlipsMarked,
+    /// The lead changes before the log is read to its end.
+    FlipsUnread,
+    /// Marks are looked at before it is known that the log is read to its end.
+    MarksBeforeLog,
+    /// The lead changes whatever the control row says by then.
+    FlipsBlindly,
     /// The lead changes while a write is on its way.
     FlipsInFlight,
     /// Nobody waits until all servers know of the change.
@@ -43,6 +55,8 @@ pub enum Mutant {
     FenceOfAnyEpoch,
     /// The fence is opened before the old store leads again.
     OpensFenceEarly,
+    /// A driver writes its fence though that of a later epoch is there.
+    FencesBackwards,
     /// A driver writes the fence whatever it holds.
     FencesBlindly,
     /// A server that does not reach the new store leaves no note.
@@ -59,9 +73,10 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 33] = [
         Self::MarksAfterWrite,
-        Self::NoMarkOnNew,
+        Self::NoLog,
+        Self::AsksBeforeLog,
         Self::NoIntent,
         Self::CompletesSilently,
         Self::LapsesSilently,
@@ -71,8 +86,13 @@ impl Mutant {
         Self::AnswersEarly,
         Self::ClearsWithoutLook,
         Self::NoToken,
+        Self::LooksOnce,
+        Self::CopiesWhileTurning,
         Self::CopiesFromCopy,
         Self::FlipsMarked,
+        Self::FlipsUnread,
+        Self::MarksBeforeLog,
+        Self::FlipsBlindly,
         Self::FlipsInFlight,
         Self::NoLeaseWait,
         Self::TrustsOldLease,
@@ -80,6 +100,7 @@ impl Mutant {
         Self::NoFence,
         Self::FenceOfAnyEpoch,
         Self::OpensFenceEarly,
+        Self::FencesBackwards,
         Self::FencesBlindly,
         Self::NoNote,
         Self::FenceBeforeNote,

@@ -1,100 +1,198 @@
-//! A change of the lead: announced, drained, done; each one transaction of the new store, by whichever driver.
+//! A change of the lead: announced, drained, turned. Any driver may do each step; what a driver looked at is one
+//! transaction after the other, and only its last one, on condition of the control row, changes the lead.
 
 use repot_core::moving::{Lead, Phase};
 
 use super::Ahead;
-use crate::model::{Driver, Fence};
+use crate::model::{Control, Driver, Fence, Look, State};
 use crate::mutant::Mutant;
 
-const WHO: (&str, usize) = ("driver", 0);
-
+/// Steps that look at one state and change it on condition of the control row; whoever does them.
 pub(super) fn steps(ahead: &mut Ahead<'_>) {
     let state = ahead.state;
     let control = state.control;
+    let who = ("driver", 0);
     match control.phase {
         Phase::Open if state.budget.switches > 0 => {
-            ahead.step(WHO, "announces a change of the lead", |after| {
+            ahead.step(who, "announces a change of the lead", |after| {
                 after.budget.switches -= 1;
-                after.control.phase = Phase::Announced;
-                after.control.epoch += 1;
+                after.control = control.stepped(Phase::Announced);
             });
         }
-        Phase::Open => {}
         Phase::Announced => {
             let all_know =
                 state.leases.iter().all(|lease| !lease.valid || lease.acknowledged == control.epoch);
             if all_know || !ahead.keeps(Mutant::NoLeaseWait) {
-                ahead.step(WHO, "lets no more writes begin", |after| after.control.phase = Phase::Draining);
-            }
-        }
-        Phase::Draining => drain(ahead),
-    }
-    if control.phase != Phase::Open && state.budget.aborts > 0 {
-        ahead.step(WHO, "gives the change up", |after| {
-            after.budget.aborts -= 1;
-            after.control.phase = Phase::Open;
-            after.control.epoch += 1;
-        });
-    }
-}
-
-fn drain(ahead: &mut Ahead<'_>) {
-    let state = ahead.state;
-    let control = state.control;
-    let fenced = state.fence.lead == Lead::New
-        && (state.fence.epoch == control.epoch || !ahead.keeps(Mutant::FenceOfAnyEpoch));
-    let no_notes = state.notes.iter().all(|there| !there);
-    if control.lead == Lead::Old && fenced && no_notes && control.listed != control.epoch {
-        ahead.step(WHO, "finds no notes beside the old store", |after| {
-            after.control.listed = after.control.epoch;
-        });
-    }
-    let listed = control.listed == control.epoch
-        || !ahead.keeps(Mutant::NoFence)
-        || (fenced && !ahead.keeps(Mutant::FlipsWithNotes));
-    let clean = !state.dirty || !ahead.keeps(Mutant::FlipsMarked);
-    let quiet = state.intents.iter().all(|there| !there) || !ahead.keeps(Mutant::FlipsInFlight);
-    if clean && quiet && (control.lead == Lead::New || listed) {
-        ahead.step(WHO, "changes the lead", |after| {
-            after.control.lead = after.control.lead.other();
-            after.control.phase = Phase::Open;
-            after.control.epoch += 1;
-        });
-    }
-}
-
-/// The fence says the new store leads before it does, and the old one only after it does.
-pub(super) fn fence(ahead: &mut Ahead<'_>, driver: usize) {
-    let state = ahead.state;
-    let control = state.control;
-    let who = ("driver", driver);
-    match state.drivers[driver] {
-        Driver::Idle => {
-            let wanted = match (control.phase, control.lead) {
-                (Phase::Draining, Lead::Old) => Some(Lead::New),
-                (Phase::Open, Lead::Old) => Some(Lead::Old),
-                (Phase::Draining, Lead::New) if !ahead.keeps(Mutant::OpensFenceEarly) => Some(Lead::Old),
-                _ => None,
-            };
-            let skips = !ahead.keeps(Mutant::FenceOfAnyEpoch) || control.phase == Phase::Open;
-            if let Some(lead) = wanted
-                && !(state.fence.lead == lead && (skips || state.fence.epoch == control.epoch))
-            {
-                let want = Fence { lead, epoch: control.epoch };
-                ahead.step(who, "looks at the fence", |after| {
-                    after.drivers[driver] = Driver::Fencing { seen: after.fence, want };
+                ahead.step(who, "lets no more writes begin", |after| {
+                    after.control = control.stepped(Phase::Draining);
                 });
             }
         }
-        Driver::Fencing { seen, want } => {
-            let takes = state.fence == seen || !ahead.keeps(Mutant::FencesBlindly);
+        Phase::Open | Phase::Draining => {}
+    }
+    if control.phase != Phase::Open && state.budget.aborts > 0 {
+        ahead.step(who, "gives the change up", |after| {
+            after.budget.aborts -= 1;
+            after.control = control.stepped(Phase::Open);
+        });
+    }
+}
+
+/// What one driver does between a look and what follows from it.
+pub(super) fn drive(ahead: &mut Ahead<'_>, driver: usize) {
+    let who = ("driver", driver);
+    match ahead.state.drivers[driver] {
+        Driver::Idle => begin(ahead, driver),
+        Driver::Fencing { control, seen: None } => look_at_fence(ahead, driver, control),
+        Driver::Fencing { control, seen: Some(seen) } => {
+            let takes = ahead.state.fence == seen || !ahead.keeps(Mutant::FencesBlindly);
             let what = if takes { "writes the fence" } else { "is told that the fence has changed" };
+            let (want, next) = (fence_of(ahead, control), fenced(ahead, control));
             ahead.step(who, what, |after| {
                 if takes {
                     after.fence = want;
                 }
+                after.drivers[driver] = if takes { next } else { Driver::Idle };
+            });
+        }
+        Driver::Turning { control, next } => turn(ahead, driver, control, next),
+    }
+}
+
+/// Who leads, the intents and the fence are looked at in one step: no intent comes while draining, and a fence that is
+/// looked at later is either this one or of a later epoch, which is left as it is.
+fn begin(ahead: &mut Ahead<'_>, driver: usize) {
+    let state = ahead.state;
+    let (who, control) = (("driver", driver), state.control);
+    let wants = match control.phase {
+        Phase::Draining => {
+            let quiet = state.intents.iter().all(|there| !there) || !ahead.keeps(Mutant::FlipsInFlight);
+            quiet && (!is_turned(state) || !ahead.keeps(Mutant::FlipsBlindly))
+        }
+        Phase::Open => state.fence.epoch < control.epoch,
+        Phase::Announced => false,
+    };
+    if !wants {
+        return;
+    }
+    if !ahead.keeps(Mutant::NoFence) {
+        let next = fenced(ahead, control);
+        ahead.step(who, "finds no write on its way", |after| after.drivers[driver] = next);
+    } else if !ahead.keeps(Mutant::FencesBackwards) {
+        ahead.step(who, "finds no write on its way", |after| {
+            after.drivers[driver] = Driver::Fencing { control, seen: None };
+        });
+    } else {
+        look_at_fence(ahead, driver, control);
+    }
+}
+
+/// One driver that turns stands for all: looks change nothing, and of two changes the second is refused.
+fn is_turned(state: &State) -> bool {
+    state.drivers.iter().any(|driver| matches!(driver, Driver::Turning { .. }))
+}
+
+/// While draining, whichever way, nobody may pass; else the fence says who leads.
+fn fence_of(ahead: &Ahead<'_>, control: Control) -> Fence {
+    let early = !ahead.keeps(Mutant::OpensFenceEarly);
+    let lead = match (control.phase, control.lead) {
+        (Phase::Draining, Lead::New) if early => Lead::Old,
+        (Phase::Draining, _) => Lead::New,
+        (_, lead) => lead,
+    };
+    Fence { lead, epoch: control.epoch }
+}
+
+fn look_at_fence(ahead: &mut Ahead<'_>, driver: usize, control: Control) {
+    let seen = ahead.state.fence;
+    let want = fence_of(ahead, control);
+    let is_there = seen == want || (seen.lead == want.lead && !ahead.keeps(Mutant::FenceOfAnyEpoch));
+    let is_later = seen.epoch >= want.epoch && ahead.keeps(Mutant::FencesBackwards);
+    let next = if is_there {
+        fenced(ahead, control)
+    } else if is_later {
+        Driver::Idle
+    } else {
+        Driver::Fencing { control, seen: Some(seen) }
+    };
+    ahead.step(("driver", driver), "looks at the fence", |after| after.drivers[driver] = next);
+}
+
+/// The fence of this state is there.
+fn fenced(ahead: &Ahead<'_>, control: Control) -> Driver {
+    let next = match control.phase {
+        Phase::Draining if !control.is_turning() => Look::Notes,
+        Phase::Draining if !ahead.keeps(Mutant::MarksBeforeLog) => Look::Marks,
+        Phase::Draining => Look::Log,
+        Phase::Open | Phase::Announced => return Driver::Idle,
+    };
+    Driver::Turning { control, next }
+}
+
+/// The looks, and at last the change. A look that finds something ends the round; the next one begins anew. Where it is
+/// a mark, workers may copy again.
+fn turn(ahead: &mut Ahead<'_>, driver: usize, control: Control, next: Look) {
+    let state = ahead.state;
+    let backwards = !ahead.keeps(Mutant::MarksBeforeLog);
+    let (what, finds_none, then) = match next {
+        Look::Notes => return list(ahead, driver, control),
+        Look::Log => {
+            let none = state.unread == 0 || !ahead.keeps(Mutant::FlipsUnread);
+            ("looks whether the log is read", none, if backwards { Look::Flip } else { Look::Marks })
+        }
+        Look::Marks => {
+            let none = !state.dirty || !ahead.keeps(Mutant::FlipsMarked);
+            ("looks for a mark", none, if backwards { Look::Log } else { Look::Flip })
+        }
+        Look::Flip => {
+            let takes = state.control == control || !ahead.keeps(Mutant::FlipsBlindly);
+            let who = ("driver", driver);
+            if state.dirty && takes && ahead.keeps(Mutant::FlipsMarked) {
+                ahead.step(who, "looks for a mark once more", |after| {
+                    after.control.listed = 0;
+                    after.drivers[driver] = Driver::Idle;
+                });
+            }
+            ahead.step(who, "changes the lead", |after| {
+                if takes {
+                    after.control = Control { lead: control.lead.other(), ..control.stepped(Phase::Open) };
+                }
                 after.drivers[driver] = Driver::Idle;
             });
+            return;
+        }
+    };
+    let lets_copy = next == Look::Marks && !finds_none && state.control == control;
+    ahead.step(("driver", driver), what, |after| {
+        if lets_copy {
+            after.control.listed = 0;
+        }
+        after.drivers[driver] =
+            if finds_none { Driver::Turning { control, next: then } } else { Driver::Idle };
+    });
+}
+
+/// One step with its note in the control row: a note that comes in between finds the fence.
+fn list(ahead: &mut Ahead<'_>, driver: usize, control: Control) {
+    let state = ahead.state;
+    let none = state.notes.iter().all(|there| !there) || !ahead.keeps(Mutant::FlipsWithNotes);
+    let what = if none { "finds no notes beside the old store" } else { "finds notes beside the old store" };
+    ahead.step(("driver", driver), what, |after| {
+        if none && after.control == control {
+            after.control.listed = control.epoch;
+        }
+        after.drivers[driver] = Driver::Idle;
+    });
+}
+
+impl State {
+    /// Drivers that go by another state of the control row than the one that is there can only be refused in the end,
+    /// as its version never comes back: they are taken to begin anew at once, which leaves fewer states to try.
+    pub(super) fn forget_stale_drivers(&mut self) {
+        for driver in &mut self.drivers {
+            if matches!(driver, Driver::Turning { control, .. } if *control != self.control) {
+                *driver = Driver::Idle;
+            }
         }
     }
 }

@@ -2,10 +2,11 @@
 
 mod lead;
 mod reads;
+mod tail;
 mod workers;
 mod writes;
 
-use crate::model::{DRIVERS, SERVERS, Server, State, Step, WORKERS};
+use crate::model::{Control, DRIVERS, SERVERS, Server, State, Step, WORKERS};
 use crate::mutant::Mutant;
 use crate::register::Action;
 
@@ -31,6 +32,12 @@ impl Ahead<'_> {
     ) {
         let mut after = self.state.clone();
         change(&mut after);
+        if self.keeps(Mutant::FlipsBlindly) {
+            after.forget_stale_drivers();
+        }
+        if self.keeps(Mutant::NoToken) && self.keeps(Mutant::NoDeadlineOnCopies) {
+            after.forget_late_workers();
+        }
         self.found.push((Step { who, what }, after));
     }
 }
@@ -50,8 +57,9 @@ pub(crate) fn successors(state: &State, mutant: Option<Mutant>) -> Vec<(Step, St
     }
     lead::steps(&mut ahead);
     for driver in 0..DRIVERS {
-        lead::fence(&mut ahead, driver);
+        lead::drive(&mut ahead, driver);
     }
+    tail::steps(&mut ahead);
     ahead.found
 }
 
@@ -90,12 +98,14 @@ fn fates(ahead: &mut Ahead<'_>, server: usize) {
     let state = ahead.state;
     let who = ("server", server);
     let lease = state.leases[server];
-    if !state.cut[server] && (!lease.valid || lease.view != Some(state.control)) {
+    // one step, as the lease is noted on condition of the row that was read; whether notes are listed is nothing that servers go by
+    let view = Some(Control { listed: 0, ..state.control });
+    if !state.cut[server] && (!lease.valid || lease.view != view) {
         ahead.step(who, "renews its lease", |after| {
             let lease = &mut after.leases[server];
             lease.valid = true;
             lease.acknowledged = after.control.epoch;
-            lease.view = Some(after.control);
+            lease.view = view;
         });
     }
     if lease.valid && state.budget.lapses > 0 {

@@ -3,7 +3,7 @@
 use repot_core::moving::Lead;
 
 use super::Ahead;
-use crate::model::{Copying, State, Worker};
+use crate::model::{Copying, State, WORKERS, Worker};
 use crate::mutant::Mutant;
 use crate::register::Text;
 
@@ -12,20 +12,29 @@ pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
     let who = ("worker", worker);
     let from_copy = !ahead.keeps(Mutant::CopiesFromCopy);
     match state.workers[worker].at {
-        Copying::Idle if state.dirty && !state.is_claimed() => {
+        Copying::Idle if state.dirty => claim(ahead, worker),
+        Copying::Spotted if !state.is_claimed() => {
             ahead.step(who, "claims the document", |after| {
-                let at = Copying::Claimed(after.control.lead);
-                after.workers[worker] = Worker { at, claims: true, newest: true };
+                let Worker { at, claims, .. } = &mut after.workers[worker];
+                (*at, *claims) = (Copying::Claimed, true);
             });
         }
-        Copying::Idle => {}
-        Copying::Claimed(Lead::Old) => {
+        Copying::Idle | Copying::Spotted => {}
+        Copying::Claimed if state.control.is_turning() && ahead.keeps(Mutant::CopiesWhileTurning) => {
+            ahead.step(who, "lets go, as the lead is about to change", |after| after.rest(worker));
+        }
+        Copying::Claimed => {
+            ahead.step(who, "asks who leads", |after| {
+                after.workers[worker].at = Copying::Led(after.control.lead);
+            });
+        }
+        Copying::Led(Lead::Old) => {
             let text = if from_copy { state.new } else { state.old };
             ahead.step(who, "reads the old store", |after| {
                 after.workers[worker].at = Copying::Holding { lead: Lead::Old, seen: 0, text };
             });
         }
-        Copying::Claimed(Lead::New) => {
+        Copying::Led(Lead::New) => {
             ahead.step(who, "looks at the old store", |after| {
                 after.workers[worker].at = Copying::Seen(after.old);
             });
@@ -43,7 +52,7 @@ pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
             ahead.step(who, "clears the mark, if nothing newer came", |after| {
                 let Worker { claims, newest, .. } = after.workers[worker];
                 if claims && (newest || !looks) {
-                    after.dirty = false;
+                    after.clear();
                 }
                 after.rest(worker);
             });
@@ -51,7 +60,31 @@ pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
     }
 }
 
+/// The claim, and the second look at the mark, are one step: a claim without a mark is let go of, and until then only
+/// keeps others from claiming.
+fn claim(ahead: &mut Ahead<'_>, worker: usize) {
+    let who = ("worker", worker);
+    if !ahead.keeps(Mutant::LooksOnce) {
+        ahead.step(who, "reads of the mark", |after| {
+            after.workers[worker] = Worker { at: Copying::Spotted, claims: false, newest: true };
+        });
+    } else if !ahead.state.is_claimed() {
+        ahead.step(who, "claims the document and finds it marked", |after| {
+            after.workers[worker] = Worker { at: Copying::Claimed, claims: true, newest: true };
+        });
+    }
+}
+
 impl State {
+    /// What a worker without its claim still does is refused: it is taken to begin anew at once.
+    pub(super) fn forget_late_workers(&mut self) {
+        for worker in 0..WORKERS {
+            if !self.workers[worker].claims && self.workers[worker].at != Copying::Spotted {
+                self.rest(worker);
+            }
+        }
+    }
+
     fn rest(&mut self, worker: usize) {
         self.workers[worker] = Worker { at: Copying::Idle, claims: false, newest: false };
     }
@@ -69,7 +102,7 @@ fn into_new(ahead: &mut Ahead<'_>, worker: usize, text: Text) {
             after.new = text;
         }
         if claims && same {
-            after.dirty = false;
+            after.clear();
         }
         after.rest(worker);
     });

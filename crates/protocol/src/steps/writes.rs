@@ -85,11 +85,11 @@ fn decide(ahead: &mut Ahead<'_>, server: usize, operation: Operation) {
     }
     match state.control.lead {
         Lead::New => {
-            let marks = ahead.keeps(Mutant::NoMarkOnNew);
+            let logs = ahead.keeps(Mutant::NoLog);
             ahead.step(who, "writes to the new store", |after| {
                 after.new = operation.action.on(after.new);
-                if marks {
-                    after.touch();
+                if logs {
+                    after.unread += 1;
                 }
                 after.told.succeed(operation.number);
                 after.servers[server] = Server::Idle;
