@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::store::DocumentKey;
+use crate::store::{DocumentKey, Receipt, UnitOfWork};
 
 /// The store whose answer counts for a document: its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +38,17 @@ pub enum Phase {
     Announced,
     /// No write begins; what was written is brought to the other store.
     Draining,
+}
+
+/// A store as the copy of another one.
+#[async_trait]
+pub trait CopyInto: Debug + Send + Sync {
+    /// As [`Store::apply`](crate::store::Store::apply), but texts are stored as they are: what the model demands of writes
+    /// (states, defaults, times, a required `ETag`) was decided where the document is led.
+    ///
+    /// # Errors
+    /// As [`Store::apply`](crate::store::Store::apply).
+    async fn copy_in(&self, work: UnitOfWork) -> Result<Receipt>;
 }
 
 /// Where a worker is told that copies of documents may be stale.

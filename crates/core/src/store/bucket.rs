@@ -1,5 +1,6 @@
 //! Documents as whole objects: the store over a directory, an S3 bucket or memory.
 
+mod copied;
 mod journal;
 mod record;
 mod shelf;

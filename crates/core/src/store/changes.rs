@@ -52,6 +52,8 @@ pub struct ChangeEntry {
     pub kind: ChangeKind,
     /// When, milliseconds since 1970, by the writer's clock; the order is that of the positions.
     pub at_ms: i64,
+    /// The path of its file, as far as the log has it.
+    pub path: Option<String>,
 }
 
 /// A part of the change log.

@@ -18,6 +18,8 @@ pub struct Layout {
     pub(super) plan: Arc<Plan>,
     pub(super) router: Router,
     limits: Limits,
+    /// Texts are taken as they are.
+    pub(super) is_verbatim: bool,
 }
 
 impl Layout {
@@ -37,7 +39,13 @@ impl Layout {
             Error::new(Kind::Invalid, "R0140", overlap.to_string())
                 .hint("Make one of the two templates more literal, or join the sections.")
         })?;
-        Ok(Self { model, plan, router, limits })
+        Ok(Self { model, plan, router, limits, is_verbatim: false })
+    }
+
+    /// The same places without the rules of the model: for copies, whose texts were decided on elsewhere.
+    #[must_use]
+    pub fn verbatim(&self) -> Self {
+        Self { is_verbatim: true, ..self.clone() }
     }
 
     /// The collections whose documents can be reached here, in the order of the model.

@@ -36,7 +36,7 @@ impl Layout {
     /// [`Kind::Invalid`], code `R0416`; else as [`Layout::paths`].
     pub fn check_precondition(&self, key: &DocumentKey, when: &Precondition) -> Result<()> {
         let (_, collection) = self.collection(key.collection())?;
-        if *when == Precondition::Any && collection.etag_required {
+        if *when == Precondition::Any && collection.etag_required && !self.is_verbatim {
             return Err(Error::new(
                 Kind::Invalid,
                 "R0416",
@@ -89,7 +89,7 @@ impl Layout {
     /// # Errors
     /// As [`Layout::paths`].
     pub fn has_rules(&self, key: &DocumentKey) -> Result<bool> {
-        Ok(self.plan.has_rules(self.collection(key.collection())?.0))
+        Ok(!self.is_verbatim && self.plan.has_rules(self.collection(key.collection())?.0))
     }
 
     /// Checks that a document of this size may be written under this key; gives the path of a new document.

@@ -13,7 +13,7 @@ pub(super) fn ahead((plan, layout): (&Plan, &Layout), works: &[&Job], by_rows: b
     let hurries = works.len() > 1;
     let mut ahead = Ahead { hurries, meta: [PROOF, LEADS].map(str::to_owned).into(), ..Ahead::default() };
     for work in works {
-        let Job::Unit { work, steps } = work else { continue };
+        let Job::Unit { work, steps, .. } = work else { continue };
         for key in work.writes.iter().map(repot_core::store::Write::key) {
             let Some(paths) = paths(layout, key) else { continue };
             if by_rows && steps.is_some() {

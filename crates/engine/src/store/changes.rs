@@ -122,7 +122,7 @@ struct Pages<'a> {
 impl Pages<'_> {
     /// Takes a change in; `false`: there is no room for it.
     fn take(&mut self, row: StoredChange) -> bool {
-        let (at_ms, position) = (row.at_ms, position(row.position));
+        let (at_ms, position, path) = (row.at_ms, position(row.position), row.path.clone());
         let Some((key, kind)) = self.identify(row) else { return true };
         let by_sql = matches!(kind, ChangeKind::Sql | ChangeKind::Collection);
         let same = self.last.get(&key).copied().filter(|_| by_sql);
@@ -138,7 +138,7 @@ impl Pages<'_> {
         } else {
             self.last.remove(&key);
         }
-        self.entries.push(Some(ChangeEntry { position, key, kind, at_ms }));
+        self.entries.push(Some(ChangeEntry { position, key, kind, at_ms, path }));
         true
     }
 

@@ -55,6 +55,7 @@ impl<'p> Decider<'_, 'p> {
             unsettled: Vec::new(),
             open: BTreeMap::new(),
             apart: false,
+            is_copy: false,
         };
         let (mut acked, mut demanded) = (BTreeSet::new(), Demanded::default());
         let decided = works
@@ -66,7 +67,8 @@ impl<'p> Decider<'_, 'p> {
                 let demands = demanded.by(hand.desk.reader(), work, self.now_ms)?;
                 let facts = noted(hand.desk.reader(), work, self.now_ms)?;
                 let mut unit = match work {
-                    Job::Unit { work, steps } => {
+                    Job::Unit { work, steps, is_copy } => {
+                        hand.is_copy = *is_copy;
                         let done = hand.held(work, &acked)?;
                         let unit = hand.unit(work, steps.as_deref())?;
                         acked.extend(done.iter().cloned());
@@ -108,6 +110,8 @@ pub(super) struct Hand<'h, 'p, 'r> {
     unsettled: Vec<(String, String)>,
     /// Documents whose parts are changed, by path.
     pub open: BTreeMap<String, Open<'p>>,
+    /// The unit at hand is a copy: its texts are stored as they are.
+    is_copy: bool,
     /// A unit needs a text that others of the same transaction change parts of.
     pub apart: bool,
 }
@@ -241,7 +245,9 @@ impl Hand<'_, '_, '_> {
         when.check(key, current)?;
         let body = match write {
             Write::Put { body, .. } => {
-                if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
+                if self.is_copy {
+                    (body.clone(), Vec::new())
+                } else if layout.has_rules(key)? || layout.whereabouts(key)?.elsewhere {
                     self.revise(key, body, found)?
                 } else {
                     (body.clone(), Vec::new())

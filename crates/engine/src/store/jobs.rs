@@ -16,6 +16,8 @@ pub(super) enum Job {
         work: UnitOfWork,
         /// What each write does step by step, when all of them may be done to rows without a text.
         steps: Option<Vec<Vec<Step>>>,
+        /// A copy of what another store leads: texts are stored as they are.
+        is_copy: bool,
     },
     /// Deleted documents that come back.
     Restore {
@@ -60,7 +62,7 @@ impl Job {
             all.push(steps);
         }
         let steps = Some(all).filter(|all| !all.is_empty() && all.len() == work.writes.len());
-        Ok(Self::Unit { work, steps })
+        Ok(Self::Unit { work, steps, is_copy: false })
     }
 
     /// Who does it, for the record of changes.
@@ -101,7 +103,7 @@ impl Job {
     pub(super) fn part(&self) -> Option<&DocumentKey> {
         match self {
             // what it notes or holds may be refused, and then the change is too, alone
-            Self::Unit { work, steps: Some(_) } if work.facts.is_empty() && work.holding.is_empty() => {
+            Self::Unit { work, steps: Some(_), .. } if work.facts.is_empty() && work.holding.is_empty() => {
                 match work.writes.as_slice() {
                     [write] => Some(write.key()),
                     _ => None,

@@ -273,7 +273,7 @@ mod tests {
             when: Precondition::Any,
         };
         let work = UnitOfWork { writes: keys.chars().map(delete).collect(), ..UnitOfWork::default() };
-        (Task::Work(Job::Unit { work, steps: None }), Answer::new().0)
+        (Task::Work(Job::Unit { work, steps: None, is_copy: false }), Answer::new().0)
     }
 
     /// An upper case letter: a change of a part of that document.
@@ -287,7 +287,7 @@ mod tests {
             writes: vec![Write::Patch { key, change, when: Precondition::Any }],
             ..UnitOfWork::default()
         };
-        (Task::Work(Job::Unit { work, steps }), Answer::new().0)
+        (Task::Work(Job::Unit { work, steps, is_copy: false }), Answer::new().0)
     }
 
     /// A lane where these wait for a connection.

@@ -251,6 +251,18 @@ impl RowStore {
         self.lanes.writing.submit((Task::PruneChanges, Answer::new().0));
     }
 
+    /// Writes copies of what another store leads, as they are.
+    pub(super) async fn submit_copies(&self, work: UnitOfWork) -> Result<Receipt> {
+        self.check(&work, &self.layout.verbatim())?;
+        check_demands(&work.facts, &work.demands)?;
+        let writes = work.writes.len() + work.facts.len();
+        let done = self.submit(Job::Unit { work, steps: None, is_copy: true }).await;
+        if self.pruning.wrote(writes) {
+            self.prune();
+        }
+        done
+    }
+
     /// Has it done on a writing thread.
     pub(super) async fn submit(&self, job: Job) -> Result<Receipt> {
         self.write(Task::Work(job)).await
@@ -277,7 +289,7 @@ impl RowStore {
         self.options.clock.now_ms()
     }
 
-    fn check(&self, work: &UnitOfWork) -> Result<()> {
+    fn check(&self, work: &UnitOfWork, layout: &Layout) -> Result<()> {
         if work.writes.len() > WRITES_MAX {
             let message =
                 format!("{} writes in one unit of work, {WRITES_MAX} are the most", work.writes.len());
@@ -292,30 +304,30 @@ impl RowStore {
             }
             match write {
                 Write::Put { key, body, when } => {
-                    self.layout.check_precondition(key, when)?;
+                    layout.check_precondition(key, when)?;
                     let bytes_max = self.options.document_bytes_max;
-                    let whereabouts = self.layout.whereabouts(key)?;
+                    let whereabouts = layout.whereabouts(key)?;
                     if whereabouts.paths.is_empty() && whereabouts.elsewhere {
                         // where it is, and so what it may say, is known once it is found
                         Layout::check_length(key, body.len(), bytes_max)?;
-                    } else if self.layout.has_rules(key)? {
+                    } else if layout.has_rules(key)? {
                         // the rest depends on what is there, so it is checked where that is read
-                        self.layout.check_size(key, body.len(), bytes_max)?;
+                        layout.check_size(key, body.len(), bytes_max)?;
                     } else {
-                        self.layout.check_put(key, body, bytes_max)?;
+                        layout.check_put(key, body, bytes_max)?;
                     }
                 }
                 Write::Update { key, when, .. } => {
-                    self.layout.check_precondition(key, when)?;
-                    let whereabouts = self.layout.whereabouts(key)?;
+                    layout.check_precondition(key, when)?;
+                    let whereabouts = layout.whereabouts(key)?;
                     if whereabouts.paths.is_empty() && !whereabouts.elsewhere {
-                        return Err(self.layout.cannot_hold(key));
+                        return Err(layout.cannot_hold(key));
                     }
                 }
                 Write::Delete { key, when } | Write::Patch { key, when, .. } => {
                     when.check_present()?;
-                    self.layout.check_precondition(key, when)?;
-                    self.layout.whereabouts(key)?;
+                    layout.check_precondition(key, when)?;
+                    layout.whereabouts(key)?;
                 }
             }
         }
@@ -443,7 +455,7 @@ impl Store for RowStore {
     }
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
-        self.check(&work)?;
+        self.check(&work, &self.layout)?;
         check_demands(&work.facts, &work.demands)?;
         let asks = !(work.holding.is_empty() && work.demands.is_empty());
         if work.writes.is_empty() && work.facts.is_empty() && !asks {

@@ -1,8 +1,10 @@
 //! What a [`RowStore`] knows of the objects that others write in the store it was copied from.
 
 use async_trait::async_trait;
+use repot_core::moving::CopyInto;
 use repot_core::store::{
-    Fact, FactChange, FactValue, Ledger as _, Store as _, UNIT_FACTS_MAX, UnitOfWork, check_fact_name,
+    Fact, FactChange, FactValue, Ledger as _, Receipt, Store as _, UNIT_FACTS_MAX, UnitOfWork,
+    check_fact_name,
 };
 use repot_core::{Result, Status};
 
@@ -29,6 +31,13 @@ impl RowStore {
             let gone = facts.iter().map(|fact| FactChange::remove(SEEN, &fact.name)).collect();
             self.apply(UnitOfWork { facts: gone, ..UnitOfWork::default() }).await?;
         }
+    }
+}
+
+#[async_trait]
+impl CopyInto for RowStore {
+    async fn copy_in(&self, work: UnitOfWork) -> Result<Receipt> {
+        self.submit_copies(work).await
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Entry {
 
 impl From<ChangeEntry> for Entry {
     fn from(found: ChangeEntry) -> Self {
-        let ChangeEntry { position, key, kind, at_ms } = found;
+        let ChangeEntry { position, key, kind, at_ms, path: _ } = found;
         Self { seq: position.number(), key, kind, at_ms, reading: Mutex::default() }
     }
 }
