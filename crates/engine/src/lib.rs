@@ -14,6 +14,7 @@ pub mod look;
 pub mod moving;
 mod options;
 mod pacing;
+mod packed;
 mod prepare;
 pub mod preview;
 mod route;

@@ -26,5 +26,5 @@ pub use hand_clock::HandClock;
 pub use own_postgres::{OwnPostgres, Stop};
 pub use own_redis::{OwnRedis, redis};
 pub use pacing::QuickPacing;
-pub use requirement::full;
+pub use requirement::{full, seed};
 pub use tree::{TempTree, Tree, assert_same_trees, copy_tree, difference, read_tree, write_tree};

@@ -18,6 +18,13 @@ pub fn full() -> bool {
     variable("REPOT_FULL").is_some_and(|value| value == "1")
 }
 
+/// What a test by chance begins with: `REPOT_TEST_SEED` to do one again, else another in each process.
+#[must_use]
+pub fn seed() -> u64 {
+    let said = variable("REPOT_TEST_SEED").and_then(|seed| seed.parse().ok());
+    said.unwrap_or_else(|| u64::from(std::process::id()) << 20)
+}
+
 /// Reports that `what` is missing: panics if one of `demands` is set, else prints a skip.
 ///
 /// `cargo xtask test` names a file in `REPOT_SKIP_LOG`; skips are appended to it, because a test runner hides what a

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use futures_util::future::{join, join_all, poll_immediate};
 use repot_core::store::{
@@ -80,26 +80,6 @@ async fn who_is_late_among_many_fails_alone() {
         let there = gate.inner.get("notes/a.json", 1_000_000).await.unwrap().unwrap();
         assert_eq!(words(&there.bytes), (0..30).filter(|word| word % 3 != 1).collect::<Vec<_>>());
     }
-}
-
-/// A clock that goes on by a second whenever it is looked at.
-#[derive(Debug)]
-struct Ticking(AtomicI64);
-
-impl Clock for Ticking {
-    fn now_ms(&self) -> i64 {
-        self.0.fetch_add(1_000, Ordering::SeqCst)
-    }
-}
-
-/// The same for changes that are made together.
-#[tokio::test]
-async fn changes_that_are_overtaken_are_not_made_after_their_deadline() {
-    let (gate, store) = store(&HandClock::at(NOW_MS), Arc::new(Ticking(NOW_MS.into()))).await;
-    gate.overtake.store(true, Ordering::Relaxed);
-    gate.reads.add_permits(1_000);
-    over(store.apply(append(1).until(NOW_MS + 20_000)).await);
-    assert!(gate.puts.load(Ordering::Relaxed) > 3, "it was tried again in time");
 }
 
 /// A change that others overtake is made again, and not once its deadline is over.

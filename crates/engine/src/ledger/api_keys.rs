@@ -10,7 +10,7 @@ use repot_core::{Clock, Entropy, Error, Kind, Result};
 use subtle::ConstantTimeEq as _;
 
 use super::key_text::KeyText;
-use super::packed::{Packer, Unpacker, damaged};
+use crate::packed::{Packer, Unpacker, damaged};
 
 /// Kind of the facts; their name is the key's.
 const KIND: &str = "api_key";

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::prepare::hex;
 
-use super::packed::{Packer, Unpacker, damaged};
+use crate::packed::{Packer, Unpacker, damaged};
 
 /// Kind of the facts.
 const KIND: &str = "idempotency";

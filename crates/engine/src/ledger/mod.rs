@@ -4,7 +4,6 @@
 mod api_keys;
 mod idempotency;
 mod key_text;
-mod packed;
 mod rate_limits;
 
 pub use api_keys::{ApiKey, ApiKeys, CreatedKey, NewKey, Principal, Reach, Right, Rights, Tenants};

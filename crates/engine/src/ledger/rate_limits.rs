@@ -9,7 +9,7 @@ use repot_core::{Clock, Error, Kind, Result, Retry};
 use repot_model::language::{Model, Rate};
 use tokio::sync::Mutex;
 
-use super::packed::{Packer, Unpacker};
+use crate::packed::{Packer, Unpacker};
 
 /// Kind of the facts; their name is the limit's.
 const KIND: &str = "rate_limit";
@@ -113,7 +113,7 @@ impl Bucket {
         let mut packed = Unpacker::new("a rate limit", FORM, value)?;
         let at_ms = packed.number()?;
         let drops = packed.bytes()?.try_into().map(u128::from_le_bytes);
-        Ok(Self { drops: drops.map_err(|_length| super::packed::damaged("a rate limit"))?, at_ms })
+        Ok(Self { drops: drops.map_err(|_length| crate::packed::damaged("a rate limit"))?, at_ms })
     }
 }
 

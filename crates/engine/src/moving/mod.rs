@@ -1,5 +1,32 @@
-//! Moving live: the parts that bring documents from one store to another while both are in use (docs/protocol.md).
+//! A live move: documents change store while an app reads and writes them. docs/protocol.md is the specification,
+//! `crates/protocol` the model of it that is explored; the names are the same in all three.
+//!
+//! [`Moving`] is one process's part in a move: what it knows of the leads, its writes on their way, its share of the copying.
+//! [`MovingStore`] is the store that an app gets meanwhile.
 
+mod beside;
+mod change;
+mod control;
+mod copier;
 mod follow;
+mod journal;
+mod member;
+mod names;
+mod read;
+mod running;
+mod status;
+mod store;
+mod tail;
+mod write;
 
+pub use beside::Beside;
+pub use change::Progress as ChangeProgress;
+pub use control::{Control, Fence, Leads, SLOTS, slot_of};
+pub use copier::Copied;
 pub use follow::{FollowOptions, FollowStatus, Followed, Follower, Known, ObjectState, Scanned, Sight};
+pub use journal::{Event, Journal, Stuck};
+pub use member::{Moving, MovingOptions, Sides};
+pub use names::canonical;
+pub use running::Running;
+pub use status::{MoveStatus, Stage, percent};
+pub use store::MovingStore;

@@ -282,7 +282,7 @@ impl World {
 #[async_trait]
 impl Objects for World {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: false, conditional_delete: false }
+        ObjectPowers { conditional_put: false, conditional_delete: false, deadlines: false }
     }
 
     async fn probe(&self) -> Result<()> {
@@ -299,11 +299,15 @@ impl Objects for World {
         Ok(state.map(|state| meta(path, &state)))
     }
 
-    async fn put(&self, _: &str, _: Bytes, _: &Precondition) -> Result<ETag> {
+    async fn put(&self, _: &str, _: Bytes, _: &Precondition, _: Option<i64>) -> Result<ETag> {
         Err(Error::new(Kind::Denied, "R0409", "nobody writes here"))
     }
 
-    async fn delete(&self, _: &str, _: &Precondition) -> Result<bool> {
+    async fn settle(&self, _: &str, _: i64) -> Result<()> {
+        unreachable!("a follower only reads")
+    }
+
+    async fn delete(&self, _: &str, _: &Precondition, _: Option<i64>) -> Result<bool> {
         Err(Error::new(Kind::Denied, "R0409", "nobody writes here"))
     }
 

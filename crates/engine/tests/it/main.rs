@@ -24,6 +24,7 @@ mod index_order;
 mod ledger;
 mod look;
 mod marks;
+mod moving;
 mod numbers;
 mod parts;
 mod pooled;

@@ -1,4 +1,4 @@
-//! Units of work that demand facts, for the suite of [`super::ledger`].
+//! Units of work that demand facts, for the suite of [`super::ledger()`].
 
 use std::sync::Arc;
 

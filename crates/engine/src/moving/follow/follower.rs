@@ -123,8 +123,19 @@ impl Follower {
     /// # Cancel safety
     /// It may be dropped at any moment.
     pub async fn scan(&self) -> Result<Scanned> {
+        self.look(Look::new(self)).await
+    }
+
+    /// The same, and every document that either store has is marked, changed or not: who copies compares them all.
+    ///
+    /// # Errors
+    /// As [`Follower::scan`].
+    pub async fn mark_everything(&self) -> Result<Scanned> {
+        self.look(Look::new(self).at_everything()).await
+    }
+
+    async fn look(&self, mut look: Look<'_>) -> Result<Scanned> {
         let began_ms = self.now_ms();
-        let mut look = Look::new(self);
         let done = match look.below("").await {
             Ok(()) => look.end().await,
             Err(error) => Err(error),

@@ -33,12 +33,19 @@ pub(super) struct Look<'f> {
     found: Scanned,
     /// Of an object that could not be read; the look went on.
     trouble: Option<Error>,
+    /// What did not change is marked, too.
+    everything: bool,
 }
 
 impl<'f> Look<'f> {
     pub(super) const fn new(follower: &'f Follower) -> Self {
         let found = Scanned { listed: 0, marked: 0, unnamed: 0 };
-        Self { follower, keys: Vec::new(), notes: Vec::new(), found, trouble: None }
+        Self { follower, keys: Vec::new(), notes: Vec::new(), found, trouble: None, everything: false }
+    }
+
+    /// The same, which marks also what did not change.
+    pub(super) fn at_everything(self) -> Self {
+        Self { everything: true, ..self }
     }
 
     /// Everything below a folder, or everything.
@@ -80,7 +87,7 @@ impl<'f> Look<'f> {
         let patience = self.follower.patience();
         let now_ms = self.follower.now_ms();
         let (marks, note) = found.step(whose == Whose::Several, now_ms, patience);
-        if marks && !self.keys_of(path, whose, found.listed.is_some()).await? {
+        if (marks || self.everything) && !self.keys_of(path, whose, found.listed.is_some()).await? {
             return Ok(());
         }
         match note {

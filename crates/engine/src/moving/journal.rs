@@ -1,0 +1,415 @@
+//! The journal of a move, as facts of the new store: which copies may be stale, which writes are on their way to the old
+//! store, who copies what, who leads. docs/protocol.md says why each of them is there.
+
+use std::sync::Arc;
+
+use repot_core::store::{
+    DocumentKey, Fact, FactChange, FactDemand, FactEdit, FactStep, FactValue, FactWhen, Ledger, Queryable,
+    UnitOfWork, no_ledger,
+};
+use repot_core::{Clock, Error, Kind, Result};
+
+use super::control::Control;
+use super::names::{name, pack_key, read_key};
+use crate::packed::{Packer, Unpacker};
+
+/// Kinds of our facts.
+const CONTROL: &str = "move";
+const CONTROL_NAME: &str = "control";
+const MARK: &str = "move_mark";
+const INTENT: &str = "move_intent";
+const CLAIM: &str = "move_claim";
+const MEMBER: &str = "move_member";
+const POSITION: &str = "move_position";
+const STUCK: &str = "move_stuck";
+const EVENT: &str = "move_event";
+const FORM: u8 = 1;
+
+/// A document whose copy may be stale.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    pub name: String,
+    pub version: i64,
+    pub key: DocumentKey,
+    /// Of the newest change, milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// A write to the old store on its way, or one whose server did not live to take it back.
+#[derive(Debug, Clone)]
+pub(super) struct Intent {
+    pub name: String,
+    pub version: i64,
+    pub key: DocumentKey,
+    pub deadline_ms: i64,
+}
+
+/// A document that cannot be copied as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which one.
+    pub key: DocumentKey,
+    /// Why, for people.
+    pub why: String,
+    /// How often it was tried.
+    pub tries: i64,
+    /// When it is tried again, milliseconds since 1970.
+    pub again_ms: i64,
+}
+
+/// Something that happened to a move, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When, milliseconds since 1970.
+    pub at_ms: i64,
+    /// What.
+    pub what: String,
+}
+
+/// The facts of a move.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    new: Arc<dyn Queryable>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Journal {
+    /// In this store.
+    #[must_use]
+    pub fn new(new: Arc<dyn Queryable>, clock: Arc<dyn Clock>) -> Self {
+        Self { new, clock }
+    }
+
+    fn ledger(&self) -> Result<&dyn Ledger> {
+        self.new.ledger().ok_or_else(|| no_ledger(&self.new))
+    }
+
+    /// Where the move stands, with the version to demand; `None`: there is none.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn control(&self) -> Result<Option<(Control, i64)>> {
+        let found = self.ledger()?.fact(CONTROL, CONTROL_NAME).await?;
+        found.map(|fact| Ok((Control::unpack(&fact.value)?, fact.version))).transpose()
+    }
+
+    /// Begins a move with this epoch, unless there is one.
+    pub(super) async fn begin(&self, why: &str, epoch: i64) -> Result<()> {
+        let control = Control { epoch, ..Control::begin(self.clock.now_ms(), why) }.pack();
+        let edit = FactEdit::new(move |there| {
+            Ok(if there.is_some() {
+                FactStep::Keep
+            } else {
+                FactStep::Put(FactValue::lasting(control.clone()))
+            })
+        });
+        self.ledger()?.update_fact(CONTROL, CONTROL_NAME, edit).await?;
+        self.tell(why).await
+    }
+
+    /// Goes on to another state from the one with this version; `false`: somebody else did meanwhile.
+    pub(super) async fn step(&self, version: i64, to: &Control) -> Result<bool> {
+        let change = FactChange::put(CONTROL, CONTROL_NAME, FactValue::lasting(to.pack()));
+        let tried = self.ledger()?.note(change.when(FactWhen::Version(version))).await;
+        done(tried)
+    }
+
+    /// The move is over; every fact of it but the events goes.
+    ///
+    /// # Errors
+    /// When the store is out of reach; [`Kind::Fenced`] when it is not in the state with this version.
+    pub(super) async fn end(&self, version: i64) -> Result<()> {
+        let change = FactChange::remove(CONTROL, CONTROL_NAME).when(FactWhen::Version(version));
+        self.ledger()?.note(change).await?;
+        for kind in [MARK, INTENT, CLAIM, MEMBER, POSITION, STUCK] {
+            loop {
+                let facts = self.ledger()?.facts(kind, None, 100).await?;
+                if facts.is_empty() {
+                    break;
+                }
+                let changes = facts.iter().map(|fact| FactChange::remove(kind, &fact.name));
+                let work = UnitOfWork { facts: changes.collect(), ..UnitOfWork::default() };
+                self.new.apply(work).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a unit of work demands, so that it happens under this state of the move only.
+    pub(super) fn under(version: i64) -> FactDemand {
+        FactDemand { kind: CONTROL.to_owned(), name: CONTROL_NAME.to_owned(), version }
+    }
+
+    /// The change that marks a document.
+    pub(super) fn marking(&self, key: &DocumentKey) -> FactChange {
+        let value = Packer::new(FORM).number(self.clock.now_ms()).bytes(&pack_key(key)).finish();
+        FactChange::put(MARK, &name(key), FactValue::lasting(value))
+    }
+
+    /// Marks documents; durable when it returns.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub(super) async fn mark(&self, keys: &[DocumentKey]) -> Result<()> {
+        for keys in keys.chunks(100) {
+            let mut facts: Vec<FactChange> = keys.iter().map(|key| self.marking(key)).collect();
+            facts.sort_by(|one, other| one.name.cmp(&other.name));
+            facts.dedup_by(|one, other| one.name == other.name);
+            self.new.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await?;
+        }
+        Ok(())
+    }
+
+    /// How old the oldest of the first thousand marks is, milliseconds; `None`: nothing is marked.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn lag_ms(&self) -> Result<Option<i64>> {
+        let now_ms = self.clock.now_ms();
+        let marks = self.marks(None, 1_000).await?;
+        Ok(marks.iter().map(|mark| now_ms.saturating_sub(mark.at_ms)).max())
+    }
+
+    /// Marks a document and leaves an intent, under this state of the move; gives the intent's name. `None`: the state is
+    /// another by now.
+    pub(super) async fn intend(
+        &self,
+        key: &DocumentKey,
+        (version, deadline_ms, nonce): (i64, i64, u64),
+    ) -> Result<Option<String>> {
+        let intent = format!("{}#{nonce:016x}", name(key));
+        let value = Packer::new(FORM).number(deadline_ms).bytes(&pack_key(key)).finish();
+        let work = UnitOfWork::default()
+            .noting(self.marking(key))
+            .noting(FactChange::put(INTENT, &intent, FactValue::lasting(value)))
+            .demanding(Self::under(version));
+        let tried = self.new.apply(work).await.map(drop);
+        Ok(done(tried)?.then_some(intent))
+    }
+
+    /// Takes an intent back, and marks the document anew: it may have changed since it was marked.
+    pub(super) async fn take_back(
+        &self,
+        key: &DocumentKey,
+        intent: &str,
+        facts: Vec<FactChange>,
+    ) -> Result<()> {
+        let mut work = UnitOfWork { facts, ..UnitOfWork::default() };
+        work = work.noting(self.marking(key)).noting(FactChange::remove(INTENT, intent));
+        self.new.apply(work).await.map(drop)
+    }
+
+    /// At most `most` marks after a name.
+    pub(super) async fn marks(&self, after: Option<&str>, most: usize) -> Result<Vec<Mark>> {
+        let facts = self.ledger()?.facts(MARK, after, most).await?;
+        facts.into_iter().map(|fact| read_mark(&fact)).collect()
+    }
+
+    /// The mark of a document.
+    pub(super) async fn mark_named(&self, name: &str) -> Result<Option<Mark>> {
+        self.ledger()?.fact(MARK, name).await?.map(|fact| read_mark(&fact)).transpose()
+    }
+
+    /// At most `most` intents after a name.
+    pub(super) async fn intents(&self, after: Option<&str>, most: usize) -> Result<Vec<Intent>> {
+        let facts = self.ledger()?.facts(INTENT, after, most).await?;
+        let read = |fact: Fact| {
+            let mut read = Unpacker::new("an intent", FORM, &fact.value)?;
+            let deadline_ms = read.number()?;
+            let key = read_key(read.bytes()?)?;
+            Ok(Intent { name: fact.name, version: fact.version, key, deadline_ms })
+        };
+        facts.into_iter().map(read).collect()
+    }
+
+    /// Removes an intent that ran out, and marks its document; `false`: it was taken back meanwhile.
+    pub(super) async fn run_out(&self, intent: &Intent) -> Result<bool> {
+        let gone = FactChange::remove(INTENT, &intent.name).when(FactWhen::Version(intent.version));
+        let work = UnitOfWork::default().noting(gone).noting(self.marking(&intent.key));
+        done(self.new.apply(work).await.map(drop))
+    }
+
+    /// Claims a marked document until then; gives the version of the claim. `None`: somebody else has it.
+    pub(super) async fn claim(&self, mark: &Mark, who: &str, until_ms: i64) -> Result<Option<i64>> {
+        let value = FactValue::until(who.as_bytes().to_vec(), until_ms);
+        let change = FactChange::put(CLAIM, &mark.name, value).when(FactWhen::Absent);
+        if !done(self.ledger()?.note(change).await)? {
+            return Ok(None);
+        }
+        let found = self.ledger()?.fact(CLAIM, &mark.name).await?;
+        Ok(found.filter(|fact| fact.value.as_ref() == who.as_bytes()).map(|fact| fact.version))
+    }
+
+    /// `work`, which also ends the claim, if that still stands; with `clears` the mark goes too, if nobody marked the document
+    /// since.
+    pub(super) fn finishing((mark, claim): (&Mark, i64), clears: bool, work: UnitOfWork) -> UnitOfWork {
+        let work = work.noting(FactChange::remove(CLAIM, &mark.name).when(FactWhen::Version(claim)));
+        if !clears {
+            return work;
+        }
+        work.noting(FactChange::remove(MARK, &mark.name).when(FactWhen::Version(mark.version)))
+    }
+
+    /// Ends a claim; the mark stays.
+    pub(super) async fn release(&self, mark: &Mark, claim: i64) -> Result<()> {
+        let work = Self::finishing((mark, claim), false, UnitOfWork::default());
+        done(self.new.apply(work).await.map(drop)).map(drop)
+    }
+
+    /// Says that a server knows this state of the move, until then; `false`: the state is another by now.
+    pub(super) async fn join(
+        &self,
+        member: &str,
+        (epoch, version): (i64, i64),
+        until_ms: i64,
+    ) -> Result<bool> {
+        let value = FactValue::until(Packer::new(FORM).number(epoch).finish(), until_ms);
+        let work = UnitOfWork::default()
+            .noting(FactChange::put(MEMBER, member, value))
+            .demanding(Self::under(version));
+        done(self.new.apply(work).await.map(drop))
+    }
+
+    /// A server goes.
+    pub(super) async fn leave(&self, member: &str) -> Result<()> {
+        self.ledger()?.note(FactChange::remove(MEMBER, member)).await
+    }
+
+    /// The servers whose lease stands, with the epoch that each knows.
+    pub(super) async fn members(&self) -> Result<Vec<(String, i64)>> {
+        let mut members = Vec::new();
+        loop {
+            let after = members.last().map(|(name, _): &(String, i64)| name.clone());
+            let facts = self.ledger()?.facts(MEMBER, after.as_deref(), 1_000).await?;
+            if facts.is_empty() {
+                return Ok(members);
+            }
+            for fact in facts {
+                let epoch = Unpacker::new("a server of a move", FORM, &fact.value)?.number()?;
+                members.push((fact.name, epoch));
+            }
+        }
+    }
+
+    /// Up to where the new store's log was turned into marks, with its version.
+    pub(super) async fn position(&self) -> Result<Option<(u64, i64)>> {
+        let Some(fact) = self.ledger()?.fact(POSITION, CONTROL_NAME).await? else { return Ok(None) };
+        let number = Unpacker::new("a position", FORM, &fact.value)?.number()?;
+        Ok(Some((u64::try_from(number).unwrap_or_default(), fact.version)))
+    }
+
+    /// Marks documents, and the log was read up to there, from the position with this version on; `false`: somebody else read
+    /// on meanwhile, or the state of the move is another than the one that says which entries count.
+    pub(super) async fn read_on(
+        &self,
+        keys: &[DocumentKey],
+        (to, was): (u64, Option<i64>),
+        state: i64,
+    ) -> Result<bool> {
+        let value = Packer::new(FORM).number(i64::try_from(to).unwrap_or(i64::MAX)).finish();
+        let when = was.map_or(FactWhen::Absent, FactWhen::Version);
+        let mut facts: Vec<FactChange> = keys.iter().map(|key| self.marking(key)).collect();
+        facts.sort_by(|one, other| one.name.cmp(&other.name));
+        facts.dedup_by(|one, other| one.name == other.name);
+        let work = UnitOfWork { facts, ..UnitOfWork::default() }
+            .demanding(Self::under(state))
+            .noting(FactChange::put(POSITION, CONTROL_NAME, FactValue::lasting(value)).when(when));
+        done(self.new.apply(work).await.map(drop))
+    }
+
+    /// How many documents are marked.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn marked(&self) -> Result<u64> {
+        self.ledger()?.count_facts(MARK).await
+    }
+
+    /// A document could not be copied.
+    pub(super) async fn stick(&self, mark: &Mark, stuck: &Stuck) -> Result<()> {
+        let value = Packer::new(FORM)
+            .bytes(&pack_key(&stuck.key))
+            .bytes(stuck.why.as_bytes())
+            .number(stuck.tries)
+            .number(stuck.again_ms)
+            .finish();
+        self.ledger()?.note(FactChange::put(STUCK, &mark.name, FactValue::lasting(value))).await
+    }
+
+    /// It was copied.
+    pub(super) fn unsticking(mark: &Mark) -> FactChange {
+        FactChange::remove(STUCK, &mark.name)
+    }
+
+    pub(super) async fn stuck_named(&self, name: &str) -> Result<Option<Stuck>> {
+        self.ledger()?.fact(STUCK, name).await?.map(|fact| read_stuck(&fact)).transpose()
+    }
+
+    /// At most `most` documents that cannot be copied as they are.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn stuck(&self, most: usize) -> Result<Vec<Stuck>> {
+        let facts = self.ledger()?.facts(STUCK, None, most).await?;
+        facts.iter().map(read_stuck).collect()
+    }
+
+    /// Keeps what happened, for `status --why`.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn tell(&self, what: &str) -> Result<()> {
+        let at_ms = self.clock.now_ms();
+        let value = Packer::new(FORM).number(at_ms).bytes(what.as_bytes()).finish();
+        // the newest come last; two of one millisecond are told apart by what they say
+        let name = format!("{at_ms:020}/{:016x}", xxhash_rust::xxh3::xxh3_64(what.as_bytes()));
+        self.ledger()?.note(FactChange::put(EVENT, &name, FactValue::lasting(value))).await
+    }
+
+    /// What happened, oldest first; at most `most` of the newest.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn events(&self, most: usize) -> Result<Vec<Event>> {
+        let (mut events, mut after) = (Vec::new(), None);
+        loop {
+            let facts = self.ledger()?.facts(EVENT, after.as_deref(), 1_000).await?;
+            let Some(last) = facts.last() else { break };
+            after = Some(last.name.clone());
+            for fact in &facts {
+                let mut read = Unpacker::new("an event of a move", FORM, &fact.value)?;
+                events.push(Event { at_ms: read.number()?, what: read.text()? });
+            }
+            let more = events.len().saturating_sub(most);
+            events.drain(..more);
+        }
+        Ok(events)
+    }
+}
+
+fn read_mark(fact: &Fact) -> Result<Mark> {
+    let mut read = Unpacker::new("a mark", FORM, &fact.value)?;
+    let at_ms = read.number()?;
+    let key = read_key(read.bytes()?)?;
+    Ok(Mark { name: fact.name.clone(), version: fact.version, key, at_ms })
+}
+
+fn read_stuck(fact: &Fact) -> Result<Stuck> {
+    let mut read = Unpacker::new("a document that is stuck", FORM, &fact.value)?;
+    let key = read_key(read.bytes()?)?;
+    Ok(Stuck { key, why: read.text()?, tries: read.number()?, again_ms: read.number()? })
+}
+
+/// Whether it was done; not so where a condition on a fact did not hold.
+pub(super) fn done(tried: Result<()>) -> Result<bool> {
+    match tried {
+        Ok(()) => Ok(true),
+        Err(error) if is_lost(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A condition on a fact did not hold.
+pub(super) fn is_lost(error: &Error) -> bool {
+    error.kind() == Kind::Fenced && error.code() == "R0401"
+}

@@ -1,0 +1,225 @@
+//! Writes while documents change store: to the one that leads, with what the journal must know of it.
+
+use std::sync::Arc;
+
+use repot_core::moving::{Lead, Phase};
+use repot_core::store::{DocumentKey, Receipt, UnitOfWork, Write};
+use repot_core::{Error, Kind, Result, Retry};
+
+use super::beside::out_of_reach;
+use super::control::Control;
+use super::journal::{Journal, is_lost};
+use super::member::{Moving, View, is_unreachable, standing};
+use super::names::canonical;
+
+/// How long a write waits before it asks again who leads, milliseconds.
+const PAUSE_MS: u64 = 5;
+
+/// Where a unit of work goes.
+enum Way {
+    New(Option<i64>),
+    Old(i64),
+    Waits,
+}
+
+impl Moving {
+    /// Writes to the store that leads; waits while that changes.
+    ///
+    /// # Errors
+    /// As [`repot_core::store::Store::apply`]; `R0711` when a change of the lead took too long; `R0712` where the documents
+    /// are led by different stores; `R0713` when the new store leads and is out of reach.
+    pub(super) async fn write(self: &Arc<Self>, mut work: UnitOfWork) -> Result<Receipt> {
+        for write in &mut work.writes {
+            let key = canonical(&self.sides.layout, write.key())?;
+            rename(write, key);
+        }
+        let begun_ms = self.clock.now_ms();
+        let mut view = self.last_known().await;
+        loop {
+            let way = match &view {
+                Ok(view) => way(view, &work)?,
+                Err(error) if is_unreachable(error) => return self.write_by_note(work, error.clone()).await,
+                Err(error) => return Err(error.clone()),
+            };
+            match way {
+                Way::New(version) => {
+                    let unit = UnitOfWork { demands: work.demands.clone(), ..work.clone() };
+                    let unit = version.map(Journal::under).into_iter().fold(unit, UnitOfWork::demanding);
+                    match self.sides.new.apply(unit).await {
+                        Err(error) if is_lost(&error) && version.is_some() => {
+                            // ours, or the caller's own condition
+                            let now = self.ask().await?;
+                            if same(&now, version) {
+                                return Err(error);
+                            }
+                            view = Ok(now);
+                            continue;
+                        }
+                        done => {
+                            self.logged.notify_one();
+                            return done;
+                        }
+                    }
+                }
+                Way::Old(version) => match self.write_by_intent(&work, version).await {
+                    Ok(Some(receipt)) => return Ok(receipt),
+                    Ok(None) => {}
+                    Err(Stopped::Unreachable(error)) => return self.write_by_note(work, error).await,
+                    Err(Stopped::Failed(error)) => return Err(error),
+                },
+                Way::Waits => {
+                    if self.clock.now_ms() - begun_ms > self.options.wait_ms {
+                        return Err(changing(&work));
+                    }
+                    self.pacing.pause(PAUSE_MS).await;
+                }
+            }
+            view = self.ask().await;
+        }
+    }
+
+    /// Marks the document, leaves the intent, writes, and takes the intent back. `None`: the state of the move is another
+    /// by now.
+    async fn write_by_intent(
+        self: &Arc<Self>,
+        work: &UnitOfWork,
+        version: i64,
+    ) -> Result<Option<Receipt>, Stopped> {
+        let key = single(work).map_err(Stopped::Failed)?;
+        let deadline_ms = self.clock.now_ms() + self.options.write_ms;
+        let nonce = self.pacing.random();
+        let intended = self.in_time(self.journal.intend(&key, (version, deadline_ms, nonce))).await;
+        let intent = match intended {
+            Ok(Some(intent)) => intent,
+            Ok(None) => return Ok(None),
+            // an intent that was left all the same runs out
+            Err(error) if is_unreachable(&error) => return Err(Stopped::Unreachable(error)),
+            Err(error) => return Err(Stopped::Failed(error)),
+        };
+        let written = self.sides.old.apply(old_part(work, deadline_ms)).await;
+        if written.as_ref().is_err_and(|error| error.may_retry() == Retry::Unknown) {
+            // it may still happen, until the deadline: the intent says so
+            return written.map(Some).map_err(Stopped::Failed);
+        }
+        if written.is_ok() && !work.facts.is_empty() {
+            // what the caller notes is there before the answer is
+            let taken = self.journal.take_back(&key, &intent, work.facts.clone()).await;
+            // the write is there, and what was to be noted with it may not be
+            taken.map_err(|error| Stopped::Failed(error.retry(Retry::Unknown)))?;
+            self.wake.notify_one();
+        } else if self.is_brief {
+            // where it fails, the intent runs out
+            let _left = self.journal.take_back(&key, &intent, Vec::new()).await;
+        } else {
+            let moving = Arc::clone(self);
+            tokio::spawn(async move {
+                // where it fails, the intent runs out
+                let _left = moving.journal.take_back(&key, &intent, Vec::new()).await;
+                moving.wake.notify_one();
+            });
+        }
+        written.map(Some).map_err(Stopped::Failed)
+    }
+
+    /// Writes to the old store while the new one is out of reach: a note is left beside it, and the fence says whether the
+    /// old store leads.
+    async fn write_by_note(&self, work: UnitOfWork, cause: Error) -> Result<Receipt> {
+        let key = single(&work)?;
+        if !work.facts.is_empty() || !work.demands.is_empty() {
+            return Err(cause);
+        }
+        let deadline_ms = self.clock.now_ms() + self.options.write_ms;
+        self.sides.beside.leave(&key, deadline_ms, self.pacing.random()).await?;
+        let (fence, _) = self.sides.beside.fence().await?;
+        match fence.map_or(Lead::Old, |fence| fence.lead(&key)) {
+            Lead::Old => self.sides.old.apply(old_part(&work, deadline_ms)).await,
+            Lead::New => Err(out_of_reach(&key, cause)),
+        }
+    }
+}
+
+/// Why a write by intent went no further.
+enum Stopped {
+    /// The new store is out of reach: there is another way.
+    Unreachable(Error),
+    Failed(Error),
+}
+
+/// The part of a unit of work that the old store does.
+fn old_part(work: &UnitOfWork, deadline_ms: i64) -> UnitOfWork {
+    let until_ms = work.until_ms.map_or(deadline_ms, |own| own.min(deadline_ms));
+    let writes = work.writes.clone();
+    let holding = work.holding.clone();
+    UnitOfWork { writes, holding, actor: work.actor.clone(), ..UnitOfWork::default() }.until(until_ms)
+}
+
+fn way(view: &View, work: &UnitOfWork) -> Result<Way> {
+    let View::Goes(control, version) = view else { return Ok(Way::New(None)) };
+    let mut standings = work.writes.iter().map(|write| standing(control, write.key()));
+    // facts alone are the new store's
+    let Some((lead, phase)) = standings.next() else { return Ok(Way::New(None)) };
+    let mut waits = phase == Phase::Draining;
+    for (other, phase) in standings {
+        if other != lead {
+            return Err(split(control, work));
+        }
+        waits |= phase == Phase::Draining;
+    }
+    Ok(match lead {
+        _ if waits => Way::Waits,
+        Lead::Old => Way::Old(*version),
+        Lead::New => Way::New(Some(*version)),
+    })
+}
+
+fn same(view: &View, version: Option<i64>) -> bool {
+    matches!(view, View::Goes(_, now) if Some(*now) == version)
+}
+
+fn rename(write: &mut Write, own: DocumentKey) {
+    match write {
+        Write::Put { key, .. }
+        | Write::Patch { key, .. }
+        | Write::Update { key, .. }
+        | Write::Delete { key, .. } => *key = own,
+    }
+}
+
+/// The one document that a unit of work writes in the old store.
+fn single(work: &UnitOfWork) -> Result<DocumentKey> {
+    match work.writes.as_slice() {
+        [write] => Ok(write.key().clone()),
+        writes => {
+            let message = format!("{} documents in one unit of work, while files lead them", writes.len());
+            Err(Error::new(Kind::Unsupported, "R0405", message)
+                .hint("Write them one by one, or wait until the database leads them."))
+        }
+    }
+}
+
+fn changing(work: &UnitOfWork) -> Error {
+    let first = work.writes.first().map_or_else(String::new, |write| write.key().to_string());
+    Error::new(
+        Kind::Unavailable,
+        "R0711",
+        format!("{first} changes store, which takes longer than it should"),
+    )
+    .retry(Retry::Safe)
+    .hint("Send it again; `repot status` says what the change waits for.")
+}
+
+fn split(control: &Control, work: &UnitOfWork) -> Error {
+    let error = Error::new(
+        Kind::Unsupported,
+        "R0712",
+        "the documents of this unit of work are led by different stores at the moment",
+    );
+    let detail = |error: Error, write: &Write| {
+        let side = match control.leads.of(write.key()) {
+            Lead::Old => "files",
+            Lead::New => "the database",
+        };
+        error.detail(format!("{}: {side}", write.key()))
+    };
+    work.writes.iter().fold(error, detail).hint("Write them one by one, or finish the rollout.")
+}

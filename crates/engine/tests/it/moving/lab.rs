@@ -1,0 +1,166 @@
+//! Two stores, and processes between them that can be cut off, paused and killed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use repot_core::SystemClock;
+use repot_core::store::{
+    BucketStore, Document, DocumentKey, Layout, MemoryObjects, Objects, Store, StoreExt as _,
+};
+use repot_engine::TokioPacing;
+use repot_engine::moving::{Beside, Moving, MovingOptions, MovingStore, Running, Sides};
+use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_model::language::{Model, parse};
+use repot_model::plan::Plan;
+
+use super::far::FarStore;
+use super::objects::{Far, Line};
+use crate::documents::Database;
+
+const MODEL: &str = r#"
+[repot]
+source = "./data"
+
+[chats]
+file   = "chats/{user_id}/{id}.json"
+tenant = "user_id"
+
+[chats.fields]
+id      = "text key"
+user_id = "text"
+
+[messages]
+in = "chats.messages[]"
+
+[messages.fields]
+id      = "int key auto"
+chat_id = "-> chats cascade auto"
+order   = "position"
+n       = "int"
+"#;
+
+/// Bounds of a move whose processes are killed often.
+pub(super) const QUICK: MovingOptions = MovingOptions {
+    write_ms: 400,
+    skew_ms: 50,
+    lease_ms: 500,
+    look_ms: 20,
+    ask_ms: 300,
+    wait_ms: 3_000,
+    claim_ms: 500,
+};
+
+pub(super) fn compiled() -> (Arc<Model>, Arc<Plan>, &'static str) {
+    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
+    let plan = Plan::compile(&model).unwrap();
+    (Arc::new(model), Arc::new(plan), MODEL)
+}
+
+/// Two stores of the same documents.
+pub(super) struct World {
+    pub objects: Arc<MemoryObjects>,
+    pub layout: Arc<Layout>,
+    pub new: Arc<RowStore>,
+    pub options: MovingOptions,
+    pub database: Database,
+}
+
+impl World {
+    pub(super) fn new(database: Database, options: MovingOptions) -> Self {
+        let (model, plan, text) = compiled();
+        let layout = Layout::new(Arc::clone(&model), Arc::clone(&plan), repot_json::Limits::default());
+        let rows = RowStoreOptions { clock: Arc::new(SystemClock), ..Database::options() };
+        let new = RowStore::open(database.target(), (model, plan, text), rows).unwrap();
+        Self {
+            objects: Arc::new(MemoryObjects::new()),
+            layout: Arc::new(layout.unwrap()),
+            new: Arc::new(new),
+            options,
+            database,
+        }
+    }
+
+    fn bucket(&self, objects: Arc<dyn Objects>) -> Arc<BucketStore> {
+        Arc::new(BucketStore::new(objects, (*self.layout).clone(), 1 << 20))
+    }
+
+    /// The old store, past every process.
+    pub(super) fn old(&self) -> Arc<BucketStore> {
+        self.bucket(Arc::clone(&self.objects) as Arc<dyn Objects>)
+    }
+
+    /// A process, with its ways to the stores.
+    pub(super) fn process(&self, id: &str, seed: u64) -> Process {
+        let old_line = Line::seeded(seed);
+        let new_line = Line::seeded(seed.wrapping_mul(31));
+        let objects: Arc<dyn Objects> = Arc::new(Far {
+            objects: Arc::clone(&self.objects) as Arc<dyn Objects>,
+            line: Arc::clone(&old_line),
+        });
+        let new = Arc::new(FarStore { store: Arc::clone(&self.new), line: Arc::clone(&new_line) });
+        let old = self.bucket(Arc::clone(&objects));
+        let sides = Sides {
+            into_old: Arc::clone(&old) as _,
+            old,
+            beside: Beside::new(objects, ".repot/"),
+            into_new: Arc::clone(&new) as _,
+            new,
+            layout: Arc::clone(&self.layout),
+        };
+        let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
+        let moving = Arc::new(Moving::new(sides, outside, self.options, id));
+        let store = Arc::new(MovingStore::new(Arc::clone(&moving)));
+        Process { moving, store, old_line, new_line, running: None }
+    }
+}
+
+/// A process that takes part in a move.
+pub(super) struct Process {
+    pub moving: Arc<Moving>,
+    pub store: Arc<MovingStore>,
+    pub old_line: Arc<Line>,
+    pub new_line: Arc<Line>,
+    running: Option<Running>,
+}
+
+impl Process {
+    /// Looks, copies and mends all the time, as a server does.
+    pub(super) fn run(&mut self) {
+        self.running = Some(Running::start(&self.moving));
+    }
+
+    pub(super) fn delay(&self, ms: u64) {
+        self.old_line.delay_ms.store(ms, Ordering::SeqCst);
+        self.new_line.delay_ms.store(ms, Ordering::SeqCst);
+    }
+
+    /// It is gone, in the middle of whatever it does; what it has sent still arrives.
+    pub(super) fn kill(&mut self) {
+        self.running = None;
+    }
+}
+
+pub(super) fn chat(user: &str, id: &str) -> DocumentKey {
+    DocumentKey::new("chats", id).in_tenant(user)
+}
+
+pub(super) fn empty(user: &str, id: &str) -> String {
+    format!("{{\n  \"id\": \"{id}\",\n  \"user_id\": \"{user}\",\n  \"messages\": []\n}}\n")
+}
+
+/// The numbers of a chat's messages.
+pub(super) fn numbers(found: Option<&Document>) -> Vec<u64> {
+    let Some(found) = found else { return Vec::new() };
+    let value: serde_json::Value = serde_json::from_slice(&found.body).unwrap();
+    value["messages"].as_array().unwrap().iter().map(|message| message["n"].as_u64().unwrap()).collect()
+}
+
+/// The text of a chat in one of the stores.
+pub(super) async fn text(store: &(impl Store + ?Sized), key: &DocumentKey) -> Option<String> {
+    let found = store.get(key).await.unwrap()?;
+    Some(String::from_utf8(found.body.to_vec()).unwrap())
+}
+
+pub(super) async fn say(store: &(impl Store + ?Sized), key: &DocumentKey, n: u64) -> repot_core::Result<()> {
+    store.append(key, "/messages", format!("{{\"n\": {n}}}")).await.map(drop)
+}

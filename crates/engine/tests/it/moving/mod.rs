@@ -1,0 +1,9 @@
+//! Documents that change store while they are read and written: each step by itself, crashes between steps, and everything
+//! at once.
+
+mod chaos;
+mod far;
+mod history;
+mod lab;
+mod objects;
+mod steps;

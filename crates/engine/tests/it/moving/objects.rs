@@ -1,0 +1,126 @@
+//! Objects behind a connection that is slow, is cut, or delivers what a dead process sent.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use repot_core::store::{ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
+use repot_core::{Error, Kind, Result, Retry};
+
+/// What goes wrong on the way to a store.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Nothing gets through, and the caller is told so.
+    pub cut: AtomicBool,
+    /// Requests take up to so many milliseconds, of which some pass before they arrive.
+    pub delay_ms: AtomicU64,
+    dice: AtomicU64,
+}
+
+impl Line {
+    pub(super) fn random(&self) -> u64 {
+        let mut mixed = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn seeded(seed: u64) -> Arc<Self> {
+        Arc::new(Self { dice: AtomicU64::new(seed), ..Self::default() })
+    }
+
+    pub(super) async fn pass(&self) -> Result<()> {
+        let most = self.delay_ms.load(Ordering::SeqCst);
+        if most > 0 {
+            tokio::time::sleep(Duration::from_millis(self.random() % most)).await;
+        }
+        if self.cut.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Unavailable, "R0203", "the line is cut").retry(Retry::Unknown));
+        }
+        Ok(())
+    }
+}
+
+/// Objects behind such a line.
+#[derive(Debug)]
+pub(super) struct Far {
+    pub objects: Arc<dyn Objects>,
+    pub line: Arc<Line>,
+}
+
+impl fmt::Display for Far {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.objects.fmt(f)
+    }
+}
+
+impl Far {
+    /// What is sent arrives, also where nobody waits for the answer any more.
+    async fn sent<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let line = Arc::clone(&self.line);
+        let sent = tokio::spawn(async move {
+            line.pass().await?;
+            let answer = request.await;
+            // the answer may be lost
+            line.pass().await?;
+            answer
+        });
+        sent.await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Objects for Far {
+    fn powers(&self) -> ObjectPowers {
+        self.objects.powers()
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.line.pass().await?;
+        self.objects.probe().await
+    }
+
+    async fn get(&self, path: &str, bytes_max: u64) -> Result<Option<ObjectBody>> {
+        self.line.pass().await?;
+        let found = self.objects.get(path, bytes_max).await;
+        self.line.pass().await?;
+        found
+    }
+
+    async fn head(&self, path: &str) -> Result<Option<ObjectMeta>> {
+        self.line.pass().await?;
+        self.objects.head(path).await
+    }
+
+    async fn put(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
+        let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
+        self.sent(async move { objects.put(&path, bytes, &when, until_ms).await }).await
+    }
+
+    async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
+        let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
+        self.sent(async move { objects.delete(&path, &when, until_ms).await }).await
+    }
+
+    async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
+        self.line.pass().await?;
+        self.objects.settle(path, until_ms).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Result<Vec<ObjectMeta>> {
+        self.line.pass().await?;
+        self.objects.list(prefix, after, most).await
+    }
+}
