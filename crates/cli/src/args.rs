@@ -7,6 +7,7 @@ use repot_engine::ledger::Right;
 
 use crate::document_args::{At, Get, Ls, Patch, Put, Rm};
 use crate::log::LogStyle;
+use crate::move_args::{Finish, Rollback, Rollout, Status};
 
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
 #[derive(Debug, Parser)]
@@ -85,6 +86,14 @@ pub(crate) enum Command {
     Advise,
     /// Serve the documents over HTTP.
     Serve(Serve),
+    #[command(about = "Let the database lead a share of the documents, while they are in use")]
+    Rollout(Rollout),
+    #[command(about = "The files lead again; nothing is lost")]
+    Rollback(Rollback),
+    #[command(about = "End the move: the files are kept in step no longer")]
+    Finish(Finish),
+    #[command(about = "How far the move is, and what it waits for")]
+    Status(Status),
     /// Keys for the HTTP API: make, list, take back.
     Key(Key),
     /// What changes, one JSON line a change.
@@ -126,6 +135,9 @@ pub(crate) struct Copy {
     /// Take up only the documents that are set aside.
     #[arg(long)]
     pub retry: bool,
+    /// Then follow the source until interrupted: the live move begins.
+    #[arg(long, conflicts_with_all = ["retry", "dry_run"])]
+    pub follow: bool,
     /// Leave the proof for later (`repot verify`).
     #[arg(long)]
     pub no_verify: bool,

@@ -126,6 +126,8 @@ fn config(global: &Global, at: &At) -> Result<Config, Failure> {
     }
     let mut config = serving::config(&project)?;
     config.url = Some(url);
+    config.source = Some(project.source_name().0);
+    config.follows = false;
     config.model_text = Some(project.text.clone());
     config.directory.clone_from(&project.directory);
     config.with_echo(output::echo).map_err(inner)

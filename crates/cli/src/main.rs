@@ -9,6 +9,7 @@ mod database_url;
 mod document_args;
 mod errors;
 mod log;
+mod move_args;
 mod operator;
 mod output;
 mod page;

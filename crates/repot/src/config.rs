@@ -32,6 +32,15 @@ pub struct Config {
     /// `./data`, `s3://bucket/prefix`, `sqlite:///app.db`, `postgresql://...`, `memory:` (see [`crate::Place`]).
     /// `None`: what the model says as `target`, else as `source`.
     pub url: Option<String>,
+    /// Where documents are moving from, while a move is on its way in the database at `url`: a directory or a bucket. `None`:
+    /// what the model says as `source`.
+    pub source: Option<String>,
+    /// Whether this process stays, while documents move: then it finds out what others change in the source, copies, and holds
+    /// a lease, so that its reads need not ask the database who leads. It should [`crate::Move::leave`] at its end. Where it
+    /// is `false`, others do that, and the process may end after any call.
+    pub follows: bool,
+    /// Whether a move begins now, where none is on its way: from then on whoever opens the database takes part in it.
+    pub begins_move: bool,
     /// The model file; not read when there is a `model_text`.
     pub model: PathBuf,
     /// The model itself.
@@ -77,6 +86,9 @@ impl Config {
     fn of_model(model: &Path) -> Self {
         Self {
             url: None,
+            source: None,
+            follows: true,
+            begins_move: false,
             model: model.to_owned(),
             model_text: None,
             directory: PathBuf::new(),
@@ -115,6 +127,7 @@ impl Config {
         let mut config = Self::of_model(model);
         config.variables = variables.filter(|(_, value)| !value.is_empty()).collect();
         config.url = config.variables.get("DATABASE_URL").cloned();
+        config.source = config.variables.get("REPOT_SOURCE").cloned();
         if let Some(size) = config.number("DATABASE_POOL_SIZE")? {
             config.pool_size = size.max(1);
         }

@@ -11,6 +11,7 @@ use repot_core::store::{
 };
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
 use repot_engine::check_source;
+use repot_engine::moving::MovingStore;
 use repot_engine::store::{Planned, RowStore, RowStoreOptions, additions, extend};
 use repot_json::Limits;
 use repot_model::language::{self, Model, Problem};
@@ -22,6 +23,7 @@ use repot_sqlite::{SqliteOptions, SqliteTarget};
 use crate::collection::Collection;
 use crate::config::{Config, NewText};
 use crate::entity::{Entity, PerTenant, Shared};
+use crate::moving::Move;
 use crate::place::{Place, s3_config};
 use crate::unit::Unit;
 use crate::{Error, Result};
@@ -41,6 +43,7 @@ pub(crate) struct Inside {
     pub(crate) limits: Limits,
     pub(crate) new_text: NewText,
     clock: Arc<dyn Clock>,
+    part: Option<Arc<Move>>,
 }
 
 impl Inside {
@@ -51,7 +54,7 @@ impl Inside {
         new_text: NewText,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, model, layout, limits, new_text, clock }
+        Self { store, model, layout, limits, new_text, clock, part: None }
     }
 }
 
@@ -80,10 +83,23 @@ impl Repot {
 
     async fn open_after(old: Option<Layout>, config: Config) -> Result<Self> {
         // files and databases are opened by calls that block
-        let opened = tokio::task::spawn_blocking(move || open(&config, old.as_ref())).await;
-        let inside = opened.map_err(|error| {
+        let is_changed = old.is_some();
+        let opened = tokio::task::spawn_blocking(move || Ok((open(&config, old.as_ref())?, config))).await;
+        let opened: Result<_> = opened.map_err(|error| {
             Cause::new(Kind::Failed, "R0409", "the program ended while documents were opened").cause(error)
-        })??;
+        })?;
+        let ((mut inside, rows), config) = opened?;
+        if let Some(rows) = rows
+            && let Some(part) = Move::join(&config, &rows, &inside.layout).await?
+        {
+            if is_changed {
+                return Err(Cause::new(Kind::Refused, "R0451", "documents are changing store")
+                    .hint("Change the model when the move is finished, or before it begins.")
+                    .into());
+            }
+            inside.store = Arc::new(MovingStore::new(Arc::clone(part.moving())));
+            inside.part = Some(Arc::new(part));
+        }
         inside.store.probe().await?;
         Ok(Self { inside: Arc::new(inside) })
     }
@@ -134,6 +150,12 @@ impl Repot {
     pub fn acting_as(&self, actor: &str) -> Self {
         let store = Arc::new(Acting::new(Arc::clone(&self.inside.store), actor));
         Self { inside: Arc::new(Inside { store, ..self.inside.as_ref().clone() }) }
+    }
+
+    /// This process's part in the move of the documents, while one is on its way.
+    #[must_use]
+    pub fn part(&self) -> Option<&Move> {
+        self.inside.part.as_deref()
     }
 
     /// Where the documents of the model lie, and how they are named.
@@ -200,7 +222,8 @@ impl Tenant {
     }
 }
 
-fn open(config: &Config, old: Option<&Layout>) -> Result<Inside> {
+/// Opens what the config names; rows a second time, as what they are.
+fn open(config: &Config, old: Option<&Layout>) -> Result<(Inside, Option<Arc<RowStore>>)> {
     let text = match &config.model_text {
         Some(text) => text.clone(),
         None => read(&config.directory.join(&config.model))?,
@@ -219,6 +242,7 @@ fn open(config: &Config, old: Option<&Layout>) -> Result<Inside> {
     if let Some(old) = old {
         additions(old, (&model, &plan))?;
     }
+    let mut table_store = None;
     let store = match &place {
         Place::Memory if old.is_some() => {
             let message = "documents in memory go with the store that holds them";
@@ -239,19 +263,21 @@ fn open(config: &Config, old: Option<&Layout>) -> Result<Inside> {
             let settings = s3_config(bucket, prefix, &variable)?;
             objects(config, (&model, &plan), Arc::new(S3Objects::open(settings)?))?
         }
-        Place::Sqlite(path) => rows(
-            config,
-            (old, (&model, &plan), &text),
-            Box::new(SqliteTarget::open(path, SqliteOptions::default())?.with_echo(config.echo.clone())),
-        )?,
-        Place::Postgres(url) => rows(
-            config,
-            (old, (&model, &plan), &text),
-            Box::new(PostgresTarget::open_with_echo(url, PostgresOptions::default(), config.echo.clone())?),
-        )?,
+        Place::Sqlite(path) => {
+            let target = SqliteTarget::open(path, SqliteOptions::default())?.with_echo(config.echo.clone());
+            let rows = rows(config, (old, (&model, &plan), &text), Box::new(target))?;
+            Arc::clone(table_store.insert(rows)) as _
+        }
+        Place::Postgres(url) => {
+            let echo = config.echo.clone();
+            let target = PostgresTarget::open_with_echo(url, PostgresOptions::default(), echo)?;
+            let rows = rows(config, (old, (&model, &plan), &text), Box::new(target))?;
+            Arc::clone(table_store.insert(rows)) as _
+        }
     };
     let layout = Layout::new(Arc::clone(&model), plan, config.json)?;
-    Ok(Inside::new(store, (model, layout), config.json, config.new_text, Arc::clone(&config.clock)))
+    let inside = Inside::new(store, (model, layout), config.json, config.new_text, Arc::clone(&config.clock));
+    Ok((inside, table_store))
 }
 
 fn objects(
@@ -269,7 +295,7 @@ fn rows(
     config: &Config,
     (old, (model, plan), text): (Option<Planned<'_>>, (&Arc<Model>, &Arc<Plan>), &str),
     mut target: Box<dyn Target>,
-) -> Result<Arc<dyn Queryable>> {
+) -> Result<Arc<RowStore>> {
     if let Some(old) = old {
         extend(target.as_mut(), (old, (model, plan)), text, &me(config.clock.as_ref()))?;
     }

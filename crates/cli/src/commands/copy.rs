@@ -22,6 +22,10 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         return super::plan::show(&project, &copy.bounds, false, output);
     }
     output.hello();
+    if copy.follow && super::follow::is_begun(&project)? {
+        output.say("A move is on its way; nothing is copied anew.");
+        return super::follow::run(&project, output);
+    }
     let source = project.source()?;
     let mut target = project.target()?;
     let options = project.options(&copy.bounds);
@@ -50,6 +54,13 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     };
     if matches!(proof, Proven::Before(_)) {
         output.say("Nothing was copied since the last proof; repot verify proves it again.");
+    }
+    if copy.follow {
+        drop(target);
+        if matches!(&proof, Proven::Now(proof) if !proof.holds()) {
+            return Ok(Exit::Differences);
+        }
+        return super::follow::run(&project, output);
     }
     finish(&project, target.as_ref(), copy, &report, &proof, output)
 }

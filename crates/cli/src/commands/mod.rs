@@ -8,10 +8,12 @@ mod demo;
 mod documents;
 pub(crate) mod explain;
 mod export;
+mod follow;
 mod generate;
 mod init;
 mod key;
 mod ls;
+pub(crate) mod moving;
 pub(crate) mod plan;
 mod query;
 mod queue;
@@ -42,6 +44,10 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Export(export) => export::run(global, export, output),
         Command::Advise => advise::run(global, output),
         Command::Serve(serve) => serve::run(global, serve, output),
+        Command::Rollout(rollout) => moving::rollout(global, rollout, output),
+        Command::Rollback(rollback) => moving::rollback(global, rollback, output),
+        Command::Finish(finish) => moving::finish(global, finish, output),
+        Command::Status(status) => moving::status(global, status, output),
         Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),

@@ -90,6 +90,8 @@ fn lost(traces: &Traces, style: LogStyle, output: &Output) {
 pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure> {
     let mut config = serving::config(project)?;
     config.url = Some(serve.store.clone().unwrap_or_else(|| project.database_url().0));
+    config.source = Some(project.source_name().0);
+    config.follows = true;
     config.model_text = Some(project.text.clone());
     config.directory.clone_from(&project.directory);
     config.document_bytes_max = serve.body_max.clamp(1, 1_024) << 20;
@@ -132,11 +134,16 @@ async fn listen(
         output.say(&format!("API        http://{address}/v1        {open}"));
     }
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
-    let reloading = reloading.run(repot, server.models(), hangups, (style, output));
-    tokio::select! {
-        cut = server.run(stop) => Ok(cut),
+    let reloading = reloading.run(repot.clone(), server.models(), hangups, (style, output));
+    let cut = tokio::select! {
+        cut = server.run(stop) => cut,
         never = reloading => match never {},
+    };
+    if let Some(part) = repot.part() {
+        // where the database is away, the lease ends by itself
+        let _away = part.leave().await;
     }
+    Ok(cut)
 }
 
 /// What the store is, in the words that the apps' operators look for in the log.
@@ -185,7 +192,7 @@ fn listened(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 /// Comes back at SIGTERM or an interrupt.
-fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
+pub(crate) fn stopped() -> Result<impl Future<Output = ()> + Send, Failure> {
     let (mut ended, mut interrupted) =
         (listened(SignalKind::terminate())?, listened(SignalKind::interrupt())?);
     Ok(async move {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use repot_core::{Clock as _, Error, Kind, SystemClock, Target};
 use repot_engine::certificate::{Heading, certificate, object_line};
-use repot_engine::verify::{Proof, Scope, Verify as EngineVerify};
+use repot_engine::verify::{Difference, Proof, Scope, Verify as EngineVerify};
 use repot_model::plan::time;
 use serde_json::{Value, json};
 
@@ -119,10 +119,14 @@ pub(crate) fn tell_differences(proof: &Proof, output: &Output) {
         number(proof.rows_differing)
     ));
     for one in &proof.differences {
-        let table = one.table.as_ref().map_or_else(String::new, |table| format!("{table}: "));
-        let place = one.path.as_deref().unwrap_or("(no document)");
-        output.say(&format!("  {place}  {table}{}", one.what));
+        output.say(&format!("  {}", difference(one)));
     }
+}
+
+/// A difference on one line.
+pub(crate) fn difference(one: &Difference) -> String {
+    let table = one.table.as_ref().map_or_else(String::new, |table| format!("{table}: "));
+    format!("{}  {table}{}", one.path.as_deref().unwrap_or("(no document)"), one.what)
 }
 
 fn scope(verify: &Verify) -> Result<Scope, Error> {

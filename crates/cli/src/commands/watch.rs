@@ -37,6 +37,8 @@ pub(crate) fn run(global: &Global, watch: &Watch) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
     let mut config = Config::from_variables(project.file.as_ref(), project.environment.all().into_iter())
         .map_err(inner)?;
+    config.source = Some(project.source_name().0);
+    config.follows = false;
     config.url = Some(watch.at.store.clone().unwrap_or_else(|| project.database_url().0));
     config.model_text = Some(project.text.clone());
     config.directory.clone_from(&project.directory);

@@ -17,6 +17,7 @@ mod killed;
 mod laid_over;
 mod left_behind;
 mod lossless;
+mod moving;
 mod operate;
 mod over_http;
 mod printed;

@@ -1,0 +1,63 @@
+//! `repot copy --follow`: the live move begins, and what others write into the source is copied until somebody stops it.
+
+use std::time::Duration;
+
+use repot::{Config, Repot};
+use repot_core::{Error, Kind};
+use serde_json::json;
+
+use super::moving::{config, runtime};
+use super::{inner, serve};
+use crate::errors::{Exit, Failure};
+use crate::output::Output;
+use crate::wiring::Project;
+
+/// How often what is behind is told to programs.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// Whether a move is on its way in the project's database.
+pub(super) fn is_begun(project: &Project) -> Result<bool, Failure> {
+    // nothing is made where nothing was copied
+    if project.target()?.state()?.is_none() {
+        return Ok(false);
+    }
+    let config = config(project)?;
+    runtime()?.block_on(async { Ok(Repot::open(config).await.map_err(inner)?.part().is_some()) })
+}
+
+pub(super) fn run(project: &Project, output: &Output) -> Result<Exit, Failure> {
+    let config = Config { follows: true, begins_move: true, ..config(project)? };
+    runtime()?.block_on(async {
+        let stop = serve::stopped()?;
+        let repot = Repot::open(config).await.map_err(inner)?;
+        let part = repot.part().ok_or_else(|| Error::new(Kind::Internal, "R0901", "no move has begun"))?;
+        let status = part.moving().status().await?.ok_or_else(super::moving::no_move)?;
+        let name = project.source_name().0;
+        output.say(&format!("Following {name}.    Stage: {}.", status.control.stage()));
+        output.say("Next: repot serve, then repot rollout 10%");
+        tokio::select! {
+            () = stop => {}
+            never = tell(&repot, output) => match never? {},
+        }
+        // where the database is away, the lease ends by itself
+        let _away = part.leave().await;
+        output.done(json!({"type": "result", "followed": name}), &["repot serve", "repot rollout 10%"]);
+        Ok(Exit::Done)
+    })
+}
+
+/// Tells programs how far it is.
+async fn tell(repot: &Repot, output: &Output) -> Result<std::convert::Infallible, Failure> {
+    loop {
+        if let Some(part) = repot.part()
+            // a database that is away is tried again by those who copy
+            && let Ok(Some(status)) = part.moving().status().await
+        {
+            let follower = part.follower().status();
+            output.line(&json!({"type": "following", "stage": status.control.stage().to_string(),
+                "behind": status.marked, "lag_ms": status.lag_ms,
+                "listed": follower.listed, "watching": follower.watching}));
+        }
+        tokio::time::sleep(TOLD).await;
+    }
+}

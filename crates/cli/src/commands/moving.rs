@@ -1,0 +1,464 @@
+//! `repot rollout`, `rollback`, `finish`, `status`: documents change store while they are read and written.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use repot::{Config, Move, Repot};
+use repot_core::{Clock as _, Error, Kind, SystemClock};
+use repot_engine::Tally;
+use repot_engine::moving::{ChangeProgress, Leads, MoveStatus, SLOTS, Stage, percent};
+use repot_model::plan::time::utc_text;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::inner;
+use crate::args::Global;
+use crate::errors::{Exit, Failure};
+use crate::move_args::{Finish, Patience, Rollback, Rollout, Status};
+use crate::output::{self, Output, count};
+use crate::progress::Shown;
+use crate::serving;
+use crate::wiring::Project;
+
+/// Events told by `status --why`.
+const EVENTS: usize = 100;
+/// Tries to prove a database that is written to.
+const PROOFS: usize = 30;
+/// Differences told by a refusal.
+const DIFFERENCES: usize = 10;
+
+/// The project's documents, wherever they are in their move.
+pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
+    let mut config = serving::config(project)?;
+    config.url = Some(project.database_url().0);
+    config.source = Some(project.source_name().0);
+    config.follows = false;
+    config.model_text = Some(project.text.clone());
+    config.directory.clone_from(&project.directory);
+    config.with_echo(output::echo).map_err(inner)
+}
+
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Error::new(Kind::Failed, "R0901", "the threads of the command cannot be started").cause(error).into()
+    })
+}
+
+/// A move that is on its way, and who takes part in it.
+fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Failure> {
+    // nothing is made where nothing was copied
+    if project.target()?.state()?.is_some() {
+        let repot = runtime.block_on(Repot::open(config(project)?)).map_err(inner)?;
+        if repot.part().is_some() {
+            return Ok(repot);
+        }
+    }
+    Err(Error::new(Kind::Refused, "R0715", "no move is on its way in this database")
+        .hint("Begin with repot copy --follow.")
+        .into())
+}
+
+fn part(repot: &Repot) -> Result<&Move, Failure> {
+    repot.part().ok_or_else(|| Error::new(Kind::Internal, "R0901", "a move is gone").into())
+}
+
+pub(crate) fn rollout(global: &Global, rollout: &Rollout, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    let wanted = Wanted::read(&project, rollout)?;
+    let runtime = runtime()?;
+    let repot = opened(&project, &runtime)?;
+    runtime.block_on(async {
+        let moving = part(&repot)?.moving();
+        let status = moving.status().await?.ok_or_else(no_move)?;
+        let leads = wanted.of(status.control.leads);
+        change(&repot, &leads, &wanted.why(), rollout.patience).await?;
+        let database = repot_name(&project)?;
+        output.say(&wanted.told(database));
+        let status = moving.status().await?.ok_or_else(no_move)?;
+        let next: &[&str] = match status.control.stage() {
+            Stage::Database => &["repot status", "repot finish", "repot rollback"],
+            _ => &["repot status --watch", "repot rollout 100%", "repot rollback"],
+        };
+        output.done(told(&status), next);
+        Ok(Exit::Done)
+    })
+}
+
+pub(crate) fn rollback(global: &Global, rollback: &Rollback, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    let runtime = runtime()?;
+    let repot = opened(&project, &runtime)?;
+    runtime.block_on(async {
+        change(&repot, &Leads::default(), "rollback", rollback.patience).await?;
+        let database = repot_name(&project)?;
+        output.say(&format!(
+            "0 % from {database}; the files lead again. Nothing was lost: what was written in the database is in the files too."
+        ));
+        let status = part(&repot)?.moving().status().await?.ok_or_else(no_move)?;
+        output.done(told(&status), &["repot status --why", "repot rollout 10%"]);
+        Ok(Exit::Done)
+    })
+}
+
+/// Changes the leads; what others wrote into the old store until now is looked for first.
+async fn change(repot: &Repot, leads: &Leads, why: &str, patience: Patience) -> Result<(), Failure> {
+    let part = part(repot)?;
+    part.follower().scan().await?;
+    let bound_ms = i64::try_from(patience.timeout).unwrap_or(i64::MAX).saturating_mul(1_000);
+    Ok(part.moving().change(leads, why, bound_ms).await?)
+}
+
+/// The kind of the database, for people.
+fn repot_name(project: &Project) -> Result<&'static str, Failure> {
+    Ok(match project.database()? {
+        crate::database_url::Database::Sqlite(_) => "SQLite",
+        crate::database_url::Database::Postgres(_) => "PostgreSQL",
+    })
+}
+
+/// What `rollout` is asked for.
+struct Wanted {
+    share: Option<u16>,
+    tenants: Vec<String>,
+    collection: Option<String>,
+}
+
+impl Wanted {
+    fn read(project: &Project, rollout: &Rollout) -> Result<Self, Failure> {
+        let share = rollout.share.as_deref().map(read_share).transpose()?;
+        if let Some(name) = &rollout.collection
+            && project.model.collection(name).is_none()
+        {
+            return Err(Error::new(Kind::NotFound, "R0402", format!("there is no collection {name}"))
+                .hint("Check the name; repot.toml lists the collections.")
+                .into());
+        }
+        let mut tenants = Vec::new();
+        for only in &rollout.only {
+            let (field, value) = only.split_once('=').unwrap_or(("", only));
+            let fields: Vec<&str> = project
+                .model
+                .collections
+                .iter()
+                .filter_map(|collection| collection.tenant.as_deref())
+                .collect();
+            if !fields.contains(&field) || value.is_empty() {
+                let message = format!("{only} names no tenant");
+                let hint = fields.first().map_or_else(
+                    || "The model has no tenants; roll out a share of the documents.".to_owned(),
+                    |field| format!("Write it as {field}=VALUE."),
+                );
+                return Err(Error::new(Kind::Invalid, "R0406", message).hint(hint).into());
+            }
+            tenants.push(value.to_owned());
+        }
+        Ok(Self { share, tenants, collection: rollout.collection.clone() })
+    }
+
+    fn of(&self, mut leads: Leads) -> Leads {
+        let share = self.share.unwrap_or(SLOTS);
+        if let Some(collection) = &self.collection {
+            leads.collections.insert(collection.clone(), share);
+        } else if self.tenants.is_empty() {
+            // the whole, whatever single ones had
+            leads = Leads::share(share);
+        }
+        for tenant in &self.tenants {
+            if share == 0 {
+                leads.tenants.remove(tenant);
+            } else {
+                leads.tenants.insert(tenant.clone());
+            }
+        }
+        leads
+    }
+
+    fn why(&self) -> String {
+        let share = percent(self.share.unwrap_or(SLOTS));
+        match (&self.collection, self.tenants.as_slice()) {
+            (Some(collection), _) => format!("rollout {share} of {collection}"),
+            (None, []) => format!("rollout {share}"),
+            (None, tenants) => format!("rollout {share} of {}", tenants.join(", ")),
+        }
+    }
+
+    fn told(&self, database: &str) -> String {
+        let share = percent(self.share.unwrap_or(SLOTS));
+        match (&self.collection, self.tenants.as_slice()) {
+            (Some(collection), _) => format!("{share} of {collection} is now served from {database}."),
+            (None, tenants @ [_, ..]) if self.share == Some(0) => {
+                format!("{} is served by the share again.", tenants.join(", "))
+            }
+            (None, tenants @ [_, ..]) => format!("{} is now served from {database}.", tenants.join(", ")),
+            (None, []) => match self.share {
+                Some(0) => "The files lead everything.".to_owned(),
+                Some(SLOTS) => {
+                    format!("Everything is now served from {database}. The files are kept in step.")
+                }
+                _ => format!("{share} of users (always the same ones) are now served from {database}."),
+            },
+        }
+    }
+}
+
+/// Reads `10%`, `0.5%`: so many of a thousand.
+fn read_share(text: &str) -> Result<u16, Failure> {
+    let wrong = || {
+        Error::new(Kind::Invalid, "R0100", format!("`{text}` is no share"))
+            .hint("Write a percentage from 0% to 100%, with one decimal at most, such as 10%.")
+    };
+    let number = text.strip_suffix('%').ok_or_else(wrong)?.trim();
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let whole: u16 = whole.parse().map_err(|_no_number| wrong())?;
+    let part: u16 = part.parse().map_err(|_no_number| wrong())?;
+    let part = Some(part).filter(|_| number.split_once('.').is_none_or(|(_, part)| part.len() == 1));
+    let share = whole.checked_mul(10).zip(part).and_then(|(share, part)| share.checked_add(part));
+    Ok(share.filter(|share| *share <= SLOTS).ok_or_else(wrong)?)
+}
+
+pub(crate) fn no_move() -> Error {
+    Error::new(Kind::Refused, "R0715", "the move is over").hint("repot status says more.")
+}
+
+pub(crate) fn status(global: &Global, wanted: &Status, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    if project.target()?.state()?.is_none() {
+        output.say("Stage      files: nothing was copied yet");
+        output.done(json!({"type": "result", "stage": "files"}), &["repot copy --follow"]);
+        return Ok(Exit::Done);
+    }
+    runtime()?.block_on(async {
+        let repot = Repot::open(config(&project)?).await.map_err(inner)?;
+        let Some(part) = repot.part() else { return without_move(&repot, output).await };
+        loop {
+            let Some(status) = part.moving().status().await? else {
+                return without_move(&repot, output).await;
+            };
+            tell(&status, output);
+            if wanted.why {
+                for event in part.moving().journal().events(EVENTS).await? {
+                    output.say(&format!("{}   {}", utc_text(event.at_ms), event.what));
+                }
+            }
+            if !wanted.watch {
+                output.done(told(&status), next(&status));
+                return Ok(Exit::Done);
+            }
+            output.line(&told(&status));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+}
+
+/// A database without a move: nothing is on its way, or it is finished.
+async fn without_move(repot: &Repot, output: &Output) -> Result<Exit, Failure> {
+    let (store, clock) = (repot.store(), std::sync::Arc::new(SystemClock));
+    let events = repot_engine::moving::Journal::new(store, clock).events(1).await?;
+    match events.last() {
+        Some(event) => {
+            output.say(&format!("Stage      finished, {}: {}", utc_text(event.at_ms), event.what));
+            output.done(json!({"type": "result", "stage": "finished"}), &["repot export DIR"]);
+        }
+        None => {
+            output.say("Stage      files: a copy of them is in the database");
+            output.done(json!({"type": "result", "stage": "files"}), &["repot copy --follow"]);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(status: &MoveStatus, output: &Output) {
+    let control = &status.control;
+    let since_s = SystemClock.now_ms().saturating_sub(control.since_ms) / 1_000;
+    let leads = match control.stage() {
+        Stage::Following | Stage::Comparing => "the files lead",
+        Stage::RollingOut(_) => "files and database lead by share",
+        Stage::Database => "the database leads, the files are kept in step",
+    };
+    output.say(&format!("Stage      {}: {leads}, for {since_s} s", control.stage()));
+    if !control.leads.tenants.is_empty() {
+        let tenants: Vec<&str> = control.leads.tenants.iter().map(String::as_str).collect();
+        output.say(&format!("Tenants    {} from the database", tenants.join(", ")));
+    }
+    for (collection, share) in &control.leads.collections {
+        output.say(&format!("Share      {} of {collection}", percent(*share)));
+    }
+    let lag = status.lag_ms.map_or_else(String::new, |ms| format!(", the oldest for {ms} ms"));
+    output.say(&format!("Behind     {}{lag}", count(status.marked, "document", "documents")));
+    for stuck in &status.stuck {
+        output.say(&format!("Stuck      {}: {} (tried {} times)", stuck.key, stuck.why, stuck.tries));
+    }
+    output.say(&format!("Servers    {}", status.servers));
+    output.say(&match status.change() {
+        Some(change) => format!("Waiting    {change}"),
+        None => "Waiting    for you".to_owned(),
+    });
+}
+
+fn next(status: &MoveStatus) -> &'static [&'static str] {
+    match status.control.stage() {
+        Stage::Following | Stage::Comparing => &["repot rollout 10%"],
+        Stage::RollingOut(_) => &["repot rollout 100%", "repot rollback"],
+        Stage::Database => &["repot finish", "repot rollback"],
+    }
+}
+
+fn told(status: &MoveStatus) -> Value {
+    let control = &status.control;
+    let stage = match control.stage() {
+        Stage::RollingOut(_) => "rolling out".to_owned(),
+        stage => stage.to_string(),
+    };
+    let stuck: Vec<Value> = status
+        .stuck
+        .iter()
+        .map(|stuck| json!({"document": stuck.key.to_string(), "why": stuck.why, "tries": stuck.tries}))
+        .collect();
+    json!({
+        "type": "result",
+        "stage": stage,
+        "share_percent": f64::from(control.leads.share) / 10.0,
+        "tenants": control.leads.tenants,
+        "collections": control.leads.collections.iter()
+            .map(|(name, share)| (name.clone(), json!(f64::from(*share) / 10.0)))
+            .collect::<serde_json::Map<_, _>>(),
+        "behind": status.marked,
+        "lag_ms": status.lag_ms,
+        "stuck": stuck,
+        "servers": status.servers,
+        "change": status.change(),
+        "since": utc_text(control.since_ms),
+    })
+}
+
+pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Result<Exit, Failure> {
+    let project = Project::open(global)?;
+    let runtime = runtime()?;
+    let repot = opened(&project, &runtime)?;
+    let status = runtime.block_on(part(&repot)?.moving().status())?.ok_or_else(no_move)?;
+    if status.control.stage() != Stage::Database {
+        return Err(Error::new(Kind::Refused, "R0717", "the database does not lead everything yet")
+            .hint("repot rollout 100% first.")
+            .into());
+    }
+    runtime.block_on(in_step(part(&repot)?, finish.patience))?;
+    // a fresh proof of the database itself
+    let progress = Shown::new(output);
+    let mut target = project.copied()?;
+    let options = project.options(&finish.bounds);
+    let mut proof = super::copy::prove(&project, target.as_mut(), (&options, &progress))?;
+    // texts and rows are read one after the other, so what is written meanwhile looks like a difference
+    for _ in 1..PROOFS {
+        if proof.holds() {
+            break;
+        }
+        proof = super::copy::prove(&project, target.as_mut(), (&options, &progress))?;
+    }
+    progress.end();
+    if !proof.holds() {
+        let error = Error::new(Kind::Refused, "R0718", "the database could not be proved");
+        let told = proof.differences.iter().take(DIFFERENCES).map(super::verify::difference);
+        return Err(told
+            .fold(error, Error::detail)
+            .hint("repot verify shows each difference; repot rollback goes back to the files.")
+            .into());
+    }
+    let tally = Tally::of(&target.reader()?.count_objects()?);
+    output.say(&format!(
+        "Proved {} of {}; files and database are in step.",
+        output::number(proof.proved),
+        output::number(proof.objects)
+    ));
+    for (number, what) in [
+        (tally.set_aside, "set aside: kept whole in the database, not as rows"),
+        (tally.unmatched, "matched by no section of the model: only where they are now"),
+        (tally.stays, "that the model leaves where they are"),
+    ] {
+        if number > 0 {
+            output.say(&format!("Not covered: {} {what}", count(number, "file", "files")));
+        }
+    }
+    confirm(&project, finish, output)?;
+    runtime.block_on(part(&repot)?.moving().finish("finished"))?;
+    output.say("Finished. To go back later: repot export DIR");
+    let result = json!({"type": "result", "stage": "finished", "proved": proof.proved, "objects": proof.objects,
+        "set_aside": tally.set_aside, "unmatched": tally.unmatched, "stays": tally.stays});
+    output.done(result, &["repot export DIR"]);
+    Ok(Exit::Done)
+}
+
+/// Comes back when every document that either store has was found to be the same in both.
+async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
+    part.follower().mark_everything().await?;
+    let moving = part.moving();
+    let begun_ms = SystemClock.now_ms();
+    let bound_ms = i64::try_from(patience.timeout).unwrap_or(i64::MAX).saturating_mul(1_000);
+    loop {
+        moving.mend().await?;
+        while moving.read_log().await? {}
+        moving.copy_marked().await?;
+        let status = moving.status().await?.ok_or_else(no_move)?;
+        if status.marked == 0 && moving.step().await? == ChangeProgress::Nothing {
+            return Ok(());
+        }
+        if SystemClock.now_ms() - begun_ms > bound_ms {
+            let error = Error::new(
+                Kind::Refused,
+                "R0718",
+                format!(
+                    "{} not in step with the files",
+                    count(status.marked, "document is", "documents are")
+                ),
+            );
+            let stuck = status.stuck.iter().map(|stuck| format!("{}: {}", stuck.key, stuck.why));
+            return Err(stuck
+                .fold(error, Error::detail)
+                .hint("repot status says what they wait for.")
+                .into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Asks for the app's name.
+fn confirm(project: &Project, finish: &Finish, output: &Output) -> Result<(), Failure> {
+    let folder = project.directory.canonicalize().ok();
+    let name = folder.as_deref().and_then(|folder| folder.file_name()).unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    output.say("This ends the way back by `rollback`. The files stay where they are, in step as of now.");
+    let typed = match &finish.confirm {
+        Some(typed) => typed.clone(),
+        None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => {
+            let mut asked = std::io::stderr();
+            let _unasked = write!(asked, "Type the app's name to go on: ").and_then(|()| asked.flush());
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            read.map_err(|error| Error::new(Kind::Failed, "R0901", "nothing could be read").cause(error))?;
+            line.trim().to_owned()
+        }
+        None => String::new(),
+    };
+    if typed == name {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Refused, "R0719", format!("`{typed}` is not the app's name"))
+        .hint(format!("Nothing was ended. To go on: repot finish --confirm={name}"))
+        .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_share;
+
+    #[test]
+    fn shares_are_percentages() {
+        let read = |text: &str| read_share(text).ok();
+        assert_eq!(
+            (read("10%"), read("0.5%"), read("100%"), read("0%")),
+            (Some(100), Some(5), Some(1_000), Some(0))
+        );
+        for wrong in ["10", "101%", "%", "-1%", "1.05%", "1.x%", "100.1%"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

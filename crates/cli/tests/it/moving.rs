@@ -1,0 +1,246 @@
+//! The council app changes store while it is used: from a directory to PostgreSQL, from a bucket to SQLite, forward, back,
+//! forward again, and to the end; an app that never stops loses nothing and always sees what it wrote.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use repot_s3lab::S3Lab;
+use serde_json::{Value, json};
+
+use crate::operate::{Serving, request};
+use crate::project::{Database, Project, Ran, databases, ran};
+
+/// A project whose documents are on the move, and where they come from.
+struct Mover {
+    project: Project,
+    lab: Option<S3Lab>,
+}
+
+impl Mover {
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("REPOT_LOG", "off".to_owned())];
+        if let Some(lab) = &self.lab {
+            variables.extend([
+                ("REPOT_SOURCE", format!("s3://{}/app", lab.bucket())),
+                ("REPOT_SOURCE_ENDPOINT", lab.endpoint()),
+                ("AWS_ACCESS_KEY_ID", lab.access_key().to_owned()),
+                ("AWS_SECRET_ACCESS_KEY", lab.secret_key().to_owned()),
+            ]);
+        }
+        variables
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        ran(&self.project.command(words).envs(self.variables()).output().unwrap())
+    }
+
+    /// The text of a file or an object of the source.
+    fn file(&self, path: &str) -> Option<Vec<u8>> {
+        match &self.lab {
+            Some(lab) => lab.get(&format!("app/{path}")).map(|bytes| bytes.to_vec()),
+            None => std::fs::read(self.project.path("data").join(path)).ok(),
+        }
+    }
+
+    fn put_file(&self, path: &str, text: &str) {
+        match &self.lab {
+            Some(lab) => lab.put(format!("app/{path}"), text.as_bytes()),
+            None => std::fs::write(self.project.path("data").join(path), text).unwrap(),
+        }
+    }
+
+    fn stage(&self) -> Value {
+        self.run(&["status", "--json"]).expect(0).result()
+    }
+}
+
+/// `repot copy --follow`, until it is dropped.
+struct Following(Child);
+
+impl Following {
+    fn start(mover: &Mover) -> Self {
+        let mut command = mover.project.command(&["copy", "--follow", "--json"]);
+        let mut child = command.envs(mover.variables()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let began = lines.map(Result::unwrap).find(|line| line.contains("\"type\":\"following\""));
+        assert!(began.is_some(), "it ended before it followed");
+        Self(child)
+    }
+
+    fn stop(mut self) {
+        let done = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        assert!(done.success() && self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        drop(self.0.kill().and_then(|()| self.0.wait()));
+    }
+}
+
+/// An app of one user, which writes a message, reads its chat, and finds what it wrote.
+struct App<'a> {
+    server: &'a Serving,
+    user: &'static str,
+    is_over: &'a AtomicBool,
+    written: &'a AtomicU64,
+}
+
+impl App<'_> {
+    fn ask(&self, line: &str, body: &str) -> (u16, String) {
+        let tenant = format!("repot-tenant: {}\r\ncontent-type: application/json\r\n", self.user);
+        let answer = self.server.send(&request(line, &tenant, body));
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    fn chat(&self) -> String {
+        format!("live-{}", self.user)
+    }
+
+    /// Gives all that it wrote.
+    fn run(&self) -> Vec<String> {
+        let (chat, mut sent) = (self.chat(), Vec::new());
+        let empty = json!({"id": chat, "user_id": self.user, "title": "live", "messages": []}).to_string();
+        let (made, answer) = self.ask(&format!("PUT /v1/conversations/{chat}"), &empty);
+        assert_eq!(made, 201, "{answer}");
+        while !self.is_over.load(Ordering::SeqCst) {
+            let content = format!("message {} of {}", sent.len(), self.user);
+            let body = json!({"role": "user", "content": content}).to_string();
+            let (status, answer) = self.ask(&format!("POST /v1/conversations/{chat}/messages"), &body);
+            assert_eq!(status, 201, "{answer}");
+            sent.push(content);
+            self.written.fetch_add(1, Ordering::SeqCst);
+            let (status, answer) = self.ask(&format!("GET /v1/conversations/{chat}"), "");
+            assert_eq!(status, 200, "{answer}");
+            assert_eq!(contents(answer.as_bytes()), sent);
+            // as fast as a hurried user, not as fast as the machine: each copy is of the whole chat
+            std::thread::sleep(Duration::from_millis(20));
+            if sent.len() % 10 == 0 {
+                // a question, which only the database can answer
+                let (status, answer) = self.ask("GET /v1/conversations?title=live&fields=id", "");
+                assert!(status == 200 && answer.contains(&chat), "{status} {answer}");
+            }
+        }
+        sent
+    }
+}
+
+fn contents(chat: &[u8]) -> Vec<String> {
+    let chat: Value = serde_json::from_slice(chat).unwrap();
+    let messages = chat["messages"].as_array().unwrap();
+    messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Everything that an operator does, while the apps go on.
+fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
+    let goes_on = || {
+        let before = written.load(Ordering::SeqCst);
+        while written.load(Ordering::SeqCst) < before + 10 {
+            std::thread::yield_now();
+        }
+    };
+    goes_on();
+    assert_eq!(mover.stage()["stage"], "following");
+    // a program of another kind changes a file, past Repot
+    let path = "u_bela/by-hand.json";
+    mover.put_file(path, "{\"id\": \"by-hand\", \"user_id\": \"u_bela\", \"messages\": []}");
+    let rolled = mover.run(&["rollout", "10%", "--json"]).expect(0).result();
+    assert_eq!((&rolled["stage"], &rolled["share_percent"]), (&json!("rolling out"), &json!(10.0)));
+    let found = server.send(&request("GET /v1/conversations/by-hand", "repot-tenant: u_bela\r\n", ""));
+    assert!(found.starts_with("HTTP/1.1 200"), "{found}");
+    goes_on();
+    let rolled = mover.run(&["rollout", "--only", "user_id=u_anna", "--json"]).expect(0).result();
+    assert_eq!(rolled["tenants"], json!(["u_anna"]));
+    goes_on();
+    assert_eq!(mover.run(&["rollout", "100%", "--json"]).expect(0).result()["stage"], "database");
+    goes_on();
+    assert_eq!(mover.run(&["rollback", "--json"]).expect(0).result()["stage"], "following");
+    goes_on();
+    assert!(mover.run(&["finish", "--confirm=x"]).expect(5).err.contains("R0717"));
+    assert_eq!(mover.run(&["rollout", "100%", "--json"]).expect(0).result()["stage"], "database");
+    goes_on();
+}
+
+fn live(mover: &Mover) {
+    assert_eq!(mover.stage()["stage"], "files");
+    let following = Following::start(mover);
+    let variables = mover.variables();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Serving::start(&mover.project, &[], &variables);
+    let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    let users = ["u_anna", "u_bela", "u_chidi"];
+    let sent: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let app = |user| App { server: &server, user, is_over: &is_over, written: &written };
+        let apps = users.map(|user| {
+            let app = app(user);
+            scope.spawn(move || app.run())
+        });
+        let tried =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| operate(mover, &server, &written)));
+        // the end is asked for while the apps go on
+        let name = mover.project.path("").canonicalize().unwrap();
+        let name = name.file_name().unwrap().to_str().unwrap().to_owned();
+        let tried = tried.and_then(|()| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let refused = mover.run(&["finish"]).expect(5);
+                assert!(refused.err.contains("R0719"), "{}", refused.err);
+                let finished =
+                    mover.run(&["finish", "--json", &format!("--confirm={name}")]).expect(0).result();
+                assert_eq!(
+                    (&finished["set_aside"], &finished["unmatched"]),
+                    (&json!(0), &json!(0)),
+                    "{finished}"
+                );
+            }))
+        });
+        let before = written.load(Ordering::SeqCst);
+        while tried.is_ok() && written.load(Ordering::SeqCst) < before + 10 {
+            std::thread::yield_now();
+        }
+        is_over.store(true, Ordering::SeqCst);
+        let sent = apps.map(|app| app.join().unwrap());
+        tried.unwrap();
+        sent.into()
+    });
+    following.stop();
+    assert_eq!(mover.stage()["stage"], "finished");
+    let (code, log) = server.stop();
+    assert_eq!(code, Some(0), "{log}");
+    mover.run(&["verify"]).expect(0);
+    mover.run(&["export", "back"]).expect(0);
+    for (user, sent) in users.iter().zip(sent) {
+        let path = format!("{user}/live-{user}.json");
+        assert_eq!(contents(&std::fs::read(mover.project.path("back").join(&path)).unwrap()), sent);
+        // the files are in step up to the end of the move
+        let file = contents(&mover.file(&path).unwrap());
+        assert!(sent.starts_with(&file) && !file.is_empty(), "{file:?} {sent:?}");
+    }
+    // what nobody touched is as it was
+    let sample = repot_testkit::read_tree(&Project::app("council", Database::Sqlite).path("data")).unwrap();
+    for (path, bytes) in sample {
+        assert_eq!(mover.file(path.to_str().unwrap()), Some(bytes.to_vec()), "{}", path.display());
+    }
+    assert!(mover.file(".repot/fence").is_some(), "for servers that were cut off all the time");
+}
+
+#[test]
+fn the_council_app_moves_from_a_directory_while_it_is_used() {
+    for database in databases() {
+        live(&Mover { project: Project::app("council", database), lab: None });
+    }
+}
+
+#[test]
+fn the_council_app_moves_from_a_bucket_while_it_is_used() {
+    let mover = Mover { project: Project::app("council", Database::Sqlite), lab: Some(S3Lab::start()) };
+    for (path, bytes) in repot_testkit::read_tree(&mover.project.path("data")).unwrap() {
+        mover.lab.as_ref().unwrap().put(format!("app/{}", path.display()), bytes);
+    }
+    std::fs::remove_dir_all(mover.project.path("data")).unwrap();
+    live(&mover);
+}
