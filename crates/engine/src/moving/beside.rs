@@ -27,7 +27,6 @@ pub struct Beside {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Note {
     pub path: String,
-    pub etag: ETag,
     pub key: DocumentKey,
     /// The old store refuses the write after it, milliseconds since 1970.
     pub deadline_ms: i64,
@@ -74,7 +73,7 @@ impl Beside {
             let mut read = Unpacker::new("a note beside the old store", FORM, &found.bytes)?;
             let deadline_ms = read.number()?;
             let key = read_key(read.bytes()?)?;
-            notes.push(Note { path: meta.path, etag: found.etag, key, deadline_ms });
+            notes.push(Note { path: meta.path, key, deadline_ms });
         }
         Ok(notes)
     }

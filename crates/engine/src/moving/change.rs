@@ -145,7 +145,12 @@ impl Moving {
             return Ok(Progress::Stepped);
         }
         if let Some(feed) = self.sides.new.change_feed() {
-            let end = feed.position().await?.number();
+            // what was written before this draining; what others write meanwhile is no part of it
+            let known = self.log_end().filter(|(epoch, _)| *epoch == control.epoch);
+            let end = match known {
+                Some((_, end)) => end,
+                None => self.set_log_end(control.epoch, feed.position().await?.number()),
+            };
             if self.journal.position().await?.is_none_or(|(position, _)| position < end) {
                 self.read_log().await?;
                 return Ok(Progress::Stepped);

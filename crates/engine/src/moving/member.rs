@@ -103,6 +103,8 @@ pub struct Moving {
     pub(super) logged: Notify,
     /// The fence beside the old store is that of this epoch, or of a later one.
     pub(super) fenced: AtomicI64,
+    /// The end of the new store's log when the draining of this epoch was seen first.
+    log_end: Mutex<Option<(i64, u64)>>,
     known: Mutex<Known>,
 }
 
@@ -149,6 +151,7 @@ impl Moving {
             wake: Notify::new(),
             logged: Notify::new(),
             fenced: AtomicI64::new(i64::MIN),
+            log_end: Mutex::new(None),
             known,
         }
     }
@@ -197,6 +200,15 @@ impl Moving {
             Some((control, _)) if control.wanted.is_some() => None,
             Some((control, _)) => control.leads.everything(),
         }
+    }
+
+    pub(super) fn log_end(&self) -> Option<(i64, u64)> {
+        *self.log_end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_log_end(&self, epoch: i64, end: u64) -> u64 {
+        *self.log_end.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, end));
+        end
     }
 
     /// Whether the move is over.

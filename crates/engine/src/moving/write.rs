@@ -43,8 +43,8 @@ impl Moving {
             };
             match way {
                 Way::New(version) => {
-                    let unit = UnitOfWork { demands: work.demands.clone(), ..work.clone() };
-                    let unit = version.map(Journal::under).into_iter().fold(unit, UnitOfWork::demanding);
+                    let demand = version.map(Journal::under);
+                    let unit = demand.into_iter().fold(work.clone(), UnitOfWork::demanding);
                     match self.sides.new.apply(unit).await {
                         Err(error) if is_lost(&error) && version.is_some() => {
                             // ours, or the caller's own condition
@@ -125,7 +125,7 @@ impl Moving {
     /// old store leads.
     async fn write_by_note(&self, work: UnitOfWork, cause: Error) -> Result<Receipt> {
         let key = single(&work)?;
-        if !work.facts.is_empty() || !work.demands.is_empty() {
+        if !work.facts.is_empty() {
             return Err(cause);
         }
         let deadline_ms = self.clock.now_ms() + self.options.write_ms;
@@ -187,6 +187,11 @@ fn rename(write: &mut Write, own: DocumentKey) {
 
 /// The one document that a unit of work writes in the old store.
 fn single(work: &UnitOfWork) -> Result<DocumentKey> {
+    if !work.demands.is_empty() {
+        let message = "facts cannot be demanded by a write of files";
+        return Err(Error::new(Kind::Unsupported, "R0405", message)
+            .hint("Wait until the database leads the document."));
+    }
     match work.writes.as_slice() {
         [write] => Ok(write.key().clone()),
         writes => {
