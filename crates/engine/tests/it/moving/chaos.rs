@@ -119,11 +119,12 @@ async fn begun(world: World, seed: u64) -> Chaos {
         id: format!("c{at}"),
         history: History::default(),
     };
+    let first = world.patient("first", seed);
+    first.moving.begin("chaos").await.unwrap();
     let mut processes = Vec::new();
     for at in 0..2 {
         let mut process = world.process(&format!("p{at}"), seed + at);
         process.delay(3);
-        process.moving.begin("chaos").await.unwrap();
         process.run();
         processes.push(RwLock::new(process));
     }
@@ -137,7 +138,7 @@ async fn begun(world: World, seed: u64) -> Chaos {
     };
     for subject in &chaos.subjects {
         let key = chat(&subject.user, &subject.id);
-        chaos.store(0).await.create(&key, empty(&subject.user, &subject.id)).await.unwrap();
+        first.store.create(&key, empty(&subject.user, &subject.id)).await.unwrap();
     }
     chaos
 }
@@ -167,7 +168,7 @@ async fn run(world: World, seed: u64, lasts: Duration) {
     }
     // what the dead have sent still arrives
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let last = chaos.world.process("last", seed);
+    let last = chaos.world.patient("last", seed);
     for share in [SLOTS, 0] {
         last.moving.change(&Leads::share(share), "the end", 60_000).await.unwrap();
         in_step(&last).await;

@@ -89,8 +89,17 @@ impl World {
         self.bucket(Arc::clone(&self.objects) as Arc<dyn Objects>)
     }
 
+    /// A process that waits for the new store as long as a busy machine takes.
+    pub(super) fn patient(&self, id: &str, seed: u64) -> Process {
+        self.process_with(id, seed, MovingOptions { ask_ms: 60_000, write_ms: 10_000, ..self.options })
+    }
+
     /// A process, with its ways to the stores.
     pub(super) fn process(&self, id: &str, seed: u64) -> Process {
+        self.process_with(id, seed, self.options)
+    }
+
+    fn process_with(&self, id: &str, seed: u64, options: MovingOptions) -> Process {
         let old_line = Line::seeded(seed);
         let new_line = Line::seeded(seed.wrapping_mul(31));
         let objects: Arc<dyn Objects> = Arc::new(Far {
@@ -108,7 +117,7 @@ impl World {
             layout: Arc::clone(&self.layout),
         };
         let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
-        let moving = Arc::new(Moving::new(sides, outside, self.options, id));
+        let moving = Arc::new(Moving::new(sides, outside, options, id));
         let store = Arc::new(MovingStore::new(Arc::clone(&moving)));
         Process { moving, store, old_line, new_line, running: None }
     }

@@ -126,11 +126,11 @@ fn some_tenants_are_led_by_one_store_and_some_by_the_other() {
 fn a_write_that_was_held_up_across_a_change_is_refused_or_counted() {
     for world in worlds(QUICK) {
         block_on(async {
-            let (slow, driver) = (world.process("slow", 1), world.process("driver", 2));
+            let (slow, driver) = (world.process("slow", 1), world.patient("driver", 2));
             driver.moving.begin("a test").await.unwrap();
             driver.moving.read_log().await.unwrap();
             let key = chat("u1", "a");
-            slow.store.create(&key, empty("u1", "a")).await.unwrap();
+            driver.store.create(&key, empty("u1", "a")).await.unwrap();
             for round in 0..6_u64 {
                 // its request to the files takes longer than it may
                 slow.old_line.delay_ms.store(900, Ordering::SeqCst);
@@ -154,13 +154,13 @@ fn a_write_that_was_held_up_across_a_change_is_refused_or_counted() {
 
 #[test]
 fn without_the_new_store_writes_go_on_by_note_while_the_old_one_leads() {
-    for world in worlds(QUICK) {
+    for world in worlds(MovingOptions { ask_ms: 20_000, write_ms: 2_000, ..QUICK }) {
         block_on(async {
-            let (server, driver) = (world.process("server", 1), world.process("driver", 2));
+            let (server, driver) = (world.process("server", 1), world.patient("driver", 2));
             driver.moving.begin("a test").await.unwrap();
             driver.moving.read_log().await.unwrap();
             let key = chat("u1", "a");
-            server.store.create(&key, empty("u1", "a")).await.unwrap();
+            driver.store.create(&key, empty("u1", "a")).await.unwrap();
             server.moving.renew().await.unwrap();
             server.new_line.cut.store(true, Ordering::SeqCst);
             say(&*server.store, &key, 1).await.unwrap();
@@ -188,7 +188,7 @@ fn without_the_new_store_writes_go_on_by_note_while_the_old_one_leads() {
 fn a_change_whose_driver_died_is_gone_on_with_or_given_up() {
     for world in worlds(QUICK) {
         block_on(async {
-            let (first, second) = (world.process("first", 1), world.process("second", 2));
+            let (first, second) = (world.patient("first", 1), world.patient("second", 2));
             first.moving.begin("a test").await.unwrap();
             first.moving.read_log().await.unwrap();
             let key = chat("u1", "a");
