@@ -22,6 +22,8 @@ use crate::wiring::Project;
 
 /// Events told by `status --why`.
 const EVENTS: usize = 100;
+/// Marks whose age is known.
+const MARKS_SEEN: u64 = 1_000;
 /// Tries to prove a database that is written to.
 const PROOFS: usize = 30;
 /// Differences told by a refusal.
@@ -387,7 +389,7 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
     Ok(Exit::Done)
 }
 
-/// Comes back when every document that either store has was found to be the same in both.
+/// Comes back when every document that either store has was found to be the same in both since the call.
 async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
     part.follower().mark_everything().await?;
     let moving = part.moving();
@@ -398,7 +400,10 @@ async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
         while moving.read_log().await? {}
         moving.copy_marked().await?;
         let status = moving.status().await?.ok_or_else(no_move)?;
-        if status.marked == 0 && moving.step().await? == ChangeProgress::Nothing {
+        // what is written all the time is marked all the time; what was marked before is copied
+        let is_new = |lag_ms: i64| SystemClock.now_ms() - lag_ms >= begun_ms;
+        let is_copied = status.marked <= MARKS_SEEN && status.lag_ms.is_none_or(is_new);
+        if is_copied && status.stuck.is_empty() && moving.step().await? == ChangeProgress::Nothing {
             return Ok(());
         }
         if SystemClock.now_ms() - begun_ms > bound_ms {
