@@ -32,6 +32,11 @@ pub(crate) struct Reloading<'a> {
 }
 
 impl Reloading<'_> {
+    /// Whether the emergency brake is pulled.
+    pub(crate) fn brakes(&self) -> bool {
+        crate::serving::brakes(&self.project)
+    }
+
     /// Looks until it is dropped. `hangups` is listened for before anybody knows that the server is there: without a listener the
     /// signal ends the process.
     pub(crate) async fn run(

@@ -1,7 +1,7 @@
 //! The settings of a server.
 
 use repot::Config;
-use repot_core::{Error, Kind, Result};
+use repot_core::{Error, Kind, Result, truth};
 use repot_model::language::{Auth, Written};
 use repot_server::{KeysAt, TokenOptions, TraceOptions};
 
@@ -18,6 +18,12 @@ const LISTEN: &str = "127.0.0.1:7070";
 pub(crate) fn listen(project: &Project, flag: Option<&str>) -> String {
     let of_project = || project.environment.value("REPOT_LISTEN").unwrap_or_else(|| LISTEN.to_owned());
     flag.map_or_else(of_project, str::to_owned)
+}
+
+/// Whether the emergency brake is pulled: `USE_DATABASE=false`, by either of its names.
+pub(crate) fn brakes(project: &Project) -> bool {
+    let said = |name: &str| project.environment.value(name).and_then(|value| truth(&value));
+    said("USE_DATABASE").or_else(|| said("USE_NEW_DATA_LAYER")) == Some(false)
 }
 
 /// How requests are logged.

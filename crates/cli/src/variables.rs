@@ -57,8 +57,6 @@ impl Variable {
     }
 }
 
-const NO_STAGES: &str = "there are no stages yet";
-
 /// All of them.
 pub(crate) const VARIABLES: &[Variable] = &[
     variable(
@@ -110,10 +108,13 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable("CACHE_TTL", "300", "how long what is cached is kept, seconds").form(Form::Number),
     variable("REDIS_URL", "", "a server that speaks the Redis protocol").shown(Shown::Url),
     variable("REDIS_MAX_RETRIES", "3", "tries, then it is left alone for 30 seconds").form(Form::Number),
-    variable("USE_DATABASE", "", "false: the old side is served, whatever the stage says")
-        .form(Form::Boolean)
-        .later(NO_STAGES),
-    variable("USE_NEW_DATA_LAYER", "", "another name of USE_DATABASE").form(Form::Boolean).later(NO_STAGES),
+    variable(
+        "USE_DATABASE",
+        "",
+        "false: a server that starts while documents move goes back to the files first",
+    )
+    .form(Form::Boolean),
+    variable("USE_NEW_DATA_LAYER", "", "another name of USE_DATABASE").form(Form::Boolean),
     variable("REPOT_S3_LISTEN", "", "where an S3 endpoint listens").later("there is no S3 endpoint yet"),
 ];
 

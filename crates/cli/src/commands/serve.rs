@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use repot::{Config, Place, Repot};
 use repot_core::{Error, Kind, SystemClock};
+use repot_engine::moving::Leads;
 use repot_engine::{SystemEntropy, TokioPacing};
 use repot_server::{App, Options, Outside, Room, RoomOf, Server, Traces};
 use serde_json::json;
@@ -22,6 +23,8 @@ use crate::reloading::Reloading;
 use crate::serving;
 use crate::wiring::Project;
 
+/// How long a start may take that goes back to the files first, milliseconds.
+const BRAKE_MS: i64 = 600_000;
 /// How long a collector of traces may take at the end.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -108,6 +111,9 @@ async fn listen(
     let (stop, hangups) = (stopped()?, listened(SignalKind::hangup())?);
     let message = format!("Using {} storage backend", backend(&config)?);
     let repot = Repot::open(config).await.map_err(inner)?;
+    if reloading.brakes() {
+        brake(&repot, output).await?;
+    }
     let outside = Outside {
         clock: Arc::new(SystemClock),
         pacing: Arc::new(TokioPacing),
@@ -144,6 +150,17 @@ async fn listen(
         let _away = part.leave().await;
     }
     Ok(cut)
+}
+
+/// `USE_DATABASE=false`: where documents move, the files lead again before anything is served.
+async fn brake(repot: &Repot, output: &Output) -> Result<(), Failure> {
+    let Some(part) = repot.part() else {
+        output.say("look USE_DATABASE=false has no effect: no move is on its way.");
+        return Ok(());
+    };
+    part.moving().change(&Leads::default(), "USE_DATABASE=false", BRAKE_MS).await?;
+    output.say("USE_DATABASE=false: the files lead.");
+    Ok(())
 }
 
 /// What the store is, in the words that the apps' operators look for in the log.

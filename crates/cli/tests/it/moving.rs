@@ -244,3 +244,24 @@ fn the_council_app_moves_from_a_bucket_while_it_is_used() {
     std::fs::remove_dir_all(mover.project.path("data")).unwrap();
     live(&mover);
 }
+
+/// `USE_DATABASE=false` goes back, and never forward.
+#[test]
+fn the_emergency_brake_goes_back_to_the_files() {
+    for database in databases() {
+        let mover = Mover { project: Project::app("council", database), lab: None };
+        Following::start(&mover).stop();
+        mover.run(&["rollout", "100%"]).expect(0);
+        assert_eq!(mover.stage()["stage"], "database");
+        let server = Serving::start(&mover.project, &[], &[("USE_DATABASE", "false")]);
+        assert_eq!(mover.stage()["stage"], "following");
+        let empty = r#"{"id": "c1", "user_id": "u_bela", "messages": []}"#;
+        let put = server.send(&request("PUT /v1/conversations/c1", "repot-tenant: u_bela\r\n", empty));
+        assert!(put.starts_with("HTTP/1.1 201"), "{put}");
+        assert!(mover.file("u_bela/c1.json").is_some());
+        assert_eq!(server.stop().0, Some(0));
+        let server = Serving::start(&mover.project, &[], &[("USE_NEW_DATA_LAYER", "true")]);
+        assert_eq!(mover.stage()["stage"], "following");
+        drop(server);
+    }
+}

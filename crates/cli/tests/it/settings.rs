@@ -138,7 +138,7 @@ fn no_secret_is_shown_and_what_has_no_effect_says_so() {
     assert_eq!(setting(&checked, "REDIS_URL"), pair("redis://:***@127.0.0.1:6379", "variable"));
     for line in [
         "     CACHE_PROVIDER = redis   (default)",
-        "     USE_DATABASE = -   (default; no effect: there are no stages yet)",
+        "     REPOT_S3_LISTEN = -   (default; no effect: there is no S3 endpoint yet)",
     ] {
         assert!(shown.err.lines().any(|found| found == line), "{}", shown.err);
     }
