@@ -92,6 +92,7 @@ impl Move {
             beside: Beside::new(Arc::clone(&objects), BESIDE),
             new: Arc::clone(rows) as _,
             into_new: Arc::clone(rows) as _,
+            known: Arc::clone(rows) as _,
             layout: Arc::clone(&layout),
         };
         let id = format!("{}-{:08x}", std::process::id(), pacing.random() >> 32);

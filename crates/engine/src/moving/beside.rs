@@ -39,6 +39,11 @@ impl Beside {
         Self { objects, folder: folder.into() }
     }
 
+    /// The objects of the old store, ours and the documents'.
+    pub(super) const fn objects(&self) -> &Arc<dyn Objects> {
+        &self.objects
+    }
+
     fn fence_path(&self) -> String {
         format!("{}fence", self.folder)
     }

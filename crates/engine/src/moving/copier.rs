@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
-use repot_core::moving::Lead;
+use repot_core::moving::{Lead, Marks as _};
 use repot_core::store::{Document, DocumentKey, Precondition, UnitOfWork, Write};
 use repot_core::{Error, Kind, Result};
 

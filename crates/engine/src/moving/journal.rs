@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use repot_core::moving::Marks;
 use repot_core::store::{
     DocumentKey, Fact, FactChange, FactDemand, FactEdit, FactStep, FactValue, FactWhen, Ledger, Queryable,
-    UnitOfWork, no_ledger,
+    UNIT_FACTS_MAX, UnitOfWork, no_ledger,
 };
 use repot_core::{Clock, Error, Kind, Result};
 
@@ -146,18 +148,12 @@ impl Journal {
         FactChange::put(MARK, &name(key), FactValue::lasting(value))
     }
 
-    /// Marks documents; durable when it returns.
-    ///
-    /// # Errors
-    /// When the store is out of reach.
-    pub(super) async fn mark(&self, keys: &[DocumentKey]) -> Result<()> {
-        for keys in keys.chunks(100) {
-            let mut facts: Vec<FactChange> = keys.iter().map(|key| self.marking(key)).collect();
-            facts.sort_by(|one, other| one.name.cmp(&other.name));
-            facts.dedup_by(|one, other| one.name == other.name);
-            self.new.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await?;
-        }
-        Ok(())
+    /// The changes that mark these documents, each once.
+    fn all_marking(&self, keys: &[DocumentKey]) -> Vec<FactChange> {
+        let mut facts: Vec<FactChange> = keys.iter().map(|key| self.marking(key)).collect();
+        facts.sort_by(|one, other| one.name.cmp(&other.name));
+        facts.dedup_by(|one, other| one.name == other.name);
+        facts
     }
 
     /// How old the oldest of the first thousand marks is, milliseconds; `None`: nothing is marked.
@@ -308,9 +304,7 @@ impl Journal {
     ) -> Result<bool> {
         let value = Packer::new(FORM).number(i64::try_from(to).unwrap_or(i64::MAX)).finish();
         let when = was.map_or(FactWhen::Absent, FactWhen::Version);
-        let mut facts: Vec<FactChange> = keys.iter().map(|key| self.marking(key)).collect();
-        facts.sort_by(|one, other| one.name.cmp(&other.name));
-        facts.dedup_by(|one, other| one.name == other.name);
+        let facts = self.all_marking(keys);
         let work = UnitOfWork { facts, ..UnitOfWork::default() }
             .demanding(Self::under(state))
             .noting(FactChange::put(POSITION, CONTROL_NAME, FactValue::lasting(value)).when(when));
@@ -384,6 +378,18 @@ impl Journal {
             events.drain(..more);
         }
         Ok(events)
+    }
+}
+
+/// The documents must be named as [`super::canonical`] does.
+#[async_trait]
+impl Marks for Journal {
+    async fn mark(&self, keys: &[DocumentKey]) -> Result<()> {
+        for keys in keys.chunks(UNIT_FACTS_MAX) {
+            let facts = self.all_marking(keys);
+            self.new.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await?;
+        }
+        Ok(())
     }
 }
 

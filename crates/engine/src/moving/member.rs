@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::beside::Beside;
 use super::control::Control;
+use super::follow::Known;
 use super::journal::Journal;
 use super::names::canonical;
 
@@ -64,13 +65,15 @@ pub struct Sides {
     pub new: Arc<dyn Queryable>,
     /// The new store again, for copies.
     pub into_new: Arc<dyn CopyInto>,
+    /// What the new store knows of the objects of the old one.
+    pub known: Arc<dyn Known>,
     /// Where they lie in the old store.
     pub layout: Arc<Layout>,
 }
 
 /// What a process knows of the leads.
 #[derive(Debug, Clone)]
-struct Known {
+struct Knowledge {
     /// `None`: nothing yet, or the move is over.
     control: Option<(Arc<Control>, i64)>,
     asked: bool,
@@ -105,7 +108,7 @@ pub struct Moving {
     pub(super) fenced: AtomicI64,
     /// The end of the new store's log when the draining of this epoch was seen first.
     log_end: Mutex<Option<(i64, u64)>>,
-    known: Mutex<Known>,
+    known: Mutex<Knowledge>,
 }
 
 impl fmt::Debug for Moving {
@@ -139,7 +142,7 @@ impl Moving {
         id: &str,
     ) -> Self {
         let journal = Journal::new(Arc::clone(&sides.new), Arc::clone(&clock));
-        let known = Mutex::new(Known { control: None, asked: false, until_ms: i64::MIN });
+        let known = Mutex::new(Knowledge { control: None, asked: false, until_ms: i64::MIN });
         Self {
             sides,
             journal,
@@ -175,7 +178,7 @@ impl Moving {
         &self.sides
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Knowledge> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,6 +233,10 @@ impl Moving {
     /// # Errors
     /// When it is out of reach.
     pub(super) async fn ask(&self) -> Result<View> {
+        if self.is_finished() {
+            // it never goes on again
+            return Ok(View::Over);
+        }
         let found = self.in_time(self.journal.control()).await?;
         let mut known = self.known();
         known.asked = true;
@@ -243,7 +250,7 @@ impl Moving {
         Ok(Self::view(&known))
     }
 
-    fn view(known: &Known) -> View {
+    fn view(known: &Knowledge) -> View {
         known.control.clone().map_or(View::Over, |(control, version)| View::Goes(control, version))
     }
 

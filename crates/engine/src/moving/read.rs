@@ -115,17 +115,12 @@ impl Moving {
             Some(Some((side @ ("o:" | "n:"), own))) => (Some(side), Some(Cursor::new(own.to_owned()))),
             Some(_) => return Err(another_cursor()),
         };
-        let old_leads = match self.last_known().await {
+        let old_leads = match self.ask().await {
+            Ok(View::Goes(control, _)) => {
+                control.leads.of_scope(scope) == Some(Lead::Old)
+                    && control.phase_of_scope(scope) != Phase::Draining
+            }
             Ok(View::Over) => false,
-            Ok(View::Goes(..)) => match self.ask().await {
-                Ok(View::Goes(control, _)) => {
-                    control.leads.of_scope(scope) == Some(Lead::Old)
-                        && control.phase_of_scope(scope) != Phase::Draining
-                }
-                Ok(View::Over) => false,
-                Err(error) if is_unreachable(&error) => self.fence_says_old(scope, error).await?,
-                Err(error) => return Err(error),
-            },
             Err(error) if is_unreachable(&error) => self.fence_says_old(scope, error).await?,
             Err(error) => return Err(error),
         };

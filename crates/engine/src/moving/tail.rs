@@ -1,17 +1,18 @@
 //! What changed in the new store, whoever changed it, becomes marks: its log is the journal of the documents that it leads.
 
+use std::sync::Arc;
+
 use repot_core::change_log::ChangeKind;
 use repot_core::moving::Lead;
-use repot_core::store::{ChangeEntry, ChangePosition, ChangeScope, Cursor, DocumentKey, Scope};
+use repot_core::store::{ChangeEntry, ChangePosition, ChangeScope, DocumentKey, Scope};
 use repot_core::{Error, Kind, Result};
 
+use super::follow::{FollowOptions, Followed, Follower};
 use super::member::{Moving, View};
 use super::names::canonical;
 
 /// Entries read at once; their marks and the position fit into one unit of work.
 const READ_AT_ONCE: usize = 90;
-/// Documents listed at once.
-const LISTED_AT_ONCE: usize = 256;
 
 impl Moving {
     /// Marks what changed in the new store since the log was read last; gives whether there is more.
@@ -29,7 +30,7 @@ impl Moving {
         };
         let page = feed.changes(&ChangeScope::Everything, ChangePosition::new(position), READ_AT_ONCE).await;
         let page = match page {
-            Err(error) if error.code() == "R0604" => return self.mark_all(version, state).await,
+            Err(error) if error.code() == "R0604" => return self.begin_anew(version, state).await,
             page => page?,
         };
         if page.next.number() == position {
@@ -38,7 +39,8 @@ impl Moving {
         let mut keys = Vec::new();
         for entry in page.entries {
             if entry.kind == ChangeKind::Collection {
-                self.mark_collection(entry.key.collection()).await?;
+                // which documents plain SQL changed is not known
+                self.mark_everything().await?;
             } else if let Some(key) = self.named(&entry)
                 // what was copied from the old store stands in the log, too
                 && (control.leads.of(&key) == Lead::New || entry.kind != ChangeKind::Put)
@@ -67,40 +69,35 @@ impl Moving {
         alone.or_else(|| layout.identify_within(&scope, path, key.text()).ok().flatten())
     }
 
-    /// The log was cut off before the position: everything is marked.
-    async fn mark_all(&self, version: i64, state: i64) -> Result<bool> {
+    /// The log was cut off before the position: everything is marked, and the log is read on from its end.
+    async fn begin_anew(&self, version: i64, state: i64) -> Result<bool> {
         let feed = self.sides.new.change_feed().ok_or_else(no_feed)?;
         let end = feed.position().await?;
-        for collection in self.sides.new.collections() {
-            self.mark_collection(&collection).await?;
-        }
+        self.mark_everything().await?;
         self.journal.read_on(&[], (end.number(), Some(version)), state).await?;
         Ok(true)
     }
 
-    /// Marks every document of a collection that either store has.
-    ///
-    /// # Errors
-    /// When one of them cannot be listed.
-    pub(super) async fn mark_collection(&self, collection: &str) -> Result<()> {
-        let scope = Scope::of(collection);
-        for is_new in [false, true] {
-            let mut after: Option<Cursor> = None;
-            loop {
-                let page = if is_new {
-                    self.sides.new.list(&scope, after.as_ref(), LISTED_AT_ONCE).await?
-                } else {
-                    self.sides.old.list(&scope, after.as_ref(), LISTED_AT_ONCE).await?
-                };
-                let keys: Result<Vec<_>> =
-                    page.items.iter().map(|item| canonical(&self.sides.layout, &item.key)).collect();
-                self.journal.mark(&keys?).await?;
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
+    /// Marks every document that either store has, of every tenant.
+    async fn mark_everything(&self) -> Result<()> {
+        let follower = Follower::new(
+            Followed {
+                objects: Arc::clone(self.sides.beside.objects()),
+                layout: Arc::clone(&self.sides.layout),
+                known: Arc::clone(&self.sides.known),
+                marks: Arc::new(self.journal.clone()),
+                hints: None,
+                clock: Arc::clone(&self.clock),
+                pacing: Arc::clone(&self.pacing),
+            },
+            FollowOptions {
+                document_bytes_max: self.sides.old.capabilities().document_bytes_max,
+                claim_ms: self.options.claim_ms + self.options.skew_ms,
+                ..FollowOptions::default()
+            },
+        );
+        follower.mark_everything().await?;
+        self.wake.notify_one();
         Ok(())
     }
 }

@@ -114,6 +114,7 @@ impl World {
             beside: Beside::new(objects, ".repot/"),
             into_new: Arc::clone(&new) as _,
             new,
+            known: Arc::clone(&self.new) as _,
             layout: Arc::clone(&self.layout),
         };
         let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);

@@ -227,7 +227,8 @@ fn the_end_is_refused_before_the_new_store_leads_and_leaves_nothing_behind() {
     for world in worlds(MovingOptions::default()) {
         block_on(async {
             let process = world.process("one", 1);
-            assert_eq!(process.moving.finish("too early").await.unwrap_err().code(), "R0715");
+            let early = world.process("early", 1);
+            assert_eq!(early.moving.finish("too early").await.unwrap_err().code(), "R0715");
             process.moving.begin("a test").await.unwrap();
             process.moving.read_log().await.unwrap();
             assert_eq!(process.moving.finish("too early").await.unwrap_err().code(), "R0717");
