@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use repot_core::moving::Marks as _;
 use repot_core::store::{Store as _, StoreExt as _};
 use repot_engine::moving::{Leads, MovingStore, SLOTS};
 use repot_testkit::{full, seed};
@@ -90,6 +91,13 @@ impl Chaos {
                     process.delay(600);
                     tokio::time::sleep(Duration::from_millis(800)).await;
                     process.delay(3);
+                }
+                5 | 6 => {
+                    // who follows the old store also sees what Repot wrote there, and marks it once more
+                    let subject = &self.subjects[(dice >> 20) as usize % self.subjects.len()];
+                    let moving = Arc::clone(&self.processes[at].read().await.moving);
+                    let _out_of_reach = moving.mark(&[chat(&subject.user, &subject.id)]).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }

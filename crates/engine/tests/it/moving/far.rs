@@ -14,7 +14,7 @@ use repot_core::store::{
 use repot_core::moving::CopyInto;
 use repot_engine::store::RowStore;
 
-use super::objects::Line;
+use super::objects::{Line, sent};
 
 #[derive(Debug)]
 pub(super) struct FarStore {
@@ -23,21 +23,6 @@ pub(super) struct FarStore {
 }
 
 impl FarStore {
-    /// What is sent arrives, also where nobody waits for the answer any more.
-    async fn sent<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        let line = Arc::clone(&self.line);
-        let sent = tokio::spawn(async move {
-            line.pass().await?;
-            let answer = request.await;
-            line.pass().await?;
-            answer
-        });
-        sent.await.unwrap()
-    }
-
     fn facts(&self) -> &dyn Ledger {
         self.store.ledger().unwrap()
     }
@@ -73,7 +58,7 @@ impl Store for FarStore {
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
         let store = Arc::clone(&self.store);
-        self.sent(async move { store.apply(work).await }).await
+        sent(&self.line, async move { store.apply(work).await }).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {
@@ -99,7 +84,7 @@ impl Store for FarStore {
 impl CopyInto for FarStore {
     async fn copy_in(&self, work: UnitOfWork) -> Result<Receipt> {
         let store = Arc::clone(&self.store);
-        self.sent(async move { store.copy_in(work).await }).await
+        sent(&self.line, async move { store.copy_in(work).await }).await
     }
 }
 
@@ -139,7 +124,7 @@ impl Ledger for FarStore {
 
     async fn note(&self, change: FactChange) -> Result<()> {
         let store = Arc::clone(&self.store);
-        self.sent(async move { store.ledger().unwrap().note(change).await }).await
+        sent(&self.line, async move { store.ledger().unwrap().note(change).await }).await
     }
 
     async fn update_fact(&self, kind: &str, name: &str, edit: FactEdit) -> Result<()> {

@@ -44,6 +44,22 @@ impl Line {
     }
 }
 
+/// What is sent arrives, also where nobody waits for the answer any more.
+pub(super) async fn sent<T: Send + 'static>(
+    line: &Arc<Line>,
+    request: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let line = Arc::clone(line);
+    let sent = tokio::spawn(async move {
+        line.pass().await?;
+        let answer = request.await;
+        // the answer may be lost
+        line.pass().await?;
+        answer
+    });
+    sent.await.unwrap()
+}
+
 /// Objects behind such a line.
 #[derive(Debug)]
 pub(super) struct Far {
@@ -54,24 +70,6 @@ pub(super) struct Far {
 impl fmt::Display for Far {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.objects.fmt(f)
-    }
-}
-
-impl Far {
-    /// What is sent arrives, also where nobody waits for the answer any more.
-    async fn sent<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        let line = Arc::clone(&self.line);
-        let sent = tokio::spawn(async move {
-            line.pass().await?;
-            let answer = request.await;
-            // the answer may be lost
-            line.pass().await?;
-            answer
-        });
-        sent.await.unwrap()
     }
 }
 
@@ -106,12 +104,12 @@ impl Objects for Far {
         until_ms: Option<i64>,
     ) -> Result<ETag> {
         let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
-        self.sent(async move { objects.put(&path, bytes, &when, until_ms).await }).await
+        sent(&self.line, async move { objects.put(&path, bytes, &when, until_ms).await }).await
     }
 
     async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
         let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
-        self.sent(async move { objects.delete(&path, &when, until_ms).await }).await
+        sent(&self.line, async move { objects.delete(&path, &when, until_ms).await }).await
     }
 
     async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {
