@@ -18,7 +18,6 @@ use crate::args::Global;
 use crate::commands::inner;
 use crate::document_args::At;
 use crate::errors::Failure;
-use crate::output;
 use crate::serving;
 use crate::settings::Environment;
 use crate::wiring::Project;
@@ -124,13 +123,7 @@ fn config(global: &Global, at: &At) -> Result<Config, Failure> {
         // a look must make no tables, and a write no database that a copy could not be made into any more
         project.copied_at(&url)?;
     }
-    let mut config = serving::config(&project)?;
-    config.url = Some(url);
-    config.source = Some(project.source_name().0);
-    config.follows = false;
-    config.model_text = Some(project.text.clone());
-    config.directory.clone_from(&project.directory);
-    config.with_echo(output::echo).map_err(inner)
+    serving::config(&project, Some(&url))
 }
 
 /// What a server over this store would answer from.

@@ -9,6 +9,7 @@ use crate::args::Tokens;
 use crate::commands::inner;
 use crate::errors::Failure;
 use crate::log::LogStyle;
+use crate::output;
 use crate::variables;
 use crate::wiring::Project;
 
@@ -38,11 +39,18 @@ pub(crate) fn log_style(project: &Project, flag: Option<LogStyle>, quiet: bool) 
     }
 }
 
-/// What the library for apps is told.
-pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
+/// What the library for apps is told, for a command that is over after a few calls. The store is the one that a flag names,
+/// else the project's database.
+pub(crate) fn config(project: &Project, store: Option<&str>) -> Result<Config, Failure> {
     variables::checked(&project.environment)?;
     let variables = project.environment.all();
-    Config::from_variables(project.file.as_ref(), variables.into_iter()).map_err(inner)
+    let mut config = Config::from_variables(project.file.as_ref(), variables.into_iter()).map_err(inner)?;
+    config.url = Some(store.map_or_else(|| project.database_url().0, str::to_owned));
+    config.source = Some(project.source_name().0);
+    config.follows = false;
+    config.model_text = Some(project.text.clone());
+    config.directory.clone_from(&project.directory);
+    config.with_echo(output::echo).map_err(inner)
 }
 
 /// The settings of tokens: what was said of each.

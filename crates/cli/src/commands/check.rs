@@ -13,7 +13,7 @@ use crate::wiring::Project;
 
 pub(crate) fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
-    let config = serving::config(&project)?;
+    let config = serving::config(&project, None)?;
     serving::tokens(&project, &Tokens::default())?;
     serving::traces(&project)?;
     let settings = variables::all(&project, &config)?;

@@ -6,10 +6,10 @@ use repot::{Config, Repot};
 use repot_core::{Error, Kind};
 use serde_json::json;
 
-use super::moving::{config, runtime};
-use super::{inner, serve};
+use super::{inner, runtime, serve};
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
+use crate::serving;
 use crate::wiring::Project;
 
 /// How often what is behind is told to programs.
@@ -21,12 +21,12 @@ pub(super) fn is_begun(project: &Project) -> Result<bool, Failure> {
     if project.target()?.state()?.is_none() {
         return Ok(false);
     }
-    let config = config(project)?;
+    let config = serving::config(project, None)?;
     runtime()?.block_on(async { Ok(Repot::open(config).await.map_err(inner)?.part().is_some()) })
 }
 
 pub(super) fn run(project: &Project, output: &Output) -> Result<Exit, Failure> {
-    let config = Config { follows: true, begins_move: true, ..config(project)? };
+    let config = Config { follows: true, begins_move: true, ..serving::config(project, None)? };
     runtime()?.block_on(async {
         let stop = serve::stopped()?;
         let repot = Repot::open(config).await.map_err(inner)?;

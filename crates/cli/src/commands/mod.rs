@@ -21,6 +21,8 @@ pub(crate) mod serve;
 pub(crate) mod verify;
 mod watch;
 
+use repot_core::{Error, Kind};
+
 use crate::args::{Args, Command};
 use crate::errors::{Exit, Failure};
 use crate::output::Output;
@@ -55,6 +57,13 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Demo(demo) => demo::run(global, demo, output),
         Command::Completion(wanted) => completion::run(wanted, output),
     }
+}
+
+/// Threads for a command that waits for stores.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Error::new(Kind::Failed, "R0901", "the threads of the command cannot be started").cause(error).into()
+    })
 }
 
 /// The error beneath one of the library for apps.

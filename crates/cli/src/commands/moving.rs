@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use repot::{Config, Move, Repot};
+use repot::{Move, Repot};
 use repot_core::{Clock as _, Error, Kind, SystemClock};
 use repot_engine::Tally;
 use repot_engine::moving::{ChangeProgress, Leads, MoveStatus, SLOTS, Stage, percent};
@@ -11,7 +11,7 @@ use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::inner;
+use super::{inner, runtime};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
 use crate::move_args::{Finish, Patience, Rollback, Rollout, Status};
@@ -29,28 +29,11 @@ const PROOFS: usize = 30;
 /// Differences told by a refusal.
 const DIFFERENCES: usize = 10;
 
-/// The project's documents, wherever they are in their move.
-pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
-    let mut config = serving::config(project)?;
-    config.url = Some(project.database_url().0);
-    config.source = Some(project.source_name().0);
-    config.follows = false;
-    config.model_text = Some(project.text.clone());
-    config.directory.clone_from(&project.directory);
-    config.with_echo(output::echo).map_err(inner)
-}
-
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Error::new(Kind::Failed, "R0901", "the threads of the command cannot be started").cause(error).into()
-    })
-}
-
 /// A move that is on its way, and who takes part in it.
 fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Failure> {
     // nothing is made where nothing was copied
     if project.target()?.state()?.is_some() {
-        let repot = runtime.block_on(Repot::open(config(project)?)).map_err(inner)?;
+        let repot = runtime.block_on(Repot::open(serving::config(project, None)?)).map_err(inner)?;
         if repot.part().is_some() {
             return Ok(repot);
         }
@@ -230,7 +213,7 @@ pub(crate) fn status(global: &Global, wanted: &Status, output: &Output) -> Resul
         return Ok(Exit::Done);
     }
     runtime()?.block_on(async {
-        let repot = Repot::open(config(&project)?).await.map_err(inner)?;
+        let repot = Repot::open(serving::config(&project, None)?).await.map_err(inner)?;
         let Some(part) = repot.part() else { return without_move(&repot, output).await };
         loop {
             let Some(status) = part.moving().status().await? else {

@@ -33,9 +33,7 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
     let style = serving::log_style(&project, serve.log, output.quiet)?;
     let address = serving::listen(&project, serve.listen.as_deref());
     let config = config(&project, serve)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Error::new(Kind::Failed, "R0901", "the threads of the server cannot be started").cause(error)
-    })?;
+    let runtime = super::runtime()?;
     let bytes = usize::try_from(config.document_bytes_max).unwrap_or(usize::MAX);
     let tokens = serving::tokens(&project, &serve.tokens)?;
     let traces = {
@@ -91,14 +89,8 @@ fn lost(traces: &Traces, style: LogStyle, output: &Output) {
 
 /// What the store is opened with.
 pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure> {
-    let mut config = serving::config(project)?;
-    config.url = Some(serve.store.clone().unwrap_or_else(|| project.database_url().0));
-    config.source = Some(project.source_name().0);
-    config.follows = true;
-    config.model_text = Some(project.text.clone());
-    config.directory.clone_from(&project.directory);
-    config.document_bytes_max = serve.body_max.clamp(1, 1_024) << 20;
-    config.with_echo(output::echo).map_err(inner)
+    let config = serving::config(project, serve.store.as_deref())?;
+    Ok(Config { follows: true, document_bytes_max: serve.body_max.clamp(1, 1_024) << 20, ..config })
 }
 
 /// Serves until it is told to stop; gives how many connections were cut off then.

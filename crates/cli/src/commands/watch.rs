@@ -13,13 +13,13 @@ use repot_engine::TokioPacing;
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
-use super::inner;
+use super::{inner, runtime};
 use crate::args::{Global, Watch};
 use crate::asking::{Asking, server_of};
 use crate::errors::{Exit, Failure};
-use crate::output;
 use crate::page::{Page, one_line};
 use crate::paths;
+use crate::serving;
 use crate::settings::Environment;
 use crate::wiring::Project;
 
@@ -35,18 +35,8 @@ pub(crate) fn run(global: &Global, watch: &Watch) -> Result<Exit, Failure> {
         return served(&Asking::open(global, &watch.at)?, watch);
     }
     let project = Project::open(global)?;
-    let mut config = Config::from_variables(project.file.as_ref(), project.environment.all().into_iter())
-        .map_err(inner)?;
-    config.source = Some(project.source_name().0);
-    config.follows = false;
-    config.url = Some(watch.at.store.clone().unwrap_or_else(|| project.database_url().0));
-    config.model_text = Some(project.text.clone());
-    config.directory.clone_from(&project.directory);
-    let config = config.with_echo(output::echo).map_err(inner)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Error::new(Kind::Failed, "R0901", "the threads of the command cannot be started").cause(error)
-    })?;
-    runtime.block_on(follow(config, watch))
+    let config = serving::config(&project, watch.at.store.as_deref())?;
+    runtime()?.block_on(follow(config, watch))
 }
 
 async fn follow(config: Config, watch: &Watch) -> Result<Exit, Failure> {
