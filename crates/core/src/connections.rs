@@ -1,4 +1,4 @@
-//! More connections to a database, and connections that had nothing to do for a while.
+//! More connections to a database, those that see one state of it, and those that had nothing to do for a while.
 
 use std::fmt::Debug;
 
@@ -21,6 +21,19 @@ pub trait Connections: Debug + Send + Sync {
     /// # Errors
     /// When it cannot be opened, or there can be no other.
     fn writer(&self) -> Result<Box<dyn Target>>;
+}
+
+/// Two connections for reading that see one state of the database.
+pub type ReaderPair = [Box<dyn Reader>; 2];
+
+/// A database of which two connections can see one state.
+pub trait Snapshots {
+    /// Two connections for reading. Both see the state that the database has now, until each is refreshed or dropped, whoever
+    /// writes meanwhile.
+    ///
+    /// # Errors
+    /// When they cannot be opened; where somebody writes for longer than a lock is waited for.
+    fn reader_pair(&self) -> Result<ReaderPair>;
 }
 
 /// A connection that can be asked to answer at once or not at all.

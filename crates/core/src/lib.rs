@@ -35,7 +35,7 @@ pub use cache::{
     CacheValue,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use connections::{Connections, Idling, Prompt};
+pub use connections::{Connections, Idling, Prompt, ReaderPair, Snapshots};
 pub use echo::{Echo, is_echo_wanted, truth, without_values};
 pub use entropy::Entropy;
 pub use error::{Error, Kind, Problem, Result, Retry};

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use repot_core::{Error, Kind, Reader, Result, Sink, Target};
+use repot_core::{Error, Kind, Reader, ReaderPair, Result, Sink, Target};
 use repot_json::Limits;
 use repot_model::language::Model;
 use repot_model::plan::{Place, Plan, Splitter};
@@ -99,7 +99,8 @@ impl Export<'_> {
             progress: self.progress,
             seed: self.seed,
         };
-        let swept = sweep.run(target, true, &mut |_| Ok(()), &|whole, assembled| {
+        let mut readers = target.reader_pair()?;
+        let swept = sweep.run(&mut readers, &mut |_| Ok(()), &|whole, assembled| {
             let record = &whole.object.record;
             if !crate::stored::is_as_recorded(whole, assembled) {
                 return Ok(());
@@ -110,7 +111,7 @@ impl Export<'_> {
                 sink.write(&record.path, &assembled.bytes),
             )
         })?;
-        let mut reader = target.reader()?;
+        let [reader, _] = &mut readers;
         let mut unpacker = Unpacker::new(&[])?;
         for object in &swept.pieces {
             let path = &object.record.path;
@@ -123,8 +124,8 @@ impl Export<'_> {
         if !swept.buckets.is_empty() {
             self.progress.step("laying changes of rows over the files");
             let finder = Finder { plan: self.plan, routes: &routes, options: self.options, seed: self.seed };
-            let found = finder.find(target, &swept.buckets)?;
-            changed = self.changed(target, &routes, &found, sink, &written)?;
+            let found = finder.find(&mut readers, &swept.buckets)?;
+            changed = self.changed(&mut readers, &routes, &found, sink, &written)?;
         }
         sink.finish()?;
         Ok(Report {
@@ -139,7 +140,7 @@ impl Export<'_> {
 
     fn changed(
         &self,
-        target: &dyn Target,
+        readers: &mut ReaderPair,
         routes: &Routes<'_>,
         found: &Changed,
         sink: &dyn Sink,
@@ -149,15 +150,15 @@ impl Export<'_> {
             let table = &self.plan.tables[*table].name;
             written.note(format!("{table}: row {} is of no document and has no file", shown(key)));
         }
+        let [reader, rows] = readers;
         let mut layer = Layer {
             plan: self.plan,
             routes,
             limits: self.options.json,
             again: Again::new(self.plan, routes, self.options.json),
-            unpacker: Unpacker::new(&target.reader()?.dictionaries()?)?,
-            rows: target.reader()?,
+            unpacker: Unpacker::new(&reader.dictionaries()?)?,
+            rows: rows.as_mut(),
         };
-        let mut reader = target.reader()?;
         let mut after: Option<String> = None;
         let mut changed = 0;
         loop {
@@ -175,16 +176,16 @@ impl Export<'_> {
 }
 
 /// Lays rows over single objects.
-struct Layer<'p> {
+struct Layer<'p, 'r> {
     plan: &'p Plan,
     routes: &'p Routes<'p>,
     limits: Limits,
     again: Again<'p>,
     unpacker: Unpacker,
-    rows: Box<dyn Reader>,
+    rows: &'r mut dyn Reader,
 }
 
-impl Layer<'_> {
+impl Layer<'_, '_> {
     fn lay(&mut self, whole: &Whole, sink: &dyn Sink, written: &Written) -> Result<()> {
         let path = &whole.object.record.path;
         let assembled = assemble(whole, &mut self.unpacker)?;
@@ -195,7 +196,7 @@ impl Layer<'_> {
                 Some(_) => None,
                 None => {
                     let expected = expected_rows(rows, document.rows.clone());
-                    Some(actual_rows(self.rows.as_mut(), self.plan, &expected)?)
+                    Some(actual_rows(self.rows, self.plan, &expected)?)
                 }
             });
         }

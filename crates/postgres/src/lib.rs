@@ -44,6 +44,7 @@ mod rules;
 mod runtime;
 mod scan;
 mod search;
+mod snapshots;
 mod states;
 mod stored;
 mod target;

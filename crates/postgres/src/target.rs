@@ -119,6 +119,19 @@ impl fmt::Debug for PostgresTarget {
     }
 }
 
+impl PostgresTarget {
+    pub(crate) fn open_reader(&self) -> Result<PostgresReader> {
+        let runtime = match self.reading.get() {
+            Some(runtime) => runtime.clone(),
+            None => {
+                let made = Runtime::new()?;
+                self.reading.get_or_init(|| made).clone()
+            }
+        };
+        PostgresReader::open(runtime, self.address.clone(), self.tenants.clone(), false)
+    }
+}
+
 impl Drop for PostgresTarget {
     fn drop(&mut self) {
         // the server frees the lock by itself once it sees the connection end; this makes it at once
@@ -284,13 +297,6 @@ impl Target for PostgresTarget {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        let runtime = match self.reading.get() {
-            Some(runtime) => runtime.clone(),
-            None => {
-                let made = Runtime::new()?;
-                self.reading.get_or_init(|| made).clone()
-            }
-        };
-        Ok(Box::new(PostgresReader::open(runtime, self.address.clone(), self.tenants.clone(), false)?))
+        Ok(Box::new(self.open_reader()?))
     }
 }

@@ -31,6 +31,7 @@ mod rows;
 mod rules;
 mod schema;
 mod search;
+mod snapshots;
 mod statements;
 mod states;
 mod target;

@@ -230,6 +230,13 @@ impl fmt::Debug for SqliteTarget {
     }
 }
 
+impl SqliteTarget {
+    /// What other connections are opened with.
+    pub(crate) const fn opening(&self) -> (&PathBuf, &SqliteOptions, Option<&Echo>) {
+        (&self.path, &self.options, self.echo.as_ref())
+    }
+}
+
 impl TenantGuard for SqliteTarget {
     fn row_security(&mut self, plan: &Plan) -> Result<RowSecurity> {
         Ok(RowSecurity::unsupported(plan))
@@ -356,6 +363,7 @@ impl Target for SqliteTarget {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(SqliteReader::open(&self.path, &self.options, self.echo.as_ref())?))
+        let (path, options, echo) = self.opening();
+        Ok(Box::new(SqliteReader::open(path, options, echo)?))
     }
 }

@@ -24,8 +24,6 @@ use crate::wiring::Project;
 const EVENTS: usize = 100;
 /// Marks whose age is known.
 const MARKS_SEEN: u64 = 1_000;
-/// Tries to prove a database that is written to.
-const PROOFS: usize = 30;
 /// Differences told by a refusal.
 const DIFFERENCES: usize = 10;
 
@@ -331,14 +329,7 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
     let progress = Shown::new(output);
     let mut target = project.copied()?;
     let options = project.options(&finish.bounds);
-    let mut proof = super::copy::prove(&project, target.as_mut(), (&options, &progress))?;
-    // texts and rows are read one after the other, so what is written meanwhile looks like a difference
-    for _ in 1..PROOFS {
-        if proof.holds() {
-            break;
-        }
-        proof = super::copy::prove(&project, target.as_mut(), (&options, &progress))?;
-    }
+    let proof = super::copy::prove(&project, target.as_mut(), (&options, &progress))?;
     progress.end();
     if !proof.holds() {
         let error = Error::new(Kind::Refused, "R0718", "the database could not be proved");

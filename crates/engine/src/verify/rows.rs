@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use repot_core::{Reader, Result, StoredObject, Target};
+use repot_core::{Reader, ReaderPair, Result, StoredObject};
 use repot_model::plan::Plan;
 use repot_model::row::{Cell, Cells, RowBuffer};
 
@@ -20,9 +20,6 @@ const ROWS_AT_ONCE: u64 = 300_000;
 /// Rows without document that are named.
 const EXTRA_KEPT: usize = 1_000;
 
-/// How often what differs is looked at again without anything turning out to be the same, before it is believed.
-const SAME: usize = 3;
-
 /// Documents whose rows differ.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
@@ -32,25 +29,6 @@ pub(crate) struct Changed {
     pub extra: Vec<(usize, Vec<u8>)>,
     /// Rows that differ, are missing or are too many.
     pub rows: u64,
-}
-
-impl Changed {
-    fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.extra.is_empty()
-    }
-
-    /// Keeps what the other has too.
-    fn keep(&mut self, other: &Self) {
-        self.objects.retain(|object, documents| {
-            other.objects.get(object).is_some_and(|others| {
-                documents.retain(|document| others.contains(document));
-                !documents.is_empty()
-            })
-        });
-        let others: HashSet<&(usize, Vec<u8>)> = other.extra.iter().collect();
-        self.extra.retain(|row| others.contains(row));
-        self.rows = if self.is_empty() { 0 } else { self.rows.min(other.rows) };
-    }
 }
 
 pub(crate) struct Finder<'a> {
@@ -63,23 +41,9 @@ pub(crate) struct Finder<'a> {
 type Expected = HashMap<(usize, Vec<u8>), (u128, i64, u32)>;
 
 impl Finder<'_> {
-    /// Finds the documents behind differing buckets.
-    ///
-    /// Texts and rows are read over two connections, so in two states where somebody writes meanwhile. What really differs does so
-    /// whenever it is looked at; what was only read between two writes is as it should be the next time, or the one after.
-    pub(crate) fn find(&self, target: &dyn Target, buckets: &[(Bucket, u64)]) -> Result<Changed> {
-        let mut changed = self.look(target, buckets)?;
-        let mut same = 0;
-        while same < SAME && !changed.is_empty() {
-            let before = (changed.objects.len(), changed.extra.len());
-            changed.keep(&self.look(target, buckets)?);
-            same = if before == (changed.objects.len(), changed.extra.len()) { same + 1 } else { 0 };
-        }
-        Ok(changed)
-    }
-
-    /// Looks once, in as many passes as memory asks for.
-    fn look(&self, target: &dyn Target, buckets: &[(Bucket, u64)]) -> Result<Changed> {
+    /// Finds the documents behind differing buckets, in as many passes as memory asks for.
+    pub(crate) fn find(&self, readers: &mut ReaderPair, buckets: &[(Bucket, u64)]) -> Result<Changed> {
+        let [texts, tables] = readers;
         let mut changed = Changed::default();
         let mut rest = buckets;
         while !rest.is_empty() {
@@ -91,19 +55,18 @@ impl Finder<'_> {
             let (now, later) = rest.split_at(take.count().max(1));
             rest = later;
             let wanted: HashSet<Bucket> = now.iter().map(|(bucket, _)| *bucket).collect();
-            let expected = self.expected(target, &wanted)?;
-            self.compare(target, &wanted, expected, &mut changed)?;
+            let expected = self.expected(texts.as_mut(), &wanted)?;
+            self.compare(tables.as_mut(), &wanted, expected, &mut changed)?;
         }
-        self.home(target, &mut changed)?;
+        self.home(tables.as_mut(), &mut changed)?;
         Ok(changed)
     }
 
-    fn expected(&self, target: &dyn Target, wanted: &HashSet<Bucket>) -> Result<Expected> {
-        let mut reader = target.reader()?;
+    fn expected(&self, reader: &mut dyn Reader, wanted: &HashSet<Bucket>) -> Result<Expected> {
         let mut unpacker = Unpacker::new(&reader.dictionaries()?)?;
         let mut again = Again::new(self.plan, self.routes, self.options.json);
         let mut expected = Expected::new();
-        each_object(reader.as_mut(), &mut |whole| {
+        each_object(reader, &mut |whole| {
             let Ok(assembled) = assemble(&whole, &mut unpacker) else { return Ok(()) };
             let (found, rows) = again.split(&whole.object.record.path, &assembled.bytes);
             for (split, stored) in found.iter().zip(&whole.documents) {
@@ -126,14 +89,13 @@ impl Finder<'_> {
 
     fn compare(
         &self,
-        target: &dyn Target,
+        reader: &mut dyn Reader,
         wanted: &HashSet<Bucket>,
         mut expected: Expected,
         changed: &mut Changed,
     ) -> Result<()> {
         let tables: BTreeSet<usize> = wanted.iter().map(|bucket| bucket.0).collect();
         for table in tables {
-            let mut reader = target.reader()?;
             reader.scan(self.plan, table, &mut |cells| {
                 if !wanted.contains(&(table, bucket(self.plan, table, cells, self.seed))) {
                     return Ok(());
@@ -163,11 +125,10 @@ impl Finder<'_> {
     }
 
     /// Rows that no text has belong to the document their parents lead to.
-    fn home(&self, target: &dyn Target, changed: &mut Changed) -> Result<()> {
+    fn home(&self, reader: &mut dyn Reader, changed: &mut Changed) -> Result<()> {
         if changed.extra.is_empty() {
             return Ok(());
         }
-        let mut reader = target.reader()?;
         let mut homeless = Vec::new();
         for (table, key) in std::mem::take(&mut changed.extra) {
             let root = reader.root_of(self.plan, table, &key)?;

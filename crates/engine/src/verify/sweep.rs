@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use repot_core::{Error, Kind, Reader, Result, Status, StoredObject, Target};
+use repot_core::{Error, Kind, Reader, ReaderPair, Result, Status, StoredObject};
 use repot_model::plan::{Place, Plan, SplitDocument, Splitter, Standing};
 use repot_model::row::RowBuffer;
 
@@ -64,22 +64,19 @@ struct Part {
 }
 
 impl Sweep<'_> {
-    /// Runs it. `scan`: also scan the tables (else only the texts are looked at, and `buckets` is empty).
+    /// Runs it, over texts and tables of one state.
     pub(crate) fn run(
         &self,
-        target: &dyn Target,
-        scan: bool,
+        readers: &mut ReaderPair,
         record: Record<'_>,
         visit: Visit<'_>,
     ) -> Result<Swept> {
-        let mut pager = target.reader()?;
-        let mut scanner = target.reader()?;
+        let [pager, scanner] = readers;
         let dictionaries = pager.dictionaries()?;
         let (chunks_in, chunks_out) = sync_channel::<Vec<Whole>>(2);
         let chunks_out = Arc::new(Mutex::new(chunks_out));
         std::thread::scope(|scope| {
-            let scanning =
-                scope.spawn(move || if scan { self.scan(scanner.as_mut()).map(Some) } else { Ok(None) });
+            let scanning = scope.spawn(move || self.scan(scanner.as_mut()));
             let workers: Vec<_> = (0..self.options.workers)
                 .map(|_| {
                     let chunks = Arc::clone(&chunks_out);
@@ -111,9 +108,7 @@ impl Sweep<'_> {
             }
             swept.texts.sort_by(|one, other| one.path.cmp(&other.path));
             (swept.tally, swept.pieces) = paged?;
-            if let Some(found) = scanning.join().unwrap_or_else(|_| Err(ended()))? {
-                swept.buckets = sums.differing(&found);
-            }
+            swept.buckets = sums.differing(&scanning.join().unwrap_or_else(|_| Err(ended()))?);
             swept.rows = (0..self.plan.tables.len()).map(|table| sums.rows(table)).collect();
             Ok(swept)
         })

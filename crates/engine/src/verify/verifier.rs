@@ -3,7 +3,7 @@
 use super::{Again, Changed, Finder, Sweep, Swept, actual_rows, expected_rows, rows, shown};
 use std::collections::BTreeMap;
 
-use repot_core::{Kind, Reader, Result, Status, StoredObject, Target};
+use repot_core::{Kind, Reader, ReaderPair, Result, Status, StoredObject, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use sha2::{Digest as _, Sha256};
@@ -141,19 +141,21 @@ impl Verify<'_> {
         record: &mut (dyn FnMut(&StoredObject) -> Result<()> + Send),
     ) -> Result<Proof> {
         let routes = Routes::new(self.model, self.plan)?;
+        let mut readers = target.reader_pair()?;
+        let readers = &mut readers;
         match scope {
-            Scope::Everything => self.everything(target, &routes, record),
-            Scope::Sample(share) => self.some(target, &routes, &|object| {
+            Scope::Everything => self.everything(readers, &routes, record),
+            Scope::Sample(share) => self.some(readers, &routes, &|object| {
                 let hash = xxhash_rust::xxh3::xxh3_64_with_seed(object.record.path.as_bytes(), self.seed);
                 hash % 1_000_000 < u64::from(share)
             }),
-            Scope::Since(since) => self.some(target, &routes, &|object| object.record.modified_ns >= since),
+            Scope::Since(since) => self.some(readers, &routes, &|object| object.record.modified_ns >= since),
         }
     }
 
     fn everything(
         &self,
-        target: &dyn Target,
+        readers: &mut ReaderPair,
         routes: &Routes<'_>,
         record: &mut (dyn FnMut(&StoredObject) -> Result<()> + Send),
     ) -> Result<Proof> {
@@ -167,8 +169,7 @@ impl Verify<'_> {
             seed: self.seed,
         };
         let swept = sweep.run(
-            target,
-            true,
+            readers,
             &mut |object| {
                 roots.add(object);
                 record(object)
@@ -181,12 +182,13 @@ impl Verify<'_> {
             other => other?,
         };
         let mut proof = self.proof(&swept, roots);
-        self.pieces(target, &swept, &mut proof)?;
+        let [texts, _] = readers;
+        self.pieces(texts.as_mut(), &swept, &mut proof)?;
         proof.differences.extend(swept.texts.iter().take(NAMED).cloned());
         if !swept.buckets.is_empty() {
             let finder = Finder { plan: self.plan, routes, options: self.options, seed: self.seed };
-            let changed = finder.find(target, &swept.buckets)?;
-            self.name(target, routes, &changed, &mut proof)?;
+            let changed = finder.find(readers, &swept.buckets)?;
+            self.name(readers, routes, &changed, &mut proof)?;
             proof.proved = proof.proved.saturating_sub(changed.objects.len() as u64);
         }
         Ok(proof)
@@ -217,8 +219,7 @@ impl Verify<'_> {
     }
 
     /// Objects kept in pieces: their bytes must hash to what was read.
-    fn pieces(&self, target: &dyn Target, swept: &Swept, proof: &mut Proof) -> Result<()> {
-        let mut reader = target.reader()?;
+    fn pieces(&self, reader: &mut dyn Reader, swept: &Swept, proof: &mut Proof) -> Result<()> {
         let mut unpacker = Unpacker::new(&[])?;
         for object in &swept.pieces {
             let mut hasher = Sha256::new();
@@ -243,14 +244,13 @@ impl Verify<'_> {
     /// Says of the documents behind differing rows what differs.
     fn name(
         &self,
-        target: &dyn Target,
+        readers: &mut ReaderPair,
         routes: &Routes<'_>,
         changed: &Changed,
         proof: &mut Proof,
     ) -> Result<()> {
         proof.rows_differing = changed.rows;
-        let mut reader = target.reader()?;
-        let mut documents = target.reader()?;
+        let [reader, documents] = readers;
         let mut checker = Checker::new(self, routes, &reader.dictionaries()?)?;
         let mut after: Option<String> = None;
         'pages: loop {
@@ -286,14 +286,13 @@ impl Verify<'_> {
     /// Documents one by one: their text, and their rows by key.
     fn some(
         &self,
-        target: &dyn Target,
+        readers: &mut ReaderPair,
         routes: &Routes<'_>,
         chosen: &dyn Fn(&StoredObject) -> bool,
     ) -> Result<Proof> {
         self.progress.step("proving a part");
         let mut proof = Proof::default();
-        let mut reader = target.reader()?;
-        let mut documents = target.reader()?;
+        let [reader, documents] = readers;
         let mut checker = Checker::new(self, routes, &reader.dictionaries()?)?;
         let mut after: Option<String> = None;
         loop {

@@ -30,6 +30,7 @@ mod parts;
 mod pooled;
 mod pools;
 mod prompt;
+mod proofs;
 mod query;
 mod query_random;
 mod quotas;
