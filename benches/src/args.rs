@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Store(StoreArguments),
     /// `repot serve` beside a minimal handler by hand, over HTTP, on SQLite and PostgreSQL.
     Serve(ServeArguments),
+    /// A move under calls: what it adds to them, how far copies are behind, how long a change of the lead holds writes up.
+    Live(LiveArguments),
     /// `repot serve` beside Kinto, a server of JSON records in Python, over PostgreSQL.
     Peer(PeerArguments),
     /// The minimal handler, over a database that was made by hand.
@@ -139,6 +141,35 @@ pub(crate) struct ServeArguments {
     /// Connections of each server to its database, at the most.
     #[arg(long, default_value_t = 15)]
     pub(crate) pool: usize,
+    /// Only this place.
+    #[arg(long)]
+    pub(crate) only: Option<Place>,
+    /// Where it runs, and what.
+    #[command(flatten)]
+    pub(crate) ground: Ground,
+}
+
+/// Settings of `live`.
+#[derive(Debug, Args)]
+pub(crate) struct LiveArguments {
+    /// So many conversations.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) size: usize,
+    /// Reads and as many appends a second.
+    #[arg(long, default_value_t = 100.0)]
+    pub(crate) calls: f64,
+    /// Writes a second past Repot; each is measured.
+    #[arg(long, value_delimiter = ',', default_value = "100,1000")]
+    pub(crate) rates: Vec<f64>,
+    /// How long each is kept up, over all rounds.
+    #[arg(long, default_value_t = 9.0)]
+    pub(crate) seconds: f64,
+    /// What is compared takes turns so often.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub(crate) rounds: u16,
+    /// The lead goes to the database and back so often.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) changes: u16,
     /// Only this place.
     #[arg(long)]
     pub(crate) only: Option<Place>,

@@ -9,6 +9,7 @@ mod database;
 mod ground;
 mod limit;
 mod list;
+mod live;
 mod machine;
 mod random;
 mod report;
@@ -32,6 +33,7 @@ fn main() -> Result<()> {
         Command::Copy(arguments) => copy::run(&arguments, &mut out)?,
         Command::Store(arguments) => store::run(&arguments, &mut out)?,
         Command::Serve(arguments) => serve::run(&arguments, &mut out)?,
+        Command::Live(arguments) => live::run(&arguments, &mut out)?,
         Command::Peer(arguments) => serve::peer(&arguments, &mut out)?,
         Command::LimitServe { place, connections } => serve::limit(&place, connections, &mut out)?,
         Command::Generate { kind, size, directory } => {

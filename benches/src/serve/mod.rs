@@ -8,6 +8,7 @@ mod report;
 mod run;
 
 pub(crate) use limit::serve as limit;
-pub(crate) use load::Load;
+pub(crate) use load::{Connection, Load, Server as Way};
 pub(crate) use peer::run as peer;
+pub(crate) use processes::Process;
 pub(crate) use run::run;
