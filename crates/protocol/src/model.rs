@@ -38,7 +38,7 @@ pub(crate) struct Control {
     pub lead: Lead,
     pub phase: Phase,
     pub epoch: u8,
-    /// The epoch whose notes were all taken up, beside the old store; from then on no worker begins to copy.
+    /// The epoch whose notes were all taken up, beside the old store.
     pub listed: u8,
 }
 
@@ -48,7 +48,7 @@ impl Control {
         Self { phase, epoch: self.epoch + 1, ..self }
     }
 
-    /// No write begins and the notes are taken up: the lead may change as soon as nothing is marked.
+    /// No write begins and the notes are taken up: log and marks are looked at next.
     pub(crate) fn is_turning(self) -> bool {
         self.phase == Phase::Draining && self.listed == self.epoch
     }
@@ -124,14 +124,17 @@ pub(crate) struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Copying {
     Idle,
-    /// It has read of the mark.
-    Spotted,
-    /// It has the claim and the mark is there; who leads is asked next.
+    /// It has the claim and the mark is there; the old store is looked at next.
     Claimed,
-    Led(Lead),
+    /// What the old store held; who leads is asked next.
     Seen(Text),
+    /// The state of the control row that it was told.
+    Led {
+        control: Control,
+        seen: Text,
+    },
     Holding {
-        lead: Lead,
+        control: Control,
         seen: Text,
         text: Text,
     },
@@ -169,12 +172,12 @@ pub(crate) enum Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Tail {
     Idle,
-    /// It knows who leads before it reads (only where a mutant asks then).
-    Asked(Lead),
-    /// It holds so many entries; who leads is asked next, or is known.
+    /// It asked who leads: the state of the control row that it was told.
+    Asked(Control),
+    /// It holds so many entries.
     Read {
+        control: Control,
         entries: u8,
-        lead: Option<Lead>,
     },
 }
 
@@ -213,14 +216,14 @@ pub struct Step {
 }
 
 impl State {
-    /// An empty document in both stores, the old one leading.
+    /// An empty document in both stores, one of them leading.
     #[must_use]
-    pub fn new(budget: Budget) -> Self {
-        let control = Control { lead: Lead::Old, phase: Phase::Open, epoch: 1, listed: 0 };
+    pub fn new(lead: Lead, budget: Budget) -> Self {
+        let control = Control { lead, phase: Phase::Open, epoch: 1, listed: 0 };
         let lease = Lease { valid: true, acknowledged: 1, view: Some(control) };
         Self {
             old: 0,
-            fence: Fence { lead: Lead::Old, epoch: 1 },
+            fence: Fence { lead, epoch: 1 },
             notes: [false; SERVERS],
             new: 0,
             control,

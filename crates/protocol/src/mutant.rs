@@ -7,8 +7,8 @@ pub enum Mutant {
     MarksAfterWrite,
     /// A write to the new store leaves nothing in its log.
     NoLog,
-    /// Who reads the log asks who leads before it reads, not after.
-    AsksBeforeLog,
+    /// Who reads the log notes how far it read, whatever the control row says by then.
+    ReadsLogUnderAnyLead,
     /// A write to the old store is marked, but not as being on its way.
     NoIntent,
     /// The end of an intent does not count as a change.
@@ -27,10 +27,10 @@ pub enum Mutant {
     ClearsWithoutLook,
     /// The new store takes the copy of a worker that no longer holds the claim.
     NoToken,
-    /// A worker does not look at the mark again after its claim.
-    LooksOnce,
-    /// A worker begins to copy when the lead may change at any moment.
-    CopiesWhileTurning,
+    /// The new store takes a copy whatever the control row says by then.
+    CopiesUnderAnyLead,
+    /// A worker looks at the old store after it asked who leads, not before.
+    LooksAfterLead,
     /// A worker copies from the copy.
     CopiesFromCopy,
     /// The lead changes while the document is marked.
@@ -76,7 +76,7 @@ impl Mutant {
     pub const ALL: [Self; 33] = [
         Self::MarksAfterWrite,
         Self::NoLog,
-        Self::AsksBeforeLog,
+        Self::ReadsLogUnderAnyLead,
         Self::NoIntent,
         Self::CompletesSilently,
         Self::LapsesSilently,
@@ -86,8 +86,8 @@ impl Mutant {
         Self::AnswersEarly,
         Self::ClearsWithoutLook,
         Self::NoToken,
-        Self::LooksOnce,
-        Self::CopiesWhileTurning,
+        Self::CopiesUnderAnyLead,
+        Self::LooksAfterLead,
         Self::CopiesFromCopy,
         Self::FlipsMarked,
         Self::FlipsUnread,

@@ -1,5 +1,7 @@
 //! What is tried: small enough that every order can be looked at, each about one part of the protocol.
 
+use repot_core::moving::Lead;
+
 use crate::model::{Budget, State};
 
 /// A beginning whose every order of steps is tried.
@@ -7,6 +9,8 @@ use crate::model::{Budget, State};
 pub struct Scenario {
     /// What it is about.
     pub name: &'static str,
+    /// Who leads.
+    pub lead: Lead,
     /// How often what may happen there may.
     pub budget: Budget,
 }
@@ -16,44 +20,57 @@ const NONE: Budget =
 
 impl Scenario {
     /// All of them, those with many states last.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self {
             name: "two writers while the lead changes",
+            lead: Lead::Old,
             budget: Budget { appends: 2, switches: 1, ..NONE },
         },
         Self {
             name: "a write and a read while the lead goes and comes back",
+            lead: Lead::Old,
             budget: Budget { appends: 1, reads: 1, switches: 2, ..NONE },
         },
         Self {
             name: "a server that does not reach the new store",
+            lead: Lead::Old,
             budget: Budget { appends: 2, switches: 1, cuts: 1, ..NONE },
         },
         Self {
             name: "changes of the lead that are given up",
+            lead: Lead::Old,
             budget: Budget { appends: 1, reads: 1, switches: 2, aborts: 1, ..NONE },
         },
         Self {
             name: "a reader that is stopped while the lead changes",
+            lead: Lead::Old,
             budget: Budget { appends: 1, reads: 1, switches: 1, lapses: 2, ..NONE },
         },
         Self {
             name: "a writer that is killed, leases that end",
+            lead: Lead::Old,
             budget: Budget { appends: 2, switches: 1, crashes: 1, lapses: 1, ..NONE },
         },
         Self {
             name: "a reader that does not reach the new store while the lead goes and comes back",
+            lead: Lead::Old,
             budget: Budget { appends: 1, reads: 1, switches: 2, cuts: 1, ..NONE },
         },
         Self {
             name: "the lead goes and comes back while claims run out",
+            lead: Lead::Old,
             budget: Budget { appends: 1, clears: 1, switches: 2, lapses: 1, ..NONE },
+        },
+        Self {
+            name: "the lead comes back while a server does not reach the new store",
+            lead: Lead::New,
+            budget: Budget { appends: 2, switches: 1, cuts: 1, lapses: 1, ..NONE },
         },
     ];
 
     /// Where it begins.
     #[must_use]
     pub fn start(self) -> State {
-        State::new(self.budget)
+        State::new(self.lead, self.budget)
     }
 }

@@ -129,8 +129,7 @@ fn fenced(ahead: &Ahead<'_>, control: Control) -> Driver {
     Driver::Turning { control, next }
 }
 
-/// The looks, and at last the change. A look that finds something ends the round; the next one begins anew. Where it is
-/// a mark, workers may copy again.
+/// The looks, and at last the change. A look that finds something ends the round; the next one begins anew.
 fn turn(ahead: &mut Ahead<'_>, driver: usize, control: Control, next: Look) {
     let state = ahead.state;
     let backwards = !ahead.keeps(Mutant::MarksBeforeLog);
@@ -147,12 +146,6 @@ fn turn(ahead: &mut Ahead<'_>, driver: usize, control: Control, next: Look) {
         Look::Flip => {
             let takes = state.control == control || !ahead.keeps(Mutant::FlipsBlindly);
             let who = ("driver", driver);
-            if state.dirty && takes && ahead.keeps(Mutant::FlipsMarked) {
-                ahead.step(who, "looks for a mark once more", |after| {
-                    after.control.listed = 0;
-                    after.drivers[driver] = Driver::Idle;
-                });
-            }
             ahead.step(who, "changes the lead", |after| {
                 if takes {
                     after.control = Control { lead: control.lead.other(), ..control.stepped(Phase::Open) };
@@ -162,11 +155,7 @@ fn turn(ahead: &mut Ahead<'_>, driver: usize, control: Control, next: Look) {
             return;
         }
     };
-    let lets_copy = next == Look::Marks && !finds_none && state.control == control;
     ahead.step(("driver", driver), what, |after| {
-        if lets_copy {
-            after.control.listed = 0;
-        }
         after.drivers[driver] =
             if finds_none { Driver::Turning { control, next: then } } else { Driver::Idle };
     });

@@ -38,6 +38,12 @@ impl Ahead<'_> {
         if self.keeps(Mutant::NoToken) && self.keeps(Mutant::NoDeadlineOnCopies) {
             after.forget_late_workers();
         }
+        if self.keeps(Mutant::CopiesUnderAnyLead) {
+            after.forget_stale_workers();
+        }
+        if self.keeps(Mutant::ReadsLogUnderAnyLead) {
+            after.forget_stale_reader();
+        }
         self.found.push((Step { who, what }, after));
     }
 }

@@ -3,7 +3,7 @@
 use repot_core::moving::Lead;
 
 use super::Ahead;
-use crate::model::{Copying, State, WORKERS, Worker};
+use crate::model::{Control, Copying, State, WORKERS, Worker};
 use crate::mutant::Mutant;
 use crate::register::Text;
 
@@ -13,40 +13,37 @@ pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
     let from_copy = !ahead.keeps(Mutant::CopiesFromCopy);
     match state.workers[worker].at {
         Copying::Idle if state.dirty => claim(ahead, worker),
-        Copying::Spotted if !state.is_claimed() => {
-            ahead.step(who, "claims the document", |after| {
-                let Worker { at, claims, .. } = &mut after.workers[worker];
-                (*at, *claims) = (Copying::Claimed, true);
+        Copying::Idle => {}
+        Copying::Claimed if !ahead.keeps(Mutant::LooksAfterLead) => {
+            ahead.step(who, "asks who leads", |after| {
+                after.workers[worker].at = Copying::Led { control: after.control, seen: 0 };
             });
-        }
-        Copying::Idle | Copying::Spotted => {}
-        Copying::Claimed if state.control.is_turning() && ahead.keeps(Mutant::CopiesWhileTurning) => {
-            ahead.step(who, "lets go, as the lead is about to change", |after| after.rest(worker));
         }
         Copying::Claimed => {
-            ahead.step(who, "asks who leads", |after| {
-                after.workers[worker].at = Copying::Led(after.control.lead);
-            });
-        }
-        Copying::Led(Lead::Old) => {
-            let text = if from_copy { state.new } else { state.old };
-            ahead.step(who, "reads the old store", |after| {
-                after.workers[worker].at = Copying::Holding { lead: Lead::Old, seen: 0, text };
-            });
-        }
-        Copying::Led(Lead::New) => {
             ahead.step(who, "looks at the old store", |after| {
                 after.workers[worker].at = Copying::Seen(after.old);
             });
         }
         Copying::Seen(seen) => {
-            let text = if from_copy { state.old } else { state.new };
-            ahead.step(who, "reads the new store", |after| {
-                after.workers[worker].at = Copying::Holding { lead: Lead::New, seen, text };
+            ahead.step(who, "asks who leads", |after| {
+                after.workers[worker].at = Copying::Led { control: after.control, seen };
             });
         }
-        Copying::Holding { lead: Lead::Old, text, .. } => into_new(ahead, worker, text),
-        Copying::Holding { lead: Lead::New, seen, text } => into_old(ahead, worker, seen, text),
+        Copying::Led { control, seen } => {
+            let leads = if from_copy { control.lead.other() } else { control.lead };
+            let (what, text) = match leads {
+                Lead::Old => ("reads the old store", state.old),
+                Lead::New => ("reads the new store", state.new),
+            };
+            let seen = if ahead.keeps(Mutant::LooksAfterLead) { seen } else { state.old };
+            ahead.step(who, what, |after| {
+                after.workers[worker].at = Copying::Holding { control, seen, text };
+            });
+        }
+        Copying::Holding { control, seen, text } => match control.lead {
+            Lead::Old => into_new(ahead, worker, control, text),
+            Lead::New => into_old(ahead, worker, seen, text),
+        },
         Copying::Copied => {
             let looks = ahead.keeps(Mutant::ClearsWithoutLook);
             ahead.step(who, "clears the mark, if nothing newer came", |after| {
@@ -63,13 +60,8 @@ pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
 /// The claim, and the second look at the mark, are one step: a claim without a mark is let go of, and until then only
 /// keeps others from claiming.
 fn claim(ahead: &mut Ahead<'_>, worker: usize) {
-    let who = ("worker", worker);
-    if !ahead.keeps(Mutant::LooksOnce) {
-        ahead.step(who, "reads of the mark", |after| {
-            after.workers[worker] = Worker { at: Copying::Spotted, claims: false, newest: true };
-        });
-    } else if !ahead.state.is_claimed() {
-        ahead.step(who, "claims the document and finds it marked", |after| {
+    if !ahead.state.is_claimed() {
+        ahead.step(("worker", worker), "claims the document and finds it marked", |after| {
             after.workers[worker] = Worker { at: Copying::Claimed, claims: true, newest: true };
         });
     }
@@ -79,7 +71,19 @@ impl State {
     /// What a worker without its claim still does is refused: it is taken to begin anew at once.
     pub(super) fn forget_late_workers(&mut self) {
         for worker in 0..WORKERS {
-            if !self.workers[worker].claims && self.workers[worker].at != Copying::Spotted {
+            if !self.workers[worker].claims && self.workers[worker].at != Copying::Idle {
+                self.rest(worker);
+            }
+        }
+    }
+
+    /// So is what a worker writes into the new store that goes by another state of the control row.
+    pub(super) fn forget_stale_workers(&mut self) {
+        for worker in 0..WORKERS {
+            if let Copying::Led { control, .. } | Copying::Holding { control, .. } = self.workers[worker].at
+                && control.lead == Lead::Old
+                && control != self.control
+            {
                 self.rest(worker);
             }
         }
@@ -90,18 +94,20 @@ impl State {
     }
 }
 
-/// One transaction: the copy, and the mark if nothing newer came. A write that is on its way has its intent.
-fn into_new(ahead: &mut Ahead<'_>, worker: usize, text: Text) {
+/// One transaction: the copy, while the control row is in the state that was gone by, and the mark if nothing newer came. A
+/// write that is on its way has its intent.
+fn into_new(ahead: &mut Ahead<'_>, worker: usize, control: Control, text: Text) {
     let state = ahead.state;
     let Worker { claims, newest, .. } = state.workers[worker];
-    let applies = claims || !ahead.keeps(Mutant::NoToken);
+    let leads = control == state.control || !ahead.keeps(Mutant::CopiesUnderAnyLead);
+    let applies = leads && (claims || !ahead.keeps(Mutant::NoToken));
     let same = newest || !ahead.keeps(Mutant::ClearsWithoutLook);
-    let what = if applies { "writes the copy to the new store" } else { "is told that its claim is over" };
+    let what = if applies { "writes the copy to the new store" } else { "is refused by the new store" };
     ahead.step(("worker", worker), what, |after| {
         if applies {
             after.new = text;
         }
-        if claims && same {
+        if applies && claims && same {
             after.clear();
         }
         after.rest(worker);
