@@ -3,10 +3,9 @@
 
 use std::fmt::Write as _;
 
-use repot_core::{Status, StoredObject};
+use repot_core::{Status, StoredObject, hex};
 use repot_json::edit::quote;
 
-use crate::prepare::hex;
 use crate::verify::Proof;
 
 /// What stands in a certificate beside the proof.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use repot_core::{DocumentRecord, Item, Object, ObjectRecord, Result, RowChanges, Status};
+use repot_core::{DocumentRecord, Item, Object, ObjectRecord, Result, RowChanges, Status, hex};
 use repot_json::Limits;
 use repot_model::plan::{Place, Plan, SplitDocument, Splitter, Standing};
 use repot_model::row::{Cells, RowBuffer};
@@ -34,16 +34,6 @@ pub(crate) struct Preparer<'p> {
     splitter: Splitter<'p>,
     packer: Packer,
     found: Vec<SplitDocument>,
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 /// SHA-256.

@@ -274,7 +274,7 @@ impl Client {
             )));
         }
         if let Some(md5) = &head.md5 {
-            let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = repot_core::hex(&hasher.finalize());
             let reason = "the bytes that came do not have the MD5 that the bucket names as ETag";
             return if found == *md5 { Ok(()) } else { Err(Failure::Broken(reason.to_owned())) };
         }

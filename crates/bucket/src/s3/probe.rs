@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use repot_core::store::{ETag, ObjectPowers, Precondition};
-use repot_core::{Clock, SystemClock};
+use repot_core::{Clock, SystemClock, hex};
 
 use super::client::Client;
 use super::failure::Failure;
-use super::signing::{SKEW_MS, Valid, hex};
+use super::signing::{SKEW_MS, Valid};
 use super::write::{condition, etag_of};
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use object_store::aws::AwsCredential;
+use repot_core::hex;
 use reqwest::header::HeaderName;
 use reqwest::{Method, Url};
 use sha2::{Digest as _, Sha256};
@@ -98,11 +99,6 @@ fn keyed(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length will do");
     mac.update(text);
     mac.finalize().into_bytes().to_vec()
-}
-
-/// Two digits a byte.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

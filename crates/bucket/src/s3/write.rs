@@ -203,7 +203,7 @@ impl Write<'_> {
             return Ok(false);
         }
         if let Some(md5) = &head.md5 {
-            let ours: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let ours = repot_core::hex(&Md5::digest(bytes));
             return Ok(ours == *md5);
         }
         match self.client.read(self.key, length).await {

@@ -1,7 +1,5 @@
 //! Documents that stand with others in one file: how they are named, and what may stand there.
 
-use std::fmt::Write as _;
-
 use repot_model::language::Collection;
 use repot_model::plan::Standing;
 use sha2::{Digest as _, Sha256};
@@ -10,17 +8,12 @@ use super::etag::ETag;
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use crate::error::{Error, Kind, Result};
+use crate::hex;
 
 /// The strong `ETag` of a document's own text: equal only for equal texts.
 #[must_use]
 pub fn text_etag(text: &[u8]) -> ETag {
-    let hash = Sha256::digest(text);
-    let hex = hash.iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
-        // a String takes everything
-        let _written = write!(hex, "{byte:02x}");
-        hex
-    });
-    ETag::new(&hex)
+    ETag::new(&hex(&Sha256::digest(text)[..16]))
 }
 
 /// A document that stands with others in one file.

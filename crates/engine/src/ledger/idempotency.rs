@@ -11,10 +11,8 @@ use bytes::Bytes;
 use repot_core::store::{
     Fact, FactChange, FactStep, FactValue, FactWhen, Ledger, LedgerExt as _, Store, no_ledger,
 };
-use repot_core::{Clock, Entropy, Error, Kind, Result, Retry};
+use repot_core::{Clock, Entropy, Error, Kind, Result, Retry, hex};
 use sha2::{Digest as _, Sha256};
-
-use crate::prepare::hex;
 
 use crate::packed::{Packer, Unpacker, damaged};
 

@@ -3,13 +3,12 @@
 use super::{Again, Changed, Finder, Sweep, Swept, actual_rows, expected_rows, rows, shown};
 use std::collections::BTreeMap;
 
-use repot_core::{Kind, Reader, ReaderPair, Result, Status, StoredObject, Target};
+use repot_core::{Kind, Reader, ReaderPair, Result, Status, StoredObject, Target, hex};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
 use sha2::{Digest as _, Sha256};
 
 use crate::options::{Options, Progress, Tally};
-use crate::prepare::hex;
 use crate::route::Routes;
 use crate::stored::{Whole, assemble, each_whole};
 use crate::text::Unpacker;
