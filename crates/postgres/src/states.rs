@@ -2,14 +2,18 @@
 
 use std::sync::LazyLock;
 
-use repot_core::{DocumentState, Result, StateReader};
+use repot_core::{Answer, DocumentState, Result, StateReader};
+use repot_model::sql::query::{KEYS, Statement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::ask::Behind;
 use crate::error::failed;
 use crate::marks;
 use crate::parameters::{listed, one};
 use crate::reader::PostgresReader;
+
+const WHAT: &str = "read the states of documents";
 
 static STATES: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -19,17 +23,38 @@ static STATES: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// The same of the documents whose rows the statement before it gave.
+static STATES_OF_ROWS: LazyLock<String> =
+    LazyLock::new(|| STATES.replace("$2", &format!("current_setting('{KEYS}')::text[]")));
+
+fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
+    let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
+        Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
+    };
+    rows.iter().map(state).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
+}
+
 impl StateReader for PostgresReader {
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>> {
-        const WHAT: &str = "read the states of documents";
         let given = vec![one(collection.to_owned(), Type::TEXT), one(keys.to_vec(), Type::TEXT_ARRAY)];
-        let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
-            Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
-        };
         let rows = self.run(|connection| async move {
             let read = connection.client.query_again(&STATES, &listed(&given)).await;
             read.map_err(|error| failed(WHAT, error))
         })?;
-        rows.iter().map(state).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
+        told(&rows)
+    }
+
+    fn ask_with_states(
+        &mut self,
+        statement: &Statement,
+        collection: &str,
+        bytes_max: usize,
+    ) -> Result<Option<(Answer, Vec<DocumentState>)>> {
+        if self.begun || !statement.keyed {
+            return Ok(None);
+        }
+        let behind = Behind { what: WHAT, sql: &STATES_OF_ROWS, value: collection.to_owned() };
+        let (answer, rows) = self.asked_with(statement, bytes_max, Some(behind))?;
+        Ok(Some((answer, told(&rows)?)))
     }
 }

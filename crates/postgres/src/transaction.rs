@@ -37,6 +37,8 @@ pub(crate) struct Writer {
     pub numbers: Range<i64>,
     /// The objects that the transaction under way has locked: path and number.
     pub locked: HashMap<String, i64>,
+    /// Of these, what was read of them with the lock: all documents that they hold, each by its object's path.
+    pub known: HashMap<String, Option<FormerDocument>>,
     /// Paths of the objects that the transaction under way has made: path and number.
     pub claimed: HashMap<String, i64>,
     /// Documents that the batch under way removed or overwrites.

@@ -4,6 +4,7 @@ use super::condition::{Condition, Writer, is_null};
 use super::{Parameter, Speech, Tenancy};
 use crate::plan::{ColumnKind, Parent, Plan};
 use crate::row::{Cell, Cells};
+use crate::sql::marks::known_key_text;
 use crate::sql::{Dialect, quote, text_literal};
 
 /// One column of an order. Nulls come before all values, and after them when descending.
@@ -54,7 +55,16 @@ pub struct Select {
     pub limit: u64,
     /// Rows left out at the beginning.
     pub offset: u64,
+    /// On PostgreSQL: the keys of the documents that the rows are of are left in the setting [`KEYS`].
+    pub keyed: bool,
 }
+
+/// The setting of a transaction that holds the keys of the rows that a statement gave, as the text of an array: what is
+/// sent behind the statement finds them there, also where it runs under another role.
+pub const KEYS: &str = "repot.keys";
+
+/// The column that holds the key of a row; no model can name one so.
+const KEY: &str = "repot:key";
 
 /// A statement that reads, with the values it is run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +80,8 @@ pub struct Statement {
     pub order: Vec<usize>,
     /// The tenant that asks; where the database has a role for that, it is run under it.
     pub tenant: Option<String>,
+    /// It leaves the keys of its rows in the setting [`KEYS`].
+    pub keyed: bool,
 }
 
 /// The statement of a page of rows.
@@ -101,9 +113,25 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
             columns.len() - 1
         }));
     }
+    let key = (select.keyed && writer.is(Dialect::Postgres))
+        .then(|| known_key_text(&plan.tables[table], "r", Dialect::Postgres))
+        .flatten();
+    list.extend(key.iter().map(|key| format!("{key} as {}", quote(KEY))));
     let rows = rows(&mut writer, select, &joins);
-    let sql = format!("select {}\nfrom {rows}", list.join(", "));
-    Statement { sql, parameters: writer.parameters, columns, order, tenant: None }
+    let mut sql = format!("select {}\nfrom {rows}", list.join(", "));
+    if key.is_some() {
+        sql = keyed(&sql);
+    }
+    Statement { sql, parameters: writer.parameters, columns, order, tenant: None, keyed: key.is_some() }
+}
+
+/// The same rows in the same order, with their keys in the setting before the first of them is given.
+fn keyed(page: &str) -> String {
+    let key = quote(KEY);
+    format!(
+        "with page as materialized (\n{page}\n)\nselect page.* from page\n\
+         where (select set_config('{KEYS}', coalesce(array_agg({key}), '{{}}')::text, true) from page) is not null"
+    )
 }
 
 /// The statement of the number of rows that fulfil a condition.
@@ -125,6 +153,7 @@ pub fn count_statement(
         columns: vec![ColumnKind::Int],
         order: Vec::new(),
         tenant: None,
+        keyed: false,
     }
 }
 
