@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use repot_core::{Answer, DocumentState, Result, StateReader};
-use repot_model::sql::query::{KEYS, Statement};
+use repot_model::sql::query::{BETWEEN_KEYS, KEYS, Statement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -15,17 +15,21 @@ use crate::reader::PostgresReader;
 
 const WHAT: &str = "read the states of documents";
 
+/// Mostly nothing of the collection is marked, and often nothing is kept beside texts: that is asked once, and not of each.
 static STATES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "select d.key, coalesce((select p.etag from repot_pending p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1), d.etag), {} \
+        "select d.key, coalesce(case when (select exists (select from repot_pending)) then \
+         (select p.etag from repot_pending p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1) end, d.etag), \
+         case when (select exists (select from repot_touched m where m.collection = $1)) then {} else 0 end \
          from repot_documents d where d.collection = $1 and d.key = any($2)",
         marks::stamp_sql("d.collection", "d.key")
     )
 });
 
 /// The same of the documents whose rows the statement before it gave.
-static STATES_OF_ROWS: LazyLock<String> =
-    LazyLock::new(|| STATES.replace("$2", &format!("current_setting('{KEYS}')::text[]")));
+static STATES_OF_ROWS: LazyLock<String> = LazyLock::new(|| {
+    STATES.replace("$2", &format!("string_to_array(current_setting('{KEYS}'), '{BETWEEN_KEYS}')"))
+});
 
 fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
     let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {

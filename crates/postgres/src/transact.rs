@@ -23,7 +23,7 @@ use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::PostgresReader;
 use crate::records::{Refused, former};
 use crate::target::PostgresTarget;
-use crate::transaction::{Writer, begin_writing, settle};
+use crate::transaction::{Writer, begin_writing};
 use crate::within::Within;
 
 /// Tries of one transaction. Each failed one means that another writer got on.
@@ -134,10 +134,7 @@ impl Writer {
             None => Shared::BySession,
         };
         match way {
-            Shared::BySession => {
-                lock::share(self.client()).await?;
-                settle(self.client(), &self.address).await?;
-            }
+            Shared::BySession => self.share_session().await?,
             Shared::ByTransaction => {
                 let row = self.client().query_typed_one(SHARE, &lock::class()).await;
                 if row.map_err(|error| failed("share the lock", error))?.get::<_, Option<bool>>(1)

@@ -59,12 +59,12 @@ pub struct Select {
     pub keyed: bool,
 }
 
-/// The setting of a transaction that holds the keys of the rows that a statement gave, as the text of an array: what is
-/// sent behind the statement finds them there, also where it runs under another role.
+/// The setting of a transaction that holds the keys of the rows that a statement gave, one behind the other with
+/// [`BETWEEN_KEYS`] between them: what is sent behind the statement finds them there, also where it runs under another role.
 pub const KEYS: &str = "repot.keys";
 
-/// The column that holds the key of a row; no model can name one so.
-const KEY: &str = "repot:key";
+/// Stands in no key: behind `%` comes `25` or `2F` there.
+pub const BETWEEN_KEYS: &str = "%,";
 
 /// A statement that reads, with the values it is run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,24 +113,34 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
             columns.len() - 1
         }));
     }
-    let key = (select.keyed && writer.is(Dialect::Postgres))
-        .then(|| known_key_text(&plan.tables[table], "r", Dialect::Postgres))
-        .flatten();
-    list.extend(key.iter().map(|key| format!("{key} as {}", quote(KEY))));
+    let key = if select.keyed { key(&writer, select, &mut list) } else { None };
     let rows = rows(&mut writer, select, &joins);
     let mut sql = format!("select {}\nfrom {rows}", list.join(", "));
-    if key.is_some() {
-        sql = keyed(&sql);
+    if let Some(key) = &key {
+        sql = keyed(&sql, key);
     }
     Statement { sql, parameters: writer.parameters, columns, order, tenant: None, keyed: key.is_some() }
 }
 
+/// The key of a row of `page`, `None` where SQL cannot write it. It is made of the page's rows alone, and not of all that
+/// those are chosen from; where rows of other tables stand in them, too, it is a column of theirs.
+fn key(writer: &Writer<'_>, select: &Select, list: &mut Vec<String>) -> Option<String> {
+    let shape = &writer.plan.tables[select.table];
+    let of = |alias| known_key_text(shape, alias, Dialect::Postgres).filter(|_| writer.is(Dialect::Postgres));
+    if select.expand.is_empty() && shape.key.iter().all(|column| select.columns.contains(column)) {
+        return of("page");
+    }
+    // no model can name a column so
+    let name = quote("repot:key");
+    list.push(format!("{} as {name}", of("r")?));
+    Some(format!("page.{name}"))
+}
+
 /// The same rows in the same order, with their keys in the setting before the first of them is given.
-fn keyed(page: &str) -> String {
-    let key = quote(KEY);
+fn keyed(page: &str, key: &str) -> String {
     format!(
         "with page as materialized (\n{page}\n)\nselect page.* from page\n\
-         where (select set_config('{KEYS}', coalesce(array_agg({key}), '{{}}')::text, true) from page) is not null"
+         where (select set_config('{KEYS}', coalesce(string_agg({key}, '{BETWEEN_KEYS}'), ''), true) from page) is not null"
     )
 }
 
