@@ -1,7 +1,9 @@
 //! What a database's reader finds of documents, besides their records.
 
+use repot_model::sql::query::Statement;
+
 use crate::error::Result;
-use crate::target::{StoredDocument, StoredObject};
+use crate::target::{Answer, StoredDocument, StoredObject};
 
 /// What plain SQL did to the rows of a document since its text was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,4 +70,21 @@ pub trait StateReader {
     /// # Errors
     /// When they cannot be read.
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>>;
+
+    /// The rows of a statement that leaves their keys, and the states of their documents, of one state of the database, which
+    /// is not held afterwards; both with one journey to the server. `None` where that cannot be: a state is held, the
+    /// statement leaves no keys, or the leaf saves nothing by it.
+    ///
+    /// # Errors
+    /// As [`Reader::ask`].
+    ///
+    /// [`Reader::ask`]: crate::Reader::ask
+    fn ask_with_states(
+        &mut self,
+        _statement: &Statement,
+        _collection: &str,
+        _bytes_max: usize,
+    ) -> Result<Option<(Answer, Vec<DocumentState>)>> {
+        Ok(None)
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use futures_util::future;
+use repot_core::change_log::FormerDocument;
 use repot_core::{Ahead, FoundObject, Outline};
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -13,6 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::client::Client;
 use crate::copy::Failure;
+use crate::records::former;
 use crate::{kept, marks, stored};
 
 /// Larger texts are read when they are asked for, one by one.
@@ -20,10 +22,16 @@ const TEXT_BYTES_MAX: usize = 128 << 10;
 /// Where the text stands in a row of [`STORED`], and the document's object, which is there with a text only.
 const TEXT_AT: usize = 19;
 const DOCUMENT_AT: usize = 11;
+/// Where it says that the object holds no further document.
+const ALONE_AT: usize = 25;
 
 static STORED: LazyLock<String> = LazyLock::new(|| {
     let text = format!("case when d.size <= {TEXT_BYTES_MAX} then d.text end");
-    stored::FOUND.replace("d.text", &text).replace("o.path = $1", "o.path = any($1)")
+    let alone = "not exists (select from repot_documents e where e.object = o.id and e.ordinal > 0)";
+    stored::FOUND
+        .replace("d.text", &text)
+        .replace("o.path = $1", "o.path = any($1)")
+        .replace(" from repot_objects o", &format!(", {alone} from repot_objects o"))
 });
 
 static OUTLINES: LazyLock<String> = LazyLock::new(|| {
@@ -46,6 +54,7 @@ pub(crate) struct Seen {
     stamps: HashMap<(String, String), i64>,
     rows: Vec<(RowsWanted, RowBuffer)>,
     meta: HashMap<String, Option<String>>,
+    former: HashMap<String, Option<FormerDocument>>,
 }
 
 impl Seen {
@@ -64,6 +73,11 @@ impl Seen {
     pub(crate) fn rows(&mut self, wanted: &RowsWanted) -> Option<RowBuffer> {
         let at = self.rows.iter().position(|(known, _)| known == wanted)?;
         Some(self.rows.swap_remove(at).1)
+    }
+
+    /// What objects hold, of which at most one document is there, by path.
+    pub(crate) fn take_former(&mut self) -> HashMap<String, Option<FormerDocument>> {
+        std::mem::take(&mut self.former)
     }
 
     pub(crate) fn meta(&mut self, key: &str) -> Option<Option<String>> {
@@ -112,6 +126,10 @@ pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<
     for row in found? {
         let path: String = row.get(1);
         let is_there = row.get::<_, Option<i64>>(DOCUMENT_AT).is_some();
+        if row.get::<_, bool>(ALONE_AT) {
+            let former = is_there.then(|| former(path.clone(), &row, DOCUMENT_AT));
+            seen.former.insert(path.clone(), former);
+        }
         if is_there && row.get::<_, Option<&[u8]>>(TEXT_AT).is_none() {
             seen.stored.remove(&path);
         } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use futures_util::StreamExt;
-use futures_util::future::join4;
+use futures_util::future::{join3, join4};
 use repot_core::{Answer, Error, Kind, Result};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{SETTING, Speech, Statement};
@@ -54,17 +54,56 @@ pub(crate) async fn run(
     asked(client, statement, bytes_max, Around::savepoint(bound, (role, statement))).await
 }
 
+/// What is sent behind a statement in its transaction, under the role that was there before.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind {
+    pub what: &'static str,
+    pub sql: &'static str,
+    pub value: String,
+}
+
 /// The same in a transaction of its own, which begins and ends with the same messages: no role, setting or state is left
-/// behind, however it ends.
+/// behind, however it ends. With the rows of what is sent behind it.
 pub(crate) async fn run_once(
     client: &Client,
     statement: &Statement,
     (bytes_max, timeout): (usize, Duration),
     (begin, role): (&str, Option<&str>),
-) -> Result<Answer> {
-    let first = format!("{begin}; set local statement_timeout = {}", timeout.as_millis());
-    asked(client, statement, bytes_max, Around::transaction(first, (role, statement))).await
+    behind: Option<Behind>,
+) -> Result<(Answer, Vec<Row>)> {
+    let mut first = format!("{begin}; set local statement_timeout = {}", timeout.as_millis());
+    let Some(Behind { what, sql, value }) = behind else {
+        let around = Around::transaction(first, (role, statement));
+        return Ok((asked(client, statement, bytes_max, around).await?, Vec::new()));
+    };
+    if role.is_some() {
+        // a pooler may have given the session a role that no `reset role` gives back
+        first.push_str("; select set_config('repot.role', current_setting('role'), true)");
+    }
+    let around = Around::transaction(first, (role, statement));
+    let given = parameters(statement)?;
+    let typed = borrowed(&given);
+    let kept = client.kept(&statement.sql, &typed).await.map_err(|error| wrong(error, 0))?;
+    let value: [(&(dyn ToSql + Sync), Type); 1] = [(&value, Type::TEXT)];
+    client.kept(sql, &value).await.map_err(|error| failed(what, error))?;
+    let takes_back = around.tenant.is_some();
+    let work = async {
+        let taking_back = async {
+            match takes_back {
+                true => client.batch_execute(TAKE_BACK).await,
+                false => Ok(()),
+            }
+        };
+        let asking = rows(client, (statement, kept.as_ref()), &typed, bytes_max);
+        let (answer, taken, more) = join3(asking, taking_back, client.query_again(sql, &value)).await;
+        let answer = answer?;
+        taken.map_err(|error| failed("give back the role of a tenant", error))?;
+        Ok((answer, more.map_err(|error| failed(what, error))?))
+    };
+    around.run(client, work).await
 }
+
+const TAKE_BACK: &str = "select set_config('role', current_setting('repot.role'), true)";
 
 async fn asked(
     client: &Client,

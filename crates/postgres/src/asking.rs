@@ -5,7 +5,9 @@ use std::sync::Arc;
 use repot_core::{Answer, Result};
 use repot_model::sql::query::Statement;
 
-use crate::ask;
+use tokio_postgres::Row;
+
+use crate::ask::{self, Behind};
 use crate::client::{was_lost, was_stale};
 use crate::error::failed;
 use crate::reader::{PostgresReader, READING};
@@ -34,20 +36,31 @@ impl PostgresReader {
         if self.begun {
             return self.question(statement, bytes_max, None);
         }
+        Ok(self.asked_with(statement, bytes_max, None)?.0)
+    }
+
+    /// In a state of its own, with the rows of what is sent behind it.
+    pub(crate) fn asked_with(
+        &mut self,
+        statement: &Statement,
+        bytes_max: usize,
+        behind: Option<Behind>,
+    ) -> Result<(Answer, Vec<Row>)> {
         for last in [false, true] {
             let begin = self.beginning()?;
             let (connection, statement) = (Arc::clone(&self.connection), statement.clone());
             let (role, timeout) = (self.tenants.clone(), self.address.options.query_timeout);
+            let behind = behind.clone();
             let answer = self.runtime.run(async move {
-                let bounds = (bytes_max, timeout);
-                ask::run_once(&connection.client, &statement, bounds, (&begin, role.as_deref())).await
+                let begin = (begin.as_str(), role.as_deref());
+                ask::run_once(&connection.client, &statement, (bytes_max, timeout), begin, behind).await
             });
             match answer {
                 Err(error) if self.may_ask_again(&error)? && !last => {}
                 other => return other,
             }
         }
-        Ok(Answer::default())
+        Ok((Answer::default(), Vec::new()))
     }
 
     /// What begins a transaction on a session that lives.

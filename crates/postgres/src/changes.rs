@@ -33,7 +33,9 @@ pub(crate) type ChangedRow = (usize, usize);
 impl Writer {
     /// Deletes the rows that all items say.
     pub(crate) async fn delete_rows(&mut self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
-        self.delete_by_identity(plan, batch.items.iter().flat_map(|item| item.changes.deletes.iter())).await
+        let mut flight = Flight::default();
+        say_deletes(plan, batch, &mut flight)?;
+        flight.send(self.client()).await
     }
 
     /// Deletes rows by table and identity; tables referring to others come first.
@@ -42,7 +44,7 @@ impl Writer {
         plan: &Plan,
         rows: impl Iterator<Item = (usize, &'r [u8])>,
     ) -> Result<(), Failure> {
-        self.by_identity(&plan.tables, rows, Verb::Delete).await
+        self.delete_found(&plan.tables, rows).await
     }
 
     /// The same for rows of these tables.
@@ -51,88 +53,29 @@ impl Writer {
         tables: &[Table],
         rows: impl Iterator<Item = (usize, &'r [u8])>,
     ) -> Result<(), Failure> {
-        self.by_identity(tables, rows, Verb::Delete).await
+        let mut flight = Flight::default();
+        say_by_identity(tables, rows, Verb::Delete, &mut flight)?;
+        flight.send(self.client()).await
     }
 
     /// Locks the rows that the batch deletes and that documents may refer to: whoever is about to refer to one waits,
-    /// and finds it gone.
-    pub(crate) async fn hold_referred(&self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+    /// and finds it gone. What is still to be sent goes before.
+    pub(crate) async fn hold_referred(
+        &self,
+        plan: &Plan,
+        batch: &Batch,
+        flight: &mut Flight,
+    ) -> Result<(), Failure> {
         let gone = gone(plan, batch);
+        if gone.is_empty() {
+            return Ok(());
+        }
         let mut rows: Vec<(usize, &[u8])> = Vec::new();
         for (table, keys) in &gone {
             rows.extend(keys.iter().map(|key| (*table, key.as_slice())));
         }
-        self.by_identity(&plan.tables, rows.into_iter(), Verb::Hold).await
-    }
-
-    async fn by_identity<'r>(
-        &self,
-        tables: &[Table],
-        rows: impl Iterator<Item = (usize, &'r [u8])>,
-        verb: Verb,
-    ) -> Result<(), Failure> {
-        // by table and by which identity cells are null, since `=` finds no null
-        let mut groups: BTreeMap<(usize, Vec<bool>), Vec<&[u8]>> = BTreeMap::new();
-        for (table, cells) in rows {
-            let nulls = Cells::new(cells).map(|cell| cell == Cell::Null).collect();
-            groups.entry((table, nulls)).or_default().push(cells);
-        }
-        for ((table, nulls), rows) in groups.iter().rev() {
-            for rows in rows.chunks(DELETED_AT_ONCE) {
-                self.group(&tables[*table], nulls, rows, verb).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn group(&self, table: &Table, nulls: &[bool], rows: &[&[u8]], verb: Verb) -> Result<(), Failure> {
-        let mut given = Vec::new();
-        let mut wanted = Vec::new();
-        let mut parameters: Vec<(Encoded, Type)> = Vec::new();
-        for (at, (&column, null)) in table.identity.iter().zip(nulls).enumerate() {
-            let column = &table.columns[column];
-            let name = quote(&column.name);
-            if *null {
-                wanted.push(format!("t.{name} is null"));
-                continue;
-            }
-            let mut bytes = Vec::new();
-            let cells = rows.iter().map(|cells| Cells::new(cells).nth(at).unwrap_or(Cell::Null));
-            if !array(rows.len(), cells, column.kind, &mut bytes) {
-                let message =
-                    format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
-                return Err(Error::new(Kind::Internal, "R0901", message).into());
-            }
-            parameters.push((Encoded(Some(bytes)), array_of(column.kind)));
-            given.push(format!("unnest(${}) as c{at}", parameters.len()));
-            wanted.push(format!("t.{name} = v.c{at}"));
-        }
-        if wanted.len() != table.identity.len() || wanted.is_empty() {
-            return Err(Error::new(
-                Kind::Internal,
-                "R0901",
-                format!("{}: a delete without the row's identity", table.name),
-            )
-            .into());
-        }
-        let name = quote(&table.name);
-        let wanted = wanted.join(" and ");
-        let given = given.join(", ");
-        let (sql, what) = match (verb, given.is_empty()) {
-            (Verb::Delete, true) => (format!("delete from {name} t where {wanted}"), "delete"),
-            (Verb::Delete, false) => {
-                (format!("delete from {name} t using (select {given}) v where {wanted}"), "delete")
-            }
-            (Verb::Hold, true) => (format!("select from {name} t where {wanted} for update of t"), "lock"),
-            (Verb::Hold, false) => {
-                (format!("select from {name} t, (select {given}) v where {wanted} for update of t"), "lock")
-            }
-        };
-        self.client()
-            .execute_typed(&sql, &crate::chain::borrowed(&parameters))
-            .await
-            .map_err(Failure::server(format!("{what} rows of {}", table.name)))?;
-        Ok(())
+        say_by_identity(&plan.tables, rows.into_iter(), Verb::Hold, flight)?;
+        flight.send(self.client()).await
     }
 
     /// Overwrites rows.
@@ -149,6 +92,84 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The statements that delete the rows that all items say.
+pub(crate) fn say_deletes(plan: &Plan, batch: &Batch, flight: &mut Flight) -> Result<(), Error> {
+    let rows = batch.items.iter().flat_map(|item| item.changes.deletes.iter());
+    say_by_identity(&plan.tables, rows, Verb::Delete, flight)
+}
+
+/// What is done with rows by table and identity; tables referring to others come first.
+fn say_by_identity<'r>(
+    tables: &[Table],
+    rows: impl Iterator<Item = (usize, &'r [u8])>,
+    verb: Verb,
+    flight: &mut Flight,
+) -> Result<(), Error> {
+    // by table and by which identity cells are null, since `=` finds no null
+    let mut groups: BTreeMap<(usize, Vec<bool>), Vec<&[u8]>> = BTreeMap::new();
+    for (table, cells) in rows {
+        let nulls = Cells::new(cells).map(|cell| cell == Cell::Null).collect();
+        groups.entry((table, nulls)).or_default().push(cells);
+    }
+    for ((table, nulls), rows) in groups.iter().rev() {
+        for rows in rows.chunks(DELETED_AT_ONCE) {
+            say_group(&tables[*table], nulls, rows, (verb, flight))?;
+        }
+    }
+    Ok(())
+}
+
+fn say_group(
+    table: &Table,
+    nulls: &[bool],
+    rows: &[&[u8]],
+    (verb, flight): (Verb, &mut Flight),
+) -> Result<(), Error> {
+    let mut given = Vec::new();
+    let mut wanted = Vec::new();
+    let mut parameters: Vec<(Encoded, Type)> = Vec::new();
+    for (at, (&column, null)) in table.identity.iter().zip(nulls).enumerate() {
+        let column = &table.columns[column];
+        let name = quote(&column.name);
+        if *null {
+            wanted.push(format!("t.{name} is null"));
+            continue;
+        }
+        let mut bytes = Vec::new();
+        let cells = rows.iter().map(|cells| Cells::new(cells).nth(at).unwrap_or(Cell::Null));
+        if !array(rows.len(), cells, column.kind, &mut bytes) {
+            let message = format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
+            return Err(Error::new(Kind::Internal, "R0901", message));
+        }
+        parameters.push((Encoded(Some(bytes)), array_of(column.kind)));
+        given.push(format!("unnest(${}) as c{at}", parameters.len()));
+        wanted.push(format!("t.{name} = v.c{at}"));
+    }
+    if wanted.len() != table.identity.len() || wanted.is_empty() {
+        return Err(Error::new(
+            Kind::Internal,
+            "R0901",
+            format!("{}: a delete without the row's identity", table.name),
+        ));
+    }
+    let name = quote(&table.name);
+    let wanted = wanted.join(" and ");
+    let given = given.join(", ");
+    let (sql, what) = match (verb, given.is_empty()) {
+        (Verb::Delete, true) => (format!("delete from {name} t where {wanted}"), "delete"),
+        (Verb::Delete, false) => {
+            (format!("delete from {name} t using (select {given}) v where {wanted}"), "delete")
+        }
+        (Verb::Hold, true) => (format!("select from {name} t where {wanted} for update of t"), "lock"),
+        (Verb::Hold, false) => {
+            (format!("select from {name} t, (select {given}) v where {wanted} for update of t"), "lock")
+        }
+    };
+    let values = parameters.into_iter().map(|(given, kind)| value(given, kind)).collect();
+    flight.say(format!("{what} rows of {}", table.name), sql, values);
+    Ok(())
 }
 
 /// The statements that overwrite rows.

@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::chain::{Chain, chains, named};
 use crate::copy::Failure;
+use crate::flight::Flight;
 use crate::load::Unit;
 use crate::referrers::referring;
 use crate::refuse::key_condition;
@@ -73,10 +74,17 @@ pub(crate) fn gone(plan: &Plan, batch: &Batch) -> Gone {
 
 impl Writer {
     /// Finds and sets aside what the batch's deletes leave behind, and what that leaves behind in turn.
-    pub(crate) async fn leave_behind(&mut self, plan: &Plan, batch: &Batch) -> Result<Left, Failure> {
+    pub(crate) async fn leave_behind(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        flight: &mut Flight,
+    ) -> Result<Left, Failure> {
         let mut left = Left::default();
         let open = gone(plan, batch);
         if !open.is_empty() {
+            // what is looked for is not what was there before
+            flight.send(self.client()).await?;
             self.leave(plan, batch, open, &mut left).await?;
         }
         Ok(left)

@@ -10,7 +10,7 @@ use repot_model::row::{Cell, Cells};
 use repot_model::sql::quote;
 
 use crate::chain::Encoded;
-use crate::changes::{UPDATED_AT_ONCE, say_updates};
+use crate::changes::{UPDATED_AT_ONCE, say_deletes, say_updates};
 use crate::copy::{CopyIn, Failure, copy_statement};
 use crate::encode::{array, array_of};
 use crate::error::is_refusal;
@@ -30,6 +30,7 @@ impl Writer {
         check(batch)?;
         let units = units(batch);
         self.locked.clear();
+        self.known.clear();
         self.claimed.clear();
         for _ in 0..2 {
             let (number, report) = self.apply(plan, batch, &units).await?;
@@ -103,17 +104,13 @@ impl Writer {
         } else {
             say_updates(plan, batch, &changed, flight)?;
         }
-        let deletes = batch.items.iter().any(|item| !item.changes.deletes.is_empty());
-        if deletes || self.search_kept {
-            flight.send(self.client()).await?;
-        }
-        let left = self.leave_behind(plan, batch).await?;
+        let left = self.leave_behind(plan, batch, flight).await?;
         if !left.units.is_empty() {
             return Ok(None);
         }
-        // of our own tables, whatever is still to be sent
+        // what is asked at once is of our own tables, whatever is still to be sent
         self.prepare_records(batch, flight).await?;
-        self.delete_rows(plan, batch).await?;
+        say_deletes(plan, batch, flight)?;
         self.put_rows(plan, batch, units, flight).await?;
         if self.search_kept {
             flight.send(self.client()).await?;

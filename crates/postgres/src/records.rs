@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use repot_core::change_log::FormerDocument;
 use repot_core::{Batch, DocumentRecord, Item, ObjectRecord, Piece, Result, Status};
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::copy::{CopyIn, Failure, bytes_field, int_field, small_field};
 use crate::flight::{Flight, value};
@@ -19,6 +19,13 @@ pub(crate) type Refused = BTreeMap<(usize, usize), (&'static str, String)>;
 
 const OBJECTS: &str = "copy repot_objects (id, path, size, modified_ns, etag, sha256, collection, status, code, reason, frame) from stdin binary";
 const DOCUMENTS: &str = "copy repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, text, code, reason) from stdin binary";
+
+/// Removes objects with all they hold; gives the documents among that.
+const REMOVE: &str = "\
+with gone as (delete from repot_objects where path = any($1) returning id, path), \
+kept as (delete from repot_pending p using gone where p.object = gone.id) \
+delete from repot_documents d using gone where d.object = gone.id \
+returning gone.path, d.ordinal, d.collection, d.key, d.etag";
 
 impl Writer {
     /// Dictionaries, and what goes of objects that are replaced or removed.
@@ -46,21 +53,46 @@ impl Writer {
         };
         let locked =
             |item: &Item| !item.removes && item.kept.is_none() && self.locked.contains_key(&item.object.path);
-        self.former = self.drop_documents(batch.items.iter().filter(|item| locked(item))).await?;
-        let gone = paths(&|item| item.removes || (item.replaces && item.kept.is_none() && !locked(item)));
+        // what they hold is known where it was read with the lock: nobody waits for an answer then
+        let known = |item: &Item| item.touched.is_none() && self.known.contains_key(&item.object.path);
+        let goes = |item: &Item| item.removes || (item.replaces && item.kept.is_none() && !locked(item));
+        let mut former_known = Vec::new();
+        let (mut emptied, mut removed) = (Vec::new(), Vec::new());
+        for item in batch.items.iter().filter(|item| known(item)) {
+            let path = &item.object.path;
+            if locked(item) {
+                emptied.extend(self.locked.get(path).copied());
+            } else if goes(item) {
+                removed.push(path.clone());
+            } else {
+                continue;
+            }
+            former_known.extend(self.known.get(path).cloned().flatten());
+        }
+        self.former =
+            self.drop_documents(batch.items.iter().filter(|item| locked(item) && !known(item))).await?;
+        self.former.extend(former_known);
+        let gone = paths(&|item| goes(item) && !known(item));
         if !gone.is_empty() {
-            let rows = self
-                .client()
-                .query_typed(
-                    "with gone as (delete from repot_objects where path = any($1) returning id, path), \
-                     kept as (delete from repot_pending p using gone where p.object = gone.id) \
-                     delete from repot_documents d using gone where d.object = gone.id \
-                     returning gone.path, d.ordinal, d.collection, d.key, d.etag",
-                    &[(&gone, Type::TEXT_ARRAY)],
-                )
-                .await
-                .map_err(Failure::server("remove records of objects"))?;
-            self.former.extend(rows.iter().map(|row| former(row.get(0), row)));
+            let given: [(&(dyn ToSql + Sync), Type); 1] = [(&gone, Type::TEXT_ARRAY)];
+            let rows = self.client().query_again(REMOVE, &given).await;
+            let rows = rows.map_err(Failure::server("remove records of objects"))?;
+            self.former.extend(rows.iter().map(|row| former(row.get(0), row, 0)));
+        }
+        if !removed.is_empty() {
+            flight.say("remove records of objects", REMOVE, vec![value(removed, Type::TEXT_ARRAY)]);
+        }
+        if !emptied.is_empty() {
+            for sql in [
+                "delete from repot_pending where object = any($1)",
+                "delete from repot_documents where object = any($1)",
+            ] {
+                flight.say(
+                    "remove records of documents",
+                    sql,
+                    vec![value(emptied.clone(), Type::INT8_ARRAY)],
+                );
+            }
         }
         let pieces = paths(&|item| item.removes || (item.replaces && !item.keeps_pieces));
         if !pieces.is_empty() {
@@ -90,6 +122,7 @@ impl Writer {
                 }
             }
         } else if count > 0 {
+            flight.send(self.client()).await?;
             let what = "keep the documents' records".to_owned();
             let statement = self.prepared(DOCUMENTS, &[]).await.map_err(Failure::server(what.clone()))?;
             let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
@@ -129,6 +162,7 @@ impl Writer {
             }
             return Ok(());
         }
+        flight.send(self.client()).await?;
         let what = "keep the objects' records".to_owned();
         let statement = self.prepared(OBJECTS, &[]).await.map_err(Failure::server(what.clone()))?;
         let mut copy = CopyIn::begin(self.client(), &statement, what).await?;
@@ -236,10 +270,10 @@ fn say_document(
     flight.say("keep the documents' records", sql, values);
 }
 
-/// A document that is gone from the object at this path: ordinal, collection, key and `ETag` come second.
-pub(crate) fn former(path: String, row: &Row) -> FormerDocument {
-    let ordinal = u32::try_from(row.get::<_, i64>(1)).unwrap_or(u32::MAX);
-    FormerDocument { path, ordinal, collection: row.get(2), key: row.get(3), etag: row.get(4) }
+/// A document of the object at this path; behind the column at `at` come ordinal, collection, key and `ETag`.
+pub(crate) fn former(path: String, row: &Row, at: usize) -> FormerDocument {
+    let ordinal = u32::try_from(row.get::<_, i64>(at + 1)).unwrap_or(u32::MAX);
+    FormerDocument { path, ordinal, collection: row.get(at + 2), key: row.get(at + 3), etag: row.get(at + 4) }
 }
 
 /// Sizes above 2^63 do not exist.

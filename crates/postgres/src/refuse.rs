@@ -47,7 +47,7 @@ impl Writer {
     ) -> Result<LoadReport, Failure> {
         self.say("set constraints all deferred").await?;
         let former = self.former_keys(batch).await?;
-        let left = self.leave_behind(plan, batch).await?;
+        let left = self.leave_behind(plan, batch, &mut Flight::default()).await?;
         self.delete_rows(plan, batch).await?;
         let changed: Vec<ChangedRow> = updates(batch).collect();
         let mut dangling: Refused =
@@ -80,7 +80,6 @@ impl Writer {
         let mut flight = Flight::default();
         self.prepare_records(batch, &mut flight).await?;
         let numbers = self.object_numbers(batch).await?;
-        let mut flight = Flight::default();
         self.put_records(batch, &numbers, &refused, &mut flight).await?;
         flight.send(self.client()).await?;
         self.say("set constraints all immediate").await?;

@@ -2,34 +2,63 @@
 
 use std::sync::LazyLock;
 
-use repot_core::{DocumentState, Result, StateReader};
+use repot_core::{Answer, DocumentState, Result, StateReader};
+use repot_model::sql::query::{BETWEEN_KEYS, KEYS, Statement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::ask::Behind;
 use crate::error::failed;
 use crate::marks;
 use crate::parameters::{listed, one};
 use crate::reader::PostgresReader;
 
+const WHAT: &str = "read the states of documents";
+
+/// Mostly nothing of the collection is marked, and often nothing is kept beside texts: that is asked once, and not of each.
 static STATES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "select d.key, coalesce((select p.etag from repot_pending p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1), d.etag), {} \
+        "select d.key, coalesce(case when (select exists (select from repot_pending)) then \
+         (select p.etag from repot_pending p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1) end, d.etag), \
+         case when (select exists (select from repot_touched m where m.collection = $1)) then {} else 0 end \
          from repot_documents d where d.collection = $1 and d.key = any($2)",
         marks::stamp_sql("d.collection", "d.key")
     )
 });
 
+/// The same of the documents whose rows the statement before it gave.
+static STATES_OF_ROWS: LazyLock<String> = LazyLock::new(|| {
+    STATES.replace("$2", &format!("string_to_array(current_setting('{KEYS}'), '{BETWEEN_KEYS}')"))
+});
+
+fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
+    let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
+        Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
+    };
+    rows.iter().map(state).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
+}
+
 impl StateReader for PostgresReader {
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>> {
-        const WHAT: &str = "read the states of documents";
         let given = vec![one(collection.to_owned(), Type::TEXT), one(keys.to_vec(), Type::TEXT_ARRAY)];
-        let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
-            Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
-        };
         let rows = self.run(|connection| async move {
             let read = connection.client.query_again(&STATES, &listed(&given)).await;
             read.map_err(|error| failed(WHAT, error))
         })?;
-        rows.iter().map(state).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
+        told(&rows)
+    }
+
+    fn ask_with_states(
+        &mut self,
+        statement: &Statement,
+        collection: &str,
+        bytes_max: usize,
+    ) -> Result<Option<(Answer, Vec<DocumentState>)>> {
+        if self.begun || !statement.keyed {
+            return Ok(None);
+        }
+        let behind = Behind { what: WHAT, sql: &STATES_OF_ROWS, value: collection.to_owned() };
+        let (answer, rows) = self.asked_with(statement, bytes_max, Some(behind))?;
+        Ok(Some((answer, told(&rows)?)))
     }
 }

@@ -87,6 +87,7 @@ impl PostgresTarget {
             next_object: None,
             numbers: 0..0,
             locked: HashMap::new(),
+            known: HashMap::new(),
             claimed: HashMap::new(),
             former: Vec::new(),
             prepared: HashMap::new(),

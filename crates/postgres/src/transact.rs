@@ -23,7 +23,7 @@ use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::reader::PostgresReader;
 use crate::records::{Refused, former};
 use crate::target::PostgresTarget;
-use crate::transaction::{Writer, begin_writing, settle};
+use crate::transaction::{Writer, begin_writing};
 use crate::within::Within;
 
 /// Tries of one transaction. Each failed one means that another writer got on.
@@ -134,10 +134,7 @@ impl Writer {
             None => Shared::BySession,
         };
         match way {
-            Shared::BySession => {
-                lock::share(self.client()).await?;
-                settle(self.client(), &self.address).await?;
-            }
+            Shared::BySession => self.share_session().await?,
             Shared::ByTransaction => {
                 let row = self.client().query_typed_one(SHARE, &lock::class()).await;
                 if row.map_err(|error| failed("share the lock", error))?.get::<_, Option<bool>>(1)
@@ -161,6 +158,7 @@ impl Writer {
     /// Begins, locks the objects at these paths, which are in byte order, and reads ahead.
     async fn open(&mut self, paths: &[String], ahead: (&Plan, &Ahead)) -> Result<Step<Opened>> {
         self.locked.clear();
+        self.known.clear();
         self.claimed.clear();
         self.ready().await?;
         self.set_apart(paths.len()).await?;
@@ -175,7 +173,7 @@ impl Writer {
             }
             None => self.begin_locking(paths, Some(ahead)).await?,
         };
-        let (rows, seen) = match rows {
+        let (rows, mut seen) = match rows {
             Ok(rows) => rows,
             Err(failure) => {
                 self.rollback().await;
@@ -184,6 +182,7 @@ impl Writer {
             }
         };
         self.locked = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        self.known = seen.take_former();
         let within = Within {
             paths: paths.iter().cloned().collect(),
             numbers: self.locked.values().copied().collect(),
@@ -377,11 +376,11 @@ impl Writer {
         }
         let units = units(batch);
         self.claim(batch, flight).await?;
-        if careful || batch.items.iter().any(|item| !item.changes.deletes.is_empty()) {
+        if careful {
             flight.send(self.client()).await?;
         }
         // what refers to these rows is looked for next, and must not come in afterwards
-        self.hold_referred(plan, batch).await?;
+        self.hold_referred(plan, batch, flight).await?;
         let report = if careful {
             self.apply_with_refusals(plan, batch, &units).await?
         } else {
@@ -469,7 +468,7 @@ impl Writer {
         kept?;
         let gone = gone.map_err(Failure::server("remove records of documents"))?;
         let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
-        dropped.extend(gone.iter().filter_map(|row| Some(former(path(row)?, row))));
+        dropped.extend(gone.iter().filter_map(|row| Some(former(path(row)?, row, 0))));
         Ok(dropped)
     }
 
@@ -497,7 +496,7 @@ impl Writer {
             .await
             .map_err(Failure::server("remove records of documents"))?;
         let path = |row: &Row| paths.get(&row.get::<_, i64>(0)).map(|path| (*path).to_owned());
-        Ok(gone.iter().filter_map(|row| Some(former(path(row)?, row))).collect())
+        Ok(gone.iter().filter_map(|row| Some(former(path(row)?, row, 0))).collect())
     }
 
     /// Overwrites the records of objects that are there: item and number. They stay the same rows, so that who waits

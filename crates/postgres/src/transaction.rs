@@ -37,6 +37,8 @@ pub(crate) struct Writer {
     pub numbers: Range<i64>,
     /// The objects that the transaction under way has locked: path and number.
     pub locked: HashMap<String, i64>,
+    /// Of these, what was read of them with the lock: all documents that they hold, each by its object's path.
+    pub known: HashMap<String, Option<FormerDocument>>,
     /// Paths of the objects that the transaction under way has made: path and number.
     pub claimed: HashMap<String, i64>,
     /// Documents that the batch under way removed or overwrites.
@@ -63,6 +65,19 @@ fn settings(address: &Address, set: &str) -> String {
         "{set} client_min_messages = warning; {set} datestyle = 'ISO'; {set} timezone = 'UTC'; \
          {set} lock_timeout = {lock_ms}; {set} statement_timeout = 0; {set} idle_in_transaction_session_timeout = 0"
     )
+}
+
+/// The statements of a writer look for a few rows by their keys, as arrays: what is best for one value is best for all, and
+/// a plan made anew for each array takes ten times as long as what is done by it.
+const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
+
+/// For a session of a writer that is nobody else's.
+///
+/// # Errors
+/// When the server is out of reach.
+async fn settle_writer(client: &Client, address: &Address) -> Result<()> {
+    settle(client, address).await?;
+    client.batch_execute(ONE_PLAN).await.map_err(|error| failed("begin a session", error))
 }
 
 /// For a session that is nobody else's: settings and prepared statements stay from here on.
@@ -100,13 +115,18 @@ impl Writer {
         }
     }
 
+    /// Shares the lock by the session, which is nobody else's from here on.
+    pub(crate) async fn share_session(&self) -> Result<()> {
+        lock::share(self.client()).await?;
+        settle_writer(self.client(), &self.address).await
+    }
+
     async fn reconnect(&mut self) -> Result<()> {
         self.prepared.clear();
         self.epoch = Epoch::Unread;
         self.connection = Arc::new(Connection::open(&self.address).await?);
         if self.shares == Some(Shared::BySession) {
-            lock::share(&self.connection.client).await?;
-            settle(&self.connection.client, &self.address).await?;
+            self.share_session().await?;
         }
         Ok(())
     }

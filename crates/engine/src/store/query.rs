@@ -122,10 +122,7 @@ fn page(
         let answer = desk.reader().ask(&made, PAGE_BYTES)?;
         documents(desk, layout, (&resolved, &made), &answer)?
     } else if query.etags && resolved.key.is_some() {
-        let answer = desk.reader().ask(&made, PAGE_BYTES)?;
-        let mut page = rows(plan, (&resolved, &made), &answer)?;
-        states::tell(desk, layout, &mut page.items)?;
-        page
+        states::page(desk, layout, (&resolved, &made))?
     } else {
         rows(plan, (&resolved, &made), &desk.reader().ask_once(&made, PAGE_BYTES)?)?
     };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use repot_core::store::{
     CLAIMED_MOST, Claim, ClaimRequest, Cursor, DeadLetter, DeadPage, Document, DocumentKey, FactChange,
-    LEASE_MAX_MS, LeaseToken, QueueStats, REASON_BYTES_MAX, Scope, Store as _, UnitOfWork, Verdict,
+    LEASE_MAX_MS, Layout, LeaseToken, QueueStats, REASON_BYTES_MAX, Scope, Store as _, UnitOfWork, Verdict,
     WorkQueue, check_facts, lease_lost,
 };
 use repot_core::{
@@ -16,7 +16,7 @@ use repot_core::{
 use repot_model::plan::QueueRules;
 use tokio::sync::oneshot;
 
-use super::desk::Sought;
+use super::desk::{Desk, Sought};
 use super::hand::Hand;
 use super::queue::Task;
 use super::row_store::RowStore;
@@ -84,7 +84,10 @@ impl Hand<'_, '_, '_> {
             })?;
             let key = match &holding.own {
                 None => None,
-                Some(own) => Some(self.message_key(own)?.ok_or_else(|| lease_lost(&holding.token))?),
+                Some(own) => {
+                    let key = message_key(self.desk, self.decider.layout, own)?;
+                    Some(key.ok_or_else(|| lease_lost(&holding.token))?)
+                }
             };
             let is_own = holding.own.as_ref().is_none_or(|own| own.collection() == held.collection);
             let named = HeldMessage { key, ..held.clone() };
@@ -97,17 +100,17 @@ impl Hand<'_, '_, '_> {
         }
         Ok(done)
     }
+}
 
-    /// The key that the message of a document has; `None` when a place names a document that is not there.
-    fn message_key(&mut self, own: &DocumentKey) -> Result<Option<String>> {
-        if let Some(id) = own.id() {
-            return Ok(Some(id.to_owned()));
-        }
-        Ok(match self.desk.find(self.decider.layout, own)? {
-            Sought::There(found) => found.document().and_then(|document| document.key.clone()),
-            Sought::Nothing(_) | Sought::Unsettled => None,
-        })
+/// The key that the message of a document has; `None` when a place names a document that is not there.
+fn message_key(desk: &mut Desk<'_, '_>, layout: &Layout, own: &DocumentKey) -> Result<Option<String>> {
+    if let Some(id) = own.id() {
+        return Ok(Some(id.to_owned()));
     }
+    Ok(match desk.find(layout, own)? {
+        Sought::There(found) => found.document().and_then(|document| document.key.clone()),
+        Sought::Nothing(_) | Sought::Unsettled => None,
+    })
 }
 
 impl RowStore {
@@ -142,6 +145,15 @@ impl RowStore {
         let (answer, answered) = oneshot::channel();
         self.write(Task::Messages(step, answer)).await?;
         answered.await.map_err(|_closed| super::writing::lost("a step of a queue"))?
+    }
+
+    /// The key of a document's message, which a place does not say; `None` when the document is not there.
+    async fn message_key(&self, key: &DocumentKey) -> Result<Option<String>> {
+        if let Some(id) = key.id() {
+            return Ok(Some(id.to_owned()));
+        }
+        let key = key.clone();
+        self.read(move |desk, layout| message_key(desk, layout, &key)).await
     }
 
     /// The documents of messages; `None` where there is none.
@@ -256,8 +268,9 @@ impl WorkQueue for RowStore {
             Outcome::Longer(lease_ms) => now_ms.saturating_add(lease_ms),
             _ => now_ms,
         };
-        // a place names the document too, but is not what the message has
-        let held = token.held(key.tenant(), key.id());
+        // looked up before: who gave the document another key meanwhile has made another message of it
+        let Some(own) = self.message_key(key).await? else { return Err(lease_lost(token)) };
+        let held = token.held(key.tenant(), Some(&own));
         let verb = QueueVerb::Settle { held, outcome };
         let answer = self.step_noting(&scope, (rules, verb), facts).await?;
         if answer.changed == 0 { Err(lease_lost(token)) } else { Ok(until_ms) }
@@ -285,7 +298,13 @@ impl WorkQueue for RowStore {
         facts: Vec<FactChange>,
     ) -> Result<u64> {
         let rules = self.queue_of(scope)?;
-        let key = key.map(|key| key.text().to_owned());
+        let key = match key {
+            None => None,
+            Some(key) => match self.message_key(key).await? {
+                None => return Ok(0),
+                own => own,
+            },
+        };
         Ok(self.step_noting(scope, (rules, QueueVerb::Revive { key }), facts).await?.changed)
     }
 

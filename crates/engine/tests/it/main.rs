@@ -38,6 +38,7 @@ mod rate_limits;
 mod references;
 mod references_shared;
 mod restarted;
+mod round_trips;
 mod row_security;
 mod rules;
 mod scripted;

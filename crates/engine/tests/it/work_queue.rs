@@ -172,6 +172,40 @@ fn every_document_is_a_message_however_it_came() {
     }
 }
 
+/// A place is not what a message is known by, and yet a lease is of the very document that it names.
+#[test]
+fn a_lease_is_of_the_document_that_a_place_names() {
+    for database in Database::all() {
+        let store = open(&database, &Set::new());
+        block_on(async {
+            let at = |id: u8| DocumentKey::at("lines", &[("day", "monday"), ("id", &id.to_string())]);
+            for id in 1..4 {
+                store.put(&at(id), format!("{{\"id\": {id}}}")).await.unwrap();
+            }
+            let lines = Scope::of("lines");
+            let claimed = store.claim(&wants(lines.clone(), 10)).await.unwrap();
+            let token = |id: usize| &claimed[id - 1].token;
+            // that of another document, or of none
+            for key in [at(1), at(3), at(9)] {
+                fenced(&store.ack(&key, token(2)).await.unwrap_err());
+                fenced(&store.retry(&key, token(2), 0, "").await.unwrap_err());
+                fenced(&store.extend(&key, token(2), None).await.unwrap_err());
+                fenced(&store.fail(&key, token(2), "").await.unwrap_err());
+            }
+            assert_eq!(store.stats(&lines).await.unwrap().leased, 3, "nothing happened to any");
+            store.extend(&at(2), token(2), None).await.unwrap();
+            store.ack(&at(2), token(2)).await.unwrap();
+            store.fail(&at(3), token(3), "broken").await.unwrap();
+            store.retry(&at(1), token(1), 0, "later").await.unwrap();
+            for (key, revived) in [(at(1), 0), (at(9), 0), (at(3), 1)] {
+                assert_eq!(store.revive(&lines, Some(&key)).await.unwrap(), revived, "{key}");
+            }
+            let stats = store.stats(&lines).await.unwrap();
+            assert_eq!((stats.ready, stats.done, stats.dead), (2, 1, 0));
+        });
+    }
+}
+
 #[test]
 fn what_is_no_queue_is_refused() {
     let (model, plan, _) = model_of(MODEL);

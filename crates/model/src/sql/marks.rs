@@ -312,15 +312,19 @@ fn as_held(own: &Column, key: &Column, alias: &str, dialect: Dialect) -> String 
     part(key, alias, dialect).unwrap_or_else(|| plain_text(key, alias, dialect))
 }
 
-/// The key text of a root row, or [`ANY_KEY`].
-pub(super) fn key_text(root: &Table, alias: &str, dialect: Dialect) -> String {
+/// The key text of a root row; `None` where SQL cannot write it.
+pub(super) fn known_key_text(root: &Table, alias: &str, dialect: Dialect) -> Option<String> {
     let parts: Option<Vec<String>> =
         root.key.iter().map(|&column| part(&root.columns[column], alias, dialect)).collect();
-    match parts {
-        Some(parts) if !parts.is_empty() => {
-            format!("coalesce({}, {})", parts.join(" || '/' || "), text_literal(ANY_KEY))
-        }
-        _ => match dialect {
+    let parts = parts.filter(|parts| !parts.is_empty())?;
+    Some(format!("coalesce({}, {})", parts.join(" || '/' || "), text_literal(ANY_KEY)))
+}
+
+/// The key text of a root row, or [`ANY_KEY`].
+pub(super) fn key_text(root: &Table, alias: &str, dialect: Dialect) -> String {
+    match known_key_text(root, alias, dialect) {
+        Some(text) => text,
+        None => match dialect {
             Dialect::Sqlite => text_literal(ANY_KEY),
             Dialect::Postgres => format!("{}::text", text_literal(ANY_KEY)),
         },

@@ -66,6 +66,7 @@ fn the_next_of_a_users_newest() {
         expand: Vec::new(),
         limit: 51,
         offset: 0,
+        keyed: false,
     };
     insta::assert_snapshot!(shown(&plan, &tenancy, &select));
     // rows within the documents: the tenant is that of the document
@@ -121,6 +122,7 @@ fn rows_that_are_held() {
         expand: Vec::new(),
         limit: 51,
         offset: 100,
+        keyed: false,
     };
     insta::assert_snapshot!(shown(&plan, &tenancy, &select));
     let targets = plan.tables[assets]
@@ -139,6 +141,7 @@ fn rows_that_are_held() {
         filter: element,
         expand: vec![Expansion { column: entity, targets }],
         offset: 0,
+        keyed: false,
         ..select
     };
     insta::assert_snapshot!(shown(&plan, &tenancy, &select));

@@ -74,6 +74,7 @@ impl<'q> Resolved<'q> {
             expand,
             limit,
             offset: query.offset,
+            keyed: query.etags && key.is_some(),
         };
         Ok(Self { query, tenancy, select, shown, key, plan })
     }

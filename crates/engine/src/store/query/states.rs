@@ -2,21 +2,52 @@
 
 use std::collections::HashMap;
 
-use repot_core::Result;
-use repot_core::store::{ETag, Layout, QueryItem};
+use repot_core::store::{DocumentKey, ETag, Layout, QueryItem, QueryPage};
+use repot_core::{DocumentState, Result};
+use repot_model::sql::query::Statement;
 
+use super::resolve::Resolved;
+use super::{PAGE_BYTES, rows};
 use crate::store::desk::Desk;
 
-/// Gives each row the `ETag` of its document, as reading the document would, in the state of the database that the rows were
-/// read in. One statement says nearly all of them. Only a document that plain SQL changed since its text was written is
-/// read itself, since its `ETag` is that of the text that its rows make.
-pub(super) fn tell(desk: &mut Desk<'_, '_>, layout: &Layout, items: &mut [QueryItem]) -> Result<()> {
-    let keys = || items.iter().filter_map(|item| item.key.as_ref());
-    let Some(collection) = keys().next().map(|key| key.collection().to_owned()) else { return Ok(()) };
-    let texts: Vec<String> = keys().map(|key| key.text().to_owned()).collect();
+/// A page of rows, each with the `ETag` of its document, as reading the document would give it in the state of the database
+/// that the rows were read in. One statement says nearly all of them. Only a document that plain SQL changed since its
+/// text was written is read itself, since its `ETag` is that of the text that its rows make.
+pub(super) fn page(
+    desk: &mut Desk<'_, '_>,
+    layout: &Layout,
+    (resolved, made): (&Resolved<'_>, &Statement),
+) -> Result<QueryPage> {
+    let collection = &resolved.query.scope.collection;
+    if let Some((answer, states)) = desk.reader().ask_with_states(made, collection, PAGE_BYTES)? {
+        let mut page = rows(desk.plan, (resolved, made), &answer)?;
+        if tell(&mut page.items, states, &mut |_| Ok(None))? {
+            return Ok(page);
+        }
+    }
+    // in a state that is held, for the documents that are to be read
+    let answer = desk.reader().ask(made, PAGE_BYTES)?;
+    let mut page = rows(desk.plan, (resolved, made), &answer)?;
+    let keys = page.items.iter().filter_map(|item| item.key.as_ref());
+    let keys: Vec<String> = keys.map(|key| key.text().to_owned()).collect();
+    if !keys.is_empty() {
+        let states = desk.reader().states(collection, &keys)?;
+        tell(&mut page.items, states, &mut |key| {
+            Ok(Some(desk.document(layout, key)?.flatten().map(|document| document.etag)))
+        })?;
+    }
+    Ok(page)
+}
+
+/// Gives each row its `ETag`; those whose records do not say it from `read`. `false`: `read` does not know it either.
+fn tell(
+    items: &mut [QueryItem],
+    states: Vec<DocumentState>,
+    read: &mut dyn FnMut(&DocumentKey) -> Result<Option<Option<ETag>>>,
+) -> Result<bool> {
     // `None`: its record does not say all
-    let mut told: HashMap<String, Option<ETag>> = HashMap::with_capacity(texts.len());
-    for state in desk.reader().states(&collection, &texts)? {
+    let mut told: HashMap<String, Option<ETag>> = HashMap::with_capacity(states.len());
+    for state in states {
         let known = (state.stamp == 0).then(|| ETag::new(&state.etag));
         told.entry(state.key).and_modify(|several| *several = None).or_insert(known);
     }
@@ -24,9 +55,12 @@ pub(super) fn tell(desk: &mut Desk<'_, '_>, layout: &Layout, items: &mut [QueryI
         let Some(key) = &item.key else { continue };
         item.etag = match told.remove(key.text()) {
             Some(Some(etag)) => Some(etag),
-            Some(None) => desk.document(layout, key)?.flatten().map(|document| document.etag),
+            Some(None) => match read(key)? {
+                Some(found) => found,
+                None => return Ok(false),
+            },
             None => None,
         };
     }
-    Ok(())
+    Ok(true)
 }

@@ -12,7 +12,9 @@ pub use condition::{Comparison, Condition, Held, JsonType, Operand};
 pub use helps::{Helps, reads_all};
 pub use json::{compare_decimals, json_at, json_number};
 pub use policies::{Policed, SETTING, has_tenants, policed, settle_policies};
-pub use select::{Expansion, ExpansionTarget, Select, Sort, Statement, count_statement, statement};
+pub use select::{
+    BETWEEN_KEYS, Expansion, ExpansionTarget, KEYS, Select, Sort, Statement, count_statement, statement,
+};
 pub use words::{marks, searched_tables};
 
 use super::Dialect;

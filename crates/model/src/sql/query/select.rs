@@ -4,6 +4,7 @@ use super::condition::{Condition, Writer, is_null};
 use super::{Parameter, Speech, Tenancy};
 use crate::plan::{ColumnKind, Parent, Plan};
 use crate::row::{Cell, Cells};
+use crate::sql::marks::known_key_text;
 use crate::sql::{Dialect, quote, text_literal};
 
 /// One column of an order. Nulls come before all values, and after them when descending.
@@ -54,7 +55,16 @@ pub struct Select {
     pub limit: u64,
     /// Rows left out at the beginning.
     pub offset: u64,
+    /// On PostgreSQL: the keys of the documents that the rows are of are left in the setting [`KEYS`].
+    pub keyed: bool,
 }
+
+/// The setting of a transaction that holds the keys of the rows that a statement gave, one behind the other with
+/// [`BETWEEN_KEYS`] between them: what is sent behind the statement finds them there, also where it runs under another role.
+pub const KEYS: &str = "repot.keys";
+
+/// Stands in no key: behind `%` comes `25` or `2F` there.
+pub const BETWEEN_KEYS: &str = "%,";
 
 /// A statement that reads, with the values it is run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +80,8 @@ pub struct Statement {
     pub order: Vec<usize>,
     /// The tenant that asks; where the database has a role for that, it is run under it.
     pub tenant: Option<String>,
+    /// It leaves the keys of its rows in the setting [`KEYS`].
+    pub keyed: bool,
 }
 
 /// The statement of a page of rows.
@@ -101,9 +113,35 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
             columns.len() - 1
         }));
     }
+    let key = if select.keyed { key(&writer, select, &mut list) } else { None };
     let rows = rows(&mut writer, select, &joins);
-    let sql = format!("select {}\nfrom {rows}", list.join(", "));
-    Statement { sql, parameters: writer.parameters, columns, order, tenant: None }
+    let mut sql = format!("select {}\nfrom {rows}", list.join(", "));
+    if let Some(key) = &key {
+        sql = keyed(&sql, key);
+    }
+    Statement { sql, parameters: writer.parameters, columns, order, tenant: None, keyed: key.is_some() }
+}
+
+/// The key of a row of `page`, `None` where SQL cannot write it. It is made of the page's rows alone, and not of all that
+/// those are chosen from; where rows of other tables stand in them, too, it is a column of theirs.
+fn key(writer: &Writer<'_>, select: &Select, list: &mut Vec<String>) -> Option<String> {
+    let shape = &writer.plan.tables[select.table];
+    let of = |alias| known_key_text(shape, alias, Dialect::Postgres).filter(|_| writer.is(Dialect::Postgres));
+    if select.expand.is_empty() && shape.key.iter().all(|column| select.columns.contains(column)) {
+        return of("page");
+    }
+    // no model can name a column so
+    let name = quote("repot:key");
+    list.push(format!("{} as {name}", of("r")?));
+    Some(format!("page.{name}"))
+}
+
+/// The same rows in the same order, with their keys in the setting before the first of them is given.
+fn keyed(page: &str, key: &str) -> String {
+    format!(
+        "with page as materialized (\n{page}\n)\nselect page.* from page\n\
+         where (select set_config('{KEYS}', coalesce(string_agg({key}, '{BETWEEN_KEYS}'), ''), true) from page) is not null"
+    )
 }
 
 /// The statement of the number of rows that fulfil a condition.
@@ -125,6 +163,7 @@ pub fn count_statement(
         columns: vec![ColumnKind::Int],
         order: Vec::new(),
         tenant: None,
+        keyed: false,
     }
 }
 

@@ -83,5 +83,12 @@ pub fn marks(plan: &Plan, table: usize) -> Option<Statement> {
     let index = search_indexes(plan).into_iter().find(|index| index.table == table)?;
     let sql = format!("select min(seq), max(seq) from {}", quote(&index.stale));
     let parameters: Vec<Parameter> = Vec::new();
-    Some(Statement { sql, parameters, columns: vec![ColumnKind::Int; 2], order: Vec::new(), tenant: None })
+    Some(Statement {
+        sql,
+        parameters,
+        columns: vec![ColumnKind::Int; 2],
+        order: Vec::new(),
+        tenant: None,
+        keyed: false,
+    })
 }
