@@ -3,7 +3,6 @@
 
 mod chaos;
 mod far;
-mod history;
 mod lab;
 mod objects;
 mod steps;
