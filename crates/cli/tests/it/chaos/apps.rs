@@ -12,7 +12,7 @@ use super::cast::Seat;
 use crate::faults::{Answer, send_within};
 
 /// How long an app waits for an answer; a server that is paused gives none.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How often a request is sent again under its key.
 const TRIES: usize = 3;
 

@@ -73,15 +73,20 @@ fn same(world: &World, folder: &str) {
 }
 
 pub(super) fn check(world: &World, cast: Cast<'_>, board: &Board) {
+    let begun = Instant::now();
+    let took = |what: &str| eprintln!("{what} after {} s", begun.elapsed().as_secs());
     in_step(world);
+    took("in step");
     answers_hold(&cast, board);
     assert_eq!(world.run(&["rollback", "--json"]).expect(0).result()["stage"], "following");
     in_step(world);
     answers_hold(&cast, board);
     same(world, "files-lead");
+    took("files lead");
     assert_eq!(world.run(&["rollout", "100%", "--json"]).expect(0).result()["stage"], "database");
     in_step(world);
     answers_hold(&cast, board);
+    took("database leads");
     for (path, text) in board.foreign.lock().unwrap().iter() {
         let file = world.files().0.remove(std::path::Path::new(path));
         assert_eq!(file.as_deref(), Some(text.as_bytes()), "{path}");
@@ -93,5 +98,6 @@ pub(super) fn check(world: &World, cast: Cast<'_>, board: &Board) {
     world.run(&["verify"]).expect(0);
     same(world, "finished");
     assert_eq!(world.sql(&format!("select cast(count(*) as text) from repot_facts where {ALL}")), "0");
+    took("finished");
     eprintln!("{} messages acknowledged; {}", board.acknowledged(), board.tally());
 }

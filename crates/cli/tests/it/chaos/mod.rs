@@ -14,7 +14,7 @@ mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apps::App;
 use board::Board;
@@ -24,7 +24,7 @@ use operator::Operator;
 use world::{Kind, Lines, World};
 
 /// Apps that write and read at once.
-const APPS: u64 = 6;
+const APPS: u64 = 10;
 /// Operators that change the leads at once.
 const OPERATORS: usize = 2;
 
@@ -78,7 +78,7 @@ fn chaos(kind: Kind) {
     let lines: Vec<Arc<Lines>> = (0..4 + OPERATORS).map(|_| Arc::new(world.lines())).collect();
     let board = Board::new();
     let mut cast = Cast::begin(&world, &lines);
-    let ends = AtomicBool::new(false);
+    let (ends, begun) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for number in 0..APPS {
@@ -100,6 +100,7 @@ fn chaos(kind: Kind) {
         tried.unwrap();
         ended.into_iter().for_each(|thread| thread.unwrap());
     });
+    eprintln!("whole again after {} s", begun.elapsed().as_secs());
     end::check(&world, cast, &board);
 }
 

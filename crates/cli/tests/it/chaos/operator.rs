@@ -1,5 +1,6 @@
 //! Operators who change the leads all the time, and whose commands are killed and paused.
 
+use std::io::Read as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +42,7 @@ impl Operator<'_> {
             _ => &["rollback"],
         };
         let mut command = self.world.command(Some(&self.lines), words);
-        command.args(["--json", "--timeout", "8"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["--json", "--timeout", "8"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (mut child, begun) = (command.spawn().unwrap(), Instant::now());
         let (mut dies, mut stops) = (None, None);
         match self.dice.roll(6) {
@@ -68,7 +69,11 @@ impl Operator<'_> {
         };
         assert_ne!(how.code(), Some(101), "{words:?} panicked");
         board.changes.fetch_add(usize::from(how.success()), Ordering::SeqCst);
-        board.count(&format!("{}: {how}", words[0]));
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let why = said.lines().find(|line| line.contains("R0")).unwrap_or_default();
+        board.count(&format!("{}: {how} {why}", words[0]));
     }
 
     /// A program that knows nothing of Repot writes one of its files while the files lead and stay so.
