@@ -69,7 +69,8 @@ fn answers_hold(cast: &Cast<'_>, board: &Board) {
 fn same(world: &World, folder: &str) {
     world.run(&["export", folder]).expect(0);
     let exported = repot_testkit::read_tree(&world.project.path(folder)).unwrap();
-    assert_eq!(repot_testkit::difference(&world.files().0, &exported), None);
+    let difference = repot_testkit::difference(&world.files().0, &exported);
+    assert!(difference.is_none(), "{folder}: {}", difference.unwrap_or_default());
 }
 
 pub(super) fn check(world: &World, cast: Cast<'_>, board: &Board) {

@@ -15,7 +15,7 @@ use super::{Bounds, Dice};
 const AT_ONCE: usize = 3;
 /// What must have happened, however slow the machine is.
 const ACKNOWLEDGED: usize = 50;
-const CHANGES: usize = 2;
+const CHANGES: usize = 1;
 /// A world that comes to nothing in this time hangs.
 const HANGS: Duration = Duration::from_secs(120);
 

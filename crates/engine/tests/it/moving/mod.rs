@@ -3,6 +3,7 @@
 
 mod chaos;
 mod far;
+mod keyed;
 mod lab;
 mod objects;
 mod steps;
