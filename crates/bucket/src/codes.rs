@@ -74,4 +74,10 @@ pub const CODES: &[(&str, &str, &str, &str)] = &[
         "The directory is gone, or the system watches no more folders. What others change there is found by listing, only later.",
         "On Linux, raise fs.inotify.max_user_watches above the number of folders.",
     ),
+    (
+        "R0731",
+        "The folder of a file is locked",
+        "Another process writes in this folder and has held its lock up to the deadline of the write, or for 30 seconds. Nothing was written.",
+        "Send it again. If that goes on, look for a process that is stopped (state T in `ps`): go on with it, or end it.",
+    ),
 ];

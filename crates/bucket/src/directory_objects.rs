@@ -3,6 +3,7 @@
 //! take no such lock are not kept out between the check of a precondition and the write.
 
 mod settling;
+mod turns;
 mod writing;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::beneath::{Beneath, kind, modified_ns, size};
 use crate::path_rules::{flaw, folders, obstacle, split};
 use crate::walk::{Range, Step, Walk};
+use turns::Turns;
 
 /// How often a file may change in place while it is read.
 const READS_MAX: usize = 5;
@@ -30,6 +32,9 @@ const READS_MAX: usize = 5;
 const ETAG_BYTES: usize = 16;
 /// Read at once where only the `ETag` is wanted.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// The code of a write whose folder somebody else has locked.
+const HELD: &str = "R0731";
 
 /// A directory that keeps objects as files.
 #[derive(Debug, Clone)]
@@ -47,6 +52,7 @@ struct Folder {
     clock: Arc<dyn Clock>,
     /// Set when it is known whether two names can be one file here: if so, how a name is looked for.
     folding: OnceLock<Option<HoldsName>>,
+    turns: Turns,
 }
 
 impl DirectoryObjects {
@@ -68,7 +74,7 @@ impl DirectoryObjects {
             Errno::NOTDIR => unreachable(format!("{shown} is no directory")),
             error => unreachable(format!("{shown} cannot be opened")).cause(io::Error::from(error)),
         })?;
-        Ok(Self(Arc::new(Folder { shown, beneath, clock, folding: OnceLock::new() })))
+        Ok(Self(Arc::new(Folder { shown, beneath, clock, folding: OnceLock::new(), turns: Turns::new() })))
     }
 
     /// Goes on to its end once begun, also when nobody waits for it any more.
@@ -122,13 +128,13 @@ impl Objects for DirectoryObjects {
         when: &Precondition,
         until_ms: Option<i64>,
     ) -> Result<ETag> {
-        let (path, when) = (path.to_owned(), when.clone());
-        self.blocking(move |folder| folder.put(&path, &bytes, (&when, until_ms))).await
+        let (own, when) = (path.to_owned(), when.clone());
+        self.writing((path, until_ms), move |folder| folder.put(&own, &bytes, (&when, until_ms))).await
     }
 
     async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
-        let (path, when) = (path.to_owned(), when.clone());
-        self.blocking(move |folder| folder.delete(&path, (&when, until_ms))).await
+        let (own, when) = (path.to_owned(), when.clone());
+        self.writing((path, until_ms), move |folder| folder.delete(&own, (&when, until_ms))).await
     }
 
     async fn settle(&self, path: &str, until_ms: i64) -> Result<()> {

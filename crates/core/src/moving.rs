@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Result;
-use crate::store::{DocumentKey, Receipt, UnitOfWork};
+use crate::store::{DocumentKey, ObjectBody, Precondition, Receipt, UnitOfWork};
 
 /// The store whose answer counts for a document: its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +51,54 @@ pub trait CopyInto: Debug + Send + Sync {
     /// # Errors
     /// As [`Store::apply`](crate::store::Store::apply).
     async fn copy_in(&self, work: UnitOfWork) -> Result<Receipt>;
+}
+
+/// A write that is about to be sent to a place of objects, by which it can be told later whether it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Of the object.
+    pub path: String,
+    /// What must hold for it.
+    pub before: Precondition,
+    /// SHA-256 of the object from then on; `None`: it is gone.
+    pub after: Option<[u8; 32]>,
+}
+
+impl Announced {
+    /// Whether it was done, by what is there now that it cannot happen any more; `None`: somebody else wrote there since,
+    /// and nothing tells.
+    #[must_use]
+    pub fn is_done(&self, there: Option<&ObjectBody>) -> Option<bool> {
+        let found: Option<[u8; 32]> = there.map(|object| Sha256::digest(&object.bytes).into());
+        if found == self.after {
+            return Some(true);
+        }
+        match &self.before {
+            Precondition::Any => None,
+            before => before.check(&self.path, there.map(|object| &object.etag)).is_ok().then_some(false),
+        }
+    }
+}
+
+/// Who wants to know of a write before it is sent.
+#[async_trait]
+pub trait Announce: Debug + Send + Sync {
+    /// It is sent when this returns, and not sent where this fails.
+    ///
+    /// # Errors
+    /// Why it may not be sent: the error of the write.
+    async fn announce(&self, write: Announced) -> Result<()>;
+}
+
+/// A store of objects that says what it is about to write.
+#[async_trait]
+pub trait Announcing: Debug + Send + Sync {
+    /// As [`Store::apply`](crate::store::Store::apply); each write of an object is announced, also the second one where somebody
+    /// else was faster.
+    ///
+    /// # Errors
+    /// As [`Store::apply`](crate::store::Store::apply), and those of [`Announce::announce`].
+    async fn apply_announced(&self, work: UnitOfWork, to: Arc<dyn Announce>) -> Result<Receipt>;
 }
 
 /// Where a worker is told that copies of documents may be stale.

@@ -85,7 +85,7 @@ impl Writer {
 
     /// How many facts were changed: one, or none where the condition does not hold.
     async fn note(&self, change: &FactChange, now_ms: i64) -> Result<u64, tokio_postgres::Error> {
-        let FactChange { kind, name, when, to } = change;
+        let FactChange { kind, name, when, to, doubt: _ } = change;
         let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![(kind, Type::TEXT), (name, Type::TEXT)];
         let expires_ms = to.as_ref().and_then(|to| to.expires_ms);
         let value = to.as_ref().map(|to| to.value.as_ref());

@@ -88,7 +88,8 @@ impl Move {
         let layout = Arc::new(layout.clone());
         let sides = Sides {
             old: Arc::clone(&old) as _,
-            into_old: old,
+            into_old: Arc::clone(&old) as _,
+            announcing_old: old,
             beside: Beside::new(Arc::clone(&objects), BESIDE),
             new: Arc::clone(rows) as _,
             into_new: Arc::clone(rows) as _,

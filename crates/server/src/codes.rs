@@ -112,6 +112,12 @@ pub const CODES: &[Entry] = &[
         explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",
         mend: "Try again later, ask for pages without `wait` from time to time, or start another server over the same database.",
     },
+    Entry {
+        code: "R0730",
+        title: "Nobody knows whether the request was done",
+        explanation: "It came with an Idempotency-Key, was to change a file, and the server that worked on it ended just then; somebody else has changed the file since, so nothing tells whether the change was made. It is not made again under this key.",
+        mend: "Read the document. Where the change is not in it, send the request under a new key.",
+    },
 ];
 
 /// The entry of a code, also of those that every program gives.

@@ -8,6 +8,8 @@ mod compiled;
 pub mod conformance;
 mod data;
 mod hand_clock;
+pub mod history;
+mod line;
 mod own_postgres;
 mod own_redis;
 mod pacing;
@@ -23,6 +25,7 @@ pub use caches::{
 pub use compiled::compiled;
 pub use data::shared_data;
 pub use hand_clock::HandClock;
+pub use line::{Line, Traffic};
 pub use own_postgres::{OwnPostgres, Stop};
 pub use own_redis::{OwnRedis, redis};
 pub use pacing::QuickPacing;

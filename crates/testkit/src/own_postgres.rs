@@ -19,6 +19,8 @@ pub enum Stop {
     Fast,
     /// It drops everything where it stands, and recovers when it starts again.
     Immediate,
+    /// kill -9 of all of it.
+    Killed,
 }
 
 /// A throw-away server that no other test uses. It ends with the value.
@@ -80,10 +82,23 @@ impl OwnPostgres {
         let signal = match how {
             Stop::Fast => "-INT",
             Stop::Immediate => "-QUIT",
+            // so that it starts nobody else
+            Stop::Killed => "-STOP",
         };
         // the child is not yet waited for, so its number cannot have gone to another process
         let sent = Command::new("kill").arg(signal).arg(server.id().to_string()).status();
         assert!(sent.is_ok_and(|sent| sent.success()), "the server can be told to stop");
+        if how == Stop::Killed {
+            let sessions = children(server.id());
+            server.kill().expect("the server can be killed");
+            for session in &sessions {
+                // one that ended by itself is gone already
+                let _gone = Command::new("kill").args(["-KILL", session]).stderr(Stdio::null()).status();
+            }
+            while sessions.iter().any(|session| is_alive(session)) {
+                std::thread::yield_now();
+            }
+        }
         server.wait().expect("the server can be waited for");
     }
 
@@ -152,6 +167,23 @@ impl Drop for OwnPostgres {
     }
 }
 
+/// What `/proc/PROCESS/stat` says after the name: state, parent, ...
+fn stat(process: &str) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+}
+
+fn children(parent: u32) -> Vec<String> {
+    let parent = parent.to_string();
+    let processes = std::fs::read_dir("/proc").expect("the processes can be listed").flatten();
+    let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| stat(name).is_some_and(|stat| stat.get(1) == Some(&parent))).collect()
+}
+
+fn is_alive(process: &str) -> bool {
+    stat(process).is_some_and(|stat| stat.first().is_some_and(|state| state != "Z"))
+}
+
 /// User and group that the server runs as, where this process runs as root.
 fn owner() -> Option<(u32, u32)> {
     let own = std::fs::metadata("/proc/self").expect("the system says who runs this");
@@ -177,7 +209,7 @@ mod tests {
         let server = own.server();
         let url = server.fresh_database();
         assert_eq!(server.query(&url, "create table t(i int)"), "");
-        for (round, how) in [Stop::Fast, Stop::Immediate].into_iter().enumerate() {
+        for (round, how) in [Stop::Fast, Stop::Immediate, Stop::Killed].into_iter().enumerate() {
             assert_eq!(server.query(&url, "insert into t values (7)"), "");
             own.stop(how);
             assert!(server.try_query(&url, "select 1").is_err(), "it is gone");

@@ -13,9 +13,9 @@ use super::{Folder, is_nothing, name};
 use crate::path_rules::split;
 
 /// How long somebody may hold the lock after the deadline until we give up.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 impl Folder {
     pub(super) fn settle(&self, path: &str, until_ms: i64) -> Result<()> {

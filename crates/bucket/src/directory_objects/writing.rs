@@ -5,6 +5,8 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::thread;
+use std::time::Instant;
 
 use repot_core::store::{ETag, Precondition, check_deadline};
 use repot_core::{Error, Kind, Result, Retry};
@@ -15,7 +17,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::{Folder, HoldsName, PIECE_BYTES, READS_MAX, etag, impossible, is_nothing, is_unchanged, name};
+use super::settling::{PATIENCE, PAUSE};
+use super::{
+    Folder, HELD, HoldsName, PIECE_BYTES, READS_MAX, etag, impossible, is_nothing, is_unchanged, name,
+};
 use crate::beneath::{kind, size};
 use crate::path_rules::{
     UNFINISHED, each_name, folders, holds_name, is_folding, is_unfinished, obstacle, split,
@@ -68,6 +73,7 @@ impl Folder {
             let folder = match self.lock(parent, make) {
                 Ok(Some(folder)) => folder,
                 Ok(None) => continue,
+                Err(Errno::WOULDBLOCK) => return Err(self.held(path)),
                 Err(Errno::NOENT) if make == Make::No => {
                     self.is_there()?;
                     return Err(when.failed(&path, None));
@@ -195,6 +201,7 @@ impl Folder {
             let folder = match self.lock(parent, Make::No) {
                 Ok(Some(folder)) => folder,
                 Ok(None) => continue,
+                Err(Errno::WOULDBLOCK) => return Err(self.held(path)),
                 Err(error) if is_nothing(error) => {
                     self.is_there()?;
                     return absent();
@@ -232,22 +239,14 @@ impl Folder {
         Err(self.unwritable(path, io::Error::other("its folder was removed again and again")))
     }
 
-    /// The folder, locked; `None` when it went or was replaced before the lock was ours.
-    fn lock(&self, parent: &[u8], make: Make) -> Result<Option<OwnedFd>, Errno> {
-        self.locked(parent, make, lock)
-    }
-
-    /// The same where nobody else has the lock; where somebody has, [`Errno::WOULDBLOCK`].
+    /// The folder, locked, if it is there.
     pub(super) fn lock_at_once(&self, parent: &[u8]) -> Result<Option<OwnedFd>, Errno> {
-        self.locked(parent, Make::No, |folder| flock(folder, FlockOperation::NonBlockingLockExclusive))
+        self.lock(parent, Make::No)
     }
 
-    fn locked(
-        &self,
-        parent: &[u8],
-        make: Make,
-        lock: impl FnOnce(&OwnedFd) -> Result<(), Errno>,
-    ) -> Result<Option<OwnedFd>, Errno> {
+    /// The folder, locked; `None` when it went or was replaced before the lock was ours. Where somebody else has the lock,
+    /// [`Errno::WOULDBLOCK`]: no thread waits for a process that may be stopped.
+    fn lock(&self, parent: &[u8], make: Make) -> Result<Option<OwnedFd>, Errno> {
         // found out by writing into the root, which would not be possible under its lock
         self.folding();
         let folder = match self.beneath.directory(parent) {
@@ -257,7 +256,7 @@ impl Folder {
             },
             found => found?,
         };
-        lock(&folder)?;
+        take_lock(&folder)?;
         let again = match self.beneath.directory(parent) {
             Ok(again) => again,
             Err(error) if is_nothing(error) => return Ok(None),
@@ -356,7 +355,16 @@ impl Folder {
                     .cause(io::Error::from(error))
                     .hint("Network file systems often have no such locks (flock): use a local one.")
             })?;
-        lock(&root).map_err(|error| self.unwritable("", error.into()))?;
+        let since = Instant::now();
+        while let Err(error) = take_lock(&root) {
+            if error != Errno::WOULDBLOCK {
+                return Err(self.unwritable("", error.into()));
+            }
+            if since.elapsed() >= PATIENCE {
+                return Err(self.held(""));
+            }
+            thread::sleep(PAUSE);
+        }
         with_probe(&root, |folder| {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
             let mut open = File::from(openat(folder, "file", flags, Mode::from_raw_mode(0o600))?);
@@ -375,6 +383,14 @@ impl Folder {
             Some(why) => impossible(path, &why),
             None => self.unwritable(path, error.into()),
         }
+    }
+
+    /// Somebody else has the lock of a folder; nothing was done.
+    fn held(&self, path: &str) -> Error {
+        let message = format!("a process holds the lock of the folder of {path} in {}", self.shown);
+        Error::new(Kind::Unavailable, HELD, message)
+            .retry(Retry::Safe)
+            .hint("Send it again; if that goes on, look for a process that is stopped while it writes there.")
     }
 
     fn unwritable(&self, path: &str, error: io::Error) -> Error {
@@ -400,10 +416,10 @@ impl Folder {
     }
 }
 
-/// Waits for the lock. It goes with the open folder, and so with the process.
-fn lock(folder: &OwnedFd) -> Result<(), Errno> {
+/// Takes the lock, unless somebody else has it. It goes with the open folder, and so with the process.
+fn take_lock(folder: &OwnedFd) -> Result<(), Errno> {
     loop {
-        match flock(folder, FlockOperation::LockExclusive) {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::INTR) => {}
             done => return done,
         }

@@ -21,6 +21,13 @@ fn over<T: std::fmt::Debug>(done: Result<T>) {
     assert_eq!(named, (Kind::Fenced, "R0452", Retry::Safe), "{error}");
 }
 
+/// Its time is over, and the lock was never free.
+fn held<T: std::fmt::Debug>(done: Result<T>) {
+    let error = done.expect_err("somebody has the lock");
+    let named = (error.kind(), error.code(), error.may_retry());
+    assert_eq!(named, (Kind::Unavailable, "R0731", Retry::Safe), "{error}");
+}
+
 fn open(root: &Path, clock: impl Clock + 'static) -> DirectoryObjects {
     DirectoryObjects::open_with_clock(root, Arc::new(clock)).expect("a directory")
 }
@@ -39,7 +46,7 @@ async fn who_waits_for_the_lock_for_too_long_does_nothing() {
     let objects = open(tree.path(), clock.clone());
     let until = Some(NOW_MS + 1_000);
     objects.put("d/a", "before".into(), &Precondition::Any, until).await.unwrap();
-    let held = lock(&tree.path().join("d"));
+    let locked = lock(&tree.path().join("d"));
     let start = |path: &'static str, when: Precondition| {
         let objects = objects.clone();
         tokio::spawn(async move { objects.put(path, "late".into(), &when, until).await.map(drop) })
@@ -53,11 +60,12 @@ async fn who_waits_for_the_lock_for_too_long_does_nothing() {
     let remover = objects.clone();
     let remover = tokio::spawn(async move { remover.delete("d/a", &Precondition::Any, until).await });
     clock.turn(1_000);
-    drop(held);
     for writer in writers {
-        over(writer.await.unwrap());
+        held(writer.await.unwrap());
     }
-    over(remover.await.unwrap());
+    held(remover.await.unwrap());
+    drop(locked);
+    over(objects.put("d/a", "late".into(), &Precondition::Any, until).await);
     assert_eq!(fs::read(tree.path().join("d/a")).unwrap(), b"before");
     assert_eq!(names(&tree.path().join("d")), ["a"], "nothing is left aside");
     // a folder that was made for it goes again
@@ -67,6 +75,33 @@ async fn who_waits_for_the_lock_for_too_long_does_nothing() {
     objects.put("d/a", "after".into(), &Precondition::Any, None).await.unwrap();
     objects.put("d/a", "after".into(), &Precondition::Any, Some(NOW_MS + 1_001)).await.unwrap();
     assert!(objects.delete("d/a", &Precondition::Any, Some(NOW_MS + 1_001)).await.unwrap());
+}
+
+/// Whoever waits for a lock has no thread meanwhile, so that all others go on.
+#[test]
+fn a_process_that_is_stopped_holds_up_its_own_folder_only() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build();
+    runtime.unwrap().block_on(async {
+        let (tree, clock) = (TempTree::with([("d/a", "1"), ("free/a", "1")]), HandClock::at(NOW_MS));
+        let objects = open(tree.path(), clock.clone());
+        let locked = lock(&tree.path().join("d"));
+        let write = |until: Option<i64>| {
+            let objects = objects.clone();
+            tokio::spawn(async move { objects.put("d/a", "2".into(), &Precondition::Any, until).await })
+        };
+        let (late, patient) = ([write(Some(NOW_MS + 1)), write(Some(NOW_MS + 1))], write(None));
+        for _ in 0..20 {
+            assert!(objects.get("d/a", 10).await.unwrap().is_some());
+            objects.put("free/a", "2".into(), &Precondition::Any, Some(NOW_MS + 1)).await.unwrap();
+        }
+        clock.turn(1);
+        for writer in late {
+            held(writer.await.unwrap());
+        }
+        assert!(!patient.is_finished());
+        drop(locked);
+        patient.await.unwrap().unwrap();
+    });
 }
 
 /// What is written aside, and whether the folder is locked.

@@ -5,6 +5,7 @@
 mod advise;
 mod apps;
 mod certificate;
+mod chaos;
 mod command_page;
 mod commands;
 mod crash;

@@ -86,25 +86,50 @@ pub struct FactChange {
     pub when: FactWhen,
     /// What it is from then on; `None`: it is gone.
     pub to: Option<FactValue>,
+    /// What it is meanwhile, where it cannot be noted in the very transaction of the writes that it is about; a database,
+    /// which can, has no use for it.
+    pub doubt: Option<Box<FactDoubt>>,
+}
+
+/// What a fact is before the writes that it is about, which are made somewhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactDoubt {
+    /// While they may have been made or not.
+    pub open: FactValue,
+    /// Once it is known that they were not made, and never will be.
+    pub undone: FactValue,
 }
 
 impl FactChange {
     /// The fact is this value from now on, whatever was there.
     #[must_use]
     pub fn put(kind: &str, name: &str, value: FactValue) -> Self {
-        Self { kind: kind.to_owned(), name: name.to_owned(), when: FactWhen::Any, to: Some(value) }
+        Self {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            when: FactWhen::Any,
+            to: Some(value),
+            doubt: None,
+        }
     }
 
     /// The fact is gone, whatever was there.
     #[must_use]
     pub fn remove(kind: &str, name: &str) -> Self {
-        Self { kind: kind.to_owned(), name: name.to_owned(), when: FactWhen::Any, to: None }
+        Self { kind: kind.to_owned(), name: name.to_owned(), when: FactWhen::Any, to: None, doubt: None }
     }
 
     /// The same under a condition.
     #[must_use]
     pub fn when(mut self, when: FactWhen) -> Self {
         self.when = when;
+        self
+    }
+
+    /// With what it is meanwhile.
+    #[must_use]
+    pub fn doubted(mut self, doubt: FactDoubt) -> Self {
+        self.doubt = Some(Box::new(doubt));
         self
     }
 

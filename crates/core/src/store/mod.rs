@@ -37,8 +37,8 @@ pub use history::{EntryId, Event, FieldChange, History, HistoryEntry, HistoryPag
 pub use key::{DocumentKey, Scope};
 pub use layout::Layout;
 pub use ledger::{
-    FACT_BYTES_MAX, Fact, FactChange, FactDemand, FactEdit, FactStep, FactValue, FactWhen, Ledger, LedgerExt,
-    UNIT_FACTS_MAX, check_demands, check_fact_name, check_facts, no_ledger,
+    FACT_BYTES_MAX, Fact, FactChange, FactDemand, FactDoubt, FactEdit, FactStep, FactValue, FactWhen, Ledger,
+    LedgerExt, UNIT_FACTS_MAX, check_demands, check_fact_name, check_facts, no_ledger,
 };
 pub use memory::MemoryObjects;
 pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};

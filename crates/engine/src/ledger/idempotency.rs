@@ -3,13 +3,16 @@
 //! A key is *taken* for as long as a lease; *done* from the very transaction on that does what was asked; *answered* once
 //! the answer is kept. Who dies while it is taken leaves it to the next after the lease, and cannot do its work any more
 //! once that one has it. Who dies while it is done leaves it done, without an answer.
+//!
+//! Where the documents are files that the facts do not stand beside, a key is *doubtful* while its request may be written. Whoever
+//! finds it left so looks whether it was (`moving`): then it is done, or free; where nothing tells, it stays doubtful.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use repot_core::store::{
-    Fact, FactChange, FactStep, FactValue, FactWhen, Ledger, LedgerExt as _, Store, no_ledger,
+    Fact, FactChange, FactDoubt, FactStep, FactValue, FactWhen, Ledger, LedgerExt as _, Store, no_ledger,
 };
 use repot_core::{Clock, Entropy, Error, Kind, Result, Retry, hex};
 use sha2::{Digest as _, Sha256};
@@ -99,13 +102,15 @@ pub enum Begin {
     Mismatch,
     /// It was done, and its answer is not known: whoever did it was killed before it was kept, or it was too large.
     DoneWithoutAnswer,
+    /// Whoever had it was killed while writing, and nothing tells whether it was done: nobody does it again under this key.
+    InDoubt,
     /// Nothing may be done: the store went out of reach, and nobody knows whether the key is taken now. Who gives it back once
     /// the store is there again spares the next one the lease.
     Unknown(Hold, Error),
 }
 
 impl Begin {
-    /// The error to give, where nothing is to be done: `R0430` or `R0431`, or why the store is out of reach.
+    /// The error to give, where nothing is to be done: `R0430`, `R0431` or `R0730`, or why the store is out of reach.
     #[must_use]
     pub fn refusal(&self) -> Option<Error> {
         match self {
@@ -115,6 +120,14 @@ impl Begin {
             ),
             Self::Busy { after_ms } => Some(busy().detail(format!("free after at most {after_ms} ms"))),
             Self::Unknown(_, error) => Some(error.clone()),
+            Self::InDoubt => Some(
+                Error::new(
+                    Kind::Conflict,
+                    "R0730",
+                    "the server that worked on the request with this idempotency key ended while it wrote",
+                )
+                .hint("Read the document; where the change is not in it, send it under a new key."),
+            ),
             Self::New(_) | Self::Replay(_) | Self::DoneWithoutAnswer => None,
         }
     }
@@ -159,6 +172,8 @@ struct Held {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Taken,
+    /// It is being done, or was, or never will be: what it writes is written somewhere else.
+    Doubtful,
     Done,
     Answered(Answer),
 }
@@ -169,6 +184,7 @@ impl Held {
             State::Taken => 0,
             State::Done => 1,
             State::Answered(_) => 2,
+            State::Doubtful => 3,
         };
         let mut packed = Packer::new(FORM)
             .number(state)
@@ -201,6 +217,7 @@ impl Held {
                 let headers = headers.collect::<Result<_>>()?;
                 State::Answered(Answer { status, headers, body: Bytes::copy_from_slice(packed.bytes()?) })
             }
+            3 => State::Doubtful,
             _ => return Err(damaged(WHAT)),
         };
         Ok(Self { fingerprint, token, lease_until_ms, state })
@@ -232,6 +249,7 @@ enum Found {
     Busy(u64),
     Mismatch,
     Done,
+    Doubtful,
 }
 
 impl Idempotency {
@@ -275,6 +293,7 @@ impl Idempotency {
                     (State::Answered(answer), _) => return Ok((FactStep::Keep, Found::Answered(answer))),
                     (_, Some(after_ms)) => return Ok((FactStep::Keep, Found::Busy(after_ms))),
                     (State::Done, None) => return Ok((FactStep::Keep, Found::Done)),
+                    (State::Doubtful, None) => return Ok((FactStep::Keep, Found::Doubtful)),
                     (State::Taken, None) => {}
                 }
             }
@@ -289,6 +308,7 @@ impl Idempotency {
             Ok(Found::Busy(after_ms)) => Begin::Busy { after_ms },
             Ok(Found::Mismatch) => Begin::Mismatch,
             Ok(Found::Done) => Begin::DoneWithoutAnswer,
+            Ok(Found::Doubtful) => Begin::InDoubt,
             Err(error) => self.unknown(name, token, error),
         })
     }
@@ -369,9 +389,17 @@ impl Ticket {
     }
 
     fn noting(&self, state: State) -> FactChange {
-        let held = Held { state, ..self.held.clone() };
-        let value = value(&self.fitting(held), self.hold.inner.clock.now_ms(), self.hold.inner.options);
-        FactChange::put(KIND, &self.hold.name, value).when(FactWhen::Version(self.version))
+        let (now_ms, options) = (self.hold.inner.clock.now_ms(), self.hold.inner.options);
+        let value = |held: Held| value(&self.fitting(held), now_ms, options);
+        // once it is known that nothing was done, nobody has to wait
+        let undone = Held { lease_until_ms: 0, ..self.held.clone() };
+        let doubt = FactDoubt {
+            open: value(Held { state: State::Doubtful, ..self.held.clone() }),
+            undone: value(undone),
+        };
+        FactChange::put(KIND, &self.hold.name, value(Held { state, ..self.held.clone() }))
+            .when(FactWhen::Version(self.version))
+            .doubted(doubt)
     }
 
     /// Without an answer that is too large.
@@ -404,7 +432,9 @@ impl Ticket {
             self.hold.inner.ledger()?.decide(KIND, &self.hold.name, move |fact| match Held::of(fact)? {
                 Some(there) if there.token == held.token => match there.state {
                     State::Answered(_) => Ok((FactStep::Keep, true)),
-                    State::Taken | State::Done => Ok((put(&held, clock.now_ms(), options), true)),
+                    State::Taken | State::Doubtful | State::Done => {
+                        Ok((put(&held, clock.now_ms(), options), true))
+                    }
                 },
                 _ => Ok((FactStep::Keep, false)),
             });
@@ -436,7 +466,8 @@ impl Hold {
                 match held.state {
                     State::Taken => FactStep::Remove,
                     State::Done => put(&Held { lease_until_ms: 0, ..held }, clock.now_ms(), options),
-                    State::Answered(_) => FactStep::Keep,
+                    // who finds out whether it was done notes that
+                    State::Doubtful | State::Answered(_) => FactStep::Keep,
                 },
                 (),
             ))
@@ -457,13 +488,18 @@ mod tests {
     fn what_is_known_of_a_key_comes_back() {
         let headers = vec![("a".to_owned(), "ä".to_owned()), (String::new(), String::new())];
         let answer = Answer { status: 201, headers, body: b"{}\0\xff"[..].into() };
-        for state in [State::Taken, State::Done, State::Answered(Answer::default()), State::Answered(answer)]
-        {
+        for state in [
+            State::Taken,
+            State::Doubtful,
+            State::Done,
+            State::Answered(Answer::default()),
+            State::Answered(answer),
+        ] {
             let held = held(state);
             assert_eq!(Held::unpack(&held.pack()).unwrap(), held);
         }
         let mut wrong = held(State::Done).pack();
-        wrong[1] = 3;
+        wrong[1] = 4;
         assert_eq!(Held::unpack(&wrong).unwrap_err().code(), "R0803");
     }
 

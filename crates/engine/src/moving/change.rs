@@ -8,7 +8,7 @@ use repot_core::store::DocumentKey;
 use repot_core::{Error, Kind, Result, Retry};
 
 use super::control::{Control, Fence, Leads};
-use super::journal::Intent;
+use super::intent::Intent;
 use super::member::{Moving, View};
 
 /// Marks of the documents whose lead is to change, from which on no write begins.

@@ -8,6 +8,7 @@ use repot_core::moving::{Lead, Marks as _};
 use repot_core::store::{Document, DocumentKey, Precondition, UnitOfWork, Write};
 use repot_core::{Error, Kind, Result};
 
+use super::intent::Intent;
 use super::journal::{Journal, Mark, Stuck, done};
 use super::member::{Moving, View, is_unreachable};
 
@@ -189,9 +190,25 @@ impl Moving {
             after = Some(last.name.clone());
             for intent in intents.iter().filter(|intent| self.is_over(intent.deadline_ms)) {
                 if self.is_settled(&intent.key, intent.deadline_ms).await? {
-                    mended += usize::from(self.journal.run_out(intent).await?);
+                    let is_done = self.was_done(intent).await?;
+                    mended += usize::from(self.journal.run_out(intent, is_done).await?);
                 }
             }
+        }
+    }
+
+    /// Whether a write that cannot happen any more was done; `None`: nobody asks, or nothing tells.
+    async fn was_done(&self, intent: &Intent) -> Result<Option<bool>> {
+        if intent.doubted.is_empty() {
+            return Ok(None);
+        }
+        let Some(announced) = &intent.announced else { return Ok(intent.is_done(None)) };
+        let bytes_max = self.sides.old.capabilities().document_bytes_max;
+        match self.sides.beside.objects().get(&announced.path, bytes_max).await {
+            Ok(there) => Ok(intent.is_done(there.as_ref())),
+            Err(error) if is_unreachable(&error) => Err(error),
+            // somebody put something there that is no document
+            Err(_) => Ok(None),
         }
     }
 

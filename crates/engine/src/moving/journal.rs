@@ -12,6 +12,7 @@ use repot_core::store::{
 use repot_core::{Clock, Error, Kind, Result};
 
 use super::control::Control;
+use super::intent::Intent;
 use super::names::{name, pack_key, read_key};
 use crate::packed::{Packer, Unpacker};
 
@@ -35,15 +36,6 @@ pub(super) struct Mark {
     pub key: DocumentKey,
     /// Of the newest change, milliseconds since 1970.
     pub at_ms: i64,
-}
-
-/// A write to the old store on its way, or one whose server did not live to take it back.
-#[derive(Debug, Clone)]
-pub(super) struct Intent {
-    pub name: String,
-    pub version: i64,
-    pub key: DocumentKey,
-    pub deadline_ms: i64,
 }
 
 /// A document that cannot be copied as it is.
@@ -166,33 +158,60 @@ impl Journal {
         Ok(marks.iter().map(|mark| now_ms.saturating_sub(mark.at_ms)).max())
     }
 
-    /// Marks a document and leaves an intent, under this state of the move; gives the intent's name. `None`: the state is
-    /// another by now.
-    pub(super) async fn intend(
-        &self,
-        key: &DocumentKey,
-        (version, deadline_ms, nonce): (i64, i64, u64),
-    ) -> Result<Option<String>> {
-        let intent = format!("{}#{nonce:016x}", name(key));
-        let value = Packer::new(FORM).number(deadline_ms).bytes(&pack_key(key)).finish();
+    /// Marks a document and leaves this intent, under this state of the move; what the write is to note is doubtful from then on.
+    /// `false`: the state is another by now.
+    pub(super) async fn intend(&self, intent: &Intent, version: i64) -> Result<bool> {
         let work = UnitOfWork::default()
-            .noting(self.marking(key))
-            .noting(FactChange::put(INTENT, &intent, FactValue::lasting(value)))
+            .noting(self.marking(&intent.key))
+            .noting(FactChange::put(INTENT, &intent.name, FactValue::lasting(intent.pack())))
             .demanding(Self::under(version));
-        let tried = self.new.apply(work).await.map(drop);
-        Ok(done(tried)?.then_some(intent))
+        let mut facts = Vec::new();
+        for fact in &intent.doubted {
+            facts.extend(self.doubtful(fact).await?);
+        }
+        let work = facts.into_iter().fold(work, UnitOfWork::noting);
+        match self.new.apply(work).await {
+            // the caller's own condition, not ours
+            Err(error) if intent.doubted.iter().any(|fact| error.message().contains(&fact.name)) => {
+                Err(error)
+            }
+            tried => done(tried.map(drop)),
+        }
+    }
+
+    /// The change that makes a fact doubtful; also where it was so before, and then was found not to be done.
+    async fn doubtful(&self, fact: &FactChange) -> Result<Option<FactChange>> {
+        let Some(doubt) = &fact.doubt else { return Ok(None) };
+        let there = self.ledger()?.fact(&fact.kind, &fact.name).await?;
+        let again = there.filter(|there| there.value == doubt.undone.value);
+        let when = again.map_or(fact.when, |there| FactWhen::Version(there.version));
+        Ok(Some(FactChange::put(&fact.kind, &fact.name, doubt.open.clone()).when(when)))
+    }
+
+    /// Says what is about to be written, in an intent that is still what it was.
+    pub(super) async fn announce(&self, intent: &mut Intent) -> Result<()> {
+        let change = FactChange::put(INTENT, &intent.name, FactValue::lasting(intent.pack()));
+        self.ledger()?.note(change.when(FactWhen::Version(intent.version))).await?;
+        self.versioned(intent).await
+    }
+
+    /// Reads the version of an intent that was just left; another than it if it is gone.
+    pub(super) async fn versioned(&self, intent: &mut Intent) -> Result<()> {
+        let found = self.ledger()?.fact(INTENT, &intent.name).await?;
+        intent.version =
+            found.filter(|fact| fact.value == intent.pack()).map_or(i64::MIN, |fact| fact.version);
+        Ok(())
     }
 
     /// Takes an intent back, and marks the document anew: it may have changed since it was marked.
-    pub(super) async fn take_back(
-        &self,
-        key: &DocumentKey,
-        intent: &str,
-        facts: Vec<FactChange>,
-    ) -> Result<()> {
-        let mut work = UnitOfWork { facts, ..UnitOfWork::default() };
-        work = work.noting(self.marking(key)).noting(FactChange::remove(INTENT, intent));
-        self.new.apply(work).await.map(drop)
+    pub(super) async fn take_back(&self, intent: &Intent, facts: Vec<FactChange>) -> Result<()> {
+        let mut gone = FactChange::remove(INTENT, &intent.name);
+        if !intent.doubted.is_empty() {
+            // whoever found it run out has decided
+            gone = gone.when(FactWhen::Version(intent.version));
+        }
+        let work = UnitOfWork { facts, ..UnitOfWork::default() };
+        self.new.apply(work.noting(self.marking(&intent.key)).noting(gone)).await.map(drop)
     }
 
     /// At most `most` marks after a name.
@@ -209,20 +228,16 @@ impl Journal {
     /// At most `most` intents after a name.
     pub(super) async fn intents(&self, after: Option<&str>, most: usize) -> Result<Vec<Intent>> {
         let facts = self.ledger()?.facts(INTENT, after, most).await?;
-        let read = |fact: Fact| {
-            let mut read = Unpacker::new("an intent", FORM, &fact.value)?;
-            let deadline_ms = read.number()?;
-            let key = read_key(read.bytes()?)?;
-            Ok(Intent { name: fact.name, version: fact.version, key, deadline_ms })
-        };
-        facts.into_iter().map(read).collect()
+        facts.iter().map(Intent::read).collect()
     }
 
-    /// Removes an intent that ran out, and marks its document; `false`: it was taken back meanwhile.
-    pub(super) async fn run_out(&self, intent: &Intent) -> Result<bool> {
+    /// Removes an intent that ran out, and marks its document; `is_done` says what is known of the write, and is noted. `false`:
+    /// it was taken back meanwhile.
+    pub(super) async fn run_out(&self, intent: &Intent, is_done: Option<bool>) -> Result<bool> {
         let gone = FactChange::remove(INTENT, &intent.name).when(FactWhen::Version(intent.version));
-        let work = UnitOfWork::default().noting(gone).noting(self.marking(&intent.key));
-        done(self.new.apply(work).await.map(drop))
+        let facts = is_done.map_or_else(Vec::new, |is_done| intent.known(is_done));
+        let work = UnitOfWork { facts, ..UnitOfWork::default() };
+        done(self.new.apply(work.noting(gone).noting(self.marking(&intent.key))).await.map(drop))
     }
 
     /// Claims a marked document until then; gives the version of the claim. `None`: somebody else has it.

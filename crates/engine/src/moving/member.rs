@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use repot_core::moving::{CopyInto, Lead, Marks, Phase};
+use repot_core::moving::{Announcing, CopyInto, Lead, Marks, Phase};
 use repot_core::store::{DocumentKey, Layout, Queryable, Store};
 use repot_core::{Clock, Error, Kind, Pacing, Result, Retry};
 use tokio::sync::Notify;
@@ -61,6 +61,8 @@ pub struct Sides {
     pub beside: Beside,
     /// The old store again, for copies.
     pub into_old: Arc<dyn CopyInto>,
+    /// And for writes that are told of before they are sent.
+    pub announcing_old: Arc<dyn Announcing>,
     /// Where they go.
     pub new: Arc<dyn Queryable>,
     /// The new store again, for copies.

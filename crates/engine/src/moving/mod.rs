@@ -9,6 +9,7 @@ mod change;
 mod control;
 mod copier;
 mod follow;
+mod intent;
 mod journal;
 mod member;
 mod names;

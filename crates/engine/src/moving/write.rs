@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use repot_core::moving::{Lead, Phase};
+use async_trait::async_trait;
+use repot_core::moving::{Announce, Announced, Lead, Phase};
 use repot_core::store::{DocumentKey, Receipt, UnitOfWork, Write};
 use repot_core::{Error, Kind, Result, Retry};
+use tokio::sync::Mutex;
 
 use super::beside::out_of_reach;
 use super::control::Control;
+use super::intent::Intent;
 use super::journal::{Journal, is_lost};
 use super::member::{Moving, View, is_unreachable, standing};
 use super::names::canonical;
@@ -87,38 +90,66 @@ impl Moving {
     ) -> Result<Option<Receipt>, Stopped> {
         let key = single(work).map_err(Stopped::Failed)?;
         let deadline_ms = self.clock.now_ms() + self.options.write_ms;
-        let nonce = self.pacing.random();
-        let intended = self.in_time(self.journal.intend(&key, (version, deadline_ms, nonce))).await;
-        let intent = match intended {
-            Ok(Some(intent)) => intent,
-            Ok(None) => return Ok(None),
+        let mut intent = Intent::new(&key, (deadline_ms, self.pacing.random()), &work.facts);
+        match self.in_time(self.intend(&mut intent, version)).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
             // an intent that was left all the same runs out
             Err(error) if is_unreachable(&error) => return Err(Stopped::Unreachable(error)),
             Err(error) => return Err(Stopped::Failed(error)),
+        }
+        let old = old_part(work, deadline_ms);
+        let (written, intent) = if intent.doubted.is_empty() {
+            (self.sides.old.apply(old).await, intent)
+        } else {
+            let announcer = Arc::new(Announcer { moving: Arc::clone(self), intent: Mutex::new(intent) });
+            let written = self.sides.announcing_old.apply_announced(old, Arc::clone(&announcer) as _).await;
+            let intent = announcer.intent.lock().await.clone();
+            (written, intent)
         };
-        let written = self.sides.old.apply(old_part(work, deadline_ms)).await;
         if written.as_ref().is_err_and(|error| error.may_retry() == Retry::Unknown) {
             // it may still happen, until the deadline: the intent says so
             return written.map(Some).map_err(Stopped::Failed);
         }
-        if written.is_ok() && !work.facts.is_empty() {
-            // what the caller notes is there before the answer is
-            let taken = self.journal.take_back(&key, &intent, work.facts.clone()).await;
-            // the write is there, and what was to be noted with it may not be
-            taken.map_err(|error| Stopped::Failed(error.retry(Retry::Unknown)))?;
+        self.end_intent(intent, written.is_ok(), work).await.map_err(Stopped::Failed)?;
+        written.map(Some).map_err(Stopped::Failed)
+    }
+
+    /// Leaves an intent, and knows its version where it will say more.
+    async fn intend(&self, intent: &mut Intent, version: i64) -> Result<bool> {
+        if !self.journal.intend(intent, version).await? {
+            return Ok(false);
+        }
+        if !intent.doubted.is_empty() {
+            self.journal.versioned(intent).await?;
+        }
+        Ok(true)
+    }
+
+    /// Takes an intent back now that it is known whether the write was done. What the caller notes is there before the answer is.
+    async fn end_intent(self: &Arc<Self>, intent: Intent, is_done: bool, work: &UnitOfWork) -> Result<()> {
+        let mut facts = intent.known(is_done);
+        if is_done {
+            facts.extend(work.facts.iter().filter(|fact| fact.doubt.is_none()).cloned());
+        }
+        if !facts.is_empty() {
+            let taken = self.journal.take_back(&intent, facts).await;
             self.wake.notify_one();
-        } else if self.is_brief {
+            // a write is there, and what was to be noted with it may not be; where there is none, nothing is claimed
+            return if is_done { taken.map_err(|error| error.retry(Retry::Unknown)) } else { Ok(()) };
+        }
+        if self.is_brief {
             // where it fails, the intent runs out
-            let _left = self.journal.take_back(&key, &intent, Vec::new()).await;
+            let _left = self.journal.take_back(&intent, facts).await;
         } else {
             let moving = Arc::clone(self);
             tokio::spawn(async move {
                 // where it fails, the intent runs out
-                let _left = moving.journal.take_back(&key, &intent, Vec::new()).await;
+                let _left = moving.journal.take_back(&intent, facts).await;
                 moving.wake.notify_one();
             });
         }
-        written.map(Some).map_err(Stopped::Failed)
+        Ok(())
     }
 
     /// Writes to the old store while the new one is out of reach: a note is left beside it, and the fence says whether the
@@ -135,6 +166,22 @@ impl Moving {
             Lead::Old => self.sides.old.apply(old_part(&work, deadline_ms)).await,
             Lead::New => Err(out_of_reach(&key, cause)),
         }
+    }
+}
+
+/// Who writes down in an intent what is about to be sent, so that whoever finds it left can tell whether that was done.
+#[derive(Debug)]
+struct Announcer {
+    moving: Arc<Moving>,
+    intent: Mutex<Intent>,
+}
+
+#[async_trait]
+impl Announce for Announcer {
+    async fn announce(&self, write: Announced) -> Result<()> {
+        let mut intent = self.intent.lock().await;
+        intent.announced = Some(write);
+        self.moving.in_time(self.moving.journal.announce(&mut intent)).await
     }
 }
 

@@ -9,7 +9,7 @@ mod listener;
 mod server;
 mod world;
 
-pub(crate) use server::Server;
+pub(crate) use server::{Answer, Server, send_within};
 
 const MODEL: &str = r#"
 [repot]

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use repot_core::moving::Marks as _;
 use repot_core::store::{Store as _, StoreExt as _};
 use repot_engine::moving::{Leads, MovingStore, SLOTS};
+use repot_testkit::history::{self, Did, List, Outcome};
 use repot_testkit::{full, seed};
 use tokio::sync::RwLock;
 
-use super::history::{Did, History};
 use super::lab::{Process, QUICK, World, chat, empty, numbers, say, text};
 use crate::documents::{Database, block_on};
 
@@ -22,7 +22,7 @@ const CHATS: usize = 2;
 struct Subject {
     user: String,
     id: String,
-    history: History,
+    history: List,
 }
 
 struct Chaos {
@@ -45,12 +45,13 @@ impl Chaos {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let subject = &self.subjects[(dice >> 33) as usize % self.subjects.len()];
             let key = chat(&subject.user, &subject.id);
-            let (store, began) = (self.store(at).await, History::now());
+            let (store, began) = (self.store(at).await, history::now());
             if dice >> 60 < 8 {
                 let n = self.next.fetch_add(1, Ordering::SeqCst);
                 // an app whose server dies hears nothing: the call goes on as long as it may
                 let done = tokio::time::timeout(Duration::from_secs(2), say(&*store, &key, n)).await;
-                subject.history.did(began, Did::Append(n, matches!(done, Ok(Ok(())))));
+                let outcome = if matches!(done, Ok(Ok(()))) { Outcome::Done } else { Outcome::Unknown };
+                subject.history.did(began, Did::Append(n, outcome));
             } else if let Ok(Ok(found)) = tokio::time::timeout(Duration::from_secs(2), store.get(&key)).await
             {
                 subject.history.did(began, Did::Read(numbers(found.as_ref())));
@@ -125,7 +126,7 @@ async fn begun(world: World, seed: u64) -> Chaos {
     let subject = |at: usize| Subject {
         user: format!("u{}", at / CHATS),
         id: format!("c{at}"),
-        history: History::default(),
+        history: List::default(),
     };
     let first = world.patient("first", seed);
     first.moving.begin("chaos").await.unwrap();

@@ -110,6 +110,7 @@ impl World {
         let old = self.bucket(Arc::clone(&objects));
         let sides = Sides {
             into_old: Arc::clone(&old) as _,
+            announcing_old: Arc::clone(&old) as _,
             old,
             beside: Beside::new(objects, ".repot/"),
             into_new: Arc::clone(&new) as _,

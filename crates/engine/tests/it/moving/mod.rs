@@ -3,7 +3,7 @@
 
 mod chaos;
 mod far;
-mod history;
+mod keyed;
 mod lab;
 mod objects;
 mod steps;

@@ -1,14 +1,15 @@
 //! Objects behind a connection that is slow, is cut, or delivers what a dead process sent.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use repot_core::store::{ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
 use repot_core::{Error, Kind, Result, Retry};
+use tokio::sync::Notify;
 
 /// What goes wrong on the way to a store.
 #[derive(Debug, Default)]
@@ -17,10 +18,29 @@ pub(super) struct Line {
     pub cut: AtomicBool,
     /// Requests take up to so many milliseconds, of which some pass before they arrive.
     pub delay_ms: AtomicU64,
+    /// Where the next who writes an object is killed.
+    pub death: Mutex<Option<Death>>,
+    pub died: Notify,
     dice: AtomicU64,
 }
 
+/// When somebody is killed who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    BeforeItIsSent,
+    AfterItIsThere,
+}
+
 impl Line {
+    /// Never comes back where this is the moment of death.
+    async fn live_through(&self, moment: Death) {
+        let dies = self.death.lock().unwrap().take_if(|death| *death == moment).is_some();
+        if dies {
+            self.died.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(super) fn random(&self) -> u64 {
         let mut mixed = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -103,8 +123,11 @@ impl Objects for Far {
         when: &Precondition,
         until_ms: Option<i64>,
     ) -> Result<ETag> {
+        self.line.live_through(Death::BeforeItIsSent).await;
         let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
-        sent(&self.line, async move { objects.put(&path, bytes, &when, until_ms).await }).await
+        let put = sent(&self.line, async move { objects.put(&path, bytes, &when, until_ms).await }).await;
+        self.line.live_through(Death::AfterItIsThere).await;
+        put
     }
 
     async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {
