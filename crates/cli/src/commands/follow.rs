@@ -1,10 +1,13 @@
 //! `repot copy --follow`: the live move begins, and what others write into the source is copied until somebody stops it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use repot::{Config, Repot};
 use repot_core::{Error, Kind};
-use serde_json::json;
+use repot_engine::moving::{Loop, Trouble};
+use repot_model::plan::time::utc_text;
+use serde_json::{Value, json};
 
 use super::{inner, runtime, serve};
 use crate::errors::{Exit, Failure};
@@ -46,18 +49,76 @@ pub(super) fn run(project: &Project, output: &Output) -> Result<Exit, Failure> {
     })
 }
 
-/// Tells programs how far it is.
+/// Tells programs how far it is, and everybody what goes wrong.
 async fn tell(repot: &Repot, output: &Output) -> Result<std::convert::Infallible, Failure> {
+    let mut told = Told::default();
     loop {
-        if let Some(part) = repot.part()
+        if let Some(part) = repot.part() {
+            let troubles = part.moving().troubles();
+            told.news(&troubles).iter().for_each(|news| output.say(&format!("look {news}")));
             // a database that is away is tried again by those who copy
-            && let Ok(Some(status)) = part.moving().status().await
-        {
+            let status = part.moving().status().await.ok().flatten();
             let follower = part.follower().status();
-            output.line(&json!({"type": "following", "stage": status.control.stage().to_string(),
-                "behind": status.marked, "lag_ms": status.lag_ms,
-                "listed": follower.listed, "watching": follower.watching}));
+            output.line(&json!({"type": "following",
+                "stage": status.as_ref().map(|status| status.control.stage().to_string()),
+                "behind": status.as_ref().map(|status| status.marked),
+                "lag_ms": status.and_then(|status| status.lag_ms),
+                "listed": follower.listed, "watching": follower.watching,
+                "troubles": troubles.iter().map(as_json).collect::<Vec<_>>()}));
         }
         tokio::time::sleep(TOLD).await;
+    }
+}
+
+fn as_json(trouble: &Trouble) -> Value {
+    json!({"what": trouble.what.to_string(), "why": trouble.why, "since": utc_text(trouble.since_ms),
+        "last": utc_text(trouble.at_ms), "over": trouble.is_over})
+}
+
+/// What people were told of troubles.
+#[derive(Debug, Default)]
+pub(super) struct Told(BTreeMap<Loop, bool>);
+
+impl Told {
+    /// What is new: a trouble that began, or is over.
+    pub(super) fn news(&mut self, troubles: &[Trouble]) -> Vec<String> {
+        let mut news = Vec::new();
+        for Trouble { what, why, is_over, .. } in troubles {
+            let before = self.0.insert(*what, *is_over);
+            match (before, is_over) {
+                (None | Some(true), false) => news.push(format!("{what} fails: {why}")),
+                (Some(false), true) => news.push(format!("{what} goes on")),
+                _ => {}
+            }
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use repot_engine::moving::{Loop, Trouble};
+
+    use super::Told;
+
+    #[test]
+    fn a_trouble_is_told_once_and_so_is_its_end() {
+        let (mut told, mut troubles) = (Told::default(), Vec::new());
+        assert!(told.news(&troubles).is_empty());
+        troubles.push(Trouble {
+            what: Loop::Copying,
+            why: "R0".into(),
+            since_ms: 1,
+            at_ms: 2,
+            is_over: false,
+        });
+        assert_eq!(told.news(&troubles), ["copying fails: R0"]);
+        troubles[0].at_ms = 3;
+        assert!(told.news(&troubles).is_empty());
+        troubles[0].is_over = true;
+        assert_eq!(told.news(&troubles), ["copying goes on"]);
+        assert!(told.news(&troubles).is_empty());
+        troubles[0].is_over = false;
+        assert_eq!(told.news(&troubles), ["copying fails: R0"]);
     }
 }

@@ -1,5 +1,6 @@
 //! `repot serve`: the HTTP API over the documents.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use repot_server::{App, Options, Outside, Room, RoomOf, Server, Traces};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::follow::Told;
 use super::inner;
 use crate::args::{Global, Serve};
 use crate::caching;
@@ -25,6 +27,8 @@ use crate::wiring::Project;
 
 /// How long a start may take that goes back to the files first, milliseconds.
 const BRAKE_MS: i64 = 600_000;
+/// How often it is looked whether the work of a live move goes wrong.
+const TROUBLES: Duration = Duration::from_secs(1);
 /// How long a collector of traces may take at the end.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -136,12 +140,26 @@ async fn listen(
     let cut = tokio::select! {
         cut = server.run(stop) => cut,
         never = reloading => match never {},
+        never = troubles(&repot, (style, output)) => match never {},
     };
     if let Some(part) = repot.part() {
         // where the database is away, the lease ends by itself
         let _away = part.leave().await;
     }
     Ok(cut)
+}
+
+/// Says what goes wrong with a live move in the background, and when it goes on.
+async fn troubles(repot: &Repot, (style, output): (LogStyle, &Output)) -> Infallible {
+    let mut told = Told::default();
+    loop {
+        tokio::time::sleep(TROUBLES).await;
+        let troubles = repot.part().map(|part| part.moving().troubles()).unwrap_or_default();
+        for news in told.news(&troubles) {
+            let line = log::event(style, "move", &[("message", json!(news))]);
+            output.say(&line.unwrap_or_else(|| format!("look {news}")));
+        }
+    }
 }
 
 /// `USE_DATABASE=false`: where documents move, the files lead again before anything is served.

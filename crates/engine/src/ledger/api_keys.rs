@@ -21,6 +21,8 @@ const WHAT: &str = "an API key";
 /// For so long a key that was looked up is believed, milliseconds: a key that was taken back elsewhere works no longer than
 /// that.
 const BELIEVED_MS: i64 = 5_000;
+/// And while the store is out of reach, milliseconds.
+const BELIEVED_AWAY_MS: i64 = 10 * 60 * 1_000;
 /// Keys that are believed at once.
 const BELIEVED_MOST: usize = 1_024;
 /// When a key was used is written down once in this time, milliseconds.
@@ -308,7 +310,7 @@ impl Believed {
 /// API keys among the facts of a store.
 ///
 /// What was looked up is believed for five seconds: a key that was taken back by another process works for so long at most;
-/// one that was taken back here ends at once.
+/// one that was taken back here ends at once. While the store is out of reach, it is believed for ten minutes.
 #[derive(Debug)]
 pub struct ApiKeys {
     store: Arc<dyn Store>,
@@ -432,6 +434,14 @@ impl ApiKeys {
         Ok(Principal { id, name, rights, tenants })
     }
 
+    /// What was looked up before the store went out of reach: documents that are not there may be served meanwhile.
+    fn believed_while_away(&self, id: &str, now_ms: i64) -> Option<Kept> {
+        let memory = self.memory();
+        let known = memory.believed.get(id)?;
+        let until_ms = known.since_ms.saturating_add(BELIEVED_AWAY_MS);
+        (known.since_ms..until_ms).contains(&now_ms).then(|| known.kept.clone())
+    }
+
     async fn look_up(&self, id: &str, now_ms: i64) -> Result<Option<Kept>> {
         let revocations = {
             let memory = self.memory();
@@ -440,7 +450,12 @@ impl ApiKeys {
             }
             memory.revocations
         };
-        let fact = self.ledger()?.fact(KIND, id).await?;
+        let fact = match self.ledger()?.fact(KIND, id).await {
+            Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::TargetUnavailable) => {
+                return self.believed_while_away(id, now_ms).ok_or(error).map(Some);
+            }
+            fact => fact?,
+        };
         let kept = fact.as_ref().map(Kept::of).transpose()?;
         let mut memory = self.memory();
         memory.believed.remove(id);

@@ -15,6 +15,7 @@ use super::control::Control;
 use super::follow::Known;
 use super::journal::Journal;
 use super::names::canonical;
+use super::trouble::Troubles;
 
 /// How often it is looked whether the move is over, milliseconds.
 const FINISHED_MS: u64 = 500;
@@ -111,6 +112,7 @@ pub struct Moving {
     /// The end of the new store's log when the draining of this epoch was seen first.
     log_end: Mutex<Option<(i64, u64)>>,
     known: Mutex<Knowledge>,
+    pub(super) troubles: Troubles,
 }
 
 impl fmt::Debug for Moving {
@@ -158,6 +160,7 @@ impl Moving {
             fenced: AtomicI64::new(i64::MIN),
             log_end: Mutex::new(None),
             known,
+            troubles: Troubles::default(),
         }
     }
 

@@ -18,6 +18,7 @@ mod running;
 mod status;
 mod store;
 mod tail;
+mod trouble;
 mod write;
 
 pub use beside::Beside;
@@ -31,3 +32,4 @@ pub use names::canonical;
 pub use running::Running;
 pub use status::{MoveStatus, Stage, percent};
 pub use store::MovingStore;
+pub use trouble::{Loop, Trouble};

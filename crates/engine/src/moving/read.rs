@@ -4,12 +4,14 @@ use repot_core::moving::{Lead, Phase};
 use repot_core::store::{Cursor, Document, DocumentKey, Page, Query, QueryPage, Scope};
 use repot_core::{Error, Kind, Result, Retry};
 
-use super::beside::out_of_reach;
+use super::beside::{Note, out_of_reach};
 use super::member::{Moving, View, is_unreachable, standing};
-use super::names::{canonical, of_tenant};
+use super::names::{canonical, name, of_tenant};
 
 /// How long a question waits before it looks again whether the copies are there, milliseconds.
 const PAUSE_MS: u64 = 3;
+/// And whether notes beside the old store are taken up.
+const NOTED_MS: u64 = 100;
 
 impl Moving {
     /// Who leads a document, for a read.
@@ -85,16 +87,36 @@ impl Moving {
     /// Comes back when no document whose name begins so is marked, or being written.
     async fn copied(&self, prefix: &str) -> Result<()> {
         let begun_ms = self.clock.now_ms();
+        let mut notes_are_gone = false;
         loop {
-            let Some(key) = self.waited_for(prefix).await? else { return Ok(()) };
+            // a note is marked before it goes, so notes are looked at before marks
+            let noted = if notes_are_gone { None } else { self.noted(prefix).await? };
+            notes_are_gone = noted.is_none();
+            let pause_ms = if notes_are_gone { PAUSE_MS } else { NOTED_MS };
+            let waits = match noted {
+                None => self.waited_for(prefix).await?,
+                noted => noted,
+            };
+            let Some(key) = waits else { return Ok(()) };
             if self.clock.now_ms() - begun_ms > self.options.wait_ms {
                 let message = format!("the copy of {key} is not in the database yet");
                 return Err(Error::new(Kind::Unavailable, "R0711", message)
                     .retry(Retry::Safe)
                     .hint("Send it again; `repot status` says what the copying waits for."));
             }
-            self.pacing.pause(PAUSE_MS).await;
+            self.pacing.pause(pause_ms).await;
         }
+    }
+
+    /// A document whose name begins so, and which a server wrote that did not reach the new store: also one that is cut off
+    /// just now, so this is looked at each time. What can be taken up is.
+    async fn noted(&self, prefix: &str) -> Result<Option<DocumentKey>> {
+        let is_asked_for = |note: &Note| name(&note.key).starts_with(prefix);
+        if !self.sides.beside.notes().await?.iter().any(is_asked_for) {
+            return Ok(None);
+        }
+        self.mend_notes().await?;
+        Ok(self.sides.beside.notes().await?.into_iter().find(is_asked_for).map(|note| note.key))
     }
 
     /// A document whose name begins so and whose copy may be stale, or that is being written.

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::change::Progress;
 use super::copier::Copied;
 use super::member::Moving;
+use super::trouble::Loop;
 
 /// How long workers rest when there is nothing to copy, unless somebody wakes them; milliseconds.
 const IDLE_MS: u64 = 100;
@@ -80,7 +81,8 @@ type Both = (Arc<Moving>, Arc<AtomicBool>);
 
 async fn look((moving, stops): Both) {
     while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
-        let ms = if moving.look().await.is_ok() { moving.options.look_ms } else { AWAY_MS };
+        let looked = moving.went(Loop::Looking, moving.look().await);
+        let ms = if looked.is_some() { moving.options.look_ms } else { AWAY_MS };
         moving.pacing.pause(ms).await;
     }
 }
@@ -88,13 +90,13 @@ async fn look((moving, stops): Both) {
 async fn copy((moving, stops): Both) {
     while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
         let woken = moving.wake.notified();
-        match moving.copy_marked().await {
-            Ok(Copied { copied: 0, same: 0, .. }) => tokio::select! {
+        match moving.went(Loop::Copying, moving.copy_marked().await) {
+            Some(Copied { copied: 0, same: 0, .. }) => tokio::select! {
                 () = woken => {}
                 () = moving.pacing.pause(IDLE_MS) => {}
             },
-            Ok(_) => {}
-            Err(_out_of_reach) => moving.pacing.pause(AWAY_MS).await,
+            Some(_) => {}
+            None => moving.pacing.pause(AWAY_MS).await,
         }
     }
 }
@@ -102,13 +104,13 @@ async fn copy((moving, stops): Both) {
 async fn read((moving, stops): Both) {
     while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
         let woken = moving.logged.notified();
-        match moving.read_log().await {
-            Ok(true) => {}
-            Ok(false) => tokio::select! {
+        match moving.went(Loop::Reading, moving.read_log().await) {
+            Some(true) => {}
+            Some(false) => tokio::select! {
                 () = woken => {}
                 () = moving.pacing.pause(IDLE_MS) => {}
             },
-            Err(_out_of_reach) => moving.pacing.pause(AWAY_MS).await,
+            None => moving.pacing.pause(AWAY_MS).await,
         }
     }
 }
@@ -118,11 +120,11 @@ async fn mend((moving, stops): Both) {
         if stops.load(Ordering::SeqCst) || moving.is_finished() {
             return;
         }
-        let _out_of_reach = moving.mend_intents().await;
+        moving.went(Loop::Mending, moving.mend_intents().await);
         if round % NOTES_ROUNDS == 0 {
-            let _out_of_reach = moving.mend_notes().await;
+            moving.went(Loop::TakingUp, moving.mend_notes().await);
         }
-        while let Ok(Progress::Stepped) = moving.step().await {}
+        while let Some(Progress::Stepped) = moving.went(Loop::Changing, moving.step().await) {}
         moving.pacing.pause(MEND_MS).await;
     }
 }

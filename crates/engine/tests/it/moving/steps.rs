@@ -249,3 +249,55 @@ fn the_end_is_refused_before_the_new_store_leads_and_leaves_nothing_behind() {
         });
     }
 }
+
+/// A question sees what was written without the database just before, and taken up since.
+#[test]
+fn a_question_waits_for_what_was_written_while_the_database_was_away() {
+    for world in worlds(QUICK) {
+        block_on(async {
+            let (cut, mut other) = (world.patient("cut", 1), world.patient("other", 2));
+            other.moving.begin("a test").await.unwrap();
+            let key = chat("u1", "a");
+            other.store.create(&key, empty("u1", "a")).await.unwrap();
+            settle(&other).await;
+            other.run();
+            cut.new_line.cut.store(true, Ordering::SeqCst);
+            say(&*cut.store, &key, 1).await.unwrap();
+            let asked = Query { full: true, ..Query::of(Scope::of("chats").in_tenant("u1")) };
+            let found = loop {
+                match other.store.query(&asked).await {
+                    Ok(found) => break found,
+                    // asked for again, as its hint says
+                    Err(error) => assert_eq!(error.code(), "R0711"),
+                }
+            };
+            assert!(format!("{:?}", found.items).contains("n\\\": 1"), "{found:?}");
+        });
+    }
+}
+
+/// Whoever does things all the time says what went wrong last, and that it is over.
+#[test]
+fn a_process_says_what_goes_wrong_in_the_background() {
+    let world = World::new(Database::all().next().unwrap(), QUICK);
+    block_on(async {
+        let mut process = world.process("one", 1);
+        process.moving.begin("a test").await.unwrap();
+        process.new_line.cut.store(true, Ordering::SeqCst);
+        process.run();
+        let until = async |is_over: bool| {
+            loop {
+                let troubles = process.moving.troubles();
+                if !troubles.is_empty() && troubles.iter().all(|trouble| trouble.is_over == is_over) {
+                    return troubles;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let troubles = until(false).await;
+        assert!(troubles[0].why.contains("the line is cut"), "{troubles:?}");
+        assert!(troubles[0].since_ms <= troubles[0].at_ms);
+        process.new_line.cut.store(false, Ordering::SeqCst);
+        until(true).await;
+    });
+}
