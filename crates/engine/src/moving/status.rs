@@ -8,6 +8,7 @@ use repot_core::moving::{Lead, Phase};
 use super::control::{Control, SLOTS};
 use super::journal::Stuck;
 use super::member::{Moving, View};
+use super::watching::Figures;
 
 /// Documents that cannot be copied, told at once.
 const STUCK_TOLD: usize = 10;
@@ -71,6 +72,10 @@ pub struct MoveStatus {
     pub stuck: Vec<Stuck>,
     /// Servers that take part.
     pub servers: usize,
+    /// What they saw together.
+    pub figures: Figures,
+    /// Documents that were found to differ, known ones among them; at most a thousand.
+    pub differences: u64,
 }
 
 impl MoveStatus {
@@ -99,6 +104,8 @@ impl Moving {
             lag_ms: self.journal.lag_ms().await?,
             stuck: self.journal.stuck(STUCK_TOLD).await?,
             servers: self.journal.members().await?.len(),
+            figures: self.journal.figures().await?,
+            differences: self.journal.differing().await?,
         }))
     }
 }

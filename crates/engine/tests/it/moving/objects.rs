@@ -17,6 +17,10 @@ pub(super) struct Line {
     pub cut: AtomicBool,
     /// Requests take up to so many milliseconds, of which some pass before they arrive.
     pub delay_ms: AtomicU64,
+    /// Copies into the store arrive as another text.
+    pub spoils: AtomicBool,
+    /// Writes are refused.
+    pub refuses: AtomicBool,
     dice: AtomicU64,
 }
 
@@ -103,6 +107,9 @@ impl Objects for Far {
         when: &Precondition,
         until_ms: Option<i64>,
     ) -> Result<ETag> {
+        if self.line.refuses.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Unsupported, "R0403", "the store does not take it"));
+        }
         let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
         sent(&self.line, async move { objects.put(&path, bytes, &when, until_ms).await }).await
     }
