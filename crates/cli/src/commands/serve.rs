@@ -1,5 +1,6 @@
 //! `repot serve`: the HTTP API over the documents.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ use crate::wiring::Project;
 
 /// How long a start may take that goes back to the files first, milliseconds.
 const BRAKE_MS: i64 = 600_000;
+/// How soon it is told that the guard stopped a rollout.
+const TOLD_AFTER: Duration = Duration::from_millis(500);
 /// How long a collector of traces may take at the end.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -96,7 +99,7 @@ pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure
 /// Serves until it is told to stop; gives how many connections were cut off then.
 async fn listen(
     config: Config,
-    (listen, options): (&str, Options),
+    (listen, mut options): (&str, Options),
     (style, output): (LogStyle, &Output),
     reloading: Reloading<'_>,
 ) -> Result<usize, Failure> {
@@ -106,6 +109,7 @@ async fn listen(
     if reloading.brakes() {
         brake(&repot, output).await?;
     }
+    options.moving = repot.part().map(|part| Arc::clone(part.moving()));
     let outside = Outside {
         clock: Arc::new(SystemClock),
         pacing: Arc::new(TokioPacing),
@@ -133,15 +137,43 @@ async fn listen(
     }
     output.line(&json!({"type": "listening", "address": address.to_string(), "store": repot.to_string()}));
     let reloading = reloading.run(repot.clone(), server.models(), hangups, (style, output));
+    let guarding = guarding(repot.clone(), style, output);
     let cut = tokio::select! {
         cut = server.run(stop) => cut,
         never = reloading => match never {},
+        never = guarding => match never {},
     };
     if let Some(part) = repot.part() {
         // where the database is away, the lease ends by itself
         let _away = part.leave().await;
     }
     Ok(cut)
+}
+
+/// Says it when the guard of a rollout stops it, and when it cannot because the database is away.
+async fn guarding(repot: Repot, style: LogStyle, output: &Output) -> Infallible {
+    let Some(part) = repot.part() else { return std::future::pending().await };
+    let mut told = None;
+    loop {
+        let seen = part.moving().seen();
+        let stopped = seen.as_ref().and_then(|seen| seen.control.guard.stopped.clone());
+        let now = match (stopped, seen.and_then(|seen| seen.wants_back)) {
+            (Some(stopped), _) => Some(("rollout_stopped", stopped.why)),
+            (None, Some(why)) => Some(("rollout_stop_waits", why)),
+            (None, None) => None,
+        };
+        if now != told {
+            if let Some((event, why)) = &now {
+                let line = log::event(style, event, &[("why", json!(why))]);
+                output.say(&line.unwrap_or_else(|| match *event {
+                    "rollout_stopped" => format!("The guard stopped the rollout: {why}"),
+                    _ => format!("The rollout is to stop, and the database is away: {why}"),
+                }));
+            }
+            told = now;
+        }
+        tokio::time::sleep(TOLD_AFTER).await;
+    }
 }
 
 /// `USE_DATABASE=false`: where documents move, the files lead again before anything is served.
@@ -151,6 +183,7 @@ async fn brake(repot: &Repot, output: &Output) -> Result<(), Failure> {
         return Ok(());
     };
     part.moving().change(&Leads::default(), "USE_DATABASE=false", BRAKE_MS).await?;
+    part.moving().compare_share(0).await?;
     output.say("USE_DATABASE=false: the files lead.");
     Ok(())
 }

@@ -8,7 +8,6 @@ use repot_core::store::DocumentKey;
 use repot_core::{Error, Kind, Result, Retry};
 
 use super::control::{Control, Fence, Leads};
-use super::guard::stopped;
 use super::journal::Intent;
 use super::member::{Moving, View};
 
@@ -71,7 +70,7 @@ impl Moving {
             let View::Goes(control, version) = self.ask().await? else { return Err(no_move()) };
             match (asker, &control.guard.stopped) {
                 (Asker::Guard, None) => return Ok(false),
-                (Asker::Rollout, Some(by)) => return Err(stopped(by)),
+                (Asker::Rollout, Some(by)) => return Err(by.error()),
                 _ => {}
             }
             if control.wanted.as_ref() == Some(wanted) {

@@ -106,11 +106,14 @@ fn is_under_way(control: &Control) -> bool {
     led(&control.leads) || control.wanted.as_ref().is_some_and(led)
 }
 
-/// The guard stopped a rollout, whoever waits for it.
-pub(super) fn stopped(stopped: &Stopped) -> Error {
-    Error::new(Kind::Refused, "R0721", format!("the guard stopped the rollout: {}", stopped.why)).hint(
-        "The files lead again, or are about to: `repot status`. Mend what it names, then roll out again.",
-    )
+impl Stopped {
+    /// For whoever waits for the rollout: `R0721`.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        Error::new(Kind::Refused, "R0721", format!("the guard stopped the rollout: {}", self.why)).hint(
+            "The files lead again, or are about to: `repot status`. Mend what it names, then roll out again.",
+        )
+    }
 }
 
 impl Moving {
@@ -154,6 +157,20 @@ impl Moving {
                 return Ok(());
             }
         }
+    }
+
+    /// From now on so many of a thousand reads are compared; the guard stays as it is.
+    ///
+    /// # Errors
+    /// When the new store is out of reach.
+    pub async fn compare_share(&self, compared: u16) -> Result<()> {
+        while let View::Goes(control, version) = self.ask().await? {
+            let to = Control { compared, ..control.as_ref().clone() };
+            if control.compared == compared || self.journal.step(version, &to).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Looks whether a limit is crossed, and goes back if so. What was found is kept until it could be done, also while the new

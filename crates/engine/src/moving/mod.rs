@@ -34,6 +34,6 @@ pub use journal::{Event, Journal, Stuck};
 pub use member::{Moving, MovingOptions, Sides};
 pub use names::canonical;
 pub use running::Running;
-pub use status::{MoveStatus, Stage, percent};
+pub use status::{MoveSeen, MoveStatus, Stage, percent};
 pub use store::MovingStore;
 pub use watching::{Act, Before, Compared, Figures, Limits, Times, Watched};
