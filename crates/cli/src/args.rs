@@ -7,7 +7,7 @@ use repot_engine::ledger::Right;
 
 use crate::document_args::{At, Get, Ls, Patch, Put, Rm};
 use crate::log::LogStyle;
-use crate::move_args::{Finish, Rollback, Rollout, Status};
+use crate::move_args::{Finish, Mismatches, Rollback, Rollout, Status};
 
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
 #[derive(Debug, Parser)]
@@ -94,6 +94,8 @@ pub(crate) enum Command {
     Finish(Finish),
     #[command(about = "How far the move is, and what it waits for")]
     Status(Status),
+    #[command(about = "Documents that were found to differ between files and database")]
+    Mismatches(Mismatches),
     /// Keys for the HTTP API: make, list, take back.
     Key(Key),
     /// What changes, one JSON line a change.

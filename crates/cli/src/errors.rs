@@ -72,6 +72,7 @@ impl Failure {
 
 fn exit(error: &Error) -> Exit {
     match error.kind() {
+        Kind::Refused if error.code() == "R0721" => Exit::Differences,
         Kind::Unsupported => Exit::NotCovered,
         Kind::Refused => Exit::Refused,
         Kind::SourceUnavailable => Exit::Source,

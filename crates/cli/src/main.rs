@@ -10,6 +10,7 @@ mod document_args;
 mod errors;
 mod log;
 mod move_args;
+mod move_news;
 mod operator;
 mod output;
 mod page;

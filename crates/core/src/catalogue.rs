@@ -561,6 +561,18 @@ pub const CATALOGUE: &[Entry] = &[
         "Type the name of the app's folder, or give it with `--confirm`.",
     ),
     entry(
+        "R0721",
+        "The guard stopped a rollout",
+        "A limit of the rollout was crossed, or a document was found to differ; so the files lead again.",
+        "`repot status` names the limit and the figure, `repot mismatches` the documents. Mend it and roll out again, with other limits (`--guard-errors`, `--guard-p99`, `--guard-lag`) or none (`--no-guard`) if these were wrong.",
+    ),
+    entry(
+        "R0722",
+        "No such difference is known",
+        "Only a document that was found to differ can be ignored.",
+        "`repot mismatches` lists them, with collection, key and tenant.",
+    ),
+    entry(
         "R0802",
         "A table or column is gone or changed",
         "The tables are not as the model says.",

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use repot_core::store::{Layout, Query, Queryable, Shape, Store};
 use repot_core::{Cache, Clock, Entropy, Pacing, Result};
 use repot_engine::ledger::{ApiKeys, Idempotency, IdempotencyOptions, RateLimits};
+use repot_engine::moving::Moving;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::access::Access;
@@ -63,6 +64,8 @@ pub struct Options {
     pub cache_life_ms: u64,
     /// Knows the project around the store; `None`: there is none.
     pub operator: Option<Arc<dyn Operator>>,
+    /// The move that this process takes part in, while its documents change store.
+    pub moving: Option<Arc<Moving>>,
 }
 
 impl Default for Options {
@@ -89,6 +92,7 @@ impl Default for Options {
             cache: None,
             cache_life_ms: 300_000,
             operator: None,
+            moving: None,
         }
     }
 }

@@ -1,16 +1,16 @@
 //! `repot copy --follow`: the live move begins, and what others write into the source is copied until somebody stops it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use repot::{Config, Repot};
 use repot_core::{Error, Kind};
-use repot_engine::moving::{Loop, Trouble};
+use repot_engine::moving::Trouble;
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
 use super::{inner, runtime, serve};
 use crate::errors::{Exit, Failure};
+use crate::move_news::MoveNews;
 use crate::output::Output;
 use crate::serving;
 use crate::wiring::Project;
@@ -51,11 +51,11 @@ pub(super) fn run(project: &Project, output: &Output) -> Result<Exit, Failure> {
 
 /// Tells programs how far it is, and everybody what goes wrong.
 async fn tell(repot: &Repot, output: &Output) -> Result<std::convert::Infallible, Failure> {
-    let mut told = Told::default();
+    let mut told = MoveNews::default();
     loop {
         if let Some(part) = repot.part() {
             let troubles = part.moving().troubles();
-            told.news(&troubles).iter().for_each(|news| output.say(&format!("look {news}")));
+            told.of(part.moving()).iter().for_each(|news| output.say(&format!("look {}", news.message)));
             // a database that is away is tried again by those who copy
             let status = part.moving().status().await.ok().flatten();
             let follower = part.follower().status();
@@ -73,52 +73,4 @@ async fn tell(repot: &Repot, output: &Output) -> Result<std::convert::Infallible
 fn as_json(trouble: &Trouble) -> Value {
     json!({"what": trouble.what.to_string(), "why": trouble.why, "since": utc_text(trouble.since_ms),
         "last": utc_text(trouble.at_ms), "over": trouble.is_over})
-}
-
-/// What people were told of troubles.
-#[derive(Debug, Default)]
-pub(super) struct Told(BTreeMap<Loop, bool>);
-
-impl Told {
-    /// What is new: a trouble that began, or is over.
-    pub(super) fn news(&mut self, troubles: &[Trouble]) -> Vec<String> {
-        let mut news = Vec::new();
-        for Trouble { what, why, is_over, .. } in troubles {
-            let before = self.0.insert(*what, *is_over);
-            match (before, is_over) {
-                (None | Some(true), false) => news.push(format!("{what} fails: {why}")),
-                (Some(false), true) => news.push(format!("{what} goes on")),
-                _ => {}
-            }
-        }
-        news
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use repot_engine::moving::{Loop, Trouble};
-
-    use super::Told;
-
-    #[test]
-    fn a_trouble_is_told_once_and_so_is_its_end() {
-        let (mut told, mut troubles) = (Told::default(), Vec::new());
-        assert!(told.news(&troubles).is_empty());
-        troubles.push(Trouble {
-            what: Loop::Copying,
-            why: "R0".into(),
-            since_ms: 1,
-            at_ms: 2,
-            is_over: false,
-        });
-        assert_eq!(told.news(&troubles), ["copying fails: R0"]);
-        troubles[0].at_ms = 3;
-        assert!(told.news(&troubles).is_empty());
-        troubles[0].is_over = true;
-        assert_eq!(told.news(&troubles), ["copying goes on"]);
-        assert!(told.news(&troubles).is_empty());
-        troubles[0].is_over = false;
-        assert_eq!(told.news(&troubles), ["copying fails: R0"]);
-    }
 }

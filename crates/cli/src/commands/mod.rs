@@ -13,6 +13,8 @@ mod generate;
 mod init;
 mod key;
 mod ls;
+mod mismatches;
+mod move_status;
 pub(crate) mod moving;
 pub(crate) mod plan;
 mod query;
@@ -49,7 +51,8 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Rollout(rollout) => moving::rollout(global, rollout, output),
         Command::Rollback(rollback) => moving::rollback(global, rollback, output),
         Command::Finish(finish) => moving::finish(global, finish, output),
-        Command::Status(status) => moving::status(global, status, output),
+        Command::Status(status) => move_status::status(global, status, output),
+        Command::Mismatches(mismatches) => mismatches::run(global, mismatches, output),
         Command::Watch(watch) => watch::run(global, watch),
         Command::Explain(explain) => explain::run(explain, output),
         Command::Gen(what) => generate::run(global, what, output),

@@ -1,34 +1,37 @@
-//! `repot rollout`, `rollback`, `finish`, `status`: documents change store while they are read and written.
+//! `repot rollout`, `rollback`, `finish`: documents change store while they are read and written.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use repot::{Move, Repot};
+use repot_core::moving::Lead;
 use repot_core::{Clock as _, Error, Kind, SystemClock};
 use repot_engine::Tally;
-use repot_engine::moving::{ChangeProgress, Leads, MoveStatus, SLOTS, Stage, percent};
-use repot_model::plan::time::utc_text;
-use serde_json::{Value, json};
+use repot_engine::moving::{ChangeProgress, Leads, Limits, Moving, SLOTS, Stage, Terms, percent};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::move_status::told;
 use super::{inner, runtime};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
-use crate::move_args::{Finish, Patience, Rollback, Rollout, Status};
+use crate::move_args::{Finish, Patience, Rollback, Rollout};
 use crate::output::{self, Output, count};
 use crate::progress::Shown;
 use crate::serving;
 use crate::wiring::Project;
 
-/// Events told by `status --why`.
-const EVENTS: usize = 100;
+/// Of a thousand reads so many are compared where nobody says.
+const COMPARED: u16 = 100;
+/// How often `rollout --watch` looks.
+const WATCHES_A_SECOND: u64 = 4;
 /// Marks whose age is known.
 const MARKS_SEEN: u64 = 1_000;
 /// Differences told by a refusal.
 const DIFFERENCES: usize = 10;
 
 /// A move that is on its way, and who takes part in it.
-fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Failure> {
+pub(super) fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Failure> {
     // nothing is made where nothing was copied
     if project.target()?.state()?.is_some() {
         let repot = runtime.block_on(Repot::open(serving::config(project, None)?)).map_err(inner)?;
@@ -41,7 +44,7 @@ fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Failure> {
         .into())
 }
 
-fn part(repot: &Repot) -> Result<&Move, Failure> {
+pub(super) fn part(repot: &Repot) -> Result<&Move, Failure> {
     repot.part().ok_or_else(|| Error::new(Kind::Internal, "R0901", "a move is gone").into())
 }
 
@@ -54,9 +57,16 @@ pub(crate) fn rollout(global: &Global, rollout: &Rollout, output: &Output) -> Re
         let moving = part(&repot)?.moving();
         let status = moving.status().await?.ok_or_else(no_move)?;
         let leads = wanted.of(status.control.leads);
-        change(&repot, &leads, &wanted.why(), rollout.patience).await?;
+        let led = leads.everything() != Some(Lead::Old);
+        let terms = terms(rollout, led)?;
+        part(&repot)?.follower().scan().await?;
+        moving.roll_out(&leads, terms, &wanted.why(), bound_ms(rollout.patience)).await?;
         let database = repot_name(&project)?;
         output.say(&wanted.told(database));
+        guarded(terms, led, output);
+        if let Some(seconds) = rollout.watch {
+            watch(moving, seconds).await?;
+        }
         let status = moving.status().await?.ok_or_else(no_move)?;
         let next: &[&str] = match status.control.stage() {
             Stage::Database => &["repot status", "repot finish", "repot rollback"],
@@ -72,23 +82,65 @@ pub(crate) fn rollback(global: &Global, rollback: &Rollback, output: &Output) ->
     let runtime = runtime()?;
     let repot = opened(&project, &runtime)?;
     runtime.block_on(async {
-        change(&repot, &Leads::default(), "rollback", rollback.patience).await?;
+        let moving = part(&repot)?.moving();
+        // what others wrote into the files until now is looked for first
+        part(&repot)?.follower().scan().await?;
+        moving.change(&Leads::default(), "rollback", bound_ms(rollback.patience)).await?;
+        moving.compare_share(0).await?;
         let database = repot_name(&project)?;
         output.say(&format!(
             "0 % from {database}; the files lead again. Nothing was lost: what was written in the database is in the files too."
         ));
-        let status = part(&repot)?.moving().status().await?.ok_or_else(no_move)?;
+        let status = moving.status().await?.ok_or_else(no_move)?;
         output.done(told(&status), &["repot status --why", "repot rollout 10%"]);
         Ok(Exit::Done)
     })
 }
 
-/// Changes the leads; what others wrote into the old store until now is looked for first.
-async fn change(repot: &Repot, leads: &Leads, why: &str, patience: Patience) -> Result<(), Failure> {
-    let part = part(repot)?;
-    part.follower().scan().await?;
-    let bound_ms = i64::try_from(patience.timeout).unwrap_or(i64::MAX).saturating_mul(1_000);
-    Ok(part.moving().change(leads, why, bound_ms).await?)
+fn bound_ms(patience: Patience) -> i64 {
+    i64::try_from(patience.timeout).unwrap_or(i64::MAX).saturating_mul(1_000)
+}
+
+/// On what terms a rollout is asked for.
+fn terms(rollout: &Rollout, led: bool) -> Result<Terms, Failure> {
+    let compared = match rollout.compare.as_deref() {
+        Some(share) => read_share(share)?,
+        None if led => COMPARED,
+        None => 0,
+    };
+    let flags = &rollout.guard;
+    let limits = Limits {
+        errors: read_share(&flags.guard_errors)?,
+        slower_percent: read_times(&flags.guard_p99)?,
+        lag_ms: read_time(&flags.guard_lag)?,
+    };
+    Ok(Terms { compared: Some(compared), limits: (!flags.no_guard).then_some(limits) })
+}
+
+fn guarded(terms: Terms, led: bool, output: &Output) {
+    if let Some(share @ 1..) = terms.compared {
+        output.say(&format!("{} of the reads are also compared with the other store.", percent(share)));
+    }
+    if let (Some(limits), true) = (terms.limits, led) {
+        output.say(&format!(
+            "Guard: back to 0 % by itself at the first mismatch, or if errors pass {}, p99 {}x that of the files, or copies are behind for {} s.",
+            percent(limits.errors),
+            f64::from(limits.slower_percent) / 100.0,
+            limits.lag_ms / 1_000
+        ));
+    }
+}
+
+/// Stays until the time is over, or the guard stops the rollout.
+async fn watch(moving: &Moving, seconds: u64) -> Result<(), Failure> {
+    for _ in 0..seconds.saturating_mul(WATCHES_A_SECOND) {
+        let status = moving.status().await?.ok_or_else(no_move)?;
+        if let Some(stopped) = &status.control.guard.stopped {
+            return Err(stopped.error().into());
+        }
+        tokio::time::sleep(Duration::from_millis(1_000 / WATCHES_A_SECOND)).await;
+    }
+    Ok(())
 }
 
 /// The kind of the database, for people.
@@ -139,6 +191,9 @@ impl Wanted {
     }
 
     fn of(&self, mut leads: Leads) -> Leads {
+        if self.is_terms_only() {
+            return leads;
+        }
         let share = self.share.unwrap_or(SLOTS);
         if let Some(collection) = &self.collection {
             leads.collections.insert(collection.clone(), share);
@@ -156,6 +211,11 @@ impl Wanted {
         leads
     }
 
+    /// The leads stay as they are.
+    const fn is_terms_only(&self) -> bool {
+        self.share.is_none() && self.tenants.is_empty() && self.collection.is_none()
+    }
+
     fn why(&self) -> String {
         let share = percent(self.share.unwrap_or(SLOTS));
         match (&self.collection, self.tenants.as_slice()) {
@@ -166,6 +226,9 @@ impl Wanted {
     }
 
     fn told(&self, database: &str) -> String {
+        if self.is_terms_only() {
+            return "Who leads stays as it is.".to_owned();
+        }
         let share = percent(self.share.unwrap_or(SLOTS));
         match (&self.collection, self.tenants.as_slice()) {
             (Some(collection), _) => format!("{share} of {collection} is now served from {database}."),
@@ -199,119 +262,34 @@ fn read_share(text: &str) -> Result<u16, Failure> {
     Ok(share.filter(|share| *share <= SLOTS).ok_or_else(wrong)?)
 }
 
+/// Reads `2x`, `1.5x`: so many percent.
+fn read_times(text: &str) -> Result<u32, Failure> {
+    let number = text.strip_suffix('x').and_then(|number| number.trim().parse::<f64>().ok());
+    let percent =
+        number.map(|number| (number * 100.0).round()).filter(|percent| (100.0..=1e6).contains(percent));
+    let wrong = || {
+        Error::new(Kind::Invalid, "R0100", format!("`{text}` is no number of times"))
+            .hint("Write it as 2x or 1.5x, at least 1x.")
+    };
+    // it is whole and in bounds
+    Ok(percent.and_then(|percent| format!("{percent:.0}").parse().ok()).ok_or_else(wrong)?)
+}
+
+/// Reads `60s`, `5m`: milliseconds.
+fn read_time(text: &str) -> Result<i64, Failure> {
+    let unit = |unit: char, ms: i64| {
+        let number: i64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        number.checked_mul(ms).filter(|ms| *ms > 0)
+    };
+    let wrong = || {
+        Error::new(Kind::Invalid, "R0100", format!("`{text}` is no time"))
+            .hint("Write seconds or minutes, such as 60s or 5m.")
+    };
+    Ok(unit('s', 1_000).or_else(|| unit('m', 60_000)).ok_or_else(wrong)?)
+}
+
 pub(crate) fn no_move() -> Error {
     Error::new(Kind::Refused, "R0715", "the move is over").hint("repot status says more.")
-}
-
-pub(crate) fn status(global: &Global, wanted: &Status, output: &Output) -> Result<Exit, Failure> {
-    let project = Project::open(global)?;
-    if project.target()?.state()?.is_none() {
-        output.say("Stage      files: nothing was copied yet");
-        output.done(json!({"type": "result", "stage": "files"}), &["repot copy --follow"]);
-        return Ok(Exit::Done);
-    }
-    runtime()?.block_on(async {
-        let repot = Repot::open(serving::config(&project, None)?).await.map_err(inner)?;
-        let Some(part) = repot.part() else { return without_move(&repot, output).await };
-        loop {
-            let Some(status) = part.moving().status().await? else {
-                return without_move(&repot, output).await;
-            };
-            tell(&status, output);
-            if wanted.why {
-                for event in part.moving().journal().events(EVENTS).await? {
-                    output.say(&format!("{}   {}", utc_text(event.at_ms), event.what));
-                }
-            }
-            if !wanted.watch {
-                output.done(told(&status), next(&status));
-                return Ok(Exit::Done);
-            }
-            output.line(&told(&status));
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    })
-}
-
-/// A database without a move: nothing is on its way, or it is finished.
-async fn without_move(repot: &Repot, output: &Output) -> Result<Exit, Failure> {
-    let (store, clock) = (repot.store(), std::sync::Arc::new(SystemClock));
-    let events = repot_engine::moving::Journal::new(store, clock).events(1).await?;
-    match events.last() {
-        Some(event) => {
-            output.say(&format!("Stage      finished, {}: {}", utc_text(event.at_ms), event.what));
-            output.done(json!({"type": "result", "stage": "finished"}), &["repot export DIR"]);
-        }
-        None => {
-            output.say("Stage      files: a copy of them is in the database");
-            output.done(json!({"type": "result", "stage": "files"}), &["repot copy --follow"]);
-        }
-    }
-    Ok(Exit::Done)
-}
-
-fn tell(status: &MoveStatus, output: &Output) {
-    let control = &status.control;
-    let since_s = SystemClock.now_ms().saturating_sub(control.since_ms) / 1_000;
-    let leads = match control.stage() {
-        Stage::Following | Stage::Comparing => "the files lead",
-        Stage::RollingOut(_) => "files and database lead by share",
-        Stage::Database => "the database leads, the files are kept in step",
-    };
-    output.say(&format!("Stage      {}: {leads}, for {since_s} s", control.stage()));
-    if !control.leads.tenants.is_empty() {
-        let tenants: Vec<&str> = control.leads.tenants.iter().map(String::as_str).collect();
-        output.say(&format!("Tenants    {} from the database", tenants.join(", ")));
-    }
-    for (collection, share) in &control.leads.collections {
-        output.say(&format!("Share      {} of {collection}", percent(*share)));
-    }
-    let lag = status.lag_ms.map_or_else(String::new, |ms| format!(", the oldest for {ms} ms"));
-    output.say(&format!("Behind     {}{lag}", count(status.marked, "document", "documents")));
-    for stuck in &status.stuck {
-        output.say(&format!("Stuck      {}: {} (tried {} times)", stuck.key, stuck.why, stuck.tries));
-    }
-    output.say(&format!("Servers    {}", status.servers));
-    output.say(&match status.change() {
-        Some(change) => format!("Waiting    {change}"),
-        None => "Waiting    for you".to_owned(),
-    });
-}
-
-fn next(status: &MoveStatus) -> &'static [&'static str] {
-    match status.control.stage() {
-        Stage::Following | Stage::Comparing => &["repot rollout 10%"],
-        Stage::RollingOut(_) => &["repot rollout 100%", "repot rollback"],
-        Stage::Database => &["repot finish", "repot rollback"],
-    }
-}
-
-fn told(status: &MoveStatus) -> Value {
-    let control = &status.control;
-    let stage = match control.stage() {
-        Stage::RollingOut(_) => "rolling out".to_owned(),
-        stage => stage.to_string(),
-    };
-    let stuck: Vec<Value> = status
-        .stuck
-        .iter()
-        .map(|stuck| json!({"document": stuck.key.to_string(), "why": stuck.why, "tries": stuck.tries}))
-        .collect();
-    json!({
-        "type": "result",
-        "stage": stage,
-        "share_percent": f64::from(control.leads.share) / 10.0,
-        "tenants": control.leads.tenants,
-        "collections": control.leads.collections.iter()
-            .map(|(name, share)| (name.clone(), json!(f64::from(*share) / 10.0)))
-            .collect::<serde_json::Map<_, _>>(),
-        "behind": status.marked,
-        "lag_ms": status.lag_ms,
-        "stuck": stuck,
-        "servers": status.servers,
-        "change": status.change(),
-        "since": utc_text(control.since_ms),
-    })
 }
 
 pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Result<Exit, Failure> {
@@ -368,7 +346,7 @@ async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
     part.follower().mark_everything().await?;
     let moving = part.moving();
     let begun_ms = SystemClock.now_ms();
-    let bound_ms = i64::try_from(patience.timeout).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let bound_ms = bound_ms(patience);
     loop {
         moving.mend().await?;
         while moving.read_log().await? {}
@@ -427,7 +405,7 @@ fn confirm(project: &Project, finish: &Finish, output: &Output) -> Result<(), Fa
 
 #[cfg(test)]
 mod tests {
-    use super::read_share;
+    use super::{read_share, read_time, read_times};
 
     #[test]
     fn shares_are_percentages() {
@@ -438,6 +416,18 @@ mod tests {
         );
         for wrong in ["10", "101%", "%", "-1%", "1.05%", "1.x%", "100.1%"] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn limits_are_times_and_numbers_of_times() {
+        assert_eq!((read_times("2x").ok(), read_times("1.5x").ok()), (Some(200), Some(150)));
+        assert_eq!((read_time("60s").ok(), read_time("5m").ok()), (Some(60_000), Some(300_000)));
+        for wrong in ["2", "x", "0.5x", "-2x", "NaNx", "infx"] {
+            assert!(read_times(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["60", "s", "0s", "-1m", "1h", "99999999999999999s"] {
+            assert!(read_time(wrong).is_err(), "{wrong}");
         }
     }
 }

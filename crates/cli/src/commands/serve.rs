@@ -13,12 +13,12 @@ use repot_server::{App, Options, Outside, Room, RoomOf, Server, Traces};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::follow::Told;
 use super::inner;
 use crate::args::{Global, Serve};
 use crate::caching;
 use crate::errors::{Exit, Failure};
 use crate::log::{self, LogStyle, Writer};
+use crate::move_news::{MoveNews, News};
 use crate::operator::ProjectOperator;
 use crate::output::{self, Output};
 use crate::reloading::Reloading;
@@ -27,8 +27,8 @@ use crate::wiring::Project;
 
 /// How long a start may take that goes back to the files first, milliseconds.
 const BRAKE_MS: i64 = 600_000;
-/// How often it is looked whether the work of a live move goes wrong.
-const TROUBLES: Duration = Duration::from_secs(1);
+/// How soon it is told that a guard stopped a rollout, or that the work of a live move fails.
+const TOLD_AFTER: Duration = Duration::from_millis(500);
 /// How long a collector of traces may take at the end.
 const TOLD: Duration = Duration::from_secs(5);
 
@@ -100,7 +100,7 @@ pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure
 /// Serves until it is told to stop; gives how many connections were cut off then.
 async fn listen(
     config: Config,
-    (listen, options): (&str, Options),
+    (listen, mut options): (&str, Options),
     (style, output): (LogStyle, &Output),
     reloading: Reloading<'_>,
 ) -> Result<usize, Failure> {
@@ -110,6 +110,7 @@ async fn listen(
     if reloading.brakes() {
         brake(&repot, output).await?;
     }
+    options.moving = repot.part().map(|part| Arc::clone(part.moving()));
     let outside = Outside {
         clock: Arc::new(SystemClock),
         pacing: Arc::new(TokioPacing),
@@ -140,7 +141,7 @@ async fn listen(
     let cut = tokio::select! {
         cut = server.run(stop) => cut,
         never = reloading => match never {},
-        never = troubles(&repot, (style, output)) => match never {},
+        never = tell_of_move(&repot, (style, output)) => match never {},
     };
     if let Some(part) = repot.part() {
         // where the database is away, the lease ends by itself
@@ -149,16 +150,16 @@ async fn listen(
     Ok(cut)
 }
 
-/// Says what goes wrong with a live move in the background, and when it goes on.
-async fn troubles(repot: &Repot, (style, output): (LogStyle, &Output)) -> Infallible {
-    let mut told = Told::default();
+/// Says what is heard of a live move.
+async fn tell_of_move(repot: &Repot, (style, output): (LogStyle, &Output)) -> Infallible {
+    let Some(part) = repot.part() else { return std::future::pending().await };
+    let mut told = MoveNews::default();
     loop {
-        tokio::time::sleep(TROUBLES).await;
-        let troubles = repot.part().map(|part| part.moving().troubles()).unwrap_or_default();
-        for news in told.news(&troubles) {
-            let line = log::event(style, "move", &[("message", json!(news))]);
-            output.say(&line.unwrap_or_else(|| format!("look {news}")));
+        for News { event, message } in told.of(part.moving()) {
+            let line = log::event(style, event, &[("message", json!(message))]);
+            output.say(&line.unwrap_or_else(|| format!("look {message}")));
         }
+        tokio::time::sleep(TOLD_AFTER).await;
     }
 }
 
@@ -169,6 +170,7 @@ async fn brake(repot: &Repot, output: &Output) -> Result<(), Failure> {
         return Ok(());
     };
     part.moving().change(&Leads::default(), "USE_DATABASE=false", BRAKE_MS).await?;
+    part.moving().compare_share(0).await?;
     output.say("USE_DATABASE=false: the files lead.");
     Ok(())
 }

@@ -148,21 +148,42 @@ fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
     // a program of another kind changes a file, past Repot
     let path = "u_bela/by-hand.json";
     mover.put_file(path, "{\"id\": \"by-hand\", \"user_id\": \"u_bela\", \"messages\": []}");
-    let rolled = mover.run(&["rollout", "10%", "--json"]).expect(0).result();
+    // a busy machine is no reason to go back; a difference is
+    let calm = ["--guard-p99", "1000x", "--guard-lag", "10m", "--json"];
+    let rollout = |words: &[&str]| mover.run(&[&["rollout"], words, &calm].concat()).expect(0).result();
+    let rolled = rollout(&["10%"]);
     assert_eq!((&rolled["stage"], &rolled["share_percent"]), (&json!("rolling out"), &json!(10.0)));
+    assert_eq!(rolled["compared"]["share_percent"], json!(10.0));
+    assert_eq!(rolled["guard"]["limits"]["p99_times"], json!(1000.0));
     let found = server.send(&request("GET /v1/conversations/by-hand", "repot-tenant: u_bela\r\n", ""));
     assert!(found.starts_with("HTTP/1.1 200"), "{found}");
     goes_on();
-    let rolled = mover.run(&["rollout", "--only", "user_id=u_anna", "--json"]).expect(0).result();
+    let rolled = rollout(&["--only", "user_id=u_anna", "--compare", "100%"]);
     assert_eq!(rolled["tenants"], json!(["u_anna"]));
-    goes_on();
-    assert_eq!(mover.run(&["rollout", "100%", "--json"]).expect(0).result()["stage"], "database");
+    // what the servers saw is told, of both sides
+    loop {
+        let seen = mover.stage();
+        let calls = |side: &str| seen[side]["calls"].as_u64().unwrap();
+        if seen["compared"]["reads"].as_u64().unwrap() > 3 && calls("files") > 3 && calls("database") > 3 {
+            assert!(seen["files"]["p99_ms"].as_f64().unwrap() > 0.0, "{seen}");
+            assert_eq!(
+                (&seen["compared"]["different"], &seen["guard"]["stopped"]),
+                (&json!(0), &json!(null))
+            );
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    mover.run(&["mismatches"]).expect(0);
+    assert_eq!(rollout(&["100%"])["stage"], "database");
     goes_on();
     assert_eq!(mover.run(&["rollback", "--json"]).expect(0).result()["stage"], "following");
     goes_on();
     assert!(mover.run(&["finish", "--confirm=x"]).expect(5).err.contains("R0717"));
-    assert_eq!(mover.run(&["rollout", "100%", "--json"]).expect(0).result()["stage"], "database");
+    assert_eq!(rollout(&["100%"])["stage"], "database");
     goes_on();
+    let end = mover.stage();
+    assert_eq!((&end["differences"], &end["guard"]["stopped"]), (&json!(0), &json!(null)), "{end}");
 }
 
 fn live(mover: &Mover) {
@@ -243,6 +264,62 @@ fn the_council_app_moves_from_a_bucket_while_it_is_used() {
     }
     std::fs::remove_dir_all(mover.project.path("data")).unwrap();
     live(&mover);
+}
+
+/// A copy that somebody changed in the database: the first read that is compared stops the rollout.
+#[test]
+fn the_guard_goes_back_when_a_document_differs() {
+    for database in databases() {
+        let mover = Mover { project: Project::app("council", database), lab: None };
+        Following::start(&mover).stop();
+        let server = Serving::start(&mover.project, &[], &[]);
+        let early = mover.run(&["rollout", "0%", "--compare", "100%", "--json"]).expect(0).result();
+        assert_eq!(
+            (&early["stage"], &early["compared"]["share_percent"]),
+            (&json!("comparing"), &json!(100.0))
+        );
+        let calm = ["--guard-p99", "1000x", "--compare", "100%"];
+        let anna =
+            |more: &[&str]| mover.run(&[&["rollout", "--only", "user_id=u_anna"], &calm[..], more].concat());
+        anna(&[]).expect(0);
+        let id = "24d4589c-16fa-4421-9129-d06743a08f06";
+        let spoil =
+            || mover.project.sql(&format!("update conversations set title = 'spoiled' where id = '{id}'"));
+        let read = || {
+            let line = format!("GET /v1/conversations/{id}");
+            let found = server.send(&request(&line, "repot-tenant: u_bela\r\n", ""));
+            assert!(found.starts_with("HTTP/1.1 200") && !found.contains("spoiled"), "{found}");
+        };
+        spoil();
+        let stopped = loop {
+            read();
+            let ran = mover.run(&["status", "--json"]);
+            if ran.code == 4 && ran.result()["stage"] == "comparing" {
+                break ran.result();
+            }
+            assert!(ran.code == 0 || ran.code == 4, "{}", ran.err);
+        };
+        let why = stopped["guard"]["stopped"]["why"].as_str().unwrap();
+        assert!(why.contains("of u_bela differs: another value"), "{why}");
+        let listed = mover.run(&["mismatches", "--json"]).expect(4);
+        let first: Value = serde_json::from_str(listed.out.lines().next().unwrap()).unwrap();
+        assert!(first["database"]["text"].as_str().unwrap().contains("spoiled"), "{first}");
+        assert!(!first["files"]["text"].as_str().unwrap().contains("spoiled"), "{first}");
+        for line in listed.out.lines().filter(|line| line.contains("\"type\":\"difference\"")) {
+            let known: Value = serde_json::from_str(line).unwrap();
+            let key = known["key"].as_str().unwrap();
+            let words = ["mismatches", "--ignore", "conversations", key, "--tenant", "u_bela"];
+            mover.run(&[&words[..], &["--reason", "a test"]].concat()).expect(0);
+        }
+        mover.run(&["mismatches"]).expect(0);
+        let unknown = ["mismatches", "--ignore", "conversations", "x", "--reason", "a test"];
+        assert!(mover.run(&unknown).expect(1).err.contains("R0722"));
+        // the next rollout clears the flag
+        anna(&["--watch", "1"]).expect(0);
+        assert_eq!(mover.stage()["tenants"], json!(["u_anna"]));
+        mover.run(&["mismatches", "--clear"]).expect(0);
+        assert_eq!(server.stop().0, Some(0));
+    }
 }
 
 /// `USE_DATABASE=false` goes back, and never forward.

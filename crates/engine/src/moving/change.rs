@@ -33,6 +33,17 @@ pub enum Progress {
     Waits(String),
 }
 
+/// Who asks for a change of the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// An operator: whatever is on its way gives way.
+    Operator,
+    /// A rollout, which the guard may stop.
+    Rollout,
+    /// The guard, until the next rollout.
+    Guard,
+}
+
 impl Moving {
     /// Begins a move, unless one is on its way: the old store leads everything.
     ///
@@ -50,15 +61,25 @@ impl Moving {
     /// # Errors
     /// `R0715` when there is no move; when the new store is out of reach.
     pub async fn want(&self, wanted: &Leads, why: &str) -> Result<()> {
+        self.want_for(Asker::Operator, wanted, why).await.map(drop)
+    }
+
+    /// As [`Moving::want`]; `false`: who asks wants it no more.
+    async fn want_for(&self, asker: Asker, wanted: &Leads, why: &str) -> Result<bool> {
         loop {
             let View::Goes(control, version) = self.ask().await? else { return Err(no_move()) };
+            match (asker, &control.guard.stopped) {
+                (Asker::Guard, None) => return Ok(false),
+                (Asker::Rollout, Some(by)) => return Err(by.error()),
+                _ => {}
+            }
             if control.wanted.as_ref() == Some(wanted) {
-                return Ok(());
+                return Ok(true);
             }
             let to = if control.wanted.is_some() {
                 given_up(&control, self.clock.now_ms(), why)
             } else if control.leads == *wanted {
-                return Ok(());
+                return Ok(true);
             } else {
                 let control = control.stepped(Phase::Announced);
                 let (since_ms, why) = (self.clock.now_ms(), why.to_owned());
@@ -73,9 +94,14 @@ impl Moving {
     /// # Errors
     /// When the new store is out of reach.
     pub async fn give_up(&self, why: &str) -> Result<()> {
+        self.give_up_where(why, |_| true).await
+    }
+
+    /// The same, where the leads that are wanted are such.
+    async fn give_up_where(&self, why: &str, such: impl Fn(&Leads) -> bool) -> Result<()> {
         loop {
             let View::Goes(control, version) = self.ask().await? else { return Ok(()) };
-            if control.wanted.is_none() {
+            if !control.wanted.as_ref().is_some_and(&such) {
                 return Ok(());
             }
             let open = given_up(&control, self.clock.now_ms(), why);
@@ -237,10 +263,23 @@ impl Moving {
     /// `R0716` when it was given up: the leads are what they were; `R0715` when there is no move; when a store is out of
     /// reach: the change goes on when it is back.
     pub async fn change(self: &Arc<Self>, wanted: &Leads, why: &str, bound_ms: i64) -> Result<()> {
+        self.change_for(Asker::Operator, wanted, why, bound_ms).await
+    }
+
+    pub(super) async fn change_for(
+        self: &Arc<Self>,
+        asker: Asker,
+        wanted: &Leads,
+        why: &str,
+        bound_ms: i64,
+    ) -> Result<()> {
         let begun_ms = self.clock.now_ms();
         let mut waits = String::new();
+        let give_up = |waits: String| async move { self.give_up_where(&waits, |own| own == wanted).await };
         loop {
-            self.want(wanted, why).await?;
+            if !self.want_for(asker, wanted, why).await? {
+                return Ok(());
+            }
             loop {
                 match self.step().await? {
                     Progress::Done | Progress::Nothing => break,
@@ -256,7 +295,7 @@ impl Moving {
                     break;
                 }
                 if now_ms - begun_ms > bound_ms {
-                    self.give_up(&waits).await?;
+                    give_up(waits.clone()).await?;
                     return Err(too_long(&waits));
                 }
                 if copied.copied + copied.same == 0 {
@@ -267,11 +306,10 @@ impl Moving {
             if control.leads == *wanted && control.wanted.is_none() {
                 return self.journal.tell(why).await;
             }
+            give_up(waits.clone()).await?;
             if self.clock.now_ms() - begun_ms > bound_ms {
-                self.give_up(&waits).await?;
                 return Err(too_long(&waits));
             }
-            self.give_up(&waits).await?;
             self.pacing.pause(100).await;
         }
     }
@@ -297,7 +335,7 @@ fn given_up(control: &Control, now_ms: i64, why: &str) -> Control {
     Control { wanted: None, since_ms: now_ms, why: why.to_owned(), ..control.stepped(Phase::Open) }
 }
 
-fn no_move() -> Error {
+pub(super) fn no_move() -> Error {
     Error::new(Kind::Refused, "R0715", "no move is on its way in this database")
         .hint("Begin with repot copy --follow.")
 }

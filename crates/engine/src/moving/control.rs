@@ -7,6 +7,7 @@ use repot_core::moving::{Lead, Phase};
 use repot_core::store::{DocumentKey, Scope};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::guard::Guard;
 use crate::packed::{Packer, Unpacker, damaged};
 
 /// Shares of the keys. A document's slot never changes, so a share that grows keeps what it had.
@@ -123,6 +124,8 @@ pub struct Control {
     pub listed: i64,
     /// Of a thousand reads so many are compared with the other store.
     pub compared: u16,
+    /// What makes a rollout go back by itself, and whether it did.
+    pub guard: Guard,
     /// Since when, milliseconds since 1970.
     pub since_ms: i64,
     /// Why, for people.
@@ -140,6 +143,7 @@ impl Control {
             epoch: 1,
             listed: 0,
             compared: 0,
+            guard: Guard::default(),
             since_ms: now_ms,
             why: why.to_owned(),
         }
@@ -187,6 +191,7 @@ impl Control {
             packer = wanted.pack(packer);
         }
         packer = packer.number(phase).number(self.epoch).number(self.listed).number(self.compared.into());
+        packer = self.guard.pack(packer);
         packer.number(self.since_ms).bytes(self.why.as_bytes()).finish()
     }
 
@@ -207,6 +212,7 @@ impl Control {
             epoch: read.number()?,
             listed: read.number()?,
             compared: read.number()?.try_into().unwrap_or_default(),
+            guard: Guard::unpack(&mut read)?,
             since_ms: read.number()?,
             why: read.text()?,
         })

@@ -78,7 +78,7 @@ impl Moving {
             return Ok(Outcome::Left);
         }
         let until_ms = now_ms + self.options.claim_ms;
-        let claimed = self.journal.claim(&mark, &self.id, until_ms + self.options.skew_ms).await?;
+        let claimed = self.journal.claim(&mark.name, &self.id, until_ms + self.options.skew_ms).await?;
         let Some(claim) = claimed else { return Ok(Outcome::Left) };
         // a mark that is there now stays until this claim is over, and so does the lead of its document
         let Some(mark) = self.journal.mark_named(&mark.name).await? else {

@@ -14,6 +14,7 @@ use repot_core::{Clock, Error, Kind, Result};
 use super::control::Control;
 use super::intent::Intent;
 use super::names::{name, pack_key, read_key};
+use super::watching::Figures;
 use crate::packed::{Packer, Unpacker};
 
 /// Kinds of our facts.
@@ -21,11 +22,13 @@ const CONTROL: &str = "move";
 const CONTROL_NAME: &str = "control";
 const MARK: &str = "move_mark";
 const INTENT: &str = "move_intent";
-const CLAIM: &str = "move_claim";
+pub(super) const CLAIM: &str = "move_claim";
 const MEMBER: &str = "move_member";
 const POSITION: &str = "move_position";
 const STUCK: &str = "move_stuck";
 const EVENT: &str = "move_event";
+pub(super) const DIFFERENCE: &str = "move_difference";
+const FIGURES: &str = "move_figures";
 const FORM: u8 = 1;
 
 /// A document whose copy may be stale.
@@ -74,7 +77,7 @@ impl Journal {
         Self { new, clock }
     }
 
-    fn ledger(&self) -> Result<&dyn Ledger> {
+    pub(super) fn ledger(&self) -> Result<&dyn Ledger> {
         self.new.ledger().ok_or_else(|| no_ledger(&self.new))
     }
 
@@ -115,18 +118,32 @@ impl Journal {
     pub(super) async fn end(&self, version: i64) -> Result<()> {
         let change = FactChange::remove(CONTROL, CONTROL_NAME).when(FactWhen::Version(version));
         self.ledger()?.note(change).await?;
-        for kind in [MARK, INTENT, CLAIM, MEMBER, POSITION, STUCK] {
-            loop {
-                let facts = self.ledger()?.facts(kind, None, 100).await?;
-                if facts.is_empty() {
-                    break;
-                }
-                let changes = facts.iter().map(|fact| FactChange::remove(kind, &fact.name));
-                let work = UnitOfWork { facts: changes.collect(), ..UnitOfWork::default() };
-                self.new.apply(work).await?;
-            }
+        for kind in [MARK, INTENT, CLAIM, MEMBER, POSITION, STUCK, DIFFERENCE, FIGURES] {
+            self.remove_all(kind).await?;
         }
         Ok(())
+    }
+
+    /// Removes every fact of a kind; gives how many that were.
+    pub(super) async fn remove_all(&self, kind: &str) -> Result<u64> {
+        let mut removed = 0;
+        loop {
+            let facts = self.ledger()?.facts(kind, None, UNIT_FACTS_MAX).await?;
+            if facts.is_empty() {
+                return Ok(removed);
+            }
+            removed += facts.len() as u64;
+            let changes = facts.iter().map(|fact| FactChange::remove(kind, &fact.name));
+            self.apply(UnitOfWork { facts: changes.collect(), ..UnitOfWork::default() }).await?;
+        }
+    }
+
+    pub(super) async fn apply(&self, work: UnitOfWork) -> Result<()> {
+        self.new.apply(work).await.map(drop)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
     }
 
     /// What a unit of work demands, so that it happens under this state of the move only.
@@ -240,14 +257,14 @@ impl Journal {
         done(self.new.apply(work.noting(gone).noting(self.marking(&intent.key))).await.map(drop))
     }
 
-    /// Claims a marked document until then; gives the version of the claim. `None`: somebody else has it.
-    pub(super) async fn claim(&self, mark: &Mark, who: &str, until_ms: i64) -> Result<Option<i64>> {
+    /// Claims the document with this name until then; gives the version of the claim. `None`: somebody else has it.
+    pub(super) async fn claim(&self, name: &str, who: &str, until_ms: i64) -> Result<Option<i64>> {
         let value = FactValue::until(who.as_bytes().to_vec(), until_ms);
-        let change = FactChange::put(CLAIM, &mark.name, value).when(FactWhen::Absent);
+        let change = FactChange::put(CLAIM, name, value).when(FactWhen::Absent);
         if !done(self.ledger()?.note(change).await)? {
             return Ok(None);
         }
-        let found = self.ledger()?.fact(CLAIM, &mark.name).await?;
+        let found = self.ledger()?.fact(CLAIM, name).await?;
         Ok(found.filter(|fact| fact.value.as_ref() == who.as_bytes()).map(|fact| fact.version))
     }
 
@@ -264,7 +281,50 @@ impl Journal {
     /// Ends a claim; the mark stays.
     pub(super) async fn release(&self, mark: &Mark, claim: i64) -> Result<()> {
         let work = Self::finishing((mark, claim), false, UnitOfWork::default());
-        done(self.new.apply(work).await.map(drop)).map(drop)
+        done(self.apply(work).await).map(drop)
+    }
+
+    /// Ends a claim of a document that was only looked at; with `marks` it is marked, if the claim still stands. `false`: it
+    /// was over.
+    pub(super) async fn let_go(&self, key: &DocumentKey, claim: i64, marks: bool) -> Result<bool> {
+        let gone = FactChange::remove(CLAIM, &name(key)).when(FactWhen::Version(claim));
+        let work = UnitOfWork::default().noting(gone);
+        let work = if marks { work.noting(self.marking(key)) } else { work };
+        done(self.apply(work).await)
+    }
+
+    /// Whether a copy of this document may be on its way: it is marked, or a write to it has not been taken back.
+    pub(super) async fn is_in_motion(&self, key: &DocumentKey) -> Result<bool> {
+        let name = name(key);
+        // an intent marks its document when it goes, so it is looked at first
+        let own = format!("{name}#");
+        let intents = self.ledger()?.facts(INTENT, Some(&own), 1).await?;
+        if intents.iter().any(|intent| intent.name.starts_with(&own)) {
+            return Ok(true);
+        }
+        Ok(self.ledger()?.fact(MARK, &name).await?.is_some())
+    }
+
+    /// Tells the others what a process saw, until this time.
+    pub(super) async fn publish(&self, member: &str, figures: &Figures, until_ms: i64) -> Result<()> {
+        let change = FactChange::put(FIGURES, member, FactValue::until(figures.pack(), until_ms));
+        self.ledger()?.note(change).await
+    }
+
+    /// What all processes saw together.
+    ///
+    /// # Errors
+    /// When the store is out of reach.
+    pub async fn figures(&self) -> Result<Figures> {
+        let (mut all, mut after) = (Figures::default(), None::<String>);
+        loop {
+            let facts = self.ledger()?.facts(FIGURES, after.as_deref(), 100).await?;
+            let Some(last) = facts.last() else { return Ok(all) };
+            after = Some(last.name.clone());
+            for fact in &facts {
+                all.add(&Figures::unpack(&fact.value)?);
+            }
+        }
     }
 
     /// Says that a server knows this state of the move, until then; `false`: the state is another by now.
@@ -283,7 +343,8 @@ impl Journal {
 
     /// A server goes.
     pub(super) async fn leave(&self, member: &str) -> Result<()> {
-        self.ledger()?.note(FactChange::remove(MEMBER, member)).await
+        let gone = [MEMBER, FIGURES].map(|kind| FactChange::remove(kind, member));
+        self.apply(UnitOfWork { facts: gone.into(), ..UnitOfWork::default() }).await
     }
 
     /// The servers whose lease stands, with the epoch that each knows.

@@ -1,7 +1,7 @@
 //! One process's part in a move: both stores, the journal, and what it knows of the leads.
 
 use std::fmt;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use super::follow::Known;
 use super::journal::Journal;
 use super::names::canonical;
 use super::trouble::Troubles;
+use super::watching::Watch;
 
 /// How often it is looked whether the move is over, milliseconds.
 const FINISHED_MS: u64 = 500;
@@ -113,6 +114,12 @@ pub struct Moving {
     log_end: Mutex<Option<(i64, u64)>>,
     known: Mutex<Knowledge>,
     pub(super) troubles: Troubles,
+    /// What this process saw of the calls that it serves.
+    pub(super) watch: Watch,
+    /// It stays and compares the reads that it samples.
+    pub(super) compares: AtomicBool,
+    /// Wakes who compares.
+    pub(super) sampled: Notify,
 }
 
 impl fmt::Debug for Moving {
@@ -161,6 +168,9 @@ impl Moving {
             log_end: Mutex::new(None),
             known,
             troubles: Troubles::default(),
+            watch: Watch::default(),
+            compares: AtomicBool::new(false),
+            sampled: Notify::new(),
         }
     }
 
@@ -257,6 +267,12 @@ impl Moving {
 
     fn view(known: &Knowledge) -> View {
         known.control.clone().map_or(View::Over, |(control, version)| View::Goes(control, version))
+    }
+
+    /// Where the move stands, as far as this process knows; `None`: nothing is known, or it is over.
+    #[must_use]
+    pub fn last_control(&self) -> Option<Arc<Control>> {
+        self.known().control.as_ref().map(|(control, _)| Arc::clone(control))
     }
 
     /// What is known, however old; asks where nothing is.

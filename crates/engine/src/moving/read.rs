@@ -1,5 +1,7 @@
 //! Reads while documents change store: from the store that leads, decided once after the read began.
 
+use std::time::Instant;
+
 use repot_core::moving::{Lead, Phase};
 use repot_core::store::{Cursor, Document, DocumentKey, Page, Query, QueryPage, Scope};
 use repot_core::{Error, Kind, Result, Retry};
@@ -7,6 +9,7 @@ use repot_core::{Error, Kind, Result, Retry};
 use super::beside::{Note, out_of_reach};
 use super::member::{Moving, View, is_unreachable, standing};
 use super::names::{canonical, name, of_tenant};
+use super::watching::Act;
 
 /// How long a question waits before it looks again whether the copies are there, milliseconds.
 const PAUSE_MS: u64 = 3;
@@ -42,10 +45,17 @@ impl Moving {
 
     pub(super) async fn read(&self, key: &DocumentKey) -> Result<Option<Document>> {
         let own = canonical(&self.sides.layout, key)?;
-        let found = match self.reader_lead(&own).await? {
-            Lead::Old => self.sides.old.get(&own).await?,
-            Lead::New => self.sides.new.get(&own).await?,
+        let begun = Instant::now();
+        let lead = self.reader_lead(&own).await;
+        let found = match &lead {
+            Ok(Lead::Old) => self.sides.old.get(&own).await,
+            Ok(Lead::New) => self.sides.new.get(&own).await,
+            Err(error) => Err(error.clone()),
         };
+        let lead = lead.unwrap_or(Lead::Old);
+        self.watch.note(self.clock.now_ms(), (lead, Act::Read), begun, found.as_ref().err());
+        let found = found?;
+        self.sample(&own, lead, found.as_ref());
         Ok(found.map(|document| Document { key: key.clone(), ..document }))
     }
 

@@ -19,6 +19,12 @@ const AWAY_MS: u64 = 500;
 const MEND_MS: u64 = 500;
 /// And notes beside the old store, in rounds of that.
 const NOTES_ROUNDS: u32 = 10;
+/// How often the guard looks, milliseconds.
+const GUARD_MS: u64 = 200;
+/// How often a process tells the others what it saw, milliseconds.
+const PUBLISH_MS: u64 = 1_000;
+/// The first rest and the longest between two tries to bring a rollout back, milliseconds.
+const REST_MS: (u64, u64) = (1_000, 60_000);
 /// How long what is at hand may take at the end, milliseconds.
 const STOP_MS: u64 = 3_000;
 
@@ -33,6 +39,7 @@ pub struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.moving.sample_reads(false);
         for task in &self.tasks {
             task.abort();
         }
@@ -50,7 +57,11 @@ impl Running {
             tokio::spawn(copy(both())),
             tokio::spawn(read(both())),
             tokio::spawn(mend(both())),
+            tokio::spawn(compare(both())),
+            tokio::spawn(guard(both())),
+            tokio::spawn(publish(both())),
         ];
+        moving.sample_reads(true);
         Self { moving: Arc::clone(moving), stops, tasks }
     }
 
@@ -62,6 +73,7 @@ impl Running {
         self.stops.store(true, Ordering::SeqCst);
         self.moving.wake.notify_waiters();
         self.moving.logged.notify_waiters();
+        self.moving.sampled.notify_waiters();
         let ended = async {
             for task in &mut self.tasks {
                 let _ended = task.await;
@@ -126,5 +138,44 @@ async fn mend((moving, stops): Both) {
         }
         while let Some(Progress::Stepped) = moving.went(Loop::Changing, moving.step().await) {}
         moving.pacing.pause(MEND_MS).await;
+    }
+}
+
+async fn compare((moving, stops): Both) {
+    while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
+        let woken = moving.sampled.notified();
+        match moving.compare_sampled().await {
+            Ok(0) => tokio::select! {
+                () = woken => {}
+                () = moving.pacing.pause(IDLE_MS) => {}
+            },
+            Ok(_) => {}
+            // what waits meanwhile is bounded, and dropped above that
+            Err(_out_of_reach) => moving.pacing.pause(AWAY_MS).await,
+        }
+    }
+}
+
+/// Looks at the limits, and brings a rollout back that was stopped; rests where that cannot be done.
+async fn guard((moving, stops): Both) {
+    let (mut rest_ms, mut failed_ms) = (0_u64, 0);
+    while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
+        let _out_of_reach = moving.watch_over().await;
+        rest_ms = rest_ms.saturating_sub(GUARD_MS);
+        if rest_ms == 0 {
+            failed_ms = match moving.bring_back().await {
+                Ok(_) => 0,
+                Err(_) => u64::clamp(failed_ms * 2, REST_MS.0, REST_MS.1),
+            };
+            rest_ms = failed_ms;
+        }
+        moving.pacing.pause(GUARD_MS).await;
+    }
+}
+
+async fn publish((moving, stops): Both) {
+    while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
+        let _out_of_reach = moving.publish().await;
+        moving.pacing.pause(PUBLISH_MS).await;
     }
 }

@@ -1,6 +1,7 @@
 //! How far a move is, for people.
 
 use std::fmt;
+use std::sync::Arc;
 
 use repot_core::Result;
 use repot_core::moving::{Lead, Phase};
@@ -8,6 +9,7 @@ use repot_core::moving::{Lead, Phase};
 use super::control::{Control, SLOTS};
 use super::journal::Stuck;
 use super::member::{Moving, View};
+use super::watching::{Compared, Figures};
 
 /// Documents that cannot be copied, told at once.
 const STUCK_TOLD: usize = 10;
@@ -71,6 +73,10 @@ pub struct MoveStatus {
     pub stuck: Vec<Stuck>,
     /// Servers that take part.
     pub servers: usize,
+    /// What they saw together.
+    pub figures: Figures,
+    /// Documents that were found to differ, known ones among them; at most a thousand.
+    pub differences: u64,
 }
 
 impl MoveStatus {
@@ -86,7 +92,35 @@ impl MoveStatus {
     }
 }
 
+/// What one process sees of the move that it takes part in, without asking anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveSeen {
+    /// Who leads, as it last heard.
+    pub control: Arc<Control>,
+    /// The reads that it compared.
+    pub compared: Compared,
+    /// Documents whose copies may be stale, as it last looked.
+    pub behind: u64,
+    /// How long the oldest of these waited then, but for those that cannot be copied as they are; milliseconds.
+    pub lag_ms: Option<i64>,
+    /// Why it wants to stop the rollout and could not yet, because the new store is out of reach.
+    pub wants_back: Option<String>,
+}
+
 impl Moving {
+    /// What this process sees of the move; `None`: nothing yet, or the move is over.
+    #[must_use]
+    pub fn seen(&self) -> Option<MoveSeen> {
+        let (control, behind) = (self.last_control()?, self.watch.behind());
+        Some(MoveSeen {
+            control,
+            compared: self.watch.figures(self.clock.now_ms()).compared,
+            behind: behind.documents,
+            lag_ms: behind.lag_ms,
+            wants_back: self.wants_back(),
+        })
+    }
+
     /// How far the move is; `None`: there is none.
     ///
     /// # Errors
@@ -99,6 +133,8 @@ impl Moving {
             lag_ms: self.journal.lag_ms().await?,
             stuck: self.journal.stuck(STUCK_TOLD).await?,
             servers: self.journal.members().await?.len(),
+            figures: self.journal.figures().await?,
+            differences: self.journal.differing().await?,
         }))
     }
 }

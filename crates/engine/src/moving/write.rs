@@ -1,6 +1,7 @@
 //! Writes while documents change store: to the one that leads, with what the journal must know of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use repot_core::moving::{Announce, Announced, Lead, Phase};
@@ -14,6 +15,7 @@ use super::intent::Intent;
 use super::journal::{Journal, is_lost};
 use super::member::{Moving, View, is_unreachable, standing};
 use super::names::canonical;
+use super::watching::Act;
 
 /// How long a write waits before it asks again who leads, milliseconds.
 const PAUSE_MS: u64 = 5;
@@ -39,9 +41,17 @@ impl Moving {
         let begun_ms = self.clock.now_ms();
         let mut view = self.last_known().await;
         loop {
+            // the wait for a change of the lead is no time of a store
+            let begun = Instant::now();
+            let ended = |lead: Lead, done: Result<Receipt>| {
+                self.watch.note(self.clock.now_ms(), (lead, Act::Write), begun, done.as_ref().err());
+                done
+            };
             let way = match &view {
                 Ok(view) => way(view, &work)?,
-                Err(error) if is_unreachable(error) => return self.write_by_note(work, error.clone()).await,
+                Err(error) if is_unreachable(error) => {
+                    return ended(Lead::Old, self.write_by_note(work, error.clone()).await);
+                }
                 Err(error) => return Err(error.clone()),
             };
             match way {
@@ -53,22 +63,24 @@ impl Moving {
                             // ours, or the caller's own condition
                             let now = self.ask().await?;
                             if same(&now, version) {
-                                return Err(error);
+                                return ended(Lead::New, Err(error));
                             }
                             view = Ok(now);
                             continue;
                         }
                         done => {
                             self.logged.notify_one();
-                            return done;
+                            return ended(Lead::New, done);
                         }
                     }
                 }
                 Way::Old(version) => match self.write_by_intent(&work, version).await {
-                    Ok(Some(receipt)) => return Ok(receipt),
+                    Ok(Some(receipt)) => return ended(Lead::Old, Ok(receipt)),
                     Ok(None) => {}
-                    Err(Stopped::Unreachable(error)) => return self.write_by_note(work, error).await,
-                    Err(Stopped::Failed(error)) => return Err(error),
+                    Err(Stopped::Unreachable(error)) => {
+                        return ended(Lead::Old, self.write_by_note(work, error).await);
+                    }
+                    Err(Stopped::Failed(error)) => return ended(Lead::Old, Err(error)),
                 },
                 Way::Waits => {
                     if self.clock.now_ms() - begun_ms > self.options.wait_ms {

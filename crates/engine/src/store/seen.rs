@@ -81,6 +81,27 @@ impl Known for RowStore {
         Ok(seen)
     }
 
+    async fn followed(&self, path: &str) -> Result<Option<ObjectState>> {
+        if !is_notable(path) {
+            return Ok(None);
+        }
+        if let Some(fact) = self.fact(SEEN, path).await? {
+            return Ok(sight(&fact).filter(|sight| sight.again_ms.is_none()).map(|sight| sight.state));
+        }
+        let path = path.to_owned();
+        self.read(move |desk, _| {
+            let since_ms = desk.reader().meta(LEADS)?.map(|since| since.parse().unwrap_or(0));
+            let record = desk.reader().object(&path)?.map(|object| object.record);
+            let state = record.map(|record| ObjectState {
+                size_bytes: record.size,
+                modified_ns: record.modified_ns,
+                etag: record.etag,
+            });
+            Ok(state.filter(|state| !is_ours(state, since_ms)))
+        })
+        .await
+    }
+
     async fn note(&self, sights: &[(String, Option<Sight>)]) -> Result<()> {
         let mut facts = sights.iter().filter(|(path, _)| is_notable(path)).map(|(path, sight)| match sight {
             Some(sight) => FactChange::put(SEEN, path, FactValue::lasting(sight.encode())),

@@ -342,6 +342,14 @@ impl Known for World {
         Ok(page(&self.call().await?.seen, after, most))
     }
 
+    async fn followed(&self, path: &str) -> Result<Option<ObjectState>> {
+        let state = self.call().await?;
+        if let Some(seen) = state.seen.get(path) {
+            return Ok(seen.again_ms.is_none().then(|| seen.state.clone()));
+        }
+        Ok(state.records.get(path).and_then(|record| record.0.clone()))
+    }
+
     async fn note(&self, sights: &[(String, Option<Sight>)]) -> Result<()> {
         for (path, sight) in sights {
             let mut state = self.call().await?;

@@ -25,7 +25,8 @@ pub(super) fn same_text(one: Value<'_>, other: Value<'_>) -> bool {
 
 /// Whether two values are equal as RFC 6902 (4.6) has it: objects whatever the order of their keys, numbers by
 /// their exact worth, strings by their characters.
-pub(super) fn same_value(one: Value<'_>, other: Value<'_>) -> bool {
+#[must_use]
+pub fn same_value(one: Value<'_>, other: Value<'_>) -> bool {
     let mut open = vec![(one.index(), other.index())];
     while let Some((at, with)) = open.pop() {
         let (one, other) = (one.at(at), other.at(with));

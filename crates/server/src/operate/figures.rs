@@ -14,6 +14,7 @@ use repot_core::{Error, Kind};
 
 use super::cache_figures::CacheFigures;
 use super::line::RequestLine;
+use super::move_figures::MoveFigures;
 use super::snapshot::Seen;
 
 /// Bounds of the times that are told apart, seconds.
@@ -58,6 +59,7 @@ pub(crate) struct Figures {
     disk_size: GaugeBy<0>,
     memory: GaugeBy<0>,
     cache: CacheFigures,
+    moving: MoveFigures,
 }
 
 impl Figures {
@@ -83,10 +85,12 @@ impl Figures {
             disk_size: GaugeBy::default(),
             memory: GaugeBy::default(),
             cache: CacheFigures::default(),
+            moving: MoveFigures::default(),
         };
         figures.register_counted();
         figures.register_seen();
         figures.cache.register(&mut figures.registry);
+        figures.moving.register(&mut figures.registry);
         figures.registry.register(
             "repot_traces_lost",
             "Requests that the collector of traces was not told of",
@@ -236,6 +240,7 @@ impl Figures {
         set(&self.disk_size, seen.room.map(|room| room.all_bytes));
         set(&self.memory, seen.memory_bytes);
         self.cache.set(seen.cache);
+        self.moving.set(seen.moving.as_ref());
         self.rows.clear();
         for (table, rows) in database.into_iter().flat_map(|database| &database.rows) {
             self.rows.get_or_create(&[("table", table.clone().into())]).set(signed(*rows));
@@ -280,10 +285,12 @@ pub(crate) const fn outcome(error: &Error) -> Name {
 mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use repot_core::store::{Figures as Database, PoolUsage};
     use repot_core::{CacheUsage, Error, Kind};
+    use repot_engine::moving::{Compared, Control, MoveSeen};
     use serde_json::Value;
 
     use super::Figures;
@@ -322,6 +329,13 @@ mod tests {
             room: Some(Room { free_bytes: 1, all_bytes: 2 }),
             memory_bytes: Some(1),
             cache: Some(CacheUsage { entries: 1, bytes: 1, bytes_max: 1 }),
+            moving: Some(MoveSeen {
+                control: Arc::new(Control::begin(0, "a test")),
+                compared: Compared::default(),
+                behind: 0,
+                lag_ms: None,
+                wants_back: None,
+            }),
         };
         let text = figures.text(&seen).unwrap();
         let mut names = BTreeSet::new();
@@ -393,7 +407,7 @@ mod tests {
         assert_eq!(ids.len(), panels.len());
     }
 
-    /// Five rules, each with all that Prometheus wants of one.
+    /// Seven rules, each with all that Prometheus wants of one.
     #[test]
     fn the_rules_are_whole() {
         let text = read("ops/alerts.yml");
@@ -406,6 +420,8 @@ mod tests {
             "RepotSlower",
             "RepotPoolExhausted",
             "RepotTransactionsFail",
+            "RepotRolloutStopped",
+            "RepotCopiesBehind",
         ];
         assert_eq!(names, expected);
         for rule in rules {

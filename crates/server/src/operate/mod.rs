@@ -4,6 +4,7 @@ mod cache_figures;
 mod figures;
 mod line;
 mod metered;
+mod move_figures;
 mod ready;
 mod snapshot;
 mod watch;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use repot_core::CacheUsage;
 use repot_core::store::{Figures, PoolUsage};
+use repot_engine::moving::MoveSeen;
 
 use crate::app::App;
 
@@ -62,6 +63,7 @@ pub(crate) struct Seen {
     pub room: Option<Room>,
     pub memory_bytes: Option<u64>,
     pub cache: Option<CacheUsage>,
+    pub moving: Option<MoveSeen>,
 }
 
 /// The answer of the store that was last asked.
@@ -114,6 +116,7 @@ impl Snapshot {
             room: app.options().room.as_ref().and_then(RoomOf::look),
             memory_bytes: memory_bytes(),
             cache: app.options().cache.as_ref().and_then(|cache| cache.usage()),
+            moving: app.options().moving.as_ref().and_then(|moving| moving.seen()),
         }
     }
 }

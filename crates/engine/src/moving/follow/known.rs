@@ -31,6 +31,13 @@ pub trait Known: Debug + Send + Sync {
     /// When it cannot be read.
     async fn seen(&self, after: Option<&str>, most: usize) -> Result<Vec<(String, Sight)>>;
 
+    /// The state in which the object at this path was followed to the end: its documents were copied from it, or marked since, when
+    /// it had stood long enough to be believed. `None`: it was not.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn followed(&self, path: &str) -> Result<Option<ObjectState>>;
+
     /// Notes what was seen; `None`: nothing was. Durable when it returns. What cannot be noted (a path that is too long)
     /// is left out, and is as new each time.
     ///

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use repot_core::Result;
 use repot_core::store::{
     Capabilities, ChangeFeed, ChangePage, ChangePosition, ChangeScope, Cursor, Document, DocumentKey, Fact,
     FactChange, FactEdit, Ledger, Page, Query, QueryExplanation, QueryPage, Queryable, Receipt, Scope,
-    SqlQuestion, SqlSink, Store, UnitOfWork,
+    SqlQuestion, SqlSink, Store, UnitOfWork, Write,
 };
 
 use repot_core::moving::CopyInto;
@@ -80,9 +81,20 @@ impl Store for FarStore {
     }
 }
 
+/// Another chat than was to be written.
+fn spoil(write: &mut Write) {
+    if let Write::Put { body, .. } = write {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        *body = text.replacen("\"messages\"", "\"spoiled\": true, \"messages\"", 1).into();
+    }
+}
+
 #[async_trait]
 impl CopyInto for FarStore {
-    async fn copy_in(&self, work: UnitOfWork) -> Result<Receipt> {
+    async fn copy_in(&self, mut work: UnitOfWork) -> Result<Receipt> {
+        if self.line.spoils.load(Ordering::SeqCst) {
+            work.writes.iter_mut().for_each(spoil);
+        }
         let store = Arc::clone(&self.store);
         sent(&self.line, async move { store.copy_in(work).await }).await
     }

@@ -1,14 +1,17 @@
 //! Two stores, and processes between them that can be cut off, paused and killed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use repot_core::SystemClock;
 use repot_core::store::{
     BucketStore, Document, DocumentKey, Layout, MemoryObjects, Objects, Store, StoreExt as _,
 };
+use repot_core::{Clock, SystemClock};
 use repot_engine::TokioPacing;
-use repot_engine::moving::{Beside, Moving, MovingOptions, MovingStore, Running, Sides};
+use repot_engine::moving::{
+    Beside, Copied, Known as _, Moving, MovingOptions, MovingStore, ObjectState, Running, Sides, Sight,
+};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
@@ -56,6 +59,22 @@ pub(super) fn compiled() -> (Arc<Model>, Arc<Plan>, &'static str) {
     (Arc::new(model), Arc::new(plan), MODEL)
 }
 
+/// The machine's clock, which can be put forward.
+#[derive(Debug, Default)]
+pub(super) struct Ahead(AtomicI64);
+
+impl Ahead {
+    pub(super) fn put_forward(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Ahead {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Two stores of the same documents.
 pub(super) struct World {
     pub objects: Arc<MemoryObjects>,
@@ -63,13 +82,15 @@ pub(super) struct World {
     pub new: Arc<RowStore>,
     pub options: MovingOptions,
     pub database: Database,
+    pub clock: Arc<Ahead>,
 }
 
 impl World {
     pub(super) fn new(database: Database, options: MovingOptions) -> Self {
+        let clock = Arc::new(Ahead::default());
         let (model, plan, text) = compiled();
         let layout = Layout::new(Arc::clone(&model), Arc::clone(&plan), repot_json::Limits::default());
-        let rows = RowStoreOptions { clock: Arc::new(SystemClock), ..Database::options() };
+        let rows = RowStoreOptions { clock: Arc::clone(&clock) as _, ..Database::options() };
         let new = RowStore::open(database.target(), (model, plan, text), rows).unwrap();
         Self {
             objects: Arc::new(MemoryObjects::new()),
@@ -77,6 +98,16 @@ impl World {
             new: Arc::new(new),
             options,
             database,
+            clock,
+        }
+    }
+
+    /// The files of a document are followed to the end as they are now.
+    pub(super) async fn followed(&self, key: &DocumentKey) {
+        for path in self.layout.paths(key).unwrap() {
+            let head = self.objects.head(&path).await.unwrap();
+            let sight = head.map(|head| Sight { state: ObjectState::from(&head), again_ms: None });
+            self.new.note(&[(path, sight)]).await.unwrap();
         }
     }
 
@@ -118,7 +149,7 @@ impl World {
             known: Arc::clone(&self.new) as _,
             layout: Arc::clone(&self.layout),
         };
-        let outside = (Arc::new(SystemClock) as _, Arc::new(TokioPacing) as _);
+        let outside = (Arc::clone(&self.clock) as _, Arc::new(TokioPacing) as _);
         let moving = Arc::new(Moving::new(sides, outside, options, id));
         let store = Arc::new(MovingStore::new(Arc::clone(&moving)));
         Process { moving, store, old_line, new_line, running: None }
@@ -170,6 +201,21 @@ pub(super) fn numbers(found: Option<&Document>) -> Vec<u64> {
 pub(super) async fn text(store: &(impl Store + ?Sized), key: &DocumentKey) -> Option<String> {
     let found = store.get(key).await.unwrap()?;
     Some(String::from_utf8(found.body.to_vec()).unwrap())
+}
+
+/// Reads all that is logged, and copies until nothing is marked.
+pub(super) async fn settle(process: &Process) -> Copied {
+    let mut all = Copied::default();
+    loop {
+        while process.moving.read_log().await.unwrap() {}
+        let done = process.moving.copy_marked().await.unwrap();
+        all.copied += done.copied;
+        all.same += done.same;
+        if done == Copied::default() && process.moving.journal().marked().await.unwrap() == 0 {
+            return all;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 pub(super) async fn say(store: &(impl Store + ?Sized), key: &DocumentKey, n: u64) -> repot_core::Result<()> {

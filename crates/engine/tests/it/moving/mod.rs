@@ -3,7 +3,9 @@
 
 mod chaos;
 mod far;
+mod guard;
 mod keyed;
 mod lab;
 mod objects;
+mod shadow;
 mod steps;

@@ -21,6 +21,10 @@ pub(super) struct Line {
     /// Where the next who writes an object is killed.
     pub death: Mutex<Option<Death>>,
     pub died: Notify,
+    /// Copies into the store arrive as another text.
+    pub spoils: AtomicBool,
+    /// Writes are refused.
+    pub refuses: AtomicBool,
     dice: AtomicU64,
 }
 
@@ -124,6 +128,9 @@ impl Objects for Far {
         until_ms: Option<i64>,
     ) -> Result<ETag> {
         self.line.live_through(Death::BeforeItIsSent).await;
+        if self.line.refuses.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Unsupported, "R0403", "the store does not take it"));
+        }
         let (objects, path, when) = (Arc::clone(&self.objects), path.to_owned(), when.clone());
         let put = sent(&self.line, async move { objects.put(&path, bytes, &when, until_ms).await }).await;
         self.line.live_through(Death::AfterItIsThere).await;

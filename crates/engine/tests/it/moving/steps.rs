@@ -7,28 +7,13 @@ use std::time::Duration;
 use repot_core::store::{
     Objects as _, Precondition, Query, Queryable as _, Scope, Store as _, StoreExt as _,
 };
-use repot_engine::moving::{ChangeProgress, Copied, Leads, MovingOptions, SLOTS};
+use repot_engine::moving::{ChangeProgress, Leads, MovingOptions, SLOTS};
 
-use super::lab::{QUICK, World, chat, empty, numbers, say, text};
+use super::lab::{QUICK, World, chat, empty, numbers, say, settle, text};
 use crate::documents::{Database, block_on};
 
 fn worlds(options: MovingOptions) -> impl Iterator<Item = World> {
     Database::all().map(move |database| World::new(database, options))
-}
-
-/// Copies until nothing is marked.
-async fn settle(process: &super::lab::Process) -> Copied {
-    let mut all = Copied::default();
-    loop {
-        while process.moving.read_log().await.unwrap() {}
-        let done = process.moving.copy_marked().await.unwrap();
-        all.copied += done.copied;
-        all.same += done.same;
-        if done == Copied::default() && process.moving.journal().marked().await.unwrap() == 0 {
-            return all;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 #[test]
