@@ -1,6 +1,7 @@
 //! What a server does with the project that it was started in: the work of the commands plan, verify and copy.
 
-use repot_core::{Clock as _, Result, SystemClock};
+use repot::Place;
+use repot_core::{Clock as _, Error, Kind, Result, SystemClock};
 use repot_engine::copy::{COPIED, PROOF};
 use repot_engine::preview::preview;
 use repot_engine::verify::{Scope, Verify};
@@ -20,12 +21,14 @@ use crate::wiring::{Project, seed};
 pub(crate) struct ProjectOperator {
     global: Global,
     bounds: Bounds,
+    /// Where the server's documents are.
+    served: Place,
 }
 
 impl ProjectOperator {
-    pub(crate) fn new(global: &Global, document_max: u64) -> Self {
+    pub(crate) fn new(global: &Global, document_max: u64, served: Place) -> Self {
         let bounds = Bounds { jobs: None, document_max, batch: 4_096 };
-        Self { global: global.clone(), bounds }
+        Self { global: global.clone(), bounds, served }
     }
 
     fn project(&self) -> Result<Project> {
@@ -64,6 +67,22 @@ impl Operator for ProjectOperator {
         // written over since, or never made
         told.insert("proof".into(), json!(proof));
         Ok(told)
+    }
+
+    fn check(&self, work: Work) -> Result<()> {
+        if work != Work::Copy {
+            return Ok(());
+        }
+        let project = self.project()?;
+        if Place::parse(&project.database_url().0, &project.directory)? != self.served {
+            return Ok(());
+        }
+        let message =
+            "a copy needs the database to itself, and this server keeps its documents in that very one";
+        Err(Error::new(Kind::Conflict, "R0455", message).hint(
+            "Stop the server and run repot copy; or serve the files meanwhile (repot serve --store ./data); \
+             or move while documents are written (repot rollout).",
+        ))
     }
 
     fn run(&self, work: Work, progress: &dyn Progress) -> Result<Value> {

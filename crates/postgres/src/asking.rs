@@ -44,13 +44,13 @@ impl PostgresReader {
         &mut self,
         statement: &Statement,
         bytes_max: usize,
-        behind: Option<Behind>,
+        behind: Option<&Behind>,
     ) -> Result<(Answer, Vec<Row>)> {
         for last in [false, true] {
             let begin = self.beginning()?;
             let (connection, statement) = (Arc::clone(&self.connection), statement.clone());
             let (role, timeout) = (self.tenants.clone(), self.address.options.query_timeout);
-            let behind = behind.clone();
+            let behind = behind.cloned();
             let answer = self.runtime.run(async move {
                 let begin = (begin.as_str(), role.as_deref());
                 ask::run_once(&connection.client, &statement, (bytes_max, timeout), begin, behind).await

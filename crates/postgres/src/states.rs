@@ -58,7 +58,7 @@ impl StateReader for PostgresReader {
             return Ok(None);
         }
         let behind = Behind { what: WHAT, sql: &STATES_OF_ROWS, value: collection.to_owned() };
-        let (answer, rows) = self.asked_with(statement, bytes_max, Some(behind))?;
+        let (answer, rows) = self.asked_with(statement, bytes_max, Some(&behind))?;
         Ok(Some((answer, told(&rows)?)))
     }
 }

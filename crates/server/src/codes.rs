@@ -107,6 +107,12 @@ pub const CODES: &[Entry] = &[
         mend: "Mend or take back the change; or restart the server, with documents copied into a fresh database where the message says that tables would change.",
     },
     Entry {
+        code: "R0455",
+        title: "The copy would go into the database that is served",
+        explanation: "A copy writes a database alone, and this server keeps its documents in the very database of the project.",
+        mend: "Stop the server and run repot copy; or serve the files meanwhile with repot serve --store ./data; or move while documents are written with repot rollout.",
+    },
+    Entry {
         code: "R0610",
         title: "Too many clients listen to changes",
         explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",

@@ -56,7 +56,11 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
         traces: traces.clone(),
         cache,
         cache_life_ms,
-        operator: Some(Arc::new(ProjectOperator::new(global, serve.body_max.clamp(1, 1_024)))),
+        operator: Some(Arc::new(ProjectOperator::new(
+            global,
+            serve.body_max.clamp(1, 1_024),
+            place(&config)?,
+        ))),
         ..Options::default()
     };
     let reloading = Reloading { global, serve, read: project.text.clone(), project };
@@ -175,9 +179,13 @@ async fn brake(repot: &Repot, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
+fn place(config: &Config) -> Result<Place, Failure> {
+    Ok(Place::parse(config.url.as_deref().unwrap_or_default(), &config.directory)?)
+}
+
 /// What the store is, in the words that the apps' operators look for in the log.
 fn backend(config: &Config) -> Result<&'static str, Failure> {
-    Ok(match Place::parse(config.url.as_deref().unwrap_or_default(), &config.directory)? {
+    Ok(match place(config)? {
         Place::Postgres(_) => "PostgreSQL",
         Place::Sqlite(_) => "SQLite",
         Place::Directory(_) => "JSON file",

@@ -153,13 +153,10 @@ fn a_served_database_is_proved_while_clients_write() {
         });
         let proof = work(&server, "verify");
         assert_eq!(proof["result"], printed(&project, &["verify", "--json"]));
-        // a copy wants the database for itself
-        let copied = work(&server, "copy");
-        assert_eq!(
-            (&copied["state"], &copied["error"]["code"]),
-            (&"failed".into(), &"R0701".into()),
-            "{copied}"
-        );
+        // a copy wants the database for itself: nothing begins
+        let refused = server.send(&request("POST /admin/copy", "", ""));
+        assert!(refused.starts_with("HTTP/1.1 409") && refused.contains("R0455"), "{refused}");
+        assert!(get(&server, "/admin/copy").starts_with("HTTP/1.1 404"), "none was begun");
         let status = json(&get(&server, "/admin/status"));
         assert!(
             status["project"]["copied_at"].is_string() && status["verify"]["state"] == "done",

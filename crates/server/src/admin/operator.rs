@@ -44,6 +44,14 @@ pub trait Operator: Debug + Send + Sync {
     /// When the database is out of reach.
     fn status(&self) -> Result<Map<String, Value>>;
 
+    /// Says what would surely keep it from being done, before it begins.
+    ///
+    /// # Errors
+    /// What that is.
+    fn check(&self, _work: Work) -> Result<()> {
+        Ok(())
+    }
+
     /// Does it; gives the JSON result of the command of that name.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ async fn go(app: &App, head: &Parts, body: Body) -> Answered {
                     last.ok_or_else(|| Problem::missing(&format!("a {work} since the server began")))?;
                 Ok(answer::json(StatusCode::OK, &last))
             }
-            Method::POST => started(app, work),
+            Method::POST => started(app, work).await,
             _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
         };
     }
@@ -89,8 +89,12 @@ fn operator(app: &App) -> Answered<&Arc<dyn Operator>> {
     })
 }
 
-fn started(app: &App, work: Work) -> Answered {
-    let job = app.jobs().start(work, operator(app)?, app.shared_clock())?;
+async fn started(app: &App, work: Work) -> Answered {
+    let operator = operator(app)?;
+    let asked = Arc::clone(operator);
+    let checked = tokio::task::spawn_blocking(move || asked.check(work)).await;
+    checked.unwrap_or_else(|_panicked| Err(Error::new(Kind::Internal, "R0901", "a fault of ours")))?;
+    let job = app.jobs().start(work, operator, app.shared_clock())?;
     let mut response = answer::json(StatusCode::ACCEPTED, &job);
     let place = HeaderValue::from_str(&format!("/admin/{work}"));
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));

@@ -226,3 +226,39 @@ async fn a_model_of_sqlite_files_serves_a_fresh_database() {
         lab.send("GET /v1/raw_clips/5", &one, "").await.is(404);
     }
 }
+
+/// The sample of the clips app: of each user, documents by collection, as the app's client would write them.
+#[tokio::test]
+async fn the_sample_of_the_clips_app_comes_back_as_it_was_written() {
+    let sample = include_str!("../../../../apps/clips/documents.json");
+    let sample: serde_json::Map<String, serde_json::Value> = serde_json::from_str(sample).unwrap();
+    for lab in labs(TABLES, CLIPS).await {
+        for (user, collections) in &sample {
+            let tenant = [("repot-tenant", user.as_str())];
+            for (collection, documents) in collections.as_object().unwrap() {
+                for document in documents.as_array().unwrap() {
+                    let put = format!("PUT /v1/{collection}/{}", document["id"]);
+                    lab.send(&put, &tenant, document.to_string()).await.is(201);
+                }
+            }
+        }
+        for (user, collections) in &sample {
+            let tenant = [("repot-tenant", user.as_str())];
+            for (collection, documents) in collections.as_object().unwrap() {
+                let listed = lab.send(&format!("GET /v1/{collection}?full=1"), &tenant, "").await.is(200);
+                assert_eq!(listed.json()["items"], *documents, "{user} {collection}");
+            }
+        }
+        let one = [("repot-tenant", "u1")];
+        let best = "GET /v1/raw_clips?rating[gte]=4&expand=game_id&sort=-rating&fields=id,game_id";
+        let best = lab.send(best, &one, "").await.is(200).json();
+        let names: Vec<_> =
+            best["items"].as_array().unwrap().iter().map(|clip| &clip["game_id"]["name"]).collect();
+        assert_eq!(names, ["Semi-final", "Final"], "{best}");
+        // what refers to a game goes with it, and nothing of anybody else
+        lab.send("DELETE /v1/games/1", &one, "").await.is(204);
+        let left = lab.send("GET /v1/raw_clips?fields=id", &one, "").await.is(200).json();
+        assert_eq!(left["items"].as_array().unwrap().len(), 2, "{left}");
+        lab.send("GET /v1/raw_clips/9", &[("repot-tenant", "u2")], "").await.is(200);
+    }
+}
