@@ -24,7 +24,7 @@ use operator::Operator;
 use world::{Kind, Lines, World};
 
 /// Apps that write and read at once.
-const APPS: u64 = 10;
+const APPS: u64 = 6;
 /// Operators that change the leads at once.
 const OPERATORS: usize = 2;
 
@@ -40,7 +40,7 @@ impl Bounds {
         if repot_testkit::full() {
             Self { lasts: Duration::from_secs(600), faults: 10_000 }
         } else {
-            Self { lasts: Duration::from_secs(15), faults: 40 }
+            Self { lasts: Duration::from_secs(12), faults: 40 }
         }
     }
 }
