@@ -117,10 +117,9 @@ impl<'w> Cast<'w> {
         });
         let mut cast = Self { world, actors: actors.collect() };
         // the first one copies
-        for at in 0..roles.len() {
-            cast.actors[at].start(world);
-            cast.wait(|actors| actors[at].has_begun());
-        }
+        cast.start(0);
+        cast.wait(|actors| actors[0].has_begun());
+        cast.all();
         cast
     }
 

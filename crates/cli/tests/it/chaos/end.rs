@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::apps::numbers;
 use super::board::Board;
 use super::cast::Cast;
+use super::say;
 use super::world::World;
 use crate::faults::{Answer, send_within};
 
@@ -75,7 +76,7 @@ fn same(world: &World, folder: &str) {
 
 pub(super) fn check(world: &World, cast: Cast<'_>, board: &Board) {
     let begun = Instant::now();
-    let took = |what: &str| eprintln!("{what} after {} s", begun.elapsed().as_secs());
+    let took = |what: &str| say(&format!("{what} after {} s", begun.elapsed().as_secs()));
     in_step(world);
     took("in step");
     answers_hold(&cast, board);
@@ -100,5 +101,5 @@ pub(super) fn check(world: &World, cast: Cast<'_>, board: &Board) {
     same(world, "finished");
     assert_eq!(world.sql(&format!("select cast(count(*) as text) from repot_facts where {ALL}")), "0");
     took("finished");
-    eprintln!("{} messages acknowledged; {}", board.acknowledged(), board.tally());
+    say(&format!("{} messages acknowledged; {}", board.acknowledged(), board.tally()));
 }

@@ -42,7 +42,7 @@ impl Operator<'_> {
             _ => &["rollback"],
         };
         let mut command = self.world.command(Some(&self.lines), words);
-        command.args(["--json", "--timeout", "8"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--json", "--timeout", "15"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (mut child, begun) = (command.spawn().unwrap(), Instant::now());
         let (mut dies, mut stops) = (None, None);
         match self.dice.roll(6) {

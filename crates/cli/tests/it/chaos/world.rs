@@ -1,6 +1,7 @@
 //! What a world is made of: a source, a database, and lines to both.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use repot_s3lab::S3Lab;
@@ -134,7 +135,9 @@ impl World {
                 lab.objects().into_iter().filter_map(|(key, bytes)| Some((own(key)?, bytes))).collect()
             }
         };
-        tree.into_iter().partition(|(path, _)| !path.starts_with(".repot"))
+        // also what whoever is killed leaves: a trial of what the bucket can do, a file that was not in its place yet
+        let is_ours = |path: &Path| path.iter().any(|part| part.to_string_lossy().starts_with(".repot"));
+        tree.into_iter().partition(|(path, _)| !is_ours(path))
     }
 
     pub(super) fn is_sqlite(&self) -> bool {

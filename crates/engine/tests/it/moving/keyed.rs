@@ -39,18 +39,27 @@ fn append(key: &DocumentKey, ticket: &Ticket) -> UnitOfWork {
     UnitOfWork::default().with(write).noting(ticket.fact())
 }
 
+async fn ticket(process: &Process) -> Ticket {
+    match begin(process).await {
+        Begin::New(ticket) => Some(ticket),
+        _ => None,
+    }
+    .expect("the key is free")
+}
+
 /// The server of a request is killed there, perhaps somebody else writes the document, and the request is sent again.
 async fn killed(world: &World, death: Death, is_overtaken: bool) -> (Again, Vec<u64>) {
     let (one, two) = (world.process("one", 1), world.patient("two", 2));
     two.moving.begin("a test").await.unwrap();
     let key = chat("u1", "a");
     two.store.create(&key, empty("u1", "a")).await.unwrap();
-    let Begin::New(ticket) = begin(&one).await else { panic!("the key is new") };
+    let ticket = ticket(&one).await;
     *one.old_line.death.lock().unwrap() = Some(death);
-    tokio::select! {
-        done = one.store.apply(append(&key, &ticket)) => panic!("it outlived its death: {done:?}"),
-        () = one.old_line.died.notified() => {}
-    }
+    let outlived = tokio::select! {
+        done = one.store.apply(append(&key, &ticket)) => Some(done),
+        () = one.old_line.died.notified() => None,
+    };
+    assert!(outlived.is_none(), "{outlived:?}");
     assert!(matches!(begin(&two).await, Begin::Busy { .. } | Begin::InDoubt), "nobody does it meanwhile");
     if is_overtaken {
         say(&*two.store, &key, 9).await.unwrap();
@@ -58,24 +67,31 @@ async fn killed(world: &World, death: Death, is_overtaken: bool) -> (Again, Vec<
     while two.moving.mend().await.unwrap() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let again = loop {
-        match begin(&two).await {
-            Begin::Busy { .. } => tokio::time::sleep(Duration::from_millis(5)).await,
-            Begin::New(ticket) => {
-                two.store.apply(append(&key, &ticket)).await.unwrap();
-                assert!(ticket.finish(Answer::default()).await.unwrap());
-                assert!(matches!(begin(&two).await, Begin::Replay(_)));
-                break Again::DoesIt;
-            }
-            Begin::DoneWithoutAnswer => break Again::IsDone,
-            begun @ Begin::InDoubt => {
-                assert_eq!(begun.refusal().unwrap().code(), "R0730");
-                break Again::InDoubt;
-            }
-            other => panic!("{other:?}"),
-        }
-    };
+    let again = again(&two, &key).await;
     (again, numbers(world.old().get(&key).await.unwrap().as_ref()))
+}
+
+/// Sends the request again, as often as it is told that somebody works on it.
+async fn again(process: &Process, key: &DocumentKey) -> Again {
+    loop {
+        match begin(process).await {
+            Begin::New(ticket) => {
+                process.store.apply(append(key, &ticket)).await.unwrap();
+                assert!(ticket.finish(Answer::default()).await.unwrap());
+                assert!(matches!(begin(process).await, Begin::Replay(_)));
+                return Again::DoesIt;
+            }
+            Begin::DoneWithoutAnswer => return Again::IsDone,
+            begun => {
+                let refusal = begun.refusal().expect("it is not to be done");
+                if refusal.code() == "R0730" {
+                    return Again::InDoubt;
+                }
+                assert_eq!(refusal.code(), "R0431");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
 }
 
 #[test]
@@ -102,7 +118,7 @@ fn a_write_that_was_refused_leaves_its_key_free() {
             let process = world.patient("one", 1);
             process.moving.begin("a test").await.unwrap();
             let key = chat("u1", "a");
-            let Begin::New(ticket) = begin(&process).await else { panic!("the key is new") };
+            let ticket = ticket(&process).await;
             let refused = process.store.apply(append(&key, &ticket)).await.unwrap_err();
             assert_eq!(refused.code(), "R0402");
             process.store.create(&key, empty("u1", "a")).await.unwrap();
