@@ -1,6 +1,6 @@
 //! The error catalogue: what each code means and how to mend it. Families: R01 settings, reach and the model,
 //! R02 reading the source, R03 data against the model, R04 documents in stores and who may reach them, R05 queues, quotas and limits, R06 following changes, R07 running at once, R08 backup and export, R09 our own
-//! faults. The codes of the model language and of the bucket leaf stand beside their code.
+//! faults. The codes of the model language, of the bucket leaf, and of what watches a live move stand beside their code.
 
 /// One code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -559,18 +559,6 @@ pub const CATALOGUE: &[Entry] = &[
         "The end of a move was not confirmed",
         "It ends the way back by `rollback`, so the app's name is asked for.",
         "Type the name of the app's folder, or give it with `--confirm`.",
-    ),
-    entry(
-        "R0721",
-        "The guard stopped a rollout",
-        "A limit of the rollout was crossed, or a document was found to differ; so the files lead again.",
-        "`repot status` names the limit and the figure, `repot mismatches` the documents. Mend it and roll out again, with other limits (`--guard-errors`, `--guard-p99`, `--guard-lag`) or none (`--no-guard`) if these were wrong.",
-    ),
-    entry(
-        "R0722",
-        "No such difference is known",
-        "Only a document that was found to differ can be ignored.",
-        "`repot mismatches` lists them, with collection, key and tenant.",
     ),
     entry(
         "R0802",

@@ -128,5 +128,5 @@ pub const CODES: &[Entry] = &[
 
 /// The entry of a code, also of those that every program gives.
 pub(crate) fn find(code: &str) -> Option<&'static Entry> {
-    CODES.iter().chain(CATALOGUE).find(|entry| entry.code == code)
+    CODES.iter().chain(CATALOGUE).chain(repot_engine::moving::CODES).find(|entry| entry.code == code)
 }

@@ -45,7 +45,8 @@ pub(crate) fn known(code: &str) -> Option<&'static str> {
 fn entries() -> Vec<Entry> {
     let beside = repot_model::language::CODES.iter().chain(repot_bucket::CODES);
     let beside = beside.map(|&(code, title, explanation, mend)| Entry { code, title, explanation, mend });
-    let mut all: Vec<Entry> = CATALOGUE.iter().chain(repot_server::CODES).copied().chain(beside).collect();
+    let ours = CATALOGUE.iter().chain(repot_server::CODES).chain(repot_engine::moving::CODES);
+    let mut all: Vec<Entry> = ours.copied().chain(beside).collect();
     all.sort_by_key(|entry| entry.code);
     all.dedup_by_key(|entry| entry.code);
     all

@@ -6,6 +6,7 @@
 
 mod beside;
 mod change;
+mod codes;
 mod control;
 mod copier;
 mod difference;
@@ -27,6 +28,7 @@ mod write;
 
 pub use beside::Beside;
 pub use change::Progress as ChangeProgress;
+pub use codes::CODES;
 pub use control::{Control, Fence, Leads, SLOTS, slot_of};
 pub use copier::Copied;
 pub use difference::{Cause, Difference, Ignored, Side};

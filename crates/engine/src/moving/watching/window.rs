@@ -138,7 +138,7 @@ impl Window {
 mod tests {
     use repot_core::moving::Lead;
 
-    use super::{Act, SECONDS, Window};
+    use super::{Act, Window};
 
     #[test]
     fn what_is_older_than_half_a_minute_counts_no_more() {

@@ -264,6 +264,51 @@ fn a_dead_store_and_a_flood_cost_apps_nothing() {
     }
 }
 
+/// Everything differs: the rollout is stopped once, apps get their answers, and what is kept is bounded.
+#[test]
+fn a_flood_of_differences_stops_the_rollout_once_and_is_bounded() {
+    for world in worlds(MovingOptions::default()) {
+        block_on(async {
+            let keys: Vec<DocumentKey> = (0..20).map(|n| chat("u1", &format!("c{n}"))).collect();
+            let process = comparing(&world, &keys).await;
+            let mut leads = Leads::default();
+            leads.tenants.insert("u2".into());
+            let guarded = Terms { limits: Some(repot_engine::moving::Limits::default()), ..ALL };
+            process.moving.roll_out(&leads, guarded, "u2", 60_000).await.unwrap();
+            for key in &keys {
+                plant(&world, Lead::New, key, Some(empty("u1", &id(key)).replace("[]", "[{\"n\": 1}]")))
+                    .await;
+                world.followed(key).await;
+            }
+            // as many as are kept, but for five
+            for hundred in 0..10 {
+                let put = |n: usize| {
+                    let value = repot_core::store::FactValue::lasting("full");
+                    repot_core::store::FactChange::put("move_difference", &format!("zz{hundred}-{n}"), value)
+                };
+                let facts = (if hundred == 0 { 5 } else { 0 }..100).map(put).collect();
+                world.new.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await.unwrap();
+            }
+            for key in &keys {
+                let found = process.store.get(key).await.unwrap().unwrap();
+                assert_eq!(found.body, empty("u1", &id(key)).as_bytes());
+            }
+            while process.moving.compare_sampled().await.unwrap() > 0 {}
+            let now = counted(&process).await;
+            assert_eq!((now.different, now.dropped), (20, 0), "{now:?}");
+            let kept = world.database.ask("select count(*) from repot_facts where kind = 'move_difference'");
+            // two are compared at once, so one too many may be kept
+            assert!(["1000", "1001"].contains(&kept.trim()), "{kept}");
+            let events = process.moving.journal().events(10).await.unwrap();
+            assert_eq!(events.iter().filter(|event| event.what.starts_with("stopped")).count(), 1);
+            settle(&process).await;
+            for key in &keys {
+                assert_eq!(text(&*world.new, key).await, text(&*world.old(), key).await);
+            }
+        });
+    }
+}
+
 /// Apps at two servers, a program that writes the files itself, leads that change: nothing differs, until somebody makes it.
 #[test]
 fn random_writers_and_changes_of_the_lead_make_no_difference() {
