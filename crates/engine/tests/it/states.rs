@@ -14,6 +14,25 @@ fn chat(id: &str, tenant: &str) -> DocumentKey {
     DocumentKey::new("chats", id).in_tenant(tenant)
 }
 
+#[test]
+fn a_key_that_is_asked_for_twice_is_one_key() {
+    for database in Database::all() {
+        let store = database.try_open().unwrap();
+        block_on(async {
+            store.create(&note("a"), r#"{"id": "a"}"#).await.unwrap();
+            let etag = store.require(&note("a")).await.unwrap().etag;
+            for fields in ["id,title,id", "title", "title,title"] {
+                for sort in ["id", "-title,-id,id"] {
+                    let query = Query::of(Scope::of("notes")).fields(fields).sort(sort).etags();
+                    let found = store.query(&query).await.unwrap().items;
+                    assert_eq!(found.len(), 1);
+                    assert_eq!(found[0].etag.as_ref(), Some(&etag), "{fields} {sort}");
+                }
+            }
+        });
+    }
+}
+
 async fn rows(store: &RowStore, scope: Scope) -> Vec<QueryItem> {
     store.query(&Query::of(scope).limit(1_000).etags()).await.unwrap().items
 }

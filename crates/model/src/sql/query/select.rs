@@ -113,7 +113,7 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
             columns.len() - 1
         }));
     }
-    let key = if select.keyed { key(&writer, select, &mut list) } else { None };
+    let key = if select.keyed { key(&writer, (select, &order), &mut list) } else { None };
     let rows = rows(&mut writer, select, &joins);
     let mut sql = format!("select {}\nfrom {rows}", list.join(", "));
     if let Some(key) = &key {
@@ -124,10 +124,17 @@ pub fn statement(plan: &Plan, tenancy: &Tenancy, speech: Speech, select: &Select
 
 /// The key of a row of `page`, `None` where SQL cannot write it. It is made of the page's rows alone, and not of all that
 /// those are chosen from; where rows of other tables stand in them, too, it is a column of theirs.
-fn key(writer: &Writer<'_>, select: &Select, list: &mut Vec<String>) -> Option<String> {
+fn key(writer: &Writer<'_>, (select, order): (&Select, &[usize]), list: &mut Vec<String>) -> Option<String> {
     let shape = &writer.plan.tables[select.table];
+    // a column may stand in the page twice: as it is given, and as it is sorted by
+    let is_once = |column: usize| {
+        let given = select.columns.iter().filter(|given| **given == column).count();
+        let sorted = select.sort.iter().zip(order);
+        given == 1
+            && !sorted.into_iter().any(|(sort, at)| sort.column == column && *at >= select.columns.len())
+    };
     let of = |alias| known_key_text(shape, alias, Dialect::Postgres).filter(|_| writer.is(Dialect::Postgres));
-    if select.expand.is_empty() && shape.key.iter().all(|column| select.columns.contains(column)) {
+    if select.expand.is_empty() && shape.key.iter().all(|column| is_once(*column)) {
         return of("page");
     }
     // no model can name a column so
