@@ -1,23 +1,30 @@
-//! What a server does with the project that it was started in: the work of the commands plan, verify and copy.
+//! What a server does with the project that it was started in: the work of the commands.
 
 use repot::Place;
 use repot_core::{Clock as _, Error, Kind, Result, SystemClock};
 use repot_engine::copy::{COPIED, PROOF};
 use repot_engine::preview::preview;
 use repot_engine::verify::{Scope, Verify};
-use repot_engine::{Options, Progress, Tally};
+use repot_engine::{Progress, Tally};
 use repot_model::plan::time::utc_text;
-use repot_server::{Operator, Work};
+use repot_server::{Operator, Question, Task, Work};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Bounds, Global};
-use crate::commands::{copy, plan, verify};
-use crate::errors::Failure;
+use crate::commands::{advise, copy, mismatches, move_status, moving, plan, verify};
+use crate::errors::{Exit, Failure};
+use crate::move_args::{Finish, Mismatches, Rollback, Rollout, Status};
+use crate::output::Output;
 use crate::variables::hidden;
 use crate::wiring::{Project, seed};
 
+/// The flag that is written without its name.
+const SHARE: &str = "share";
+/// The flag with two values.
+const IGNORE: &str = "ignore";
+
 /// The project of a running server; its files are read anew for each work, as a command would.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProjectOperator {
     global: Global,
     bounds: Bounds,
@@ -66,13 +73,67 @@ impl Operator for ProjectOperator {
         });
         // written over since, or never made
         told.insert("proof".into(), json!(proof));
+        drop((reader, target));
+        let asked = Status { watch: false, why: false };
+        told.insert("move".into(), result(|output| move_status::status(&self.global, &asked, output))?);
         Ok(told)
     }
 
-    fn check(&self, work: Work) -> Result<()> {
-        if work != Work::Copy {
-            return Ok(());
+    fn prepare(&self, work: Work, wanted: &Map<String, Value>) -> Result<Task> {
+        let own = self.clone();
+        Ok(match work {
+            Work::Plan => {
+                flags::<Nothing>(wanted)?;
+                Box::new(move |progress| own.plan(progress))
+            }
+            Work::Verify => {
+                flags::<Nothing>(wanted)?;
+                Box::new(move |progress| own.verify(progress))
+            }
+            Work::Copy => {
+                flags::<Nothing>(wanted)?;
+                self.leaves_alone()?;
+                Box::new(move |progress| own.copy(progress))
+            }
+            Work::Rollout => {
+                let wanted: Rollout = flags(wanted)?;
+                Box::new(move |_| result(|output| moving::rollout(&own.global, &wanted, output)))
+            }
+            Work::Rollback => {
+                let wanted: Rollback = flags(wanted)?;
+                Box::new(move |_| result(|output| moving::rollback(&own.global, &wanted, output)))
+            }
+            Work::Finish => {
+                let mut wanted: Finish = flags(wanted)?;
+                // nobody is asked at the terminal of a server
+                wanted.confirm.get_or_insert_default();
+                Box::new(move |_| result(|output| moving::finish(&own.global, &wanted, output)))
+            }
+        })
+    }
+
+    fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value> {
+        match question {
+            Question::Advice => {
+                flags::<Nothing>(wanted)?;
+                result(|output| advise::run(&self.global, output))
+            }
+            Question::Mismatches => {
+                let wanted: Mismatches = flags(wanted)?;
+                let mut lines = lines(|output| mismatches::run(&self.global, &wanted, output))?;
+                let mut told = lines.pop().unwrap_or_default();
+                if wanted.ignore.is_none() && !wanted.clear {
+                    told["differences"] = Value::Array(lines);
+                }
+                Ok(told)
+            }
         }
+    }
+}
+
+impl ProjectOperator {
+    /// A copy into the database that is served is refused before it begins.
+    fn leaves_alone(&self) -> Result<()> {
         let project = self.project()?;
         if Place::parse(&project.database_url().0, &project.directory)? != self.served {
             return Ok(());
@@ -85,40 +146,134 @@ impl Operator for ProjectOperator {
         ))
     }
 
-    fn run(&self, work: Work, progress: &dyn Progress) -> Result<Value> {
+    fn plan(&self, progress: &dyn Progress) -> Result<Value> {
         let project = self.project()?;
         let options = project.options(&self.bounds);
-        match work {
-            Work::Plan => planned(&project, &options, progress),
-            Work::Verify => {
-                let target = project.copied()?;
-                progress.step("settling what SQL changed");
-                // where another copies, what SQL changed is left as it is, as the command does
-                project.settle(&self.bounds)?;
-                let engine = Verify {
-                    model: &project.model,
-                    plan: &project.plan,
-                    options: &options,
-                    progress,
-                    seed: seed(),
-                };
-                Ok(verify::json(&engine.run(target.as_ref(), Scope::Everything)?))
-            }
-            Work::Copy => {
-                let (source, mut target) = (project.source()?, project.target()?);
-                let around = (&options, progress);
-                let report = copy::engine(&project, (source.as_ref(), target.as_mut()), around, false)?;
-                let proof = copy::prove(&project, target.as_mut(), around)?;
-                Ok(copy::json(&target.to_string(), &report, &copy::Proven::Now(proof)))
-            }
-        }
+        let (source, mut target) = (project.source()?, project.target()?);
+        let (state, shown) = (target.state()?, target.to_string());
+        plan::of_this_model(&project, state.as_ref(), &shown)?;
+        let found = preview(source.as_ref(), &project.model, &project.plan, &options, progress)?;
+        Ok(plan::json(&project, &found, (&source.to_string(), &shown)))
+    }
+
+    fn verify(&self, progress: &dyn Progress) -> Result<Value> {
+        let project = self.project()?;
+        let options = project.options(&self.bounds);
+        let target = project.copied()?;
+        progress.step("settling what SQL changed");
+        // where another copies, what SQL changed is left as it is, as the command does
+        project.settle(&self.bounds)?;
+        let engine =
+            Verify { model: &project.model, plan: &project.plan, options: &options, progress, seed: seed() };
+        Ok(verify::json(&engine.run(target.as_ref(), Scope::Everything)?))
+    }
+
+    fn copy(&self, progress: &dyn Progress) -> Result<Value> {
+        let project = self.project()?;
+        let options = project.options(&self.bounds);
+        let (source, mut target) = (project.source()?, project.target()?);
+        let around = (&options, progress);
+        let report = copy::engine(&project, (source.as_ref(), target.as_mut()), around, false)?;
+        let proof = copy::prove(&project, target.as_mut(), around)?;
+        Ok(copy::json(&target.to_string(), &report, &copy::Proven::Now(proof)))
     }
 }
 
-fn planned(project: &Project, options: &Options, progress: &dyn Progress) -> Result<Value> {
-    let (source, mut target) = (project.source()?, project.target()?);
-    let (state, shown) = (target.state()?, target.to_string());
-    plan::of_this_model(project, state.as_ref(), &shown)?;
-    let found = preview(source.as_ref(), &project.model, &project.plan, options, progress)?;
-    Ok(plan::json(project, &found, (&source.to_string(), &shown)))
+/// A command that takes nothing.
+#[derive(Debug, clap::Args)]
+struct Nothing {}
+
+/// Flags of a command, without its name.
+#[derive(Debug, clap::Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Flags<F: clap::Args> {
+    #[command(flatten)]
+    flags: F,
+}
+
+/// Reads the flags of a command from JSON: `{"share": "10%", "no_guard": true}` is `10% --no-guard`.
+fn flags<F: clap::Args>(wanted: &Map<String, Value>) -> Result<F> {
+    let (mut words, mut last) = (Vec::new(), Vec::new());
+    for (name, value) in wanted {
+        let flag = format!("--{}", name.replace('_', "-"));
+        match value {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => words.push(flag),
+            Value::String(share) if name == SHARE => last = vec!["--".to_owned(), share.clone()],
+            Value::Array(all) if name == IGNORE => {
+                words.push(flag);
+                words.extend(all.iter().map(word).collect::<Result<Vec<_>>>()?);
+            }
+            Value::Array(all) => {
+                for one in all {
+                    words.push(format!("{flag}={}", word(one)?));
+                }
+            }
+            one => words.push(format!("{flag}={}", word(one)?)),
+        }
+    }
+    words.append(&mut last);
+    let read = <Flags<F> as clap::Parser>::try_parse_from(words);
+    read.map(|read| read.flags).map_err(|error| {
+        let said = error.to_string();
+        let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Error::new(Kind::Invalid, "R0100", said).hint("Send the flags of the command, with `_` for `-`.")
+    })
+}
+
+fn word(value: &Value) -> Result<String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err(Error::new(Kind::Invalid, "R0100", format!("{value} is no flag's value"))
+            .hint("Values are texts, numbers, or lists of them.")),
+    }
+}
+
+/// What the command would have printed as JSON.
+fn lines(run: impl FnOnce(&Output) -> Result<Exit, Failure>) -> Result<Vec<Value>> {
+    let output = Output::gathering();
+    // differences that were found are part of the result
+    run(&output).map_err(Failure::into_error)?;
+    Ok(output.gathered())
+}
+
+/// Its result.
+fn result(run: impl FnOnce(&Output) -> Result<Exit, Failure>) -> Result<Value> {
+    Ok(lines(run)?.pop().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Nothing, flags};
+    use crate::move_args::{Finish, Mismatches, Rollout};
+
+    fn map(value: Value) -> serde_json::Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn flags_are_read_from_json() {
+        let wanted = json!({"share": "10%", "only": ["u=-1", "u=b c"], "guard_lag": "5m", "timeout": 3, "no_guard": false});
+        let rollout: Rollout = flags(&map(wanted)).unwrap();
+        assert_eq!((rollout.share.as_deref(), rollout.only.len()), (Some("10%"), 2));
+        assert_eq!((rollout.guard.guard_lag.as_str(), rollout.patience.timeout), ("5m", 3));
+        assert_eq!(rollout.only, ["u=-1", "u=b c"]);
+        // what would be a flag of its own is a value
+        let share: Rollout = flags(&map(json!({"share": "--no-guard"}))).unwrap();
+        assert_eq!((share.share.as_deref(), share.guard.no_guard), (Some("--no-guard"), false));
+        let ignored: Mismatches =
+            flags(&map(json!({"ignore": ["notes", "a"], "reason": "known", "clear": null}))).unwrap();
+        assert_eq!(ignored.ignore.unwrap(), ["notes", "a"]);
+        let finish: Finish = flags(&map(json!({}))).unwrap();
+        assert_eq!(finish.confirm, None);
+        for wrong in
+            [json!({"dir": "/"}), json!({"share": "1%", "json": true}), json!({"only": {"a": 1}}), json!({})]
+        {
+            assert_eq!(flags::<Rollout>(&map(wrong.clone())).unwrap_err().code(), "R0100", "{wrong}");
+        }
+        assert_eq!(flags::<Nothing>(&map(json!({"x": 1}))).unwrap_err().code(), "R0100");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use repot_core::Error;
 use serde_json::{Value, json};
@@ -14,11 +15,24 @@ use crate::errors::{Exit, Failure};
 pub(crate) struct Output {
     pub json: bool,
     pub quiet: bool,
+    /// JSON lines are gathered instead of printed.
+    gathered: Option<Mutex<Vec<Value>>>,
 }
 
 impl Output {
     pub(crate) const fn new(global: &Global) -> Self {
-        Self { json: global.json, quiet: global.quiet }
+        Self { json: global.json, quiet: global.quiet, gathered: None }
+    }
+
+    /// For a command that a server runs: nothing is printed.
+    pub(crate) const fn gathering() -> Self {
+        Self { json: true, quiet: true, gathered: Some(Mutex::new(Vec::new())) }
+    }
+
+    /// The JSON lines that would have been printed; the last one is the result.
+    pub(crate) fn gathered(self) -> Vec<Value> {
+        let gathered = self.gathered.map(Mutex::into_inner);
+        gathered.map(|lines| lines.unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
     }
 
     /// True when a progress bar can be drawn.
@@ -47,7 +61,9 @@ impl Output {
 
     /// A JSON line.
     pub(crate) fn line(&self, value: &Value) {
-        if self.json {
+        if let Some(gathered) = &self.gathered {
+            gathered.lock().unwrap_or_else(PoisonError::into_inner).push(value.clone());
+        } else if self.json {
             self.print(&value.to_string());
         }
     }

@@ -1,6 +1,6 @@
 //! One file for each command.
 
-mod advise;
+pub(crate) mod advise;
 pub(crate) mod check;
 mod completion;
 pub(crate) mod copy;
@@ -13,8 +13,8 @@ mod generate;
 mod init;
 mod key;
 mod ls;
-mod mismatches;
-mod move_status;
+pub(crate) mod mismatches;
+pub(crate) mod move_status;
 pub(crate) mod moving;
 pub(crate) mod plan;
 mod query;

@@ -344,3 +344,47 @@ fn the_emergency_brake_goes_back_to_the_files() {
         drop(server);
     }
 }
+
+/// Begins work of `/admin`, and gives what became of it.
+fn admin(server: &Serving, work: &str, wanted: &Value) -> Value {
+    let ask = |line: &str, body: &str| -> Value {
+        let answer = server.send(&request(line, "", body));
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    ask(&format!("POST /admin/{work}"), &wanted.to_string());
+    loop {
+        let job = ask(&format!("GET /admin/{work}"), "");
+        if job["state"] != "running" {
+            return job;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_move_is_run_over_http() {
+    for database in databases() {
+        let mover = Mover { project: Project::app("council", database), lab: None };
+        Following::start(&mover).stop();
+        let server = Serving::start(&mover.project, &[], &[]);
+        let half = admin(&server, "rollout", &json!({"share": "50%", "compare": "100%", "guard_lag": "5m"}));
+        assert_eq!(half["result"]["stage"], "rolling out", "{half}");
+        let answer = server.send(&request("GET /admin/status", "", ""));
+        assert!(answer.contains(r#""share_percent":50.0"#), "{answer}");
+        let found = server.send(&request("GET /admin/mismatches", "", ""));
+        assert!(found.contains(r#""differences":[]"#), "{found}");
+        let back = admin(&server, "rollback", &json!({}));
+        assert_eq!(back["result"]["stage"], "following", "{back}");
+        let early = admin(&server, "finish", &json!({"confirm": "x"}));
+        assert_eq!(early["error"]["code"], "R0717", "{early}");
+        admin(&server, "rollout", &json!({"share": "100%", "no_guard": true}));
+        let unnamed = admin(&server, "finish", &json!({}));
+        assert_eq!(unnamed["error"]["code"], "R0719", "{unnamed}");
+        let hint = unnamed["error"]["hint"].as_str().unwrap();
+        let name = hint.rsplit_once("--confirm=").unwrap().1;
+        let done = admin(&server, "finish", &json!({"confirm": name}));
+        assert_eq!(done["result"]["stage"], "finished", "{done}");
+        assert_eq!(mover.stage()["stage"], "finished");
+        assert_eq!(server.stop().0, Some(0));
+    }
+}

@@ -1,4 +1,4 @@
-//! Long work in the background, one at a time, and what became of the last of each kind.
+//! Long work in the background, one of a lane at a time, and what became of the last of each kind.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use repot_engine::Progress;
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
-use super::operator::{Operator, Work};
+use super::operator::{Task, Work};
 
 /// One piece of work.
 #[derive(Debug)]
@@ -121,14 +121,9 @@ impl Jobs {
     ///
     /// # Errors
     /// `R0449` with the work that is being done.
-    pub(crate) fn start(
-        &self,
-        work: Work,
-        operator: &Arc<dyn Operator>,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Value> {
+    pub(crate) fn start(&self, work: Work, task: Task, clock: &Arc<dyn Clock>) -> Result<Value> {
         let mut all = self.all();
-        if let Some(running) = all.values().find(|job| job.is_running()) {
+        if let Some(running) = all.values().find(|job| job.is_running() && work.excludes(job.work)) {
             let since = utc_text(running.began_ms);
             let message = format!("{} has been at work since {since}", running.work);
             return Err(Error::new(Kind::Conflict, "R0449", message)
@@ -138,9 +133,8 @@ impl Jobs {
         let job =
             Arc::new(Job { work, began_ms: clock.now_ms(), began: Instant::now(), state: Mutex::default() });
         let mut ending = Ending { job: Arc::clone(&job), clock: Arc::clone(clock), result: None };
-        let operator = Arc::clone(operator);
         let spawned = std::thread::Builder::new().name(work.to_string()).spawn(move || {
-            let done = operator.run(work, ending.job.as_ref());
+            let done = task(ending.job.as_ref());
             ending.with(done);
         });
         spawned.map_err(|error| {
@@ -160,31 +154,24 @@ impl Jobs {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, channel};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
 
     use repot_core::{Clock, Error, FixedClock, Kind, Result};
-    use repot_engine::Progress;
-    use serde_json::{Map, Value, json};
+    use serde_json::{Value, json};
 
-    use super::{Jobs, Operator, Work};
+    use super::{Jobs, Task, Work};
 
-    /// Does what it is told, when it is told.
-    #[derive(Debug)]
-    struct Told(Mutex<Receiver<Option<Result<Value>>>>);
-
-    impl Operator for Told {
-        fn status(&self) -> Result<Map<String, Value>> {
-            Ok(Map::new())
-        }
-
-        fn run(&self, _: Work, progress: &dyn Progress) -> Result<Value> {
+    /// Work that ends when it is told how.
+    fn told() -> (Sender<Option<Result<Value>>>, Task) {
+        let (tell, told) = channel::<Option<Result<Value>>>();
+        let task: Task = Box::new(move |progress| {
             progress.step("looking");
             progress.total(9);
             progress.done(3, 5, 7);
-            let next = self.0.lock().unwrap().recv().unwrap();
-            next.expect("a fault")
-        }
+            told.recv().unwrap().expect("a fault")
+        });
+        (tell, task)
     }
 
     fn wait(jobs: &Jobs, work: Work, is: impl Fn(&Value) -> bool) -> Value {
@@ -199,31 +186,42 @@ mod tests {
 
     #[test]
     fn one_is_done_at_a_time_and_what_became_of_it_is_known() {
-        let (tell, told) = channel();
-        let operator: Arc<dyn Operator> = Arc::new(Told(Mutex::new(told)));
         let clock: Arc<dyn Clock> = Arc::new(FixedClock(1_000));
         let jobs = Jobs::default();
         assert!(jobs.last(Work::Verify).is_none());
-        assert_eq!(jobs.start(Work::Verify, &operator, &clock).unwrap()["state"], "running");
+        let (tell, task) = told();
+        assert_eq!(jobs.start(Work::Verify, task, &clock).unwrap()["state"], "running");
         let at_work = wait(&jobs, Work::Verify, |job| job["progress"]["done"] == 3);
         assert_eq!(
             (&at_work["progress"]["step"], &at_work["progress"]["total"]),
             (&json!("looking"), &json!(9))
         );
-        for work in Work::ALL {
-            let refused = jobs.start(work, &operator, &clock).unwrap_err();
+        for work in [Work::Plan, Work::Verify, Work::Copy] {
+            let refused = jobs.start(work, told().1, &clock).unwrap_err();
             assert_eq!(refused.code(), "R0449");
             assert!(
                 refused.message().starts_with("verify has been at work since 1970-01-01T00:00:01"),
                 "{refused}"
             );
         }
+        // a way back waits neither for a proof nor for a rollout
+        let (tell_rollout, rollout) = told();
+        jobs.start(Work::Rollout, rollout, &clock).unwrap();
+        assert_eq!(jobs.start(Work::Finish, told().1, &clock).unwrap_err().code(), "R0449");
+        let (tell_rollback, rollback) = told();
+        jobs.start(Work::Rollback, rollback, &clock).unwrap();
+        assert_eq!(jobs.start(Work::Rollback, told().1, &clock).unwrap_err().code(), "R0449");
+        for (tell, work) in [(tell_rollback, Work::Rollback), (tell_rollout, Work::Rollout)] {
+            tell.send(Some(Ok(json!({})))).unwrap();
+            wait(&jobs, work, |job| job["state"] == "done");
+        }
         tell.send(Some(Ok(json!({"proved": 1})))).unwrap();
         let done = wait(&jobs, Work::Verify, |job| job["state"] == "done");
         assert_eq!((&done["result"]["proved"], done.get("progress")), (&json!(1), None));
         let wrong = Error::new(Kind::Locked, "R0701", "no").hint("Wait.");
         for (what, code) in [(Some(Err(wrong)), "R0701"), (None, "R0901")] {
-            jobs.start(Work::Copy, &operator, &clock).unwrap();
+            let (tell, task) = told();
+            jobs.start(Work::Copy, task, &clock).unwrap();
             tell.send(what).unwrap();
             let failed = wait(&jobs, Work::Copy, |job| job["state"] == "failed");
             assert_eq!(failed["error"]["code"], code);

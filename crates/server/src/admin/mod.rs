@@ -6,7 +6,7 @@ mod operator;
 mod slow;
 
 pub use keys::{KeyWanted, key_json, key_made};
-pub use operator::{Operator, Work};
+pub use operator::{Operator, Question, Task, Work};
 
 pub(crate) use jobs::Jobs;
 pub(crate) use slow::Slow;

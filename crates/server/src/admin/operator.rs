@@ -6,7 +6,7 @@ use repot_core::Result;
 use repot_engine::Progress;
 use serde_json::{Map, Value};
 
-/// Work that takes long. One at a time is done.
+/// Work that takes long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// What a copy would do.
@@ -15,10 +15,17 @@ pub enum Work {
     Verify,
     /// From the source into the database.
     Copy,
+    /// A share of the documents changes its lead.
+    Rollout,
+    /// The old store leads everything again.
+    Rollback,
+    /// The end of a move.
+    Finish,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 3] = [Self::Plan, Self::Verify, Self::Copy];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Plan, Self::Verify, Self::Copy, Self::Rollout, Self::Rollback, Self::Finish];
 
     /// Its name in paths.
     pub(crate) const fn word(self) -> &'static str {
@@ -26,8 +33,33 @@ impl Work {
             Self::Plan => "plan",
             Self::Verify => "verify",
             Self::Copy => "copy",
+            Self::Rollout => "rollout",
+            Self::Rollback => "rollback",
+            Self::Finish => "finish",
         }
     }
+
+    /// Whether one of them waits for the end of the other. A way back waits for nothing but another one.
+    pub(crate) const fn excludes(self, other: Self) -> bool {
+        self.lane() == other.lane()
+    }
+
+    const fn lane(self) -> u8 {
+        match self {
+            Self::Plan | Self::Verify | Self::Copy => 0,
+            Self::Rollout | Self::Finish => 1,
+            Self::Rollback => 2,
+        }
+    }
+}
+
+/// What is answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Documents that were found to differ between the stores of a move, and which of these are known.
+    Mismatches,
+    /// Figures of the project, held against what apps set themselves.
+    Advice,
 }
 
 impl fmt::Display for Work {
@@ -36,25 +68,27 @@ impl fmt::Display for Work {
     }
 }
 
-/// Does what the command line does with the project that a server belongs to. Its calls block.
+/// Work that was understood; done on a thread of its own, it gives the JSON result of the command of that name.
+pub type Task = Box<dyn FnOnce(&dyn Progress) -> Result<Value> + Send>;
+
+/// Does what the command line does with the project that a server belongs to. Its calls block. What is wanted are the flags
+/// of the command, as a JSON object.
 pub trait Operator: Debug + Send + Sync {
-    /// The project: source, database, last copy, last proof.
+    /// The project: source, database, last copy, last proof, the move that is on its way.
     ///
     /// # Errors
     /// When the database is out of reach.
     fn status(&self) -> Result<Map<String, Value>>;
 
-    /// Says what would surely keep it from being done, before it begins.
+    /// Reads what is wanted, and looks for what would surely keep it from being done.
     ///
     /// # Errors
-    /// What that is.
-    fn check(&self, _work: Work) -> Result<()> {
-        Ok(())
-    }
+    /// [`repot_core::Kind::Invalid`] when it cannot be understood; what keeps it from being done.
+    fn prepare(&self, work: Work, wanted: &Map<String, Value>) -> Result<Task>;
 
-    /// Does it; gives the JSON result of the command of that name.
+    /// Answers at once.
     ///
     /// # Errors
     /// As the command.
-    fn run(&self, work: Work, progress: &dyn Progress) -> Result<Value>;
+    fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value>;
 }

@@ -33,6 +33,8 @@ pub(super) fn paths() -> Map<String, Value> {
         let (last, start) = (last(work), start(work));
         found.insert(format!("/admin/{work}"), json!({"get": last, "post": start}));
     }
+    found.insert("/admin/mismatches".to_owned(), json!({"get": mismatches(), "post": change_mismatches()}));
+    found.insert("/admin/advice".to_owned(), json!({"get": advice()}));
     found.insert("/admin/slow".to_owned(), json!({"get": slow()}));
     found.insert("/admin/keys".to_owned(), json!({"get": keys(), "post": create_key()}));
     let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-zA-Z]+$"}});
@@ -109,8 +111,88 @@ fn last(work: Work) -> Value {
 
 fn start(work: Work) -> Value {
     let begun = with_location(body("It has begun.", "application/json", &job()));
-    let about = format!("Begins a {work} in the background; one work is done at a time");
-    operation(&format!("start_{work}"), &about, &responses(&[(202, begun)], &[409]))
+    let about = format!(
+        "Begins a {work} in the background; plan, verify and copy wait for each other, and so do rollout and finish"
+    );
+    let answers = responses(&[(202, begun)], &[408, 409, 413]);
+    let mut operation = operation(&format!("start_{work}"), &about, &answers);
+    operation["requestBody"] = sent(&object(&wanted(work)), false);
+    operation
+}
+
+/// What may be wanted: the flags of the command.
+fn wanted(work: Work) -> Vec<(&'static str, Value)> {
+    let share =
+        |about: &str| json!({"type": "string", "pattern": "^[0-9]{1,3}([.][0-9])?%$", "description": about});
+    let timeout = (
+        "timeout?",
+        json!({"type": "integer", "minimum": 0, "maximum": 86_400, "description": "Give up after so many seconds."}),
+    );
+    match work {
+        Work::Plan | Work::Verify | Work::Copy => Vec::new(),
+        Work::Rollback => vec![timeout],
+        Work::Finish => {
+            vec![("confirm?", json!({"type": "string", "description": "The app's name."})), timeout]
+        }
+        Work::Rollout => vec![
+            ("share?", share("So much is led by the database.")),
+            (
+                "only?",
+                json!({"type": "array", "items": {"type": "string"}, "description": "These tenants, as `user_id=u1`."}),
+            ),
+            (
+                "collection?",
+                json!({"type": "string", "description": "The share is that of this collection alone."}),
+            ),
+            ("compare?", share("So many of the reads are compared with the other store.")),
+            ("no_guard?", json!({"type": "boolean", "description": "Nothing makes it go back by itself."})),
+            ("guard_errors?", share("Go back when more of the calls fail.")),
+            (
+                "guard_p99?",
+                json!({"type": "string", "pattern": "^[0-9]+([.][0-9]+)?x$", "description": "Go back when the slowest hundredth takes so many times what it takes in the files."}),
+            ),
+            (
+                "guard_lag?",
+                json!({"type": "string", "pattern": "^[0-9]+[sm]$", "description": "Go back when a copy is behind for longer."}),
+            ),
+            timeout,
+        ],
+    }
+}
+
+fn mismatches() -> Value {
+    let found = result(vec![
+        ("differences", list(&json!({"type": "object"}))),
+        ("ignored", json!({"type": "integer"})),
+        ("next", list(&json!({"type": "string"}))),
+    ]);
+    let answers = responses(&[(200, body("They.", "application/json", &found))], &[409]);
+    operation("mismatches", "Documents that were found to differ between the stores of a move", &answers)
+}
+
+fn change_mismatches() -> Value {
+    let wanted = object(&[
+        (
+            "ignore?",
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2, "description": "Collection and key of one that is known."}),
+        ),
+        ("tenant?", json!({"type": "string"})),
+        ("reason?", json!({"type": "string", "description": "Why it is known."})),
+        ("clear?", json!({"type": "boolean", "description": "Forget all of them."})),
+    ]);
+    let answers = responses(
+        &[(200, body("It is done.", "application/json", &json!({"type": "object"})))],
+        &[404, 408, 409, 413],
+    );
+    let mut operation =
+        operation("change_mismatches", "One of them is known, or all are forgotten", &answers);
+    operation["requestBody"] = sent(&wanted, false);
+    operation
+}
+
+fn advice() -> Value {
+    let answers = responses(&[(200, body("It.", "application/json", &json!({"type": "object"})))], &[]);
+    operation("advice", "Figures of the project, held against what apps set themselves", &answers)
 }
 
 fn slow() -> Value {

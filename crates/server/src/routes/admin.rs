@@ -1,4 +1,4 @@
-//! `/admin/...`: for those who run the server. What later versions bring (rollout, backups, advice) is 404.
+//! `/admin/...`: for those who run the server. What later versions bring (backups) is 404.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use repot_core::store::{HistoryEntry, HistoryPage, HistoryQuery, Scope};
-use repot_core::{Error, Kind};
+use repot_core::{Error, Kind, Result};
 use repot_engine::ledger::ApiKeys;
 use repot_model::plan::time::utc_text;
 use serde_json::{Map, Value, json};
 
 use super::{history, no_parameters};
 use crate::address::decoded;
-use crate::admin::{KeyWanted, Operator, Work, key_json, key_made};
+use crate::admin::{KeyWanted, Operator, Question, Work, key_json, key_made};
 use crate::answer;
 use crate::app::App;
 use crate::ask::pairs;
@@ -41,16 +41,7 @@ async fn go(app: &App, head: &Parts, body: Body) -> Answered {
         no_parameters(head)?;
     }
     if let Some(work) = Work::ALL.into_iter().find(|work| work.word() == path) {
-        return match head.method {
-            Method::GET | Method::HEAD => {
-                let last = app.jobs().last(work);
-                let last =
-                    last.ok_or_else(|| Problem::missing(&format!("a {work} since the server began")))?;
-                Ok(answer::json(StatusCode::OK, &last))
-            }
-            Method::POST => started(app, work).await,
-            _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
-        };
+        return of_work(app, head, work, body).await;
     }
     match (path, path.strip_prefix("keys/")) {
         ("status", _) if is_read => status(app).await,
@@ -58,15 +49,42 @@ async fn go(app: &App, head: &Parts, body: Body) -> Answered {
             Ok(answer::json(StatusCode::OK, &json!({"type": "result", "slow": app.slow().lines()})))
         }
         ("audit", _) if is_read => audit(app, head).await,
-        ("status" | "slow" | "audit", _) => Err(Problem::method(&head.method, "GET, HEAD")),
-        ("keys", _) => match head.method {
-            Method::GET | Method::HEAD => listed(app).await,
-            Method::POST => created(app, body).await,
-            _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
-        },
+        ("advice", _) if is_read => answered(app, Question::Advice, Map::new()).await,
+        ("status" | "slow" | "audit" | "advice", _) => Err(Problem::method(&head.method, "GET, HEAD")),
+        ("mismatches", _) => of_mismatches(app, head, body).await,
+        ("keys", _) => of_keys(app, head, body).await,
         (_, Some(id)) if head.method == Method::DELETE => revoked(app, &decoded(id)?).await,
         (_, Some(_)) => Err(Problem::method(&head.method, "DELETE")),
         _ => Err(Problem::missing(&head.uri.path())),
+    }
+}
+
+async fn of_work(app: &App, head: &Parts, work: Work, body: Body) -> Answered {
+    match head.method {
+        Method::GET | Method::HEAD => {
+            let last = app.jobs().last(work);
+            let last = last.ok_or_else(|| Problem::missing(&format!("a {work} since the server began")))?;
+            Ok(answer::json(StatusCode::OK, &last))
+        }
+        Method::POST => started(app, work, body).await,
+        _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
+    }
+}
+
+async fn of_mismatches(app: &App, head: &Parts, body: Body) -> Answered {
+    let wanted = match head.method {
+        Method::GET | Method::HEAD => Map::new(),
+        Method::POST => wanted(app, body).await?,
+        _ => return Err(Problem::method(&head.method, "GET, HEAD, POST")),
+    };
+    answered(app, Question::Mismatches, wanted).await
+}
+
+async fn of_keys(app: &App, head: &Parts, body: Body) -> Answered {
+    match head.method {
+        Method::GET | Method::HEAD => listed(app).await,
+        Method::POST => created(app, body).await,
+        _ => Err(Problem::method(&head.method, "GET, HEAD, POST")),
     }
 }
 
@@ -89,12 +107,39 @@ fn operator(app: &App) -> Answered<&Arc<dyn Operator>> {
     })
 }
 
-async fn started(app: &App, work: Work) -> Answered {
-    let operator = operator(app)?;
-    let asked = Arc::clone(operator);
-    let checked = tokio::task::spawn_blocking(move || asked.check(work)).await;
-    checked.unwrap_or_else(|_panicked| Err(Error::new(Kind::Internal, "R0901", "a fault of ours")))?;
-    let job = app.jobs().start(work, operator, app.shared_clock())?;
+/// The flags of a command: a JSON object, or nothing.
+async fn wanted(app: &App, body: Body) -> Answered<Map<String, Value>> {
+    let body = body::read(body, app.options()).await?;
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(&body).map_err(|_no_object| {
+        Problem::bad(
+            "what is wanted is no JSON object",
+            "Send the flags of the command, such as {\"share\": \"10%\"}, or nothing.",
+        )
+    })
+}
+
+/// Asks the operator, whose calls block.
+async fn asked<T: Send + 'static>(
+    app: &App,
+    ask: impl FnOnce(&dyn Operator) -> Result<T> + Send + 'static,
+) -> Answered<T> {
+    let operator = Arc::clone(operator(app)?);
+    let asked = tokio::task::spawn_blocking(move || ask(operator.as_ref())).await;
+    Ok(asked.unwrap_or_else(|_panicked| Err(Error::new(Kind::Internal, "R0901", "a fault of ours")))?)
+}
+
+async fn answered(app: &App, question: Question, wanted: Map<String, Value>) -> Answered {
+    let told = asked(app, move |operator| operator.answer(question, &wanted)).await?;
+    Ok(answer::json(StatusCode::OK, &told))
+}
+
+async fn started(app: &App, work: Work, body: Body) -> Answered {
+    let wanted = wanted(app, body).await?;
+    let task = asked(app, move |operator| operator.prepare(work, &wanted)).await?;
+    let job = app.jobs().start(work, task, app.shared_clock())?;
     let mut response = answer::json(StatusCode::ACCEPTED, &job);
     let place = HeaderValue::from_str(&format!("/admin/{work}"));
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));

@@ -1,12 +1,13 @@
 //! `/admin`: who may, what it tells, work in the background.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use repot_core::{Error, Kind, Result};
 use repot_engine::Progress;
-use repot_server::{App, Operator, Options, Work, openapi};
+use repot_server::{App, Operator, Options, Question, Task, Work, openapi};
 use serde_json::{Map, Value, json};
 
 use crate::broken::{Broken, endless};
@@ -16,24 +17,41 @@ const MODEL: &str = "[notes]\nfile = \"notes/{id}.json\"\naudit = \"30d\"\n[note
 \n[jobs]\nfile = \"jobs/{id}.json\"\n[jobs.fields]\nid = \"text key\"\nstatus = \"open | done = open\"\n\
 [jobs.transitions.status]\nopen = [\"done\"]\ndone = []\n\n[own]\nfile = \"{user}/own/{id}.json\"\ntenant = \"user\"\n[own.fields]\nid = \"text key\"\nuser = \"text\"\n";
 
-/// Works until it is told how it ends.
+/// Works until it is told how it ends; tells what it was asked for. Every second question comes when no move is on its way.
 #[derive(Debug)]
-struct Told(Mutex<Receiver<Result<Value>>>);
+struct Told(Arc<Mutex<Receiver<Result<Value>>>>, AtomicBool);
 
 impl Operator for Told {
     fn status(&self) -> Result<Map<String, Value>> {
         Ok(Map::from_iter([("model".to_owned(), json!("repot.toml"))]))
     }
 
-    fn run(&self, work: Work, progress: &dyn Progress) -> Result<Value> {
-        progress.step(&format!("at {work}"));
-        self.0.lock().unwrap().recv().unwrap()
+    fn prepare(&self, work: Work, wanted: &Map<String, Value>) -> Result<Task> {
+        if wanted.contains_key("wrong") {
+            return Err(Error::new(Kind::Invalid, "R0100", "unexpected argument '--wrong' found"));
+        }
+        let (told, step) = (Arc::clone(&self.0), format!("at {work}{}", json!(wanted)));
+        Ok(Box::new(move |progress: &dyn Progress| {
+            progress.step(&step);
+            told.lock().unwrap().recv().unwrap()
+        }))
+    }
+
+    fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value> {
+        if wanted.contains_key("ignore") {
+            return Err(Error::new(Kind::NotFound, "R0722", "no such difference is known"));
+        }
+        if question == Question::Mismatches && self.1.fetch_not(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Refused, "R0715", "no move is on its way"));
+        }
+        Ok(json!({"type": "result", "asked": format!("{question:?}"), "wanted": wanted}))
     }
 }
 
 async fn told() -> (Lab, Sender<Result<Value>>) {
     let (tell, told) = channel();
-    let operator: Option<Arc<dyn Operator>> = Some(Arc::new(Told(Mutex::new(told))));
+    let operator: Option<Arc<dyn Operator>> =
+        Some(Arc::new(Told(Arc::new(Mutex::new(told)), AtomicBool::new(false))));
     let options = Options { operator, ..Options::default() };
     (Lab::with("sqlite", MODEL, (outside(), options)).await.unwrap(), tell)
 }
@@ -57,7 +75,7 @@ async fn one_work_is_done_at_a_time_and_a_second_start_names_it() {
         (started.header("location"), &started.json()["state"]),
         (Some("/admin/verify"), &json!("running"))
     );
-    let running = until(&lab, "/admin/verify", |job| job["progress"]["step"] == "at verify").await;
+    let running = until(&lab, "/admin/verify", |job| job["progress"]["step"] == "at verify{}").await;
     assert_eq!((&running["work"], &running["ended_at"]), (&json!("verify"), &Value::Null));
     for line in ["POST /admin/verify", "POST /admin/copy", "POST /admin/plan"] {
         let refused = lab.send(line, &[], "").await.is(409);
@@ -79,10 +97,34 @@ async fn one_work_is_done_at_a_time_and_a_second_start_names_it() {
 }
 
 #[tokio::test]
+async fn what_is_wanted_of_a_command_is_sent_as_json() {
+    let (lab, tell) = told().await;
+    for wrong in ["[]", "{", "\"share\""] {
+        assert_eq!(lab.send("POST /admin/rollout", &[], wrong).await.is(400).code(), "R0440", "{wrong}");
+    }
+    assert_eq!(lab.send("POST /admin/rollout", &[], r#"{"wrong": 1}"#).await.is(400).code(), "R0100");
+    lab.send("POST /admin/rollout", &[], r#"{"share": "10%"}"#).await.is(202);
+    let step = r#"at rollout{"share":"10%"}"#;
+    until(&lab, "/admin/rollout", |job| job["progress"]["step"] == step).await;
+    assert_eq!(lab.send("POST /admin/finish", &[], "").await.is(409).code(), "R0449");
+    tell.send(Ok(json!({"stage": "rolling out"}))).unwrap();
+    until(&lab, "/admin/rollout", |job| job["result"]["stage"] == "rolling out").await;
+    let told = lab.get("/admin/advice").await.is(200).json();
+    assert_eq!((&told["asked"], &told["wanted"]), (&json!("Advice"), &json!({})));
+    let told = lab.send("POST /admin/mismatches", &[], r#"{"clear": true}"#).await.is(200).json();
+    assert_eq!((&told["asked"], &told["wanted"]), (&json!("Mismatches"), &json!({"clear": true})));
+    assert_eq!(lab.send("PUT /admin/mismatches", &[], "{}").await.is(405).code(), "R0441");
+    assert_eq!(lab.send("POST /admin/advice", &[], "{}").await.is(405).code(), "R0441");
+}
+
+#[tokio::test]
 async fn a_store_without_a_project_does_no_work() {
     for lab in labs(&["memory", "sqlite"], MODEL).await {
-        for work in ["plan", "verify", "copy"] {
+        for work in ["plan", "verify", "copy", "rollout", "rollback", "finish", "mismatches"] {
             assert_eq!(lab.send(&format!("POST /admin/{work}"), &[], "").await.is(501).code(), "R0450");
+        }
+        for question in ["mismatches", "advice"] {
+            assert_eq!(lab.get(&format!("/admin/{question}")).await.is(501).code(), "R0450");
         }
         let status = lab.get("/admin/status").await.is(200);
         assert_eq!(status.header("cache-control"), Some("no-store"));
@@ -93,7 +135,7 @@ async fn a_store_without_a_project_does_no_work() {
 #[tokio::test]
 async fn what_is_not_there_yet_is_not_there() {
     let (lab, _tell) = told().await;
-    for name in ["rollout", "rollback", "finish", "mismatches", "backups", "advice", "keys2", "status/x"] {
+    for name in ["rollout", "rollback", "finish", "backups", "keys2", "status/x"] {
         assert_eq!(lab.get(&format!("/admin/{name}")).await.is(404).code(), "R0402", "{name}");
     }
     for line in [
@@ -248,9 +290,12 @@ async fn the_routes_answer_what_is_documented() {
             }
             // work that was begun is at work, and has ended
             answers.push(lab.send(&line, &[], body).await);
-            if own["responses"].get("409").is_some() {
+            if own["responses"].get("202").is_some() {
                 tell.send(Ok(json!(1))).unwrap();
                 until(&lab, path, |job| job["state"] == "done").await;
+            }
+            if line == "POST /admin/mismatches" {
+                answers.push(lab.send(&line, &[], r#"{"ignore": ["notes", "a"], "reason": "known"}"#).await);
             }
             if path == "/admin/audit" {
                 answers.push(lab.send(&format!("{line}?collection=nothing"), &[], "").await);
