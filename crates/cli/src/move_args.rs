@@ -56,7 +56,7 @@ pub(crate) struct GuardFlags {
   repot mismatches --clear")]
 pub(crate) struct Mismatches {
     /// This one is known: it counts no more, and stops no rollout.
-    #[arg(long, num_args = 2, value_names = ["COLLECTION", "KEY"], requires = "reason")]
+    #[arg(long, num_args = 2, value_names = ["COLLECTION", "KEY"], requires = "reason", allow_hyphen_values = true)]
     pub ignore: Option<Vec<String>>,
     /// Whose document it is, where the collection has tenants.
     #[arg(long, value_name = "TENANT", requires = "ignore")]

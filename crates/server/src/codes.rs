@@ -113,6 +113,12 @@ pub const CODES: &[Entry] = &[
         mend: "Stop the server and run repot copy; or serve the files meanwhile with repot serve --store ./data; or move while documents are written with repot rollout.",
     },
     Entry {
+        code: "R0456",
+        title: "The flags of a command do not go together",
+        explanation: "What is wanted of /admin is a JSON object of the command's flags. Each of these has a value that it takes, but not all of them together.",
+        mend: "Leave one of them out, or add what the other one needs; the command with --help says which go together.",
+    },
+    Entry {
         code: "R0610",
         title: "Too many clients listen to changes",
         explanation: "The server holds a bounded number of streams and waits of the change feed at the same time.",

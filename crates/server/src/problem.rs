@@ -140,7 +140,7 @@ pub(crate) const fn is_passing(error: &Error) -> bool {
 fn status(error: &Error) -> StatusCode {
     match (error.code(), error.kind()) {
         ("R0401", _) => StatusCode::PRECONDITION_FAILED,
-        ("R0404" | "R0407" | "R0426" | "R0430", _) => StatusCode::UNPROCESSABLE_ENTITY,
+        ("R0404" | "R0407" | "R0426" | "R0430" | "R0456", _) => StatusCode::UNPROCESSABLE_ENTITY,
         // a path that no document can have
         ("R0403", _) => StatusCode::NOT_FOUND,
         ("R0416", _) => StatusCode::PRECONDITION_REQUIRED,

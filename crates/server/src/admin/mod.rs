@@ -4,6 +4,7 @@ mod jobs;
 mod keys;
 mod operator;
 mod slow;
+pub(crate) mod wanted;
 
 pub use keys::{KeyWanted, key_json, key_made};
 pub use operator::{Operator, Question, Task, Work};

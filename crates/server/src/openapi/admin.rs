@@ -7,7 +7,8 @@ use super::bodies::{list, object, sent};
 use super::listing::query;
 use super::responses::{body, responses, with_location};
 use super::schemas::reference;
-use crate::admin::Work;
+use crate::admin::wanted::schema;
+use crate::admin::{Question, Work};
 
 /// The name of their tag, and of what they take.
 pub(super) const TAG: &str = "admin";
@@ -114,50 +115,12 @@ fn start(work: Work) -> Value {
     let about = format!(
         "Begins a {work} in the background; plan, verify and copy wait for each other, and so do rollout and finish"
     );
-    let answers = responses(&[(202, begun)], &[408, 409, 413]);
+    let flags = work.flags();
+    let problems: &[u16] = if flags.is_empty() { &[408, 409, 413] } else { &[408, 409, 413, 422] };
+    let answers = responses(&[(202, begun)], problems);
     let mut operation = operation(&format!("start_{work}"), &about, &answers);
-    operation["requestBody"] = sent(&object(&wanted(work)), false);
+    operation["requestBody"] = sent(&schema(flags), false);
     operation
-}
-
-/// What may be wanted: the flags of the command.
-fn wanted(work: Work) -> Vec<(&'static str, Value)> {
-    let share =
-        |about: &str| json!({"type": "string", "pattern": "^[0-9]{1,3}([.][0-9])?%$", "description": about});
-    let timeout = (
-        "timeout?",
-        json!({"type": "integer", "minimum": 0, "maximum": 86_400, "description": "Give up after so many seconds."}),
-    );
-    match work {
-        Work::Plan | Work::Verify | Work::Copy => Vec::new(),
-        Work::Rollback => vec![timeout],
-        Work::Finish => {
-            vec![("confirm?", json!({"type": "string", "description": "The app's name."})), timeout]
-        }
-        Work::Rollout => vec![
-            ("share?", share("So much is led by the database.")),
-            (
-                "only?",
-                json!({"type": "array", "items": {"type": "string"}, "description": "These tenants, as `user_id=u1`."}),
-            ),
-            (
-                "collection?",
-                json!({"type": "string", "description": "The share is that of this collection alone."}),
-            ),
-            ("compare?", share("So many of the reads are compared with the other store.")),
-            ("no_guard?", json!({"type": "boolean", "description": "Nothing makes it go back by itself."})),
-            ("guard_errors?", share("Go back when more of the calls fail.")),
-            (
-                "guard_p99?",
-                json!({"type": "string", "pattern": "^[0-9]+([.][0-9]+)?x$", "description": "Go back when the slowest hundredth takes so many times what it takes in the files."}),
-            ),
-            (
-                "guard_lag?",
-                json!({"type": "string", "pattern": "^[0-9]+[sm]$", "description": "Go back when a copy is behind for longer."}),
-            ),
-            timeout,
-        ],
-    }
 }
 
 fn mismatches() -> Value {
@@ -171,22 +134,13 @@ fn mismatches() -> Value {
 }
 
 fn change_mismatches() -> Value {
-    let wanted = object(&[
-        (
-            "ignore?",
-            json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2, "description": "Collection and key of one that is known."}),
-        ),
-        ("tenant?", json!({"type": "string"})),
-        ("reason?", json!({"type": "string", "description": "Why it is known."})),
-        ("clear?", json!({"type": "boolean", "description": "Forget all of them."})),
-    ]);
     let answers = responses(
         &[(200, body("It is done.", "application/json", &json!({"type": "object"})))],
-        &[404, 408, 409, 413],
+        &[404, 408, 409, 413, 422],
     );
     let mut operation =
         operation("change_mismatches", "One of them is known, or all are forgotten", &answers);
-    operation["requestBody"] = sent(&wanted, false);
+    operation["requestBody"] = sent(&schema(Question::Mismatches.flags()), false);
     operation
 }
 

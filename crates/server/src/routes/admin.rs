@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{history, no_parameters};
 use crate::address::decoded;
-use crate::admin::{KeyWanted, Operator, Question, Work, key_json, key_made};
+use crate::admin::{KeyWanted, Operator, Question, Work, key_json, key_made, wanted};
 use crate::answer;
 use crate::app::App;
 use crate::ask::pairs;
@@ -74,7 +74,7 @@ async fn of_work(app: &App, head: &Parts, work: Work, body: Body) -> Answered {
 async fn of_mismatches(app: &App, head: &Parts, body: Body) -> Answered {
     let wanted = match head.method {
         Method::GET | Method::HEAD => Map::new(),
-        Method::POST => wanted(app, body).await?,
+        Method::POST => wanted::read(Question::Mismatches.flags(), &body::read(body, app.options()).await?)?,
         _ => return Err(Problem::method(&head.method, "GET, HEAD, POST")),
     };
     answered(app, Question::Mismatches, wanted).await
@@ -107,20 +107,6 @@ fn operator(app: &App) -> Answered<&Arc<dyn Operator>> {
     })
 }
 
-/// The flags of a command: a JSON object, or nothing.
-async fn wanted(app: &App, body: Body) -> Answered<Map<String, Value>> {
-    let body = body::read(body, app.options()).await?;
-    if body.is_empty() {
-        return Ok(Map::new());
-    }
-    serde_json::from_slice(&body).map_err(|_no_object| {
-        Problem::bad(
-            "what is wanted is no JSON object",
-            "Send the flags of the command, such as {\"share\": \"10%\"}, or nothing.",
-        )
-    })
-}
-
 /// Asks the operator, whose calls block.
 async fn asked<T: Send + 'static>(
     app: &App,
@@ -137,7 +123,7 @@ async fn answered(app: &App, question: Question, wanted: Map<String, Value>) -> 
 }
 
 async fn started(app: &App, work: Work, body: Body) -> Answered {
-    let wanted = wanted(app, body).await?;
+    let wanted = wanted::read(work.flags(), &body::read(body, app.options()).await?)?;
     let task = asked(app, move |operator| operator.prepare(work, &wanted)).await?;
     let job = app.jobs().start(work, task, app.shared_clock())?;
     let mut response = answer::json(StatusCode::ACCEPTED, &job);

@@ -27,8 +27,8 @@ impl Operator for Told {
     }
 
     fn prepare(&self, work: Work, wanted: &Map<String, Value>) -> Result<Task> {
-        if wanted.contains_key("wrong") {
-            return Err(Error::new(Kind::Invalid, "R0100", "unexpected argument '--wrong' found"));
+        if wanted.get("timeout") == Some(&json!(9)) {
+            return Err(Error::new(Kind::Invalid, "R0456", "flags that do not go together"));
         }
         let (told, step) = (Arc::clone(&self.0), format!("at {work}{}", json!(wanted)));
         Ok(Box::new(move |progress: &dyn Progress| {
@@ -38,6 +38,9 @@ impl Operator for Told {
     }
 
     fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value> {
+        if wanted.contains_key("tenant") {
+            return Err(Error::new(Kind::Invalid, "R0456", "flags that do not go together"));
+        }
         if wanted.contains_key("ignore") {
             return Err(Error::new(Kind::NotFound, "R0722", "no such difference is known"));
         }
@@ -102,7 +105,7 @@ async fn what_is_wanted_of_a_command_is_sent_as_json() {
     for wrong in ["[]", "{", "\"share\""] {
         assert_eq!(lab.send("POST /admin/rollout", &[], wrong).await.is(400).code(), "R0440", "{wrong}");
     }
-    assert_eq!(lab.send("POST /admin/rollout", &[], r#"{"wrong": 1}"#).await.is(400).code(), "R0100");
+    assert_eq!(lab.send("POST /admin/rollout", &[], r#"{"timeout": 9}"#).await.is(422).code(), "R0456");
     lab.send("POST /admin/rollout", &[], r#"{"share": "10%"}"#).await.is(202);
     let step = r#"at rollout{"share":"10%"}"#;
     until(&lab, "/admin/rollout", |job| job["progress"]["step"] == step).await;
@@ -250,6 +253,17 @@ async fn the_record_of_all_collections_is_told_newest_first() {
     }
 }
 
+/// Flags that are refused as a whole.
+fn wrongly_wanted(line: &str) -> &'static [&'static str] {
+    match line {
+        "POST /admin/rollout" | "POST /admin/rollback" | "POST /admin/finish" => &[r#"{"timeout": 9}"#],
+        "POST /admin/mismatches" => {
+            &[r#"{"ignore": ["notes", "a"], "reason": "known"}"#, r#"{"tenant": "u1"}"#]
+        }
+        _ => &[],
+    }
+}
+
 /// Every status that is documented of these routes is seen, and no other; each answer is of the type that is documented.
 #[tokio::test]
 async fn the_routes_answer_what_is_documented() {
@@ -294,8 +308,8 @@ async fn the_routes_answer_what_is_documented() {
                 tell.send(Ok(json!(1))).unwrap();
                 until(&lab, path, |job| job["state"] == "done").await;
             }
-            if line == "POST /admin/mismatches" {
-                answers.push(lab.send(&line, &[], r#"{"ignore": ["notes", "a"], "reason": "known"}"#).await);
+            for wanted in wrongly_wanted(&line) {
+                answers.push(lab.send(&line, &[], *wanted).await);
             }
             if path == "/admin/audit" {
                 answers.push(lab.send(&format!("{line}?collection=nothing"), &[], "").await);
