@@ -83,6 +83,8 @@ struct Knowledge {
     asked: bool,
     /// Until then it may be trusted without asking, milliseconds since 1970.
     until_ms: i64,
+    /// The epoch that its lease was noted with; what calls were told since is not known to others.
+    noted: Option<i64>,
 }
 
 /// Who leads a document, as a process may go by it.
@@ -153,7 +155,7 @@ impl Moving {
         id: &str,
     ) -> Self {
         let journal = Journal::new(Arc::clone(&sides.new), Arc::clone(&clock));
-        let known = Mutex::new(Knowledge { control: None, asked: false, until_ms: i64::MIN });
+        let known = Mutex::new(Knowledge { control: None, asked: false, until_ms: i64::MIN, noted: None });
         Self {
             sides,
             journal,
@@ -311,6 +313,7 @@ impl Moving {
             if self.in_time(joined).await? {
                 let mut known = self.known();
                 known.until_ms = known.until_ms.max(until_ms);
+                known.noted = Some(control.epoch);
                 return Ok(());
             }
         }
@@ -321,15 +324,12 @@ impl Moving {
     /// # Errors
     /// When the new store is out of reach.
     pub async fn look(&self) -> Result<()> {
-        let (epoch, until_ms) = {
+        let View::Goes(control, _) = self.ask().await? else { return Ok(()) };
+        let (noted, until_ms) = {
             let known = self.known();
-            (known.control.as_ref().map(|(control, _)| control.epoch), known.until_ms)
+            (known.noted, known.until_ms)
         };
-        let seen = match self.ask().await? {
-            View::Goes(control, _) => Some(control.epoch),
-            View::Over => None,
-        };
-        if seen.is_some() && (seen != epoch || self.clock.now_ms() + self.options.lease_ms / 2 > until_ms) {
+        if noted != Some(control.epoch) || self.clock.now_ms() + self.options.lease_ms / 2 > until_ms {
             self.renew().await?;
         }
         Ok(())
@@ -340,7 +340,10 @@ impl Moving {
     /// # Errors
     /// When the new store is out of reach.
     pub async fn retire(&self) -> Result<()> {
-        self.known().until_ms = i64::MIN;
+        {
+            let mut known = self.known();
+            (known.until_ms, known.noted) = (i64::MIN, None);
+        }
         self.in_time(self.journal.leave(&self.id)).await
     }
 }

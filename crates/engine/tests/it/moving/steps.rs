@@ -208,6 +208,23 @@ fn a_change_whose_driver_died_is_gone_on_with_or_given_up() {
 }
 
 #[test]
+fn who_heard_of_a_change_by_a_call_tells_the_others_at_the_next_look() {
+    for world in worlds(MovingOptions::default()) {
+        block_on(async {
+            let (server, driver) = (world.process("server", 1), world.process("driver", 2));
+            server.moving.begin("a test").await.unwrap();
+            server.moving.read_log().await.unwrap();
+            server.moving.look().await.unwrap();
+            driver.moving.want(&Leads::share(SLOTS), "all").await.unwrap();
+            assert!(matches!(driver.moving.step().await.unwrap(), ChangeProgress::Waits(_)));
+            server.moving.status().await.unwrap();
+            server.moving.look().await.unwrap();
+            assert_eq!(driver.moving.step().await.unwrap(), ChangeProgress::Stepped);
+        });
+    }
+}
+
+#[test]
 fn the_end_is_refused_before_the_new_store_leads_and_leaves_nothing_behind() {
     for world in worlds(MovingOptions::default()) {
         block_on(async {
