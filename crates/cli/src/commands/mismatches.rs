@@ -1,7 +1,7 @@
 //! `repot mismatches`: documents that were found to differ between files and database, and which of these are known.
 
 use repot_core::moving::Lead;
-use repot_core::{Error, Kind};
+use repot_core::{Error, Kind, hex};
 use repot_engine::moving::{Difference, Journal, Side};
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
@@ -83,9 +83,8 @@ fn leads(difference: &Difference) -> &'static str {
 
 fn side(side: Option<&Side>) -> Value {
     side.map_or(Value::Null, |side| {
-        let hash: String = side.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = String::from_utf8_lossy(&side.text);
-        json!({"bytes": side.size_bytes, "sha256": hash, "text": text})
+        json!({"bytes": side.size_bytes, "sha256": hex(&side.sha256), "text": text})
     })
 }
 
