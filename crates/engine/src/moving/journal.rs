@@ -176,24 +176,18 @@ impl Journal {
     }
 
     /// Marks a document and leaves this intent, under this state of the move; what the write is to note is doubtful from then on.
-    /// `false`: the state is another by now.
-    pub(super) async fn intend(&self, intent: &Intent, version: i64) -> Result<bool> {
-        let work = UnitOfWork::default()
+    ///
+    /// # Errors
+    /// One that [`is_lost`] where the state is another by now, or a condition of the caller's does not hold.
+    pub(super) async fn intend(&self, intent: &Intent, version: i64) -> Result<()> {
+        let mut work = UnitOfWork::default()
             .noting(self.marking(&intent.key))
             .noting(FactChange::put(INTENT, &intent.name, FactValue::lasting(intent.pack())))
             .demanding(Self::under(version));
-        let mut facts = Vec::new();
         for fact in &intent.doubted {
-            facts.extend(self.doubtful(fact).await?);
+            work = self.doubtful(fact).await?.into_iter().fold(work, UnitOfWork::noting);
         }
-        let work = facts.into_iter().fold(work, UnitOfWork::noting);
-        match self.new.apply(work).await {
-            // the caller's own condition, not ours
-            Err(error) if intent.doubted.iter().any(|fact| error.message().contains(&fact.name)) => {
-                Err(error)
-            }
-            tried => done(tried.map(drop)),
-        }
+        self.new.apply(work).await.map(drop)
     }
 
     /// The change that makes a fact doubtful; also where it was so before, and then was found not to be done.

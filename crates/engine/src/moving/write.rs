@@ -75,8 +75,16 @@ impl Moving {
                     }
                 }
                 Way::Old(version) => match self.write_by_intent(&work, version).await {
-                    Ok(Some(receipt)) => return ended(Lead::Old, Ok(receipt)),
-                    Ok(None) => {}
+                    Ok(receipt) => return ended(Lead::Old, Ok(receipt)),
+                    Err(Stopped::Lost(error)) => {
+                        // ours, or the caller's own condition
+                        let now = self.ask().await?;
+                        if same(&now, Some(version)) {
+                            return ended(Lead::Old, Err(error));
+                        }
+                        view = Ok(now);
+                        continue;
+                    }
                     Err(Stopped::Unreachable(error)) => {
                         return ended(Lead::Old, self.write_by_note(work, error).await);
                     }
@@ -93,19 +101,14 @@ impl Moving {
         }
     }
 
-    /// Marks the document, leaves the intent, writes, and takes the intent back. `None`: the state of the move is another
-    /// by now.
-    async fn write_by_intent(
-        self: &Arc<Self>,
-        work: &UnitOfWork,
-        version: i64,
-    ) -> Result<Option<Receipt>, Stopped> {
+    /// Marks the document, leaves the intent, writes, and takes the intent back.
+    async fn write_by_intent(self: &Arc<Self>, work: &UnitOfWork, version: i64) -> Result<Receipt, Stopped> {
         let key = single(work).map_err(Stopped::Failed)?;
         let deadline_ms = self.clock.now_ms() + self.options.write_ms;
         let mut intent = Intent::new(&key, (deadline_ms, self.pacing.random()), &work.facts);
         match self.in_time(self.intend(&mut intent, version)).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
+            Ok(()) => {}
+            Err(error) if is_lost(&error) => return Err(Stopped::Lost(error)),
             // an intent that was left all the same runs out
             Err(error) if is_unreachable(&error) => return Err(Stopped::Unreachable(error)),
             Err(error) => return Err(Stopped::Failed(error)),
@@ -121,21 +124,16 @@ impl Moving {
         };
         if written.as_ref().is_err_and(|error| error.may_retry() == Retry::Unknown) {
             // it may still happen, until the deadline: the intent says so
-            return written.map(Some).map_err(Stopped::Failed);
+            return written.map_err(Stopped::Failed);
         }
         self.end_intent(intent, written.is_ok(), work).await.map_err(Stopped::Failed)?;
-        written.map(Some).map_err(Stopped::Failed)
+        written.map_err(Stopped::Failed)
     }
 
     /// Leaves an intent, and knows its version where it will say more.
-    async fn intend(&self, intent: &mut Intent, version: i64) -> Result<bool> {
-        if !self.journal.intend(intent, version).await? {
-            return Ok(false);
-        }
-        if !intent.doubted.is_empty() {
-            self.journal.versioned(intent).await?;
-        }
-        Ok(true)
+    async fn intend(&self, intent: &mut Intent, version: i64) -> Result<()> {
+        self.journal.intend(intent, version).await?;
+        if intent.doubted.is_empty() { Ok(()) } else { self.journal.versioned(intent).await }
     }
 
     /// Takes an intent back now that it is known whether the write was done. What the caller notes is there before the answer is.
@@ -199,6 +197,8 @@ impl Announce for Announcer {
 
 /// Why a write by intent went no further.
 enum Stopped {
+    /// The state of the move is another by now, or a condition of the caller's does not hold.
+    Lost(Error),
     /// The new store is out of reach: there is another way.
     Unreachable(Error),
     Failed(Error),
