@@ -295,7 +295,9 @@ fn a_flood_of_differences_stops_the_rollout_once_and_is_bounded() {
             }
             while process.moving.compare_sampled().await.unwrap() > 0 {}
             let now = counted(&process).await;
-            assert_eq!((now.different, now.dropped), (20, 0), "{now:?}");
+            // the first one stops the rollout, which the one that is compared beside it may see as a change on its way
+            assert!(now.in_motion <= 1, "{now:?}");
+            assert_eq!((now.different + now.in_motion, now.dropped), (20, 0), "{now:?}");
             let kept = world.database.ask("select count(*) from repot_facts where kind = 'move_difference'");
             // two are compared at once, so one too many may be kept
             assert!(["1000", "1001"].contains(&kept.trim()), "{kept}");
