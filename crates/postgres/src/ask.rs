@@ -1,6 +1,7 @@
 //! Statements made from the plan: their values as typed parameters, their answers as cells.
 
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::client::Client;
@@ -71,46 +72,41 @@ pub(crate) async fn run_once(
     (begin, role): (&str, Option<&str>),
     behind: Option<Behind>,
 ) -> Result<(Answer, Vec<Row>)> {
-    let mut first = format!("{begin}; set local statement_timeout = {}", timeout.as_millis());
+    let around = Around::transaction(begin, timeout, (role, statement));
     let Some(Behind { what, sql, value }) = behind else {
-        let around = Around::transaction(first, (role, statement));
         return Ok((asked(client, statement, bytes_max, around).await?, Vec::new()));
     };
-    if role.is_some() {
-        // a pooler may have given the session a role that no `reset role` gives back
-        first.push_str("; select set_config('repot.role', current_setting('role'), true)");
-    }
-    let around = Around::transaction(first, (role, statement));
     let given = parameters(statement)?;
     let typed = borrowed(&given);
     let kept = client.kept(&statement.sql, &typed).await.map_err(|error| wrong(error, 0))?;
     let value: [(&(dyn ToSql + Sync), Type); 1] = [(&value, Type::TEXT)];
-    client.kept(sql, &value).await.map_err(|error| failed(what, error))?;
-    let takes_back = around.tenant.is_some();
+    let more = client.kept(sql, &value).await.map_err(|error| failed(what, error))?;
+    let takes_back = around.is_tenants;
+    let back = match takes_back {
+        true => client.kept(TAKE_BACK, &[]).await.map_err(|error| failed(GIVE_BACK, error))?,
+        false => None,
+    };
     let work = async {
         let taking_back = async {
             match takes_back {
-                true => client.batch_execute(TAKE_BACK).await,
+                true => client.query_kept((TAKE_BACK, back.as_ref()), &[]).await.map(drop),
                 false => Ok(()),
             }
         };
         let asking = rows(client, (statement, kept.as_ref()), &typed, bytes_max);
-        let (answer, taken, more) = join3(asking, taking_back, client.query_again(sql, &value)).await;
+        let (answer, taken, more) =
+            join3(asking, taking_back, client.query_kept((sql, more.as_ref()), &value)).await;
         let answer = answer?;
-        taken.map_err(|error| failed("give back the role of a tenant", error))?;
+        taken.map_err(|error| failed(GIVE_BACK, error))?;
         Ok((answer, more.map_err(|error| failed(what, error))?))
     };
     around.run(client, work).await
 }
 
+const GIVE_BACK: &str = "give back the role of a tenant";
 const TAKE_BACK: &str = "select set_config('role', current_setting('repot.role'), true)";
 
-async fn asked(
-    client: &Client,
-    statement: &Statement,
-    bytes_max: usize,
-    around: Around<'_>,
-) -> Result<Answer> {
+async fn asked(client: &Client, statement: &Statement, bytes_max: usize, around: Around) -> Result<Answer> {
     let given = parameters(statement)?;
     let typed = borrowed(&given);
     // now, so that below nothing is waited for between its messages and those that give the role back
@@ -118,53 +114,75 @@ async fn asked(
     around.run(client, rows(client, (statement, kept.as_ref()), &typed, bytes_max)).await
 }
 
+/// Names the tenant for the transaction.
+static TENANT: LazyLock<String> = LazyLock::new(|| format!("select set_config('{SETTING}', $1, true)"));
+
+/// Bounds the time of the statements in the transaction.
+const BOUND: &str = "select set_config('statement_timeout', $1, true)";
+
+/// The same, takes the role that holds tenants apart, and names the tenant. The role of before is remembered: a pooler may have given
+/// the session one that no `reset role` gives back.
+static BOUND_TO_TENANT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "select set_config('statement_timeout', $1, true), set_config('repot.role', current_setting('role'), true), \
+         set_config('role', $2, true), set_config('{SETTING}', $3, true)"
+    )
+});
+
 /// What is sent before and behind a statement.
-struct Around<'a> {
+struct Around {
     first: String,
-    tenant: Option<&'a str>,
+    /// What is set then, by a statement that comes again and again.
+    set: Option<(&'static str, Vec<String>)>,
+    is_tenants: bool,
     end: Option<&'static str>,
 }
 
-impl<'a> Around<'a> {
+/// No text of PostgreSQL holds a NUL, so there are no rows of such a tenant; '' is nobody's.
+fn named(tenant: &str) -> String {
+    if tenant.contains('\0') { String::new() } else { tenant.to_owned() }
+}
+
+impl Around {
     /// Within a transaction: of a tenant's statement nothing stays.
-    fn savepoint(mut first: String, (role, statement): (Option<&str>, &'a Statement)) -> Self {
+    fn savepoint(mut first: String, (role, statement): (Option<&str>, &Statement)) -> Self {
         let Some((role, tenant)) = role.zip(statement.tenant.as_deref()) else {
-            return Self { first, tenant: None, end: None };
+            return Self { first, set: None, is_tenants: false, end: None };
         };
         if !first.is_empty() {
             first.push_str("; ");
         }
         first.push_str(&format!("savepoint repot_tenant; set local role {}", quote(role)));
         let end = "rollback to savepoint repot_tenant; release savepoint repot_tenant";
-        Self { first, tenant: Some(tenant), end: Some(end) }
+        Self { first, set: Some((&TENANT, vec![named(tenant)])), is_tenants: true, end: Some(end) }
     }
 
     /// With a transaction around it, which takes everything back.
-    fn transaction(mut first: String, (role, statement): (Option<&str>, &'a Statement)) -> Self {
-        let role = role.zip(statement.tenant.as_deref());
-        if let Some((role, _)) = role {
-            first.push_str(&format!("; set local role {}", quote(role)));
-        }
-        Self { first, tenant: role.map(|(_, tenant)| tenant), end: Some("commit") }
+    fn transaction(begin: &str, timeout: Duration, (role, statement): (Option<&str>, &Statement)) -> Self {
+        let timeout = timeout.as_millis().to_string();
+        let tenant = role.zip(statement.tenant.as_deref());
+        let set: (&'static str, Vec<String>) = match tenant {
+            None => (BOUND, vec![timeout]),
+            Some((role, tenant)) => (&BOUND_TO_TENANT, vec![timeout, role.to_owned(), named(tenant)]),
+        };
+        Self { first: begin.to_owned(), set: Some(set), is_tenants: tenant.is_some(), end: Some("commit") }
     }
 
     /// Does `work` between its messages; what they say counts first, so that nothing is given that was read without them.
     async fn run<T>(self, client: &Client, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let what = if self.tenant.is_some() { "take the role of a tenant" } else { "answer a query" };
-        // no text of PostgreSQL holds a NUL, so there are no rows of such a tenant; '' is nobody's
-        let tenant = self.tenant.map(|tenant| if tenant.contains('\0') { "" } else { tenant });
-        let name = format!("select set_config('{SETTING}', $1, true)");
+        let what = if self.is_tenants { "take the role of a tenant" } else { "answer a query" };
+        let (name, values) = self.set.unwrap_or_default();
+        let values: Vec<(&(dyn ToSql + Sync), Type)> =
+            values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect();
         // prepared before the first message, so that it is sent in its turn
-        let kept = match &tenant {
-            Some(tenant) => client.kept(&name, &[(tenant, Type::TEXT)]).await,
-            None => Ok(None),
+        let kept = match name {
+            "" => None,
+            name => client.kept(name, &values).await.map_err(|error| failed(what, error))?,
         };
-        let kept = kept.map_err(|error| failed(what, error))?;
-        let named = async {
-            match (&tenant, &kept) {
-                (None, _) => Ok(()),
-                (Some(tenant), Some(kept)) => client.execute(kept, &[tenant]).await.map(drop),
-                (Some(tenant), None) => client.query_typed(&name, &[(tenant, Type::TEXT)]).await.map(drop),
+        let setting = async {
+            match name {
+                "" => Ok(()),
+                name => client.query_kept((name, kept.as_ref()), &values).await.map(drop),
             }
         };
         let end = async {
@@ -174,16 +192,14 @@ impl<'a> Around<'a> {
             }
         };
         // the last is sent behind the rest, and awaited while the rows are read
-        let (taken, named, done, left) = join4(client.batch_execute(&self.first), named, work, end).await;
-        taken.map_err(|error| {
-            let is_role = self.tenant.is_some() && error.code().is_some_and(|code| code.code() != "57014");
+        let (begun, set, done, left) = join4(client.batch_execute(&self.first), setting, work, end).await;
+        let mended = |error: tokio_postgres::Error| {
+            let is_role = self.is_tenants && error.code().is_some_and(|code| code.code() != "57014");
             let error = failed(what, error);
             if is_role { error.hint(MEND) } else { error }
-        })?;
-        named.map_err(|error| {
-            client.forget(&name);
-            failed(what, error)
-        })?;
+        };
+        begun.map_err(mended)?;
+        set.map_err(mended)?;
         let done = done?;
         left.map_err(|error| failed("end a question", error))?;
         Ok(done)

@@ -93,6 +93,18 @@ impl Client {
         }
     }
 
+    /// Rows of a statement that [`Client::kept`] gave before: its messages go out at the first poll, in their turn among others.
+    pub(crate) async fn query_kept(
+        &self,
+        (sql, kept): (&str, Option<&Statement>),
+        values: &[Typed<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        match kept {
+            Some(kept) => self.inner.query(kept, &untyped(values)).await.inspect_err(|_| self.forget(sql)),
+            None => self.query_typed(sql, values).await,
+        }
+    }
+
     /// Rows of a statement that comes again and again.
     pub(crate) async fn query_again(&self, sql: &str, values: &[Typed<'_>]) -> Result<Vec<Row>, Error> {
         let Some(statement) = self.kept(sql, values).await? else {

@@ -64,7 +64,7 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
                 form.push_str(&format!("&sort={value}"));
                 query = query.sort(value);
             }
-            "fields" => query = query.fields(value),
+            "fields" => query = fields(query, value)?,
             "expand" => {
                 let names = value.split(',').filter(|name| !name.is_empty());
                 query.expand = names.map(str::to_owned).collect();
@@ -99,6 +99,18 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
     let plain = filters == 0 && query.sort.is_empty() && query.fields.is_empty();
     let needs_tables = !plain || !query.expand.is_empty() || query.offset > 0;
     Ok(Listing { query, needs_tables, form })
+}
+
+/// Only these columns; the state of its document is one of them, where rows say it, and is worked out only for who asks.
+fn fields(query: Query, value: &str) -> Answered<Query> {
+    let tells = query.etags;
+    let (states, columns): (Vec<&str>, Vec<&str>) =
+        value.split(',').filter(|name| !name.is_empty()).partition(|name| tells && *name == STATE);
+    if columns.is_empty() && !states.is_empty() {
+        return Err(wrong("fields", &format!("names no column beside {STATE}")));
+    }
+    let etags = tells && (columns.is_empty() || !states.is_empty());
+    Ok(Query { etags, ..query.fields(&columns.join(",")) })
 }
 
 /// Whether rows of a collection say the state of their document: not where a field of its own has the name.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::responses::{self, header};
 use super::schemas::{self, bounded};
 use super::subject::Subject;
+use crate::ask::STATE;
 
 /// The operation of a listing.
 pub(super) fn operation(subject: &Subject<'_>) -> Value {
@@ -115,7 +116,7 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
         found.push(query("sort", "The order: `-created_at,title`.", names(&sortable, "-?", FEW)));
     }
     let all: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    found.push(query("fields", "Only these columns.", names(&all, "", MANY)));
+    found.push(fields(subject, &all));
     let references: Vec<&str> = columns
         .iter()
         .enumerate()
@@ -131,6 +132,16 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
         found.push(query("q", about, json!({"type": "string"})));
     }
     found
+}
+
+/// Only these columns; with the state of the document where rows say it, but not that alone.
+fn fields(subject: &Subject<'_>, all: &[&str]) -> Value {
+    if !schemas::rows_tell_state(subject) {
+        return query("fields", "Only these columns.", names(all, "", MANY));
+    }
+    let one = format!("({})", all.join("|"));
+    let pattern = format!("^(({STATE},)*{one}(,({STATE}|{one}))*)?$");
+    query("fields", "Only these columns, `_etag` being one.", json!({"type": "string", "pattern": pattern}))
 }
 
 fn filters(subject: &Subject<'_>) -> Vec<Value> {

@@ -261,11 +261,16 @@ pub(super) fn row(subject: &Subject<'_>) -> Value {
         }
         properties.insert(column.name.clone(), schema);
     }
-    if subject.shape.is_some() && tells_state(subject.layout.model(), subject.name()) {
+    if rows_tell_state(subject) {
         let about = "The state of the row's document: its `ETag`, without quotes. Missing where plain SQL made the row and nobody has read it as a document yet.";
         properties.insert(STATE.to_owned(), json!({"type": "string", "description": about}));
     }
     json!({"type": "object", "properties": properties})
+}
+
+/// Whether rows of a listing say the state of their document.
+pub(super) fn rows_tell_state(subject: &Subject<'_>) -> bool {
+    subject.shape.is_some() && tells_state(subject.layout.model(), subject.name())
 }
 
 /// The tables whose rows can stand in the place of a reference.

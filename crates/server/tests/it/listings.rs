@@ -148,7 +148,13 @@ async fn rows_have_their_tag_and_whole_documents_are_as_they_are() {
         let fields = lab.get("/v1/dramas?id=d3&fields=id,title").await.json();
         assert_eq!(fields["items"][0]["title"], "T 3");
         assert!(fields["items"][0].get("genre").is_none());
+        // it is told to who asks for it
+        assert!(fields["items"][0].get("_etag").is_none());
+        let fields = lab.get("/v1/dramas?id=d3&fields=_etag,title").await.is(200).json();
         assert_eq!(state(&fields["items"][0]), one.etag());
+        assert_eq!(fields["items"][0].as_object().unwrap().len(), 2);
+        assert_eq!(lab.get("/v1/dramas?id=d3&fields=").await.is(200).json(), rows);
+        lab.get("/v1/dramas?fields=_etag").await.is(400);
         let expanded = lab.get("/v1/characters?name=C2&expand=drama_id").await.is(200).json();
         assert_eq!(expanded["items"][0]["drama_id"]["title"], "T 2", "{expanded}");
         // a row that a document holds has none, nor does one that came along
