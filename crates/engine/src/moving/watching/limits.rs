@@ -6,8 +6,10 @@ use super::times::Times;
 use super::window::{Act, Watched};
 use crate::moving::percent;
 
-/// Fewer calls say nothing of how many fail.
+/// Fewer calls say nothing of how many fail,
 const CALLS_LEAST: u64 = 50;
+/// unless so many of them do, and more than half.
+const FAILED_LEAST: u64 = 5;
 /// Fewer answered calls say nothing of the slowest hundredth,
 const ANSWERED_LEAST: u64 = 100;
 /// and so do fewer slow ones.
@@ -18,7 +20,8 @@ const FLOOR_US: u64 = 20_000;
 /// What the guard of a rollout does not let pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of a thousand calls of the new store so many may fail, of at least fifty calls.
+    /// Of a thousand calls of the new store so many may fail, of at least fifty calls; of fewer
+    /// five, when those are more than half.
     pub errors: u16,
     /// The slowest hundredth of the calls of the new store may take so many percent of what it takes in the old one.
     pub slower_percent: u32,
@@ -67,7 +70,8 @@ impl Limits {
 
     fn errors(&self, new: &Times) -> Option<String> {
         let (failed, calls) = (new.failed(), new.calls());
-        if calls < CALLS_LEAST || failed * 1_000 <= u64::from(self.errors) * calls {
+        let is_enough = calls >= CALLS_LEAST || (failed >= FAILED_LEAST && failed * 2 > calls);
+        if !is_enough || failed * 1_000 <= u64::from(self.errors) * calls {
             return None;
         }
         let share = percent(u16::try_from(failed * 1_000 / calls).unwrap_or(u16::MAX));
@@ -131,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_trip_above_one_in_a_hundred_of_fifty() {
+    fn errors_trip_above_one_in_a_hundred_of_fifty_and_above_half_of_a_few() {
         for (answered, failed, trips) in [
             (49, 1, true),
             (48, 1, false),
@@ -139,8 +143,11 @@ mod tests {
             (98, 1, true),
             (198, 2, false),
             (197, 2, true),
-            (0, 49, false),
             (0, 50, true),
+            (0, 5, true),
+            (0, 4, false),
+            (4, 5, true),
+            (5, 5, false),
         ] {
             let mut seen = watched(&[(Lead::New, Act::Read, answered, 1_000)]);
             for n in 0..failed {
