@@ -9,7 +9,7 @@ use repot_engine::moving::{Control, MoveStatus, Stage, Times, percent};
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
-use super::{inner, runtime};
+use super::{inner, runtime, source};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
 use crate::move_args::Status;
@@ -54,11 +54,26 @@ pub(crate) fn status(global: &Global, wanted: &Status, output: &Output) -> Resul
 /// A database without a move: nothing is on its way, or it is finished.
 async fn without_move(repot: &Repot, output: &Output) -> Result<Exit, Failure> {
     let (store, clock) = (repot.store(), std::sync::Arc::new(SystemClock));
-    let events = repot_engine::moving::Journal::new(store, clock).events(1).await?;
-    match events.last() {
+    let journal = repot_engine::moving::Journal::new(store, clock);
+    match journal.events(1).await?.last() {
         Some(event) => {
             output.say(&format!("Stage      finished, {}: {}", utc_text(event.at_ms), event.what));
-            output.done(json!({"type": "result", "stage": "finished"}), &["repot export DIR"]);
+            let left = journal.left().await?;
+            if let Some(left) = &left {
+                output.say(&source::status_line(left));
+            }
+            let is_removable = left.as_ref().is_some_and(|left| left.is_removable(SystemClock.now_ms()));
+            let next: &[&str] = if is_removable {
+                &[
+                    "repot finish --remove-source --dry-run",
+                    "repot finish --remove-source",
+                    "repot export DIR",
+                ]
+            } else {
+                &["repot export DIR"]
+            };
+            let left = left.as_ref().map(source::status_json);
+            output.done(json!({"type": "result", "stage": "finished", "source": left}), next);
         }
         None => {
             output.say("Stage      files: a copy of them is in the database");
