@@ -38,9 +38,13 @@ pub(super) fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Fail
             return Ok(repot);
         }
     }
-    Err(Error::new(Kind::Refused, "R0715", "no move is on its way in this database")
+    Err(none().into())
+}
+
+/// Nothing was begun, or it is finished.
+pub(crate) fn none() -> Error {
+    Error::new(Kind::Refused, "R0715", "no move is on its way in this database")
         .hint("Begin with repot copy --follow.")
-        .into())
 }
 
 pub(super) fn part(repot: &Repot) -> Result<&Move, Failure> {

@@ -411,3 +411,54 @@ fn a_move_is_run_over_http() {
         assert_eq!(server.stop().0, Some(0));
     }
 }
+
+/// What is asked about a move opens nothing anew: who opens a bucket tries out what it can do.
+#[test]
+fn questions_about_a_move_are_answered_with_what_the_server_has_open() {
+    for database in databases() {
+        let mover = in_a_bucket(database);
+        Following::start(&mover).stop();
+        let variables = mover.variables();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = Serving::start(&mover.project, &[], &variables);
+        let probes = || {
+            let requests = mover.lab.as_ref().unwrap().requests();
+            requests.iter().filter(|request| request.key.contains(".repot-probe")).count()
+        };
+        let ask = |path: &str| {
+            let answer = server.send(&request(&format!("GET {path}"), "", ""));
+            serde_json::from_str::<Value>(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        };
+        let before = probes();
+        assert!(before > 0, "the server tries out what the bucket can do when it starts");
+        for _ in 0..5 {
+            let status = ask("/admin/status");
+            let project = &status["project"];
+            assert_eq!(
+                (&project["move"]["stage"], &project["made"]),
+                (&json!("following"), &json!(true)),
+                "{status}"
+            );
+            assert!(project["proof"]["proved"].as_u64().unwrap() > 3, "{status}");
+            assert_eq!(ask("/admin/mismatches")["differences"], json!([]));
+        }
+        assert_eq!(probes(), before);
+        // the command is another process
+        assert_eq!(mover.stage()["stage"], "following");
+        assert!(probes() > before);
+        mover.run(&["rollout", "100%", "--no-guard"]).expect(0);
+        mover.run(&["finish", &mover.confirmed()]).expect(0);
+        let before = probes();
+        loop {
+            let status = ask("/admin/status");
+            if status["project"]["move"]["stage"] == "finished" {
+                assert_eq!(status["project"]["move"]["source"]["removable"], json!(false));
+                break;
+            }
+        }
+        assert_eq!(ask("/admin/mismatches")["code"], "R0715");
+        assert_eq!(probes(), before);
+        assert_eq!(server.stop().0, Some(0));
+    }
+}
