@@ -7,6 +7,7 @@ use repot_s3lab::S3Lab;
 use serde_json::{Value, json};
 
 use crate::moving::{Following, Mover, in_a_bucket};
+use crate::operate::{Serving, request};
 use crate::project::{Database, Project, databases};
 
 /// A document that the app deletes, one that another program changes.
@@ -56,6 +57,24 @@ fn finished(mover: &Mover) -> BTreeSet<String> {
     before
 }
 
+/// A server says whether the source is needed no longer.
+fn figure(mover: &Mover) -> String {
+    let variables = mover.variables();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Serving::start(&mover.project, &[], &variables);
+    // a busy database is not waited for
+    let figure = loop {
+        let text = server.send(&request("GET /metrics", "", ""));
+        let found = text.lines().find(|line| line.starts_with("repot_source_removable "));
+        if let Some(found) = found {
+            break found.trim_end().to_owned();
+        }
+    };
+    assert_eq!(server.stop().0, Some(0));
+    figure
+}
+
 /// What is asked for wrongly, and what is only tried, removes nothing.
 fn nothing_goes(mover: &Mover, all: &BTreeSet<String>, stays: &[(&str, &str)]) {
     for wrong in [&["finish", "--remove-source"][..], &["finish", "--remove-source", "--confirm=x"]] {
@@ -85,6 +104,7 @@ fn goes(mover: &Mover) {
     let all: BTreeSet<String> = before.union(&stays).cloned().collect();
     let fates = [(&*changed, "changed"), (&*deleted, "gone_from_database"), ("readme.txt", "unnamed")];
     nothing_goes(mover, &all, &fates);
+    assert_eq!(figure(mover), "repot_source_removable 1");
 
     let name = mover.confirmed();
     let done = mover.run(&["finish", "--remove-source", "--json", &name]).expect(0).result();
@@ -94,6 +114,7 @@ fn goes(mover: &Mover) {
     assert!(mover.file(".repot/fence").is_some());
     let source = mover.stage()["source"].clone();
     assert_eq!((&source["removable"], &source["left"]), (&json!(false), &json!(3)), "{source}");
+    assert_eq!(figure(mover), "repot_source_removable 0");
     // once more changes nothing
     let again = mover.run(&["finish", "--remove-source", &name]).expect(0).err;
     assert!(again.contains("Removed 0 objects") && again.contains("1 object left: changed"), "{again}");
