@@ -87,10 +87,24 @@ pub(crate) struct Rollback {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot finish
+  repot finish --keep-source 90d
+  repot finish --remove-source --dry-run
+  repot finish --remove-source --confirm=council")]
 pub(crate) struct Finish {
     /// The app's name (that of its folder), instead of typing it.
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
+    /// Keep the source for so many days before its removal is offered.
+    #[arg(long, value_name = "DAYS", default_value = "30d", conflicts_with = "remove_source")]
+    pub keep_source: String,
+    /// After that time: remove from the source what the end of the move proved and nobody changed since.
+    #[arg(long)]
+    pub remove_source: bool,
+    /// Say what would be removed, and remove nothing; also before that time.
+    #[arg(short = 'n', long, requires = "remove_source")]
+    pub dry_run: bool,
     #[command(flatten)]
     pub patience: Patience,
     #[command(flatten)]

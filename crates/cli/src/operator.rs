@@ -1,14 +1,19 @@
 //! What a server does with the project that it was started in: the work of the commands.
 
+use std::sync::Arc;
+
 use repot::Place;
+use repot_core::store::Recorded;
 use repot_core::{Clock as _, Error, Kind, Result, SystemClock};
 use repot_engine::copy::{COPIED, PROOF};
+use repot_engine::moving::{Journal, Moving};
 use repot_engine::preview::preview;
 use repot_engine::verify::{Scope, Verify};
 use repot_engine::{Progress, Tally};
 use repot_model::plan::time::utc_text;
-use repot_server::{Operator, Question, Task, Work};
+use repot_server::{Operator, Own, Question, Task, Work};
 use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
 
 use crate::args::{Bounds, Global};
 use crate::commands::{advise, copy, mismatches, move_status, moving, plan, verify};
@@ -18,6 +23,8 @@ use crate::output::Output;
 use crate::variables::hidden;
 use crate::wiring::{Project, seed};
 
+/// What is told of what is recorded, in this order.
+const RECORDED: [&str; 2] = [COPIED, PROOF];
 /// The flag that is written without its name.
 const SHARE: &str = "share";
 /// The flag with two values.
@@ -44,28 +51,27 @@ impl ProjectOperator {
 }
 
 impl Operator for ProjectOperator {
-    fn status(&self) -> Result<Map<String, Value>> {
+    fn status(&self, own: &Own) -> Result<Map<String, Value>> {
         let project = self.project()?;
         let mut told = Map::new();
         told.insert("model".into(), json!(project.file));
         told.insert("source".into(), json!(project.source_name().0));
         told.insert("database".into(), json!(hidden(&project.database_url().0)));
-        let mut target = project.target()?;
-        let state = target.state()?;
-        told.insert("made".into(), json!(state.is_some()));
-        if state.is_none() {
-            return Ok(told);
-        }
-        let mut reader = target.reader()?;
-        let tally = Tally::of(&reader.count_objects()?);
+        let is_served = self.is_served(&project)?;
+        let recorded = if is_served { self.recorded_here(own)? } else { recorded(&project)? };
+        told.insert("made".into(), json!(recorded.is_some()));
+        let Some(Recorded { objects, values }) = recorded else { return Ok(told) };
+        let mut values = values.into_iter();
+        let mut value = || values.next().flatten();
+        let tally = Tally::of(&objects);
         told.insert(
             "objects".into(),
             json!({"listed": tally.listed, "moved": tally.moved, "set_aside": tally.set_aside,
                 "unmatched": tally.unmatched, "stays": tally.stays}),
         );
-        let copied = reader.meta(COPIED)?.and_then(|at_ms| at_ms.parse().ok());
+        let copied = value().and_then(|at_ms| at_ms.parse().ok());
         told.insert("copied_at".into(), json!(copied.map(utc_text)));
-        let proof = reader.meta(PROOF)?.as_deref().and_then(copy::Known::read);
+        let proof = value().as_deref().and_then(copy::Known::read);
         let proof = proof.map(|known| {
             let age = known.at_ms.map(|at_ms| SystemClock.now_ms().saturating_sub(at_ms) / 1_000);
             json!({"proved": known.proved, "objects": known.objects, "root": known.root,
@@ -73,9 +79,15 @@ impl Operator for ProjectOperator {
         });
         // written over since, or never made
         told.insert("proof".into(), json!(proof));
-        drop((reader, target));
         let asked = Status { watch: false, why: false };
-        told.insert("move".into(), result(|output| move_status::status(&self.global, &asked, output))?);
+        let moving = result(|output| match self.part(own, is_served)? {
+            Part::Own(moving, journal) => {
+                let seen = move_status::seen(moving.as_deref(), &journal, &asked, output);
+                Handle::current().block_on(seen)
+            }
+            Part::Others => move_status::status(&self.global, &asked, output),
+        });
+        told.insert("move".into(), moving?);
         Ok(told)
     }
 
@@ -112,7 +124,7 @@ impl Operator for ProjectOperator {
         })
     }
 
-    fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value> {
+    fn answer(&self, question: Question, wanted: &Map<String, Value>, own: &Own) -> Result<Value> {
         match question {
             Question::Advice => {
                 flags::<Nothing>(wanted)?;
@@ -120,7 +132,14 @@ impl Operator for ProjectOperator {
             }
             Question::Mismatches => {
                 let wanted: Mismatches = flags(wanted)?;
-                let mut lines = lines(|output| mismatches::run(&self.global, &wanted, output))?;
+                let is_served = self.is_served(&self.project()?)?;
+                let mut lines = lines(|output| match self.part(own, is_served)? {
+                    Part::Own(Some(moving), journal) if !moving.is_finished() => {
+                        Handle::current().block_on(mismatches::of_move(&journal, &wanted, output))
+                    }
+                    Part::Own(..) => Err(moving::none().into()),
+                    Part::Others => mismatches::run(&self.global, &wanted, output),
+                })?;
                 let mut told = lines.pop().unwrap_or_default();
                 if wanted.ignore.is_none() && !wanted.clear {
                     told["differences"] = Value::Array(lines);
@@ -131,11 +150,54 @@ impl Operator for ProjectOperator {
     }
 }
 
+/// Who knows of the move.
+enum Part {
+    /// This server: its part in it, or none where no move is on its way.
+    Own(Option<Arc<Moving>>, Journal),
+    /// Another process has to be asked, or a part taken for the question: the database is not the one that is served, or a move began after the
+    /// server did.
+    Others,
+}
+
+/// What is recorded in the project's database; `None`: it was not made yet.
+fn recorded(project: &Project) -> Result<Option<Recorded>> {
+    let mut target = project.target()?;
+    if target.state()?.is_none() {
+        return Ok(None);
+    }
+    let mut reader = target.reader()?;
+    let values = RECORDED.iter().map(|name| reader.meta(name)).collect::<Result<_>>()?;
+    Ok(Some(Recorded { objects: reader.count_objects()?, values }))
+}
+
 impl ProjectOperator {
+    /// Whether the project's database is the one that is served.
+    fn is_served(&self, project: &Project) -> Result<bool> {
+        Ok(Place::parse(&project.database_url().0, &project.directory)? == self.served)
+    }
+
+    /// What is recorded in the database that is served.
+    fn recorded_here(&self, own: &Own) -> Result<Option<Recorded>> {
+        match own.store.vitals() {
+            Some(vitals) => Handle::current().block_on(vitals.recorded(&RECORDED)).map(Some),
+            None => recorded(&self.project()?),
+        }
+    }
+
+    fn part(&self, own: &Own, is_served: bool) -> Result<Part> {
+        if !is_served {
+            return Ok(Part::Others);
+        }
+        let journal = Journal::new(Arc::clone(&own.store), Arc::new(SystemClock));
+        if own.moving.is_none() && Handle::current().block_on(journal.control())?.is_some() {
+            return Ok(Part::Others);
+        }
+        Ok(Part::Own(own.moving.clone(), journal))
+    }
+
     /// A copy into the database that is served is refused before it begins.
     fn leaves_alone(&self) -> Result<()> {
-        let project = self.project()?;
-        if Place::parse(&project.database_url().0, &project.directory)? != self.served {
+        if !self.is_served(&self.project()?)? {
             return Ok(());
         }
         let message =

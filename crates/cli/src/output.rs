@@ -29,6 +29,11 @@ impl Output {
         Self { json: true, quiet: true, gathered: Some(Mutex::new(Vec::new())) }
     }
 
+    /// Whether JSON lines are gathered, so that there should not be many.
+    pub(crate) const fn gathers(&self) -> bool {
+        self.gathered.is_some()
+    }
+
     /// The JSON lines that would have been printed; the last one is the result.
     pub(crate) fn gathered(self) -> Vec<Value> {
         let gathered = self.gathered.map(Mutex::into_inner);

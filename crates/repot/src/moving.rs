@@ -11,12 +11,13 @@ use repot_core::store::{BucketStore, Layout, Objects};
 use repot_core::{Error as Cause, Kind, Pacing as _};
 use repot_engine::TokioPacing;
 use repot_engine::moving::{
-    Beside, FollowOptions, Followed, Follower, Journal, Moving, MovingOptions, Running, Sides,
+    Beside, CleanUp, FollowOptions, Followed, Follower, Journal, Moving, MovingOptions, Running, Sides,
 };
 use repot_engine::store::RowStore;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::open::Repot;
 use crate::place::{Place, s3_config};
 use crate::{Error, Result};
 
@@ -126,6 +127,35 @@ impl Move {
             Work { following, running: Running::start(&moving) }
         });
         Ok(Some(Self { moving, follower, work: Mutex::new(work) }))
+    }
+}
+
+impl Repot {
+    /// What removes the source of a move that was finished in this database, once somebody asks for it. It removes nothing by
+    /// itself.
+    ///
+    /// # Errors
+    /// `R0741` where the documents are in no database; when the source is out of reach.
+    pub async fn clean_up(&self, config: &Config) -> Result<CleanUp> {
+        let Some(rows) = &self.inside.rows else {
+            return Err(Cause::new(
+                Kind::Refused,
+                "R0741",
+                "documents that are in no database were not moved",
+            )
+            .hint("Name the database that they were moved into (DATABASE_URL).")
+            .into());
+        };
+        let (objects, _) = source(config, &self.inside.layout)?;
+        objects.probe().await?;
+        Ok(CleanUp {
+            objects,
+            beside: BESIDE.to_owned(),
+            journal: Journal::new(Arc::clone(rows) as _, Arc::clone(&config.clock)),
+            known: Arc::clone(rows) as _,
+            clock: Arc::clone(&config.clock),
+            bytes_max: config.document_bytes_max,
+        })
     }
 }
 

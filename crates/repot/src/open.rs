@@ -44,6 +44,8 @@ pub(crate) struct Inside {
     pub(crate) new_text: NewText,
     clock: Arc<dyn Clock>,
     part: Option<Arc<Move>>,
+    /// The store beneath, where it is a database.
+    pub(crate) rows: Option<Arc<RowStore>>,
 }
 
 impl Inside {
@@ -54,7 +56,7 @@ impl Inside {
         new_text: NewText,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, model, layout, limits, new_text, clock, part: None }
+        Self { store, model, layout, limits, new_text, clock, part: None, rows: None }
     }
 }
 
@@ -89,6 +91,7 @@ impl Repot {
             Cause::new(Kind::Failed, "R0409", "the program ended while documents were opened").cause(error)
         })?;
         let ((mut inside, rows), config) = opened?;
+        inside.rows.clone_from(&rows);
         if let Some(rows) = rows
             && let Some(part) = Move::join(&config, &rows, &inside.layout).await?
         {

@@ -29,7 +29,7 @@ mod serve;
 mod stalled;
 mod trace;
 
-pub use admin::{KeyWanted, Operator, Question, Task, Work, key_json, key_made};
+pub use admin::{KeyWanted, Operator, Own, Question, Task, Work, key_json, key_made};
 pub use app::{App, Options, Outside};
 pub use codes::CODES;
 pub use jwt::{KeysAt, TokenOptions};

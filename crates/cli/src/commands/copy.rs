@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use repot_core::{Clock as _, Result, RowSecurity, Source, SystemClock, Target};
 use repot_engine::copy::{Copy as EngineCopy, PROOF, Report};
-use repot_engine::verify::{Proof, Scope, Verify};
+use repot_engine::verify::{Proof, ProvedObject, Scope, Verify};
 use repot_engine::{Options, Progress};
 use serde_json::{Value, json};
 
@@ -93,6 +93,22 @@ pub(crate) fn prove(
 ) -> Result<Proof> {
     let verify = Verify { model: &project.model, plan: &project.plan, options, progress, seed: seed() };
     let proof = verify.run(target, Scope::Everything)?;
+    proved(target, proof)
+}
+
+/// The same, and shows `each` what was proved, where all of it is.
+pub(super) fn prove_listing(
+    project: &Project,
+    target: &mut dyn Target,
+    (options, progress): (&Options, &dyn Progress),
+    each: &mut dyn FnMut(ProvedObject) -> Result<()>,
+) -> Result<Proof> {
+    let verify = Verify { model: &project.model, plan: &project.plan, options, progress, seed: seed() };
+    let proof = verify.run_listing(target, each)?;
+    proved(target, proof)
+}
+
+fn proved(target: &mut dyn Target, proof: Proof) -> Result<Proof> {
     if proof.holds() {
         target.set_meta(PROOF, Some(&Known::of(&proof).write()))?;
     }

@@ -23,38 +23,43 @@ pub(crate) fn run(global: &Global, wanted: &Mismatches, output: &Output) -> Resu
     let project = Project::open(global)?;
     let runtime = runtime()?;
     let repot = opened(&project, &runtime)?;
-    let journal = part(&repot)?.moving().journal();
-    runtime.block_on(async {
-        if wanted.clear {
-            let gone = journal.forget_differences().await?;
-            output.say(&format!("{} forgotten.", count(gone, "difference", "differences")));
-            output.done(json!({"type": "result", "forgotten": gone}), &["repot status"]);
-            return Ok(Exit::Done);
+    runtime.block_on(of_move(part(&repot)?.moving().journal(), wanted, output))
+}
+
+/// The same for somebody who takes part in the move.
+pub(crate) async fn of_move(
+    journal: &Journal,
+    wanted: &Mismatches,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    if wanted.clear {
+        let gone = journal.forget_differences().await?;
+        output.say(&format!("{} forgotten.", count(gone, "difference", "differences")));
+        output.done(json!({"type": "result", "forgotten": gone}), &["repot status"]);
+        return Ok(Exit::Done);
+    }
+    if let Some([collection, key]) = wanted.ignore.as_deref() {
+        ignore(journal, (collection, key), wanted).await?;
+        output.say("It is ignored from now on: still counted, and no reason to go back.");
+        output.done(json!({"type": "result", "ignored": 1}), &["repot mismatches"]);
+        return Ok(Exit::Done);
+    }
+    let kept = journal.differences(KEPT).await?;
+    for difference in kept.iter().take(wanted.limit) {
+        if output.json {
+            output.line(&told(difference));
+        } else {
+            output.print(&shown(difference));
         }
-        if let Some([collection, key]) = wanted.ignore.as_deref() {
-            ignore(journal, (collection, key), wanted).await?;
-            output.say("It is ignored from now on: still counted, and no reason to go back.");
-            output.done(json!({"type": "result", "ignored": 1}), &["repot mismatches"]);
-            return Ok(Exit::Done);
-        }
-        let kept = journal.differences(KEPT).await?;
-        for difference in kept.iter().take(wanted.limit) {
-            if output.json {
-                output.line(&told(difference));
-            } else {
-                output.print(&shown(difference));
-            }
-        }
-        let heeded = kept.iter().filter(|difference| difference.ignored.is_none()).count();
-        output.say(&format!(
-            "{}, {} of them ignored.",
-            count(kept.len() as u64, "document differs", "documents differ"),
-            kept.len() - heeded
-        ));
-        output
-            .done(json!({"type": "result", "differences": kept.len(), "ignored": kept.len() - heeded}), &[]);
-        Ok(if heeded > 0 { Exit::Differences } else { Exit::Done })
-    })
+    }
+    let heeded = kept.iter().filter(|difference| difference.ignored.is_none()).count();
+    output.say(&format!(
+        "{}, {} of them ignored.",
+        count(kept.len() as u64, "document differs", "documents differ"),
+        kept.len() - heeded
+    ));
+    output.done(json!({"type": "result", "differences": kept.len(), "ignored": kept.len() - heeded}), &[]);
+    Ok(if heeded > 0 { Exit::Differences } else { Exit::Done })
 }
 
 /// Finds the difference by how it is listed.

@@ -20,6 +20,7 @@ pub(crate) mod plan;
 mod query;
 mod queue;
 pub(crate) mod serve;
+mod source;
 pub(crate) mod verify;
 mod watch;
 

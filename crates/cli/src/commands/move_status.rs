@@ -1,15 +1,16 @@
 //! `repot status`: how far a move is, what it waits for, and what its servers saw.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use repot::Repot;
 use repot_core::moving::Lead;
 use repot_core::{Clock as _, SystemClock};
-use repot_engine::moving::{Control, MoveStatus, Stage, Times, percent};
+use repot_engine::moving::{Control, Journal, MoveStatus, Moving, Stage, Times, percent};
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
-use super::{inner, runtime};
+use super::{inner, runtime, source};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
 use crate::move_args::Status;
@@ -29,36 +30,60 @@ pub(crate) fn status(global: &Global, wanted: &Status, output: &Output) -> Resul
     }
     runtime()?.block_on(async {
         let repot = Repot::open(serving::config(&project, None)?).await.map_err(inner)?;
-        let Some(part) = repot.part() else { return without_move(&repot, output).await };
-        loop {
-            let Some(status) = part.moving().status().await? else {
-                return without_move(&repot, output).await;
-            };
-            tell(&status, output);
-            if wanted.why {
-                for event in part.moving().journal().events(EVENTS).await? {
-                    output.say(&format!("{}   {}", utc_text(event.at_ms), event.what));
-                }
-            }
-            if !wanted.watch {
-                output.done(told(&status), next(&status));
-                let is_stopped = status.control.guard.stopped.is_some();
-                return Ok(if is_stopped { Exit::Differences } else { Exit::Done });
-            }
-            output.line(&told(&status));
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        let journal = Journal::new(repot.store(), Arc::new(SystemClock));
+        seen(repot.part().map(|part| part.moving().as_ref()), &journal, wanted, output).await
     })
 }
 
+/// Tells how far a move is, as somebody sees it who has the stores open.
+pub(crate) async fn seen(
+    moving: Option<&Moving>,
+    journal: &Journal,
+    wanted: &Status,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let Some(moving) = moving else { return without_move(journal, output).await };
+    loop {
+        let Some(status) = moving.status().await? else {
+            return without_move(journal, output).await;
+        };
+        tell(&status, output);
+        if wanted.why {
+            for event in journal.events(EVENTS).await? {
+                output.say(&format!("{}   {}", utc_text(event.at_ms), event.what));
+            }
+        }
+        if !wanted.watch {
+            output.done(told(&status), next(&status));
+            let is_stopped = status.control.guard.stopped.is_some();
+            return Ok(if is_stopped { Exit::Differences } else { Exit::Done });
+        }
+        output.line(&told(&status));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// A database without a move: nothing is on its way, or it is finished.
-async fn without_move(repot: &Repot, output: &Output) -> Result<Exit, Failure> {
-    let (store, clock) = (repot.store(), std::sync::Arc::new(SystemClock));
-    let events = repot_engine::moving::Journal::new(store, clock).events(1).await?;
-    match events.last() {
+async fn without_move(journal: &Journal, output: &Output) -> Result<Exit, Failure> {
+    match journal.events(1).await?.last() {
         Some(event) => {
             output.say(&format!("Stage      finished, {}: {}", utc_text(event.at_ms), event.what));
-            output.done(json!({"type": "result", "stage": "finished"}), &["repot export DIR"]);
+            let left = journal.left().await?;
+            if let Some(left) = &left {
+                output.say(&source::status_line(left));
+            }
+            let is_removable = left.as_ref().is_some_and(|left| left.is_removable(SystemClock.now_ms()));
+            let next: &[&str] = if is_removable {
+                &[
+                    "repot finish --remove-source --dry-run",
+                    "repot finish --remove-source",
+                    "repot export DIR",
+                ]
+            } else {
+                &["repot export DIR"]
+            };
+            let left = left.as_ref().map(source::status_json);
+            output.done(json!({"type": "result", "stage": "finished", "source": left}), next);
         }
         None => {
             output.say("Stage      files: a copy of them is in the database");

@@ -1,6 +1,5 @@
 //! `repot rollout`, `rollback`, `finish`: documents change store while they are read and written.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use repot::{Move, Repot};
@@ -8,11 +7,13 @@ use repot_core::moving::Lead;
 use repot_core::{Clock as _, Error, Kind, SystemClock};
 use repot_engine::Tally;
 use repot_engine::moving::{ChangeProgress, Leads, Limits, Moving, SLOTS, Stage, Terms, percent};
+use repot_engine::verify::ProvedObject;
+use repot_model::plan::time::utc_text;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::move_status::told;
-use super::{inner, runtime};
+use super::{inner, runtime, source};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
 use crate::move_args::{Finish, Patience, Rollback, Rollout};
@@ -27,8 +28,6 @@ const COMPARED: u16 = 100;
 const WATCHES_A_SECOND: u64 = 4;
 /// Marks whose age is known.
 const MARKS_SEEN: u64 = 1_000;
-/// Differences told by a refusal.
-const DIFFERENCES: usize = 10;
 
 /// A move that is on its way, and who takes part in it.
 pub(super) fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Failure> {
@@ -39,9 +38,13 @@ pub(super) fn opened(project: &Project, runtime: &Runtime) -> Result<Repot, Fail
             return Ok(repot);
         }
     }
-    Err(Error::new(Kind::Refused, "R0715", "no move is on its way in this database")
+    Err(none().into())
+}
+
+/// Nothing was begun, or it is finished.
+pub(crate) fn none() -> Error {
+    Error::new(Kind::Refused, "R0715", "no move is on its way in this database")
         .hint("Begin with repot copy --follow.")
-        .into())
 }
 
 pub(super) fn part(repot: &Repot) -> Result<&Move, Failure> {
@@ -294,29 +297,32 @@ pub(crate) fn no_move() -> Error {
 
 pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?;
+    if finish.remove_source {
+        return source::remove(&project, finish, output);
+    }
+    let kept_ms = source::read_days(&finish.keep_source)?;
     let runtime = runtime()?;
     let repot = opened(&project, &runtime)?;
-    let status = runtime.block_on(part(&repot)?.moving().status())?.ok_or_else(no_move)?;
+    let moving = part(&repot)?.moving();
+    let status = runtime.block_on(moving.status())?.ok_or_else(no_move)?;
     if status.control.stage() != Stage::Database {
         return Err(Error::new(Kind::Refused, "R0717", "the database does not lead everything yet")
             .hint("repot rollout 100% first.")
             .into());
     }
     runtime.block_on(in_step(part(&repot)?, finish.patience))?;
-    // a fresh proof of the database itself
+    // a fresh proof of the database itself, and what it covers
     let progress = Shown::new(output);
     let mut target = project.copied()?;
     let options = project.options(&finish.bounds);
-    let proof = super::copy::prove(&project, target.as_mut(), (&options, &progress))?;
+    let mut draft = moving.draft();
+    let mut each = |object: ProvedObject| {
+        let written = draft.add(&object.path, object.size, &object.sha256);
+        if written.is_empty() { Ok(()) } else { runtime.block_on(moving.write_down(written)) }
+    };
+    let proof = super::copy::prove_listing(&project, target.as_mut(), (&options, &progress), &mut each)?;
     progress.end();
-    if !proof.holds() {
-        let error = Error::new(Kind::Refused, "R0718", "the database could not be proved");
-        let told = proof.differences.iter().take(DIFFERENCES).map(super::verify::difference);
-        return Err(told
-            .fold(error, Error::detail)
-            .hint("repot verify shows each difference; repot rollback goes back to the files.")
-            .into());
-    }
+    source::check(&proof, "repot verify shows each difference; repot rollback goes back to the files.")?;
     let tally = Tally::of(&target.reader()?.count_objects()?);
     output.say(&format!(
         "Proved {} of {}; files and database are in step.",
@@ -332,11 +338,24 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
             output.say(&format!("Not covered: {} {what}", count(number, "file", "files")));
         }
     }
-    confirm(&project, finish, output)?;
-    runtime.block_on(part(&repot)?.moving().finish("finished"))?;
+    source::confirm(&project, finish, &source::ENDS, output)?;
+    // from now on no copy of what is left of the files may take the place of what is here
+    source::leads(target.as_mut())?;
+    let about = source::about(&project, SystemClock.now_ms(), kept_ms);
+    let (written, receipt) = draft.end(&about);
+    runtime.block_on(async {
+        moving.write_down(written).await?;
+        moving.finish("finished", Some(&receipt)).await?;
+        // what an earlier end left that was refused or died; nobody needs it
+        let _left = moving.forget_receipts(Some(&receipt)).await;
+        Ok::<(), Error>(())
+    })?;
+    let (until, named) = (utc_text(about.kept_until_ms), receipt.counted());
     output.say("Finished. To go back later: repot export DIR");
+    output.say(&format!("The source is kept until {until}; repot status says when it is no longer needed."));
     let result = json!({"type": "result", "stage": "finished", "proved": proof.proved, "objects": proof.objects,
-        "set_aside": tally.set_aside, "unmatched": tally.unmatched, "stays": tally.stays});
+        "set_aside": tally.set_aside, "unmatched": tally.unmatched, "stays": tally.stays,
+        "source": {"kept_until": until, "objects": named.0, "bytes": named.1}});
     output.done(result, &["repot export DIR"]);
     Ok(Exit::Done)
 }
@@ -375,32 +394,6 @@ async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// Asks for the app's name.
-fn confirm(project: &Project, finish: &Finish, output: &Output) -> Result<(), Failure> {
-    let folder = project.directory.canonicalize().ok();
-    let name = folder.as_deref().and_then(|folder| folder.file_name()).unwrap_or_default();
-    let name = name.to_string_lossy().into_owned();
-    output.say("This ends the way back by `rollback`. The files stay where they are, in step as of now.");
-    let typed = match &finish.confirm {
-        Some(typed) => typed.clone(),
-        None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => {
-            let mut asked = std::io::stderr();
-            let _unasked = write!(asked, "Type the app's name to go on: ").and_then(|()| asked.flush());
-            let mut line = String::new();
-            let read = std::io::stdin().lock().read_line(&mut line);
-            read.map_err(|error| Error::new(Kind::Failed, "R0901", "nothing could be read").cause(error))?;
-            line.trim().to_owned()
-        }
-        None => String::new(),
-    };
-    if typed == name {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Refused, "R0719", format!("`{typed}` is not the app's name"))
-        .hint(format!("Nothing was ended. To go on: repot finish --confirm={name}"))
-        .into())
 }
 
 #[cfg(test)]

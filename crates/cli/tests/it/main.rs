@@ -31,6 +31,7 @@ mod s3;
 mod served;
 mod settings;
 mod soak;
+mod source;
 mod tenants;
 mod watch;
 mod writers;

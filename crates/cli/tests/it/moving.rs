@@ -13,13 +13,13 @@ use crate::operate::{Serving, request};
 use crate::project::{Database, Project, Ran, databases, ran};
 
 /// A project whose documents are on the move, and where they come from.
-struct Mover {
-    project: Project,
-    lab: Option<S3Lab>,
+pub(crate) struct Mover {
+    pub project: Project,
+    pub lab: Option<S3Lab>,
 }
 
 impl Mover {
-    fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("REPOT_LOG", "off".to_owned())];
         if let Some(lab) = &self.lab {
             variables.extend([
@@ -32,35 +32,51 @@ impl Mover {
         variables
     }
 
-    fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
         ran(&self.project.command(words).envs(self.variables()).output().unwrap())
     }
 
     /// The text of a file or an object of the source.
-    fn file(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn file(&self, path: &str) -> Option<Vec<u8>> {
         match &self.lab {
             Some(lab) => lab.get(&format!("app/{path}")).map(|bytes| bytes.to_vec()),
             None => std::fs::read(self.project.path("data").join(path)).ok(),
         }
     }
 
-    fn put_file(&self, path: &str, text: &str) {
+    pub(crate) fn put_file(&self, path: &str, text: &str) {
         match &self.lab {
             Some(lab) => lab.put(format!("app/{path}"), text.as_bytes()),
             None => std::fs::write(self.project.path("data").join(path), text).unwrap(),
         }
     }
 
-    fn stage(&self) -> Value {
+    pub(crate) fn stage(&self) -> Value {
         self.run(&["status", "--json"]).expect(0).result()
+    }
+
+    /// The app's name, as a flag.
+    pub(crate) fn confirmed(&self) -> String {
+        let folder = self.project.path("").canonicalize().unwrap();
+        format!("--confirm={}", folder.file_name().unwrap().to_str().unwrap())
     }
 }
 
+/// The council app in a bucket.
+pub(crate) fn in_a_bucket(database: Database) -> Mover {
+    let mover = Mover { project: Project::app("council", database), lab: Some(S3Lab::start()) };
+    for (path, bytes) in repot_testkit::read_tree(&mover.project.path("data")).unwrap() {
+        mover.lab.as_ref().unwrap().put(format!("app/{}", path.display()), bytes);
+    }
+    std::fs::remove_dir_all(mover.project.path("data")).unwrap();
+    mover
+}
+
 /// `repot copy --follow`, until it is dropped.
-struct Following(Child);
+pub(crate) struct Following(Child);
 
 impl Following {
-    fn start(mover: &Mover) -> Self {
+    pub(crate) fn start(mover: &Mover) -> Self {
         let mut command = mover.project.command(&["copy", "--follow", "--json"]);
         let mut child = command.envs(mover.variables()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -69,7 +85,7 @@ impl Following {
         Self(child)
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let done = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
         assert!(done.success() && self.0.wait().unwrap().success());
     }
@@ -204,14 +220,12 @@ fn live(mover: &Mover) {
         let tried =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| operate(mover, &server, &written)));
         // the end is asked for while the apps go on
-        let name = mover.project.path("").canonicalize().unwrap();
-        let name = name.file_name().unwrap().to_str().unwrap().to_owned();
+        let confirmed = mover.confirmed();
         let tried = tried.and_then(|()| {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 let refused = mover.run(&["finish"]).expect(5);
                 assert!(refused.err.contains("R0719"), "{}", refused.err);
-                let finished =
-                    mover.run(&["finish", "--json", &format!("--confirm={name}")]).expect(0).result();
+                let finished = mover.run(&["finish", "--json", &confirmed]).expect(0).result();
                 assert_eq!(
                     (&finished["set_aside"], &finished["unmatched"]),
                     (&json!(0), &json!(0)),
@@ -229,7 +243,10 @@ fn live(mover: &Mover) {
         sent.into()
     });
     following.stop();
-    assert_eq!(mover.stage()["stage"], "finished");
+    let end = mover.stage();
+    assert_eq!((&end["stage"], &end["source"]["removable"]), (&json!("finished"), &json!(false)), "{end}");
+    let early = mover.run(&["finish", "--remove-source", &mover.confirmed()]).expect(5);
+    assert!(early.err.contains("R0740"), "{}", early.err);
     let (code, log) = server.stop();
     assert_eq!(code, Some(0), "{log}");
     mover.run(&["verify"]).expect(0);
@@ -258,12 +275,7 @@ fn the_council_app_moves_from_a_directory_while_it_is_used() {
 
 #[test]
 fn the_council_app_moves_from_a_bucket_while_it_is_used() {
-    let mover = Mover { project: Project::app("council", Database::Sqlite), lab: Some(S3Lab::start()) };
-    for (path, bytes) in repot_testkit::read_tree(&mover.project.path("data")).unwrap() {
-        mover.lab.as_ref().unwrap().put(format!("app/{}", path.display()), bytes);
-    }
-    std::fs::remove_dir_all(mover.project.path("data")).unwrap();
-    live(&mover);
+    live(&in_a_bucket(Database::Sqlite));
 }
 
 /// A file that was changed so that no listing tells it: the first read that is compared stops the rollout.
@@ -382,9 +394,71 @@ fn a_move_is_run_over_http() {
         assert_eq!(unnamed["error"]["code"], "R0719", "{unnamed}");
         let hint = unnamed["error"]["hint"].as_str().unwrap();
         let name = hint.rsplit_once("--confirm=").unwrap().1;
-        let done = admin(&server, "finish", &json!({"confirm": name}));
+        let done = admin(&server, "finish", &json!({"confirm": name, "keep_source": "0d"}));
         assert_eq!(done["result"]["stage"], "finished", "{done}");
         assert_eq!(mover.stage()["stage"], "finished");
+        let answer = server.send(&request("GET /admin/status", "", ""));
+        assert!(answer.contains(r#""removable":true"#), "{answer}");
+        let dry = admin(&server, "finish", &json!({"remove_source": true, "dry_run": true}));
+        let objects = dry["result"]["removed"].as_u64().unwrap();
+        assert!(objects > 3, "{dry}");
+        let unnamed = admin(&server, "finish", &json!({"remove_source": true}));
+        assert_eq!(unnamed["error"]["code"], "R0719", "{unnamed}");
+        let gone = admin(&server, "finish", &json!({"remove_source": true, "confirm": name}));
+        assert_eq!(gone["result"]["removed"], json!(objects), "{gone}");
+        let answer = server.send(&request("GET /admin/status", "", ""));
+        assert!(answer.contains(r#""removable":false"#), "{answer}");
+        assert_eq!(server.stop().0, Some(0));
+    }
+}
+
+/// What is asked about a move opens nothing anew: who opens a bucket tries out what it can do.
+#[test]
+fn questions_about_a_move_are_answered_with_what_the_server_has_open() {
+    for database in databases() {
+        let mover = in_a_bucket(database);
+        Following::start(&mover).stop();
+        let variables = mover.variables();
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = Serving::start(&mover.project, &[], &variables);
+        let probes = || {
+            let requests = mover.lab.as_ref().unwrap().requests();
+            requests.iter().filter(|request| request.key.contains(".repot-probe")).count()
+        };
+        let ask = |path: &str| {
+            let answer = server.send(&request(&format!("GET {path}"), "", ""));
+            serde_json::from_str::<Value>(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        };
+        let before = probes();
+        assert!(before > 0, "the server tries out what the bucket can do when it starts");
+        for _ in 0..5 {
+            let status = ask("/admin/status");
+            let project = &status["project"];
+            assert_eq!(
+                (&project["move"]["stage"], &project["made"]),
+                (&json!("following"), &json!(true)),
+                "{status}"
+            );
+            assert!(project["proof"]["proved"].as_u64().unwrap() > 3, "{status}");
+            assert_eq!(ask("/admin/mismatches")["differences"], json!([]));
+        }
+        assert_eq!(probes(), before);
+        // the command is another process
+        assert_eq!(mover.stage()["stage"], "following");
+        assert!(probes() > before);
+        mover.run(&["rollout", "100%", "--no-guard"]).expect(0);
+        mover.run(&["finish", &mover.confirmed()]).expect(0);
+        let before = probes();
+        loop {
+            let status = ask("/admin/status");
+            if status["project"]["move"]["stage"] == "finished" {
+                assert_eq!(status["project"]["move"]["source"]["removable"], json!(false));
+                break;
+            }
+        }
+        assert_eq!(ask("/admin/mismatches")["code"], "R0715");
+        assert_eq!(probes(), before);
         assert_eq!(server.stop().0, Some(0));
     }
 }

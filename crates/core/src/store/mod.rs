@@ -53,7 +53,7 @@ pub use rules::Proposal;
 pub use shape::{KeyColumn, Shape};
 pub use sql::{SqlNames, SqlPart, SqlQuestion, SqlSink, SqlStop, sql_text, sql_time_is_up};
 pub use trash::{Deleted, DeletedPage, Trash};
-pub use vitals::{Figures, LONG_TRANSACTION_S, PoolUsage, Vitals};
+pub use vitals::{Figures, LONG_TRANSACTION_S, PoolUsage, Recorded, Vitals};
 pub use whereabouts::Whereabouts;
 pub use whose::Whose;
 pub use within::{Within, stuck, text_etag};

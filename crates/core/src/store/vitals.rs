@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::records::Status;
 
 /// The connections of a store at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,6 +49,15 @@ pub struct Figures {
 /// From this age on a transaction is a long one, seconds.
 pub const LONG_TRANSACTION_S: u64 = 60;
 
+/// What is recorded beside the documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// How many objects there are of each status.
+    pub objects: Vec<(Status, u64)>,
+    /// The values of ours that were asked for, in that order.
+    pub values: Vec<Option<String>>,
+}
+
 /// A store that can be watched: its connections, and the database behind them.
 #[async_trait]
 pub trait Vitals: Send + Sync {
@@ -59,4 +69,10 @@ pub trait Vitals: Send + Sync {
     /// # Errors
     /// When it is out of reach.
     async fn figures(&self, budget_ms: u32) -> Result<Figures>;
+
+    /// Counts the objects, and reads values of ours by their names.
+    ///
+    /// # Errors
+    /// When it is out of reach.
+    async fn recorded(&self, values: &[&'static str]) -> Result<Recorded>;
 }

@@ -44,6 +44,11 @@ impl Beside {
         &self.objects
     }
 
+    /// Where the receipts of moves that ended are: a path ending in `/`.
+    pub(super) fn finished(&self) -> String {
+        format!("{}finished/", self.folder)
+    }
+
     fn fence_path(&self) -> String {
         format!("{}fence", self.folder)
     }

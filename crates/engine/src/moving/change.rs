@@ -7,6 +7,7 @@ use repot_core::moving::{Lead, Phase};
 use repot_core::store::DocumentKey;
 use repot_core::{Error, Kind, Result, Retry};
 
+use super::clean_up::Receipt;
 use super::control::{Control, Fence, Leads};
 use super::intent::Intent;
 use super::member::{Moving, View};
@@ -314,11 +315,12 @@ impl Moving {
         }
     }
 
-    /// Ends the move where the new store leads everything; from then on there is no way back but an export.
+    /// Ends the move where the new store leads everything; from then on there is no way back but an export. The receipt says
+    /// what of the old store may be removed some day; without one, nothing.
     ///
     /// # Errors
     /// `R0717` when the new store does not lead everything; `R0715` when there is no move; when a store is out of reach.
-    pub async fn finish(&self, why: &str) -> Result<()> {
+    pub async fn finish(&self, why: &str, receipt: Option<&Receipt>) -> Result<()> {
         let View::Goes(control, version) = self.ask().await? else { return Err(no_move()) };
         if control.wanted.is_some() || control.leads.everything() != Some(Lead::New) {
             return Err(Error::new(Kind::Refused, "R0717", "the database does not lead everything yet")
@@ -327,7 +329,7 @@ impl Moving {
         self.journal.tell(why).await?;
         // the fence stays: a server that was cut off all the time must not take the old store for the lead
         self.set_fence(&control).await?;
-        self.journal.end(version).await
+        self.journal.end(version, receipt).await
     }
 }
 

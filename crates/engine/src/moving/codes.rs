@@ -1,4 +1,4 @@
-//! What the codes of the guard and of differences mean, for `repot explain`.
+//! What the codes of the guard, of differences and of the source after `finish` mean, for `repot explain`.
 
 use repot_core::catalogue::Entry;
 
@@ -15,5 +15,35 @@ pub const CODES: &[Entry] = &[
         title: "No such difference is known",
         explanation: "Only a document that was found to differ can be ignored.",
         mend: "`repot mismatches` lists them, with collection, key and tenant.",
+    },
+    Entry {
+        code: "R0740",
+        title: "The source is still kept",
+        explanation: "`repot finish` promised to keep the source until this time (`--keep-source`).",
+        mend: "Wait until then. `repot finish --remove-source --dry-run` says at any time what would be removed.",
+    },
+    Entry {
+        code: "R0741",
+        title: "There is no source to be removed",
+        explanation: "Only the source of a move that was finished here, with a receipt of what was proved, can be removed; not while a move is on its way.",
+        mend: "`repot status` says how far a move is. Where a move was finished by a version of Repot that kept no receipt, remove the source by hand.",
+    },
+    Entry {
+        code: "R0742",
+        title: "The receipt is not the one of this database",
+        explanation: "What `repot finish` wrote beside the source says what may be removed, and the database has its hash. It is gone, was changed, or the source is another one.",
+        mend: "Look whether `REPOT_SOURCE` names the source of the move. Where the receipt is lost, remove by hand what you do not need: nothing was removed.",
+    },
+    Entry {
+        code: "R0743",
+        title: "The source was removed",
+        explanation: "A move that begins takes the source for the truth, and the source of this database was removed, or its removal has begun.",
+        mend: "To move again, write the documents with `repot export DIR`, and copy them into a fresh database.",
+    },
+    Entry {
+        code: "R0744",
+        title: "The bucket removes nothing on a condition",
+        explanation: "An object is removed only while it is what was proved, and this bucket was not seen to refuse `If-Match` when it removes.",
+        mend: "Remove what the receipt names by other means: `.repot/finished` beside the source has it in the form of `sha256sum`.",
     },
 ];

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use repot_core::moving::Marks;
 use repot_core::store::{
-    DocumentKey, Fact, FactChange, FactDemand, FactEdit, FactStep, FactValue, FactWhen, Ledger, Queryable,
-    UNIT_FACTS_MAX, UnitOfWork, no_ledger,
+    DocumentKey, Fact, FactChange, FactDemand, FactValue, FactWhen, Ledger, Queryable, UNIT_FACTS_MAX,
+    UnitOfWork, no_ledger,
 };
 use repot_core::{Clock, Error, Kind, Result};
 
+use super::clean_up::{self, Receipt};
 use super::control::Control;
 use super::intent::Intent;
 use super::names::{name, pack_key, read_key};
@@ -90,17 +91,19 @@ impl Journal {
         found.map(|fact| Ok((Control::unpack(&fact.value)?, fact.version))).transpose()
     }
 
-    /// Begins a move with this epoch, unless there is one.
+    /// Begins a move with this epoch, unless there is one. The old store is in use from then on.
+    ///
+    /// # Errors
+    /// `R0743` when it was removed after an earlier move; when the store is out of reach.
     pub(super) async fn begin(&self, why: &str, epoch: i64) -> Result<()> {
         let control = Control { epoch, ..Control::begin(self.clock.now_ms(), why) }.pack();
-        let edit = FactEdit::new(move |there| {
-            Ok(if there.is_some() {
-                FactStep::Keep
-            } else {
-                FactStep::Put(FactValue::lasting(control.clone()))
-            })
-        });
-        self.ledger()?.update_fact(CONTROL, CONTROL_NAME, edit).await?;
+        while self.control().await?.is_none() {
+            let begun = FactChange::put(CONTROL, CONTROL_NAME, FactValue::lasting(control.clone()));
+            let facts = vec![begun.when(FactWhen::Absent), clean_up::in_use(self).await?];
+            if done(self.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await)? {
+                break;
+            }
+        }
         self.tell(why).await
     }
 
@@ -111,13 +114,14 @@ impl Journal {
         done(tried)
     }
 
-    /// The move is over; every fact of it but the events goes.
+    /// The move is over; every fact of it but the events goes, and what is known of the old store is noted.
     ///
     /// # Errors
     /// When the store is out of reach; [`Kind::Fenced`] when it is not in the state with this version.
-    pub(super) async fn end(&self, version: i64) -> Result<()> {
-        let change = FactChange::remove(CONTROL, CONTROL_NAME).when(FactWhen::Version(version));
-        self.ledger()?.note(change).await?;
+    pub(super) async fn end(&self, version: i64, receipt: Option<&Receipt>) -> Result<()> {
+        let over = FactChange::remove(CONTROL, CONTROL_NAME).when(FactWhen::Version(version));
+        let left = receipt.map_or_else(clean_up::without, |receipt| receipt.left.noting());
+        self.apply(UnitOfWork { facts: vec![over, left], ..UnitOfWork::default() }).await?;
         for kind in [MARK, INTENT, CLAIM, MEMBER, POSITION, STUCK, DIFFERENCE, FIGURES] {
             self.remove_all(kind).await?;
         }

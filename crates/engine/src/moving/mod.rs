@@ -6,6 +6,7 @@
 
 mod beside;
 mod change;
+mod clean_up;
 mod codes;
 mod control;
 mod copier;
@@ -28,6 +29,9 @@ mod write;
 
 pub use beside::Beside;
 pub use change::Progress as ChangeProgress;
+pub use clean_up::{
+    About, CleanUp, Cleared, Fate, Left, LeftSource, Receipt, ReceiptDraft, Removed, Written,
+};
 pub use codes::CODES;
 pub use control::{Control, Fence, Leads, SLOTS, slot_of};
 pub use copier::Copied;

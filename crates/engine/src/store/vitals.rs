@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use repot_core::store::{Figures, LONG_TRANSACTION_S, PoolUsage, Vitals};
+use repot_core::store::{Figures, LONG_TRANSACTION_S, PoolUsage, Recorded, Vitals};
 use repot_core::{Reader, Result};
 use repot_model::plan::Plan;
 use repot_model::sql::{Dialect, quote};
@@ -24,6 +24,16 @@ impl Vitals for RowStore {
         self.read(move |desk, _| {
             let plan = desk.plan;
             figures(desk.reader(), plan, budget_ms)
+        })
+        .await
+    }
+
+    async fn recorded(&self, values: &[&'static str]) -> Result<Recorded> {
+        let names = values.to_vec();
+        self.read(move |desk, _| {
+            let reader = desk.reader();
+            let values = names.iter().map(|name| reader.meta(name)).collect::<Result<_>>()?;
+            Ok(Recorded { objects: reader.count_objects()?, values })
         })
         .await
     }

@@ -152,7 +152,7 @@ impl Verify<'_> {
         }
     }
 
-    fn everything(
+    pub(super) fn everything(
         &self,
         readers: &mut ReaderPair,
         routes: &Routes<'_>,

@@ -7,7 +7,7 @@ mod slow;
 pub(crate) mod wanted;
 
 pub use keys::{KeyWanted, key_json, key_made};
-pub use operator::{Operator, Question, Task, Work};
+pub use operator::{Operator, Own, Question, Task, Work};
 
 pub(crate) use jobs::Jobs;
 pub(crate) use slow::Slow;

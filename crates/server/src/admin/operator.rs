@@ -1,9 +1,12 @@
 //! What a server cannot do by itself, because it takes the project around the store: the model's file, source and database.
 
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 use repot_core::Result;
+use repot_core::store::Queryable;
 use repot_engine::Progress;
+use repot_engine::moving::Moving;
 use serde_json::{Map, Value};
 
 /// Work that takes long.
@@ -68,17 +71,26 @@ impl fmt::Display for Work {
     }
 }
 
+/// What the server has open already, so that nothing is opened a second time for an answer.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The documents that are served.
+    pub store: Arc<dyn Queryable>,
+    /// The server's part in the move that was on its way when it began.
+    pub moving: Option<Arc<Moving>>,
+}
+
 /// Work that was understood; done on a thread of its own, it gives the JSON result of the command of that name.
 pub type Task = Box<dyn FnOnce(&dyn Progress) -> Result<Value> + Send>;
 
-/// Does what the command line does with the project that a server belongs to. Its calls block. What is wanted are the flags
-/// of the command, as a JSON object.
+/// Does what the command line does with the project that a server belongs to. Its calls block, on a thread of the server's
+/// runtime that may. What is wanted are the flags of the command, as a JSON object.
 pub trait Operator: Debug + Send + Sync {
     /// The project: source, database, last copy, last proof, the move that is on its way.
     ///
     /// # Errors
     /// When the database is out of reach.
-    fn status(&self) -> Result<Map<String, Value>>;
+    fn status(&self, own: &Own) -> Result<Map<String, Value>>;
 
     /// Reads what is wanted, and looks for what would surely keep it from being done.
     ///
@@ -90,5 +102,5 @@ pub trait Operator: Debug + Send + Sync {
     ///
     /// # Errors
     /// As the command.
-    fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value>;
+    fn answer(&self, question: Question, wanted: &Map<String, Value>, own: &Own) -> Result<Value>;
 }

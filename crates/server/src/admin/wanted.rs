@@ -43,7 +43,21 @@ const ROLLOUT: &[Flag] = &[
     TIMEOUT,
 ];
 
-const FINISH: &[Flag] = &[("confirm", Takes::Text, "The app's name."), TIMEOUT];
+const FINISH: &[Flag] = &[
+    ("confirm", Takes::Text, "The app's name."),
+    (
+        "keep_source",
+        Takes::Text,
+        "Keep the source for so many days before its removal is offered, such as `30d`.",
+    ),
+    (
+        "remove_source",
+        Takes::Switch,
+        "After that time: remove from the source what the end of the move proved and nobody changed since.",
+    ),
+    ("dry_run", Takes::Switch, "Say what would be removed, and remove nothing."),
+    TIMEOUT,
+];
 
 const MISMATCHES: &[Flag] = &[
     ("ignore", Takes::Pair, "Collection and key of a difference that is known."),

@@ -60,6 +60,7 @@ pub(crate) struct Figures {
     memory: GaugeBy<0>,
     cache: CacheFigures,
     moving: MoveFigures,
+    source_removable: GaugeBy<0>,
 }
 
 impl Figures {
@@ -86,6 +87,7 @@ impl Figures {
             memory: GaugeBy::default(),
             cache: CacheFigures::default(),
             moving: MoveFigures::default(),
+            source_removable: GaugeBy::default(),
         };
         figures.register_counted();
         figures.register_seen();
@@ -171,6 +173,11 @@ impl Figures {
         );
         registry.register("repot_disk_size_bytes", "Size of the disk of the store", self.disk_size.clone());
         registry.register(
+            "repot_source_removable",
+            "1: the source of the move that was finished is no longer needed, and still there",
+            self.source_removable.clone(),
+        );
+        registry.register(
             "repot_process_memory_bytes",
             "Resident memory of the process",
             self.memory.clone(),
@@ -239,6 +246,7 @@ impl Figures {
         set(&self.disk_free, seen.room.map(|room| room.free_bytes));
         set(&self.disk_size, seen.room.map(|room| room.all_bytes));
         set(&self.memory, seen.memory_bytes);
+        set(&self.source_removable, seen.removable.map(u64::from));
         self.cache.set(seen.cache);
         self.moving.set(seen.moving.as_ref());
         self.rows.clear();
@@ -336,6 +344,7 @@ mod tests {
                 lag_ms: None,
                 wants_back: None,
             }),
+            removable: Some(true),
         };
         let text = figures.text(&seen).unwrap();
         let mut names = BTreeSet::new();

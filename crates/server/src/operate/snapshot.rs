@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use repot_core::CacheUsage;
 use repot_core::store::{Figures, PoolUsage};
-use repot_engine::moving::MoveSeen;
+use repot_engine::moving::{Journal, LeftSource, MoveSeen};
 
 use crate::app::App;
 
@@ -64,13 +64,24 @@ pub(crate) struct Seen {
     pub memory_bytes: Option<u64>,
     pub cache: Option<CacheUsage>,
     pub moving: Option<MoveSeen>,
+    /// The source of a move that was finished: whether it is no longer needed, and still there.
+    pub removable: Option<bool>,
+}
+
+/// What a store answered.
+#[derive(Debug, Clone)]
+struct Answered {
+    at: Instant,
+    database: Option<Figures>,
+    is_reachable: bool,
+    left: Option<LeftSource>,
 }
 
 /// The answer of the store that was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     asked: Arc<AtomicBool>,
-    last: Mutex<Option<(Instant, Option<Figures>, bool)>>,
+    last: Mutex<Option<Answered>>,
 }
 
 /// The turn of the one who asks. It ends however the asking does, also by a panic.
@@ -91,24 +102,26 @@ impl Drop for Turn {
 }
 
 impl Snapshot {
-    fn last(&self) -> Option<(Instant, Option<Figures>, bool)> {
+    fn last(&self) -> Option<Answered> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What there is to see; the store is asked again if that was long ago. Waits for it for a moment only.
     pub(crate) async fn look(&self, app: &App) -> Seen {
         let kept = if app.store().vitals().is_some() { DATABASE_KEPT } else { OTHERS_KEPT };
-        let is_old = self.last().is_none_or(|(at, ..)| at.elapsed() > kept);
+        let is_old = self.last().is_none_or(|last| last.at.elapsed() > kept);
         if is_old && let Some(turn) = Turn::take(&self.asked) {
             let wait = Duration::from_millis(app.options().figures_ms.into());
             let asking = tokio::spawn(ask(app.clone(), turn));
             // it goes on, and the next one sees what it finds
             let _in_time = tokio::time::timeout(wait, asking).await;
         }
-        let (database, is_reachable) = match self.last() {
-            Some((_, database, is_reachable)) => (database, Some(is_reachable)),
-            None => (None, None),
-        };
+        let last = self.last();
+        let now_ms = app.clock().now_ms();
+        let left = last.as_ref().and_then(|last| last.left.as_ref());
+        let removable = left.map(|left| left.is_removable(now_ms));
+        let (database, is_reachable) =
+            last.map_or((None, None), |last| (last.database, Some(last.is_reachable)));
         Seen {
             is_reachable,
             database,
@@ -117,6 +130,7 @@ impl Snapshot {
             memory_bytes: memory_bytes(),
             cache: app.options().cache.as_ref().and_then(|cache| cache.usage()),
             moving: app.options().moving.as_ref().and_then(|moving| moving.seen()),
+            removable,
         }
     }
 }
@@ -129,10 +143,17 @@ async fn ask(app: App, turn: Turn) {
         },
         None => (None, app.store().probe().await.is_ok()),
     };
-    let snapshot = app.snapshot();
-    *snapshot.last.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some((Instant::now(), found, is_reachable));
+    let left = if is_reachable { left(&app).await } else { None };
+    let answered = Answered { at: Instant::now(), database: found, is_reachable, left };
+    *app.snapshot().last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answered);
     drop(turn);
+}
+
+/// The source of a move that was finished in this store.
+async fn left(app: &App) -> Option<LeftSource> {
+    app.store().ledger()?;
+    let journal = Journal::new(Arc::clone(app.store()), Arc::clone(app.shared_clock()));
+    journal.left().await.ok().flatten()
 }
 
 /// Resident memory of this process, where the system tells.

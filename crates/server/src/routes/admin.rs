@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{history, no_parameters};
 use crate::address::decoded;
-use crate::admin::{KeyWanted, Operator, Question, Work, key_json, key_made, wanted};
+use crate::admin::{KeyWanted, Operator, Own, Question, Work, key_json, key_made, wanted};
 use crate::answer;
 use crate::app::App;
 use crate::ask::pairs;
@@ -107,6 +107,11 @@ fn operator(app: &App) -> Answered<&Arc<dyn Operator>> {
     })
 }
 
+/// What this server has open.
+fn own(app: &App) -> Own {
+    Own { store: Arc::clone(app.store()), moving: app.options().moving.clone() }
+}
+
 /// Asks the operator, whose calls block.
 async fn asked<T: Send + 'static>(
     app: &App,
@@ -118,7 +123,8 @@ async fn asked<T: Send + 'static>(
 }
 
 async fn answered(app: &App, question: Question, wanted: Map<String, Value>) -> Answered {
-    let told = asked(app, move |operator| operator.answer(question, &wanted)).await?;
+    let own = own(app);
+    let told = asked(app, move |operator| operator.answer(question, &wanted, &own)).await?;
     Ok(answer::json(StatusCode::OK, &told))
 }
 
@@ -161,7 +167,8 @@ async fn status(app: &App) -> Answered {
         told.insert(work.word().into(), json!(app.jobs().last(work)));
     }
     if let Some(operator) = app.options().operator.clone() {
-        let asked = tokio::task::spawn_blocking(move || operator.status()).await;
+        let own = own(app);
+        let asked = tokio::task::spawn_blocking(move || operator.status(&own)).await;
         let project = match asked {
             Ok(Ok(project)) => Value::Object(project),
             Ok(Err(error)) => json!({"error": {"code": error.code(), "message": error.message()}}),

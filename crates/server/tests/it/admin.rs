@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use repot_core::{Error, Kind, Result};
 use repot_engine::Progress;
-use repot_server::{App, Operator, Options, Question, Task, Work, openapi};
+use repot_server::{App, Operator, Options, Own, Question, Task, Work, openapi};
 use serde_json::{Map, Value, json};
 
 use crate::broken::{Broken, endless};
@@ -22,7 +22,7 @@ const MODEL: &str = "[notes]\nfile = \"notes/{id}.json\"\naudit = \"30d\"\n[note
 struct Told(Arc<Mutex<Receiver<Result<Value>>>>, AtomicBool);
 
 impl Operator for Told {
-    fn status(&self) -> Result<Map<String, Value>> {
+    fn status(&self, _own: &Own) -> Result<Map<String, Value>> {
         Ok(Map::from_iter([("model".to_owned(), json!("repot.toml"))]))
     }
 
@@ -37,7 +37,7 @@ impl Operator for Told {
         }))
     }
 
-    fn answer(&self, question: Question, wanted: &Map<String, Value>) -> Result<Value> {
+    fn answer(&self, question: Question, wanted: &Map<String, Value>, _own: &Own) -> Result<Value> {
         if wanted.contains_key("tenant") {
             return Err(Error::new(Kind::Invalid, "R0456", "flags that do not go together"));
         }

@@ -2,6 +2,7 @@
 //! at once.
 
 mod chaos;
+mod clean_up;
 mod far;
 mod guard;
 mod keyed;

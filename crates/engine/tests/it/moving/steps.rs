@@ -230,15 +230,15 @@ fn the_end_is_refused_before_the_new_store_leads_and_leaves_nothing_behind() {
         block_on(async {
             let process = world.process("one", 1);
             let early = world.process("early", 1);
-            assert_eq!(early.moving.finish("too early").await.unwrap_err().code(), "R0715");
+            assert_eq!(early.moving.finish("too early", None).await.unwrap_err().code(), "R0715");
             process.moving.begin("a test").await.unwrap();
             process.moving.read_log().await.unwrap();
-            assert_eq!(process.moving.finish("too early").await.unwrap_err().code(), "R0717");
+            assert_eq!(process.moving.finish("too early", None).await.unwrap_err().code(), "R0717");
             let key = chat("u1", "a");
             process.store.create(&key, empty("u1", "a")).await.unwrap();
             process.moving.change(&Leads::share(SLOTS), "all", 60_000).await.unwrap();
             say(&*process.store, &key, 1).await.unwrap();
-            process.moving.finish("done").await.unwrap();
+            process.moving.finish("done", None).await.unwrap();
             say(&*process.store, &key, 2).await.unwrap();
             assert_eq!(numbers(process.store.get(&key).await.unwrap().as_ref()), [1, 2]);
             let beside = world.objects.list(".repot/", None, 10).await.unwrap();
