@@ -520,8 +520,8 @@ pub const CATALOGUE: &[Entry] = &[
     ),
     entry(
         "R0713",
-        "The database leads a document and is out of reach",
-        "What was acknowledged there may not be in the files yet, so they are neither written nor read in its place.",
+        "The database leads a document, or answers its reads, and is out of reach",
+        "What it leads may be newer than the files, so they are neither written nor read in its place. Where it only answers the reads, the files are read, but not written: those who reach it would not see that their copy is stale.",
         "Send it again when the database is back.",
     ),
     entry(

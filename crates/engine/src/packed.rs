@@ -46,14 +46,34 @@ impl<'a> Unpacker<'a> {
     /// # Errors
     /// `R0803` when it has another, and so has each field that is not there.
     pub(crate) fn new(what: &'static str, form: u8, value: &'a [u8]) -> Result<Self> {
+        Self::since(what, (form, form), value).map(|(_, read)| read)
+    }
+
+    /// Begins with a value of one of these forms, from the oldest to the newest; gives which.
+    ///
+    /// # Errors
+    /// `R0108` when it has a newer one; as [`Unpacker::new`].
+    pub(crate) fn since(
+        what: &'static str,
+        (oldest, newest): (u8, u8),
+        value: &'a [u8],
+    ) -> Result<(u8, Self)> {
         match value.split_first() {
-            Some((own, rest)) if *own == form => Ok(Self { what, rest }),
-            Some((own, _)) if *own > form => {
+            Some((own, rest)) if (oldest..=newest).contains(own) => Ok((*own, Self { what, rest })),
+            Some((own, _)) if *own > newest => {
                 Err(Error::new(Kind::Unsupported, "R0108", format!("{what} is of a newer version of Repot"))
                     .hint("Use the version that wrote it, or a newer one."))
             }
             _ => Err(damaged(what)),
         }
+    }
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// `R0803` where something does.
+    pub(crate) fn end(self) -> Result<()> {
+        if self.rest.is_empty() { Ok(()) } else { Err(damaged(self.what)) }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
@@ -110,6 +130,11 @@ mod tests {
         assert_eq!(read.number().unwrap_err().code(), "R0803");
         assert_eq!(Unpacker::new("a thing", 4, &value).unwrap_err().code(), "R0803");
         assert_eq!(Unpacker::new("a thing", 2, &value).unwrap_err().code(), "R0108");
+        assert_eq!(Unpacker::since("a thing", (2, 4), &value).unwrap().0, 3);
+        assert_eq!(Unpacker::since("a thing", (4, 5), &value).unwrap_err().code(), "R0803");
+        assert_eq!(Unpacker::since("a thing", (1, 2), &value).unwrap_err().code(), "R0108");
+        assert_eq!(read.end().map_err(|error| error.code()), Ok(()));
+        assert_eq!(Unpacker::new("a thing", 3, &value).unwrap().end().unwrap_err().code(), "R0803");
         for cut in 1..value.len() {
             let mut read = Unpacker::new("a thing", 3, &value[..cut]).unwrap();
             let mut all = || -> repot_core::Result<()> {

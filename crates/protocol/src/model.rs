@@ -22,7 +22,9 @@ pub struct Budget {
     pub reads: u8,
     /// Times that somebody wants the lead to change.
     pub switches: u8,
-    /// Times that a change of the lead is given up.
+    /// Times that somebody wants reads to be served from the copy, or no more.
+    pub shares: u8,
+    /// Times that a change is given up.
     pub aborts: u8,
     /// Servers that are killed.
     pub crashes: u8,
@@ -32,11 +34,23 @@ pub struct Budget {
     pub lapses: u8,
 }
 
+/// What a change is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Turn {
+    Lead,
+    /// Whether reads are served from the copy.
+    Reads,
+}
+
 /// The row of the new store that says who leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Control {
     pub lead: Lead,
+    /// While the old store leads, reads are served from the new one, where its copy is known to be the same.
+    pub reads: bool,
     pub phase: Phase,
+    /// Of the change on its way; the lead where there is none.
+    pub turn: Turn,
     pub epoch: u8,
     /// The epoch whose notes were all taken up, beside the old store.
     pub listed: u8,
@@ -46,6 +60,20 @@ impl Control {
     /// One step on, which has an epoch of its own.
     pub(crate) const fn stepped(self, phase: Phase) -> Self {
         Self { phase, epoch: self.epoch + 1, ..self }
+    }
+
+    /// When the change is done.
+    pub(crate) fn turned(self) -> Self {
+        let open = Self { turn: Turn::Lead, ..self.stepped(Phase::Open) };
+        match self.turn {
+            Turn::Lead => Self { lead: self.lead.other(), ..open },
+            Turn::Reads => Self { reads: !self.reads, ..open },
+        }
+    }
+
+    /// Reads go to the copy.
+    pub(crate) fn reads_copy(self) -> bool {
+        self.reads && self.lead == Lead::Old
     }
 
     /// No write begins and the notes are taken up: log and marks are looked at next.
@@ -58,6 +86,8 @@ impl Control {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Fence {
     pub lead: Lead,
+    /// The old store leads, and is written by note.
+    pub notes: bool,
     pub epoch: u8,
 }
 
@@ -108,6 +138,20 @@ pub(crate) enum Server {
     Landed,
     Read(Operation),
     ReadAt(Operation, Lead),
+    /// Reads go to the copy: what is looked at next; `held`: the copy, where a mutant looks at it before.
+    Glance {
+        operation: Operation,
+        next: Seen,
+        held: Option<Text>,
+    },
+}
+
+/// What tells whether a copy is known to be the same, and the copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Seen {
+    Intents,
+    Mark,
+    Copy,
 }
 
 /// A worker, and its claim.
@@ -216,14 +260,14 @@ pub struct Step {
 }
 
 impl State {
-    /// An empty document in both stores, one of them leading.
+    /// An empty document in both stores, one of them leading; `reads`: where that is the old one, reads are served from the new one.
     #[must_use]
-    pub fn new(lead: Lead, budget: Budget) -> Self {
-        let control = Control { lead, phase: Phase::Open, epoch: 1, listed: 0 };
+    pub fn new(lead: Lead, reads: bool, budget: Budget) -> Self {
+        let control = Control { lead, reads, phase: Phase::Open, turn: Turn::Lead, epoch: 1, listed: 0 };
         let lease = Lease { valid: true, acknowledged: 1, view: Some(control) };
         Self {
             old: 0,
-            fence: Fence { lead, epoch: 1 },
+            fence: Fence { lead, notes: lead == Lead::Old && !reads, epoch: 1 },
             notes: [false; SERVERS],
             new: 0,
             control,

@@ -69,11 +69,25 @@ pub enum Mutant {
     FlipsWithNotes,
     /// Notes are thrown away.
     DropsNotes,
+    /// Who reads the copy does not look for intents.
+    ReadsOverIntents,
+    /// Who reads the copy does not look for the mark.
+    ReadsOverMark,
+    /// Who reads the copy looks for the mark before it looks for intents.
+    MarkBeforeIntents,
+    /// Who reads the copy reads it before it looks whether it is known to be the same.
+    CopyBeforeMark,
+    /// The fence lets notes pass where reads go to the copy.
+    NotesUnderReads,
+    /// The fence is set after reads go to the copy.
+    FencesReadsLate,
+    /// Reads go to the copy before the notes are taken up.
+    ReadsOverNotes,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 40] = [
         Self::MarksAfterWrite,
         Self::NoLog,
         Self::ReadsLogUnderAnyLead,
@@ -107,5 +121,27 @@ impl Mutant {
         Self::IgnoresFence,
         Self::FlipsWithNotes,
         Self::DropsNotes,
+        Self::ReadsOverIntents,
+        Self::ReadsOverMark,
+        Self::MarkBeforeIntents,
+        Self::CopyBeforeMark,
+        Self::NotesUnderReads,
+        Self::FencesReadsLate,
+        Self::ReadsOverNotes,
     ];
+
+    /// Whether the rule is one of reads from the copy, so that only worlds with these can miss it.
+    #[must_use]
+    pub const fn is_of_reads(self) -> bool {
+        matches!(
+            self,
+            Self::ReadsOverIntents
+                | Self::ReadsOverMark
+                | Self::MarkBeforeIntents
+                | Self::CopyBeforeMark
+                | Self::NotesUnderReads
+                | Self::FencesReadsLate
+                | Self::ReadsOverNotes
+        )
+    }
 }

@@ -99,11 +99,18 @@ impl Beside {
     }
 }
 
-/// The old store refuses to be written by note: the new store leads, and is out of reach.
+/// The new store leads, and is out of reach.
 pub(super) fn out_of_reach(key: &DocumentKey, cause: Error) -> Error {
     let message = format!("{key} is led by the database, which is out of reach");
-    Error::new(Kind::Unavailable, "R0713", message)
-        .retry(repot_core::Retry::Safe)
-        .hint("Send it again; reads and writes of it go on when the database is back.")
-        .cause(cause)
+    away(message, "Send it again; reads and writes of it go on when the database is back.", cause)
+}
+
+/// The old store leads and is not written by note: other servers read the copy, and would not see that it is stale.
+pub(super) fn not_by_note(key: &DocumentKey, cause: Error) -> Error {
+    let message = format!("{key} is read from the database, which is out of reach; so it is not written");
+    away(message, "Send it again; writes of it go on when the database is back. Reads go on.", cause)
+}
+
+fn away(message: String, hint: &'static str, cause: Error) -> Error {
+    Error::new(Kind::Unavailable, "R0713", message).retry(repot_core::Retry::Safe).hint(hint).cause(cause)
 }

@@ -8,8 +8,9 @@ use repot_core::store::DocumentKey;
 use repot_core::{Error, Kind, Result, Retry};
 
 use super::clean_up::Receipt;
-use super::control::{Control, Fence, Leads};
+use super::control::{Control, Fence};
 use super::intent::Intent;
+use super::leads::Leads;
 use super::member::{Moving, View};
 
 /// Marks of the documents whose lead is to change, from which on no write begins.
@@ -244,8 +245,8 @@ impl Moving {
         match found {
             Some(found) if found == fence => return Ok(true),
             Some(found) if found.epoch >= fence.epoch => return Ok(false),
-            // without one the old store leads everything
-            None if fence.leads.everything() == Some(Lead::Old) && fence.wanted == fence.leads => {
+            // without one the old store leads everything, and takes notes
+            None if fence.leads.is_old_alone() && fence.wanted == fence.leads => {
                 return Ok(true);
             }
             _ => {}

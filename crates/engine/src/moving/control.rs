@@ -1,112 +1,19 @@
 //! Who leads: the one fact that every write asks, and that changes step by step.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use repot_core::Result;
 use repot_core::moving::{Lead, Phase};
 use repot_core::store::{DocumentKey, Scope};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::guard::Guard;
+use super::leads::{Leads, SLOTS, Share};
 use crate::packed::{Packer, Unpacker, damaged};
 
-/// Shares of the keys. A document's slot never changes, so a share that grows keeps what it had.
-pub const SLOTS: u16 = 1_000;
+/// With the reads of the copy; what has none of these is written as it was before there were any, so that servers of the build
+/// before go on. They refuse what is of a newer form.
+const FORM: u8 = 2;
+const FORM_BEFORE: u8 = 1;
 
-const FORM: u8 = 1;
-
-/// The slot of a document: by its tenant, or by collection and key where it has none.
-#[must_use]
-pub fn slot_of(key: &DocumentKey) -> u16 {
-    let hash = match key.tenant() {
-        Some(tenant) => xxh3_64(tenant.as_bytes()),
-        None => xxh3_64(format!("{}\0{}", key.collection(), key.text()).as_bytes()),
-    };
-    u16::try_from(hash % u64::from(SLOTS)).unwrap_or_default()
-}
-
-/// Which documents the new store leads; the old one leads the others.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Leads {
-    /// Those in slots below this one.
-    pub share: u16,
-    /// And those of these tenants.
-    pub tenants: BTreeSet<String>,
-    /// Collections with a share of their own, instead of `share`.
-    pub collections: BTreeMap<String, u16>,
-}
-
-impl Leads {
-    /// This many of a thousand slots, and nothing else.
-    #[must_use]
-    pub fn share(share: u16) -> Self {
-        Self { share: share.min(SLOTS), ..Self::default() }
-    }
-
-    /// Who leads this document.
-    #[must_use]
-    pub fn of(&self, key: &DocumentKey) -> Lead {
-        let share = self.collections.get(key.collection()).copied().unwrap_or(self.share);
-        let is_new = key.tenant().is_some_and(|tenant| self.tenants.contains(tenant)) || slot_of(key) < share;
-        if is_new { Lead::New } else { Lead::Old }
-    }
-
-    /// Who leads all documents of a scope; `None`: each store leads some, or may.
-    #[must_use]
-    pub fn of_scope(&self, scope: &Scope) -> Option<Lead> {
-        if let Some(tenant) = &scope.tenant {
-            return Some(self.of(&DocumentKey::new(&scope.collection, "").in_tenant(tenant)));
-        }
-        match self.collections.get(&scope.collection).copied().unwrap_or(self.share) {
-            0 if self.tenants.is_empty() => Some(Lead::Old),
-            SLOTS.. => Some(Lead::New),
-            _ => None,
-        }
-    }
-
-    /// The one store that leads everything; `None`: each leads some.
-    #[must_use]
-    pub fn everything(&self) -> Option<Lead> {
-        let all = |share: u16| self.share == share && self.collections.values().all(|own| *own == share);
-        if all(SLOTS) {
-            Some(Lead::New)
-        } else if all(0) && self.tenants.is_empty() {
-            Some(Lead::Old)
-        } else {
-            None
-        }
-    }
-
-    fn pack(&self, mut packer: Packer) -> Packer {
-        packer = packer.number(self.share.into()).number(self.tenants.len().try_into().unwrap_or(i64::MAX));
-        for tenant in &self.tenants {
-            packer = packer.bytes(tenant.as_bytes());
-        }
-        packer = packer.number(self.collections.len().try_into().unwrap_or(i64::MAX));
-        for (collection, share) in &self.collections {
-            packer = packer.bytes(collection.as_bytes()).number((*share).into());
-        }
-        packer
-    }
-
-    fn unpack(read: &mut Unpacker<'_>) -> Result<Self> {
-        let share = |read: &mut Unpacker<'_>| {
-            u16::try_from(read.number()?)
-                .ok()
-                .filter(|share| *share <= SLOTS)
-                .ok_or_else(|| damaged("the leads"))
-        };
-        let mut leads = Self::share(share(read)?);
-        for _ in 0..read.count()? {
-            leads.tenants.insert(read.text()?);
-        }
-        for _ in 0..read.count()? {
-            let collection = read.text()?;
-            leads.collections.insert(collection, share(read)?);
-        }
-        Ok(leads)
-    }
-}
+const WHAT: &str = "the state of a move";
 
 /// Where a move stands. One fact of the new store; each change of it raises its version, and writers demand the version
 /// that they decided by.
@@ -149,16 +56,18 @@ impl Control {
         }
     }
 
-    /// How far a change of this document's lead is.
+    /// How far a change of this document's lead is, or of where it is read.
     #[must_use]
     pub fn phase_of(&self, key: &DocumentKey) -> Phase {
+        let stands = |leads: &Leads| (leads.of(key), leads.reads_copy(key));
         match &self.wanted {
-            Some(wanted) if wanted.of(key) != self.leads.of(key) => self.phase,
+            Some(wanted) if stands(wanted) != stands(&self.leads) => self.phase,
             _ => Phase::Open,
         }
     }
 
-    /// How far a change of the lead of some document of this scope is.
+    /// How far a change of the lead of some document of this scope is. Where single documents are read makes no difference for
+    /// listings and questions.
     #[must_use]
     pub fn phase_of_scope(&self, scope: &Scope) -> Phase {
         match &self.wanted {
@@ -186,9 +95,11 @@ impl Control {
             Phase::Announced => 1,
             Phase::Draining => 2,
         };
-        let mut packer = self.leads.pack(Packer::new(FORM)).number(self.wanted.is_some().into());
+        let (form, with_reads) = form_of([Some(&self.leads), self.wanted.as_ref()]);
+        let packer = self.leads.pack(Packer::new(form), with_reads);
+        let mut packer = packer.number(self.wanted.is_some().into());
         if let Some(wanted) = &self.wanted {
-            packer = wanted.pack(packer);
+            packer = wanted.pack(packer, with_reads);
         }
         packer = packer.number(phase).number(self.epoch).number(self.listed).number(self.compared.into());
         packer = self.guard.pack(packer);
@@ -196,27 +107,44 @@ impl Control {
     }
 
     pub(super) fn unpack(value: &[u8]) -> Result<Self> {
-        let mut read = Unpacker::new("the state of a move", FORM, value)?;
-        let leads = Leads::unpack(&mut read)?;
-        let wanted = if read.number()? == 0 { None } else { Some(Leads::unpack(&mut read)?) };
+        let read = || Unpacker::since(WHAT, (FORM_BEFORE, FORM), value);
+        match (Self::read(read()?, true), read()?.0) {
+            // the guard came without a form of its own
+            (Err(damage), FORM_BEFORE) => Self::read(read()?, false).map_err(|_neither| damage),
+            (read, _) => read,
+        }
+    }
+
+    fn read((form, mut read): (u8, Unpacker<'_>), is_guarded: bool) -> Result<Self> {
+        let with_reads = form == FORM;
+        let leads = Leads::unpack(&mut read, with_reads)?;
+        let wanted = if read.number()? == 0 { None } else { Some(Leads::unpack(&mut read, with_reads)?) };
         let phase = match read.number()? {
             0 => Phase::Open,
             1 => Phase::Announced,
             2 => Phase::Draining,
-            _ => return Err(damaged("the state of a move")),
+            _ => return Err(damaged(WHAT)),
         };
-        Ok(Self {
-            leads,
-            wanted,
-            phase,
-            epoch: read.number()?,
-            listed: read.number()?,
-            compared: read.number()?.try_into().unwrap_or_default(),
-            guard: Guard::unpack(&mut read)?,
-            since_ms: read.number()?,
-            why: read.text()?,
-        })
+        let (epoch, listed) = (read.number()?, read.number()?);
+        let (compared, guard) = if is_guarded {
+            (read.number()?.try_into().unwrap_or_default(), Guard::unpack(&mut read)?)
+        } else {
+            (0, Guard::default())
+        };
+        let (since_ms, why) = (read.number()?, read.text()?);
+        read.end()?;
+        if !is_guarded && since_ms <= SLOTS.into() {
+            // this is no time but a share of reads: a value that is cut off
+            return Err(damaged(WHAT));
+        }
+        Ok(Self { leads, wanted, phase, epoch, listed, compared, guard, since_ms, why })
     }
+}
+
+/// The form of a value with these leads, and whether it says whose reads the new store answers.
+fn form_of<'l>(leads: impl IntoIterator<Item = Option<&'l Leads>>) -> (u8, bool) {
+    let with_reads = leads.into_iter().flatten().any(|leads| leads.reads != Share::default());
+    (if with_reads { FORM } else { FORM_BEFORE }, with_reads)
 }
 
 /// What servers go by that do not reach the new store: one object beside the old one.
@@ -244,14 +172,25 @@ impl Fence {
         if self.leads.of(key) == Lead::Old { self.wanted.of(key) } else { Lead::New }
     }
 
+    /// Whether a document may be written by note: the old store leads it, and nobody reads its copy, as a copy does not show that
+    /// a note is there.
+    #[must_use]
+    pub fn takes_notes(&self, key: &DocumentKey) -> bool {
+        let is_read = self.leads.reads_copy(key) || self.wanted.reads_copy(key);
+        self.lead(key) == Lead::Old && !is_read
+    }
+
     pub(super) fn pack(&self) -> Vec<u8> {
-        self.wanted.pack(self.leads.pack(Packer::new(FORM).number(self.epoch))).finish()
+        let (form, with_reads) = form_of([Some(&self.leads), Some(&self.wanted)]);
+        let packer = self.leads.pack(Packer::new(form).number(self.epoch), with_reads);
+        self.wanted.pack(packer, with_reads).finish()
     }
 
     pub(super) fn unpack(value: &[u8]) -> Result<Self> {
-        let mut read = Unpacker::new("the fence of a move", FORM, value)?;
-        let epoch = read.number()?;
-        Ok(Self { epoch, leads: Leads::unpack(&mut read)?, wanted: Leads::unpack(&mut read)? })
+        let (form, mut read) = Unpacker::since("the fence of a move", (FORM_BEFORE, FORM), value)?;
+        let (epoch, with_reads) = (read.number()?, form == FORM);
+        let leads = Leads::unpack(&mut read, with_reads)?;
+        Ok(Self { epoch, leads, wanted: Leads::unpack(&mut read, with_reads)? })
     }
 }
 
@@ -260,62 +199,77 @@ mod tests {
     use repot_core::moving::{Lead, Phase};
     use repot_core::store::{DocumentKey, Scope};
 
-    use super::{Control, Fence, Leads, SLOTS, slot_of};
+    use super::{Control, FORM, FORM_BEFORE, Fence};
+    use crate::moving::{Guard, Leads, SLOTS};
+    use crate::packed::Packer;
 
     fn tenant(name: &str) -> DocumentKey {
         DocumentKey::new("notes", "a").in_tenant(name)
     }
 
-    #[test]
-    fn a_slot_is_of_the_tenant_and_a_growing_share_keeps_what_it_had() {
-        assert_eq!(slot_of(&tenant("u1")), slot_of(&DocumentKey::new("usage", "x").in_tenant("u1")));
-        assert_ne!(slot_of(&DocumentKey::new("notes", "a")), slot_of(&DocumentKey::new("other", "a")));
-        // these never change: what is stored goes by them
-        assert_eq!((slot_of(&tenant("u1")), slot_of(&DocumentKey::new("notes", "a"))), SLOTS_OF);
-        let keys: Vec<DocumentKey> = (0..2_000).map(|n| tenant(&format!("u{n}"))).collect();
-        let mut before = 0;
-        for share in [0, 1, 100, 500, SLOTS] {
-            let led = keys.iter().filter(|key| Leads::share(share).of(key) == Lead::New).count();
-            let grown = keys.iter().filter(|key| {
-                Leads::share(share / 2).of(key) == Lead::New && Leads::share(share).of(key) == Lead::Old
-            });
-            assert_eq!(grown.count(), 0);
-            assert!(led >= before, "{share}");
-            before = led;
-        }
-        assert_eq!(before, keys.len());
-    }
-
-    const SLOTS_OF: (u16, u16) = (385, 158);
-
-    #[test]
-    fn leads_are_of_documents_and_of_scopes() {
-        let mut leads = Leads::default();
-        leads.tenants.insert("u1".into());
-        assert_eq!((leads.of(&tenant("u1")), leads.of(&tenant("u2"))), (Lead::New, Lead::Old));
-        assert_eq!(leads.of_scope(&Scope::of("notes").in_tenant("u1")), Some(Lead::New));
-        assert_eq!((leads.of_scope(&Scope::of("notes")), leads.everything()), (None, None));
-        leads.collections.insert("notes".into(), SLOTS);
-        assert_eq!(leads.of_scope(&Scope::of("notes")), Some(Lead::New));
-        assert_eq!(Leads::share(SLOTS).everything(), Some(Lead::New));
-        assert_eq!(Leads::default().everything(), Some(Lead::Old));
-        assert_eq!(Leads::default().of_scope(&Scope::of("notes")), Some(Lead::Old));
+    fn draining(wanted: Leads) -> Control {
+        Control { wanted: Some(wanted), ..Control::begin(7, "because") }.stepped(Phase::Draining)
     }
 
     #[test]
     fn a_state_comes_back_and_a_fence_lets_pass_who_led_and_will() {
-        let mut control = Control::begin(7, "because");
-        control.wanted = Some(Leads::share(SLOTS));
-        let control = control.stepped(Phase::Draining);
-        assert_eq!(Control::unpack(&control.pack()).unwrap(), control);
-        assert_eq!((control.phase_of(&tenant("u1")), control.epoch), (Phase::Draining, 2));
-        assert_eq!(control.phase_of_scope(&Scope::of("notes")), Phase::Draining);
-        let fence = Fence::of(&control);
-        assert_eq!(Fence::unpack(&fence.pack()).unwrap(), fence);
-        assert_eq!(fence.lead(&tenant("u1")), Lead::New);
-        assert_eq!(Fence::of(&Control::begin(7, "")).lead(&tenant("u1")), Lead::Old);
-        for cut in 0..control.pack().len() {
-            assert!(Control::unpack(&control.pack()[..cut]).is_err(), "{cut}");
+        let mut some = Leads::reads(5);
+        some.led.tenants.insert("u1".into());
+        some.reads.set_collection("notes", 7);
+        for (wanted, form) in [(Leads::share(SLOTS), FORM_BEFORE), (Leads::reads(SLOTS), FORM), (some, FORM)]
+        {
+            let control = draining(wanted);
+            assert_eq!(
+                (Control::unpack(&control.pack()).unwrap(), control.pack()[0]),
+                (control.clone(), form)
+            );
+            assert_eq!((control.phase_of(&tenant("u1")), control.epoch), (Phase::Draining, 2));
+            let fence = Fence::of(&control);
+            assert_eq!((Fence::unpack(&fence.pack()).unwrap(), fence.pack()[0]), (fence.clone(), form));
+            for cut in 0..control.pack().len() {
+                assert!(Control::unpack(&control.pack()[..cut]).is_err(), "{cut}");
+            }
         }
+        assert_eq!(draining(Leads::share(SLOTS)).phase_of_scope(&Scope::of("notes")), Phase::Draining);
+        assert_eq!(draining(Leads::reads(SLOTS)).phase_of_scope(&Scope::of("notes")), Phase::Open);
+    }
+
+    #[test]
+    fn a_fence_takes_notes_where_nobody_leads_or_reads_the_copy() {
+        let fence = |control: &Control| {
+            let fence = Fence::of(control);
+            (fence.lead(&tenant("u1")), fence.takes_notes(&tenant("u1")))
+        };
+        let begun = Control::begin(7, "");
+        assert_eq!(fence(&begun), (Lead::Old, true));
+        assert_eq!(fence(&draining(Leads::share(SLOTS))), (Lead::New, false));
+        assert_eq!(fence(&draining(Leads::reads(SLOTS))), (Lead::Old, false));
+        let read = Control { leads: Leads::reads(SLOTS), ..begun };
+        assert_eq!(fence(&read), (Lead::Old, false));
+        let back = Control { wanted: Some(Leads::default()), ..read };
+        assert_eq!(fence(&back.stepped(Phase::Draining)), (Lead::Old, false));
+    }
+
+    /// What builds before this one wrote.
+    #[test]
+    fn older_forms_are_read() {
+        let share =
+            |packer: Packer| packer.number(100).number(1).bytes(b"u1").number(1).bytes(b"notes").number(5);
+        let mut leads = Leads::share(100);
+        leads.led.tenants.insert("u1".into());
+        leads.led.collections.insert("notes".into(), 5);
+        let begun = || share(Packer::new(1)).number(0).number(0).number(9).number(3);
+        let expected =
+            Control { leads: leads.clone(), epoch: 9, listed: 3, ..Control::begin(1_700_000_000_000, "why") };
+        let unguarded = begun().number(1_700_000_000_000).bytes(b"why").finish();
+        assert_eq!(Control::unpack(&unguarded).unwrap(), expected);
+        let guarded =
+            Guard::default().pack(begun().number(10)).number(1_700_000_000_000).bytes(b"why").finish();
+        assert_eq!(Control::unpack(&guarded).unwrap(), Control { compared: 10, ..expected });
+        let fence = share(share(Packer::new(1).number(9))).finish();
+        assert_eq!(Fence::unpack(&fence).unwrap(), Fence { epoch: 9, leads: leads.clone(), wanted: leads });
+        let newer = Packer::new(FORM + 1).finish();
+        assert_eq!(Control::unpack(&newer).unwrap_err().code(), "R0108");
+        assert_eq!(Fence::unpack(&newer).unwrap_err().code(), "R0108");
     }
 }

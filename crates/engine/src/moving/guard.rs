@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use repot_core::moving::{Lead, Phase};
+use repot_core::moving::Phase;
 use repot_core::store::DocumentKey;
 use repot_core::{Error, Kind, Result};
 
 use super::change::Asker;
-use super::control::{Control, Leads};
+use super::control::Control;
+use super::leads::Leads;
 use super::member::{Moving, View};
 use super::watching::{Before, Behind, Limits};
 use crate::packed::{Packer, Unpacker};
@@ -30,7 +31,7 @@ pub struct Stopped {
     pub at_ms: i64,
     /// Which limit was crossed, with the figure, for people.
     pub why: String,
-    /// Of how many of a thousand slots the new store led, or was to lead.
+    /// Of how many of a thousand slots the new store led or answered the reads, or was to.
     pub share: u16,
     /// The process that stopped it.
     pub by: String,
@@ -100,10 +101,9 @@ pub struct Terms {
     pub limits: Option<Limits>,
 }
 
-/// The rollout may be taken back: the new store leads something, or is about to.
+/// The rollout may be taken back: the new store leads something or answers reads, or is about to.
 fn is_under_way(control: &Control) -> bool {
-    let led = |leads: &Leads| leads.everything() != Some(Lead::Old);
-    led(&control.leads) || control.wanted.as_ref().is_some_and(led)
+    !control.leads.is_old_alone() || control.wanted.as_ref().is_some_and(|wanted| !wanted.is_old_alone())
 }
 
 impl Stopped {
@@ -206,7 +206,8 @@ impl Moving {
                 return Ok(());
             }
             let now_ms = self.clock.now_ms();
-            let share = control.wanted.as_ref().unwrap_or(&control.leads).share;
+            let leads = control.wanted.as_ref().unwrap_or(&control.leads);
+            let share = leads.led.slots.max(leads.reads.slots);
             let stopped = Stopped { at_ms: now_ms, why: why.clone(), share, by: self.id.clone() };
             let open = match control.wanted {
                 Some(_) => Control { wanted: None, ..control.stepped(Phase::Open) },
@@ -234,7 +235,7 @@ impl Moving {
         let needs = self.last_control().is_some_and(|control| {
             let stopped = control.guard.stopped.as_ref();
             let ours = |stopped: &Stopped| stopped.by == self.id || now_ms - stopped.at_ms > OTHERS_MS;
-            stopped.is_some_and(ours) && control.leads.everything() != Some(Lead::Old)
+            stopped.is_some_and(ours) && !control.leads.is_old_alone()
         });
         if needs {
             self.change_for(Asker::Guard, &Leads::default(), "back to the files by the guard", BACK_MS)

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use repot_core::moving::Marks;
 use repot_core::store::{
-    DocumentKey, Fact, FactChange, FactDemand, FactValue, FactWhen, Ledger, Queryable, UNIT_FACTS_MAX,
-    UnitOfWork, no_ledger,
+    DocumentKey, Fact, FactChange, FactDemand, FactValue, FactWhen, Layout, Ledger, Queryable,
+    UNIT_FACTS_MAX, UnitOfWork, no_ledger,
 };
 use repot_core::{Clock, Error, Kind, Result};
 
 use super::clean_up::{self, Receipt};
 use super::control::Control;
 use super::intent::Intent;
-use super::names::{name, pack_key, read_key};
+use super::names::{name, named, pack_key, read_key};
 use super::watching::Figures;
 use crate::packed::{Packer, Unpacker};
 
@@ -157,8 +157,7 @@ impl Journal {
 
     /// The change that marks a document.
     pub(super) fn marking(&self, key: &DocumentKey) -> FactChange {
-        let value = Packer::new(FORM).number(self.clock.now_ms()).bytes(&pack_key(key)).finish();
-        FactChange::put(MARK, &name(key), FactValue::lasting(value))
+        marking(key, self.clock.now_ms())
     }
 
     /// The changes that mark these documents, each once.
@@ -453,6 +452,21 @@ impl Journal {
         }
         Ok(events)
     }
+}
+
+fn marking(key: &DocumentKey, now_ms: i64) -> FactChange {
+    let value = Packer::new(FORM).number(now_ms).bytes(&pack_key(key)).finish();
+    FactChange::put(MARK, &name(key), FactValue::lasting(value))
+}
+
+/// The change that marks a document which the copy of another one changed, as references in the new store say: nothing follows from
+/// a write in the old store, so that document is no copy any more. `None`: it is in no collection of the old store.
+pub(crate) fn marking_along(
+    layout: &Layout,
+    (key, path): (&DocumentKey, &str),
+    now_ms: i64,
+) -> Option<FactChange> {
+    named(layout, key, Some(path)).map(|own| marking(&own, now_ms))
 }
 
 /// The documents must be named as [`super::canonical`] does.

@@ -15,6 +15,7 @@ mod follow;
 mod guard;
 mod intent;
 mod journal;
+mod leads;
 mod member;
 mod names;
 mod read;
@@ -33,12 +34,14 @@ pub use clean_up::{
     About, CleanUp, Cleared, Fate, Left, LeftSource, Receipt, ReceiptDraft, Removed, Written,
 };
 pub use codes::CODES;
-pub use control::{Control, Fence, Leads, SLOTS, slot_of};
+pub use control::{Control, Fence};
 pub use copier::Copied;
 pub use difference::{Cause, Difference, Ignored, Side};
 pub use follow::{FollowOptions, FollowStatus, Followed, Follower, Known, ObjectState, Scanned, Sight};
 pub use guard::{Guard, Stopped, Terms};
+pub(crate) use journal::marking_along;
 pub use journal::{Event, Journal, Stuck};
+pub use leads::{Leads, SLOTS, Share, slot_of};
 pub use member::{Moving, MovingOptions, Sides};
 pub use names::canonical;
 pub use running::Running;

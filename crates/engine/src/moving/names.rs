@@ -5,7 +5,7 @@ use repot_core::Result;
 use repot_core::store::{DocumentKey, Layout, Scope};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::control::slot_of;
+use super::leads::slot_of;
 use crate::packed::{Packer, Unpacker};
 
 /// Longer names are cut, and end with a hash of the whole.
@@ -41,6 +41,17 @@ pub fn canonical(layout: &Layout, key: &DocumentKey) -> Result<DocumentKey> {
         }
     }
     Ok(key.clone())
+}
+
+/// The same for a document as the new store names it, at a path where that is known; `None`: it is in no collection of the old store.
+pub(super) fn named(layout: &Layout, key: &DocumentKey, path: Option<&str>) -> Option<DocumentKey> {
+    if let Ok(key) = canonical(layout, key) {
+        return Some(key);
+    }
+    let path = path?;
+    let scope = Scope { collection: key.collection().to_owned(), tenant: key.tenant().map(str::to_owned) };
+    let alone = layout.identify(&scope, path).ok()?;
+    alone.or_else(|| layout.identify_within(&scope, path, key.text()).ok().flatten())
 }
 
 /// The name of a document's mark and claim; its intents begin with it.

@@ -1,13 +1,15 @@
-//! Reads while documents change store: from the store that leads, decided once after the read began.
+//! Reads while documents change store: from the store that leads, decided once after the read began; or from the copy, where it is
+//! asked for and known to be what that store holds.
 
 use std::time::Instant;
 
 use repot_core::moving::{Lead, Phase};
-use repot_core::store::{Cursor, Document, DocumentKey, Page, Query, QueryPage, Scope};
+use repot_core::store::{Cursor, Document, DocumentKey, Page, Query, QueryPage, Scope, text_etag};
 use repot_core::{Error, Kind, Result, Retry};
 
 use super::beside::{Note, out_of_reach};
-use super::member::{Moving, View, is_unreachable, standing};
+use super::control::Control;
+use super::member::{Moving, View, is_unreachable};
 use super::names::{canonical, name, of_tenant};
 use super::watching::Act;
 
@@ -16,26 +18,54 @@ const PAUSE_MS: u64 = 3;
 /// And whether notes beside the old store are taken up.
 const NOTED_MS: u64 = 100;
 
+/// Where a read goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// To the old store, which leads.
+    Old,
+    /// To the copy in the new store, where it is known to be what the old one holds.
+    Copy,
+    /// To the new store, which leads.
+    New,
+}
+
+impl Way {
+    /// By a state of the move that stood after the read began. While a change is near the store that leads is right.
+    fn of(control: &Control, key: &DocumentKey) -> Self {
+        match control.leads.of(key) {
+            Lead::New => Self::New,
+            Lead::Old if control.leads.reads_copy(key) && control.phase_of(key) == Phase::Open => Self::Copy,
+            Lead::Old => Self::Old,
+        }
+    }
+}
+
 impl Moving {
-    /// Who leads a document, for a read.
-    async fn reader_lead(&self, key: &DocumentKey) -> Result<Lead> {
+    /// Where a read of a document goes.
+    async fn way(&self, key: &DocumentKey, begun: Instant) -> Result<Way> {
         if let Some(view) = self.trusted() {
             match view {
-                View::Over => return Ok(Lead::New),
-                View::Goes(control, _) => {
-                    if let (lead, Phase::Open) = standing(&control, key) {
-                        return Ok(lead);
-                    }
+                View::Over => return Ok(Way::New),
+                View::Goes(control, _) if control.phase_of(key) == Phase::Open => {
+                    return Ok(Way::of(&control, key));
                 }
+                View::Goes(..) => {}
             }
         }
         match self.ask().await {
-            Ok(View::Over) => Ok(Lead::New),
-            Ok(View::Goes(control, _)) => Ok(control.leads.of(key)),
+            Ok(View::Over) => Ok(Way::New),
+            Ok(View::Goes(control, _)) => Ok(Way::of(&control, key)),
             Err(error) if is_unreachable(&error) => {
                 let (fence, _) = self.sides.beside.fence().await?;
-                match fence.map_or(Lead::Old, |fence| fence.lead(key)) {
-                    Lead::Old => Ok(Lead::Old),
+                match fence.as_ref().map_or(Lead::Old, |fence| fence.lead(key)) {
+                    Lead::Old => {
+                        if fence.is_some_and(|fence| fence.leads.reads_copy(key)) {
+                            // the guard is to know that it would have been asked
+                            let now_ms = self.clock.now_ms();
+                            self.watch.note(now_ms, (Lead::New, Act::Read), begun, Some(&error));
+                        }
+                        Ok(Way::Old)
+                    }
                     Lead::New => Err(out_of_reach(key, error)),
                 }
             }
@@ -43,27 +73,57 @@ impl Moving {
         }
     }
 
+    /// What the new store answers of a document that the old one leads, if its copy is known to be what the old one holds. Where
+    /// that is not known, or the new store does not say, the old one answers, which is always right.
+    async fn of_copy<T>(&self, key: &DocumentKey, asked: impl Future<Output = Result<T>>) -> Option<T> {
+        let begun = Instant::now();
+        // first intents, then the mark, then the copy: an intent marks when it goes, a mark goes with the copy
+        let answered = self.in_time(async {
+            let is_stale = self.journal.is_in_motion(key).await?;
+            Ok(if is_stale { None } else { Some(asked.await?) })
+        });
+        let answered = answered.await;
+        self.watch.note(self.clock.now_ms(), (Lead::New, Act::Read), begun, answered.as_ref().err());
+        answered.ok().flatten()
+    }
+
+    /// Reads a document. What comes from a copy has an `ETag` made from its text, by which writes find it in the old store.
     pub(super) async fn read(&self, key: &DocumentKey) -> Result<Option<Document>> {
         let own = canonical(&self.sides.layout, key)?;
-        let begun = Instant::now();
-        let lead = self.reader_lead(&own).await;
-        let found = match &lead {
-            Ok(Lead::Old) => self.sides.old.get(&own).await,
-            Ok(Lead::New) => self.sides.new.get(&own).await,
-            Err(error) => Err(error.clone()),
+        let mut begun = Instant::now();
+        let way = self.way(&own, begun).await;
+        if let Ok(Way::Copy) = way {
+            if let Some(found) = self.of_copy(&own, self.sides.new.get(&own)).await {
+                self.sample(&own, (Lead::Old, Lead::New), found.as_ref());
+                return Ok(found.map(|Document { body, .. }| {
+                    let etag = text_etag(&body);
+                    Document { key: key.clone(), etag, body }
+                }));
+            }
+            begun = Instant::now();
+        }
+        let (lead, found) = match way {
+            Ok(Way::Old | Way::Copy) => (Lead::Old, self.sides.old.get(&own).await),
+            Ok(Way::New) => (Lead::New, self.sides.new.get(&own).await),
+            Err(error) => (Lead::Old, Err(error)),
         };
-        let lead = lead.unwrap_or(Lead::Old);
         self.watch.note(self.clock.now_ms(), (lead, Act::Read), begun, found.as_ref().err());
         let found = found?;
-        self.sample(&own, lead, found.as_ref());
+        self.sample(&own, (lead, lead), found.as_ref());
         Ok(found.map(|document| Document { key: key.clone(), ..document }))
     }
 
     pub(super) async fn is_there(&self, key: &DocumentKey) -> Result<bool> {
         let own = canonical(&self.sides.layout, key)?;
-        match self.reader_lead(&own).await? {
-            Lead::Old => self.sides.old.exists(&own).await,
-            Lead::New => self.sides.new.exists(&own).await,
+        let way = self.way(&own, Instant::now()).await?;
+        if way == Way::Copy
+            && let Some(is_there) = self.of_copy(&own, self.sides.new.exists(&own)).await
+        {
+            return Ok(is_there);
+        }
+        match way {
+            Way::Old | Way::Copy => self.sides.old.exists(&own).await,
+            Way::New => self.sides.new.exists(&own).await,
         }
     }
 

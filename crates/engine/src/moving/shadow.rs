@@ -10,9 +10,9 @@ use repot_core::moving::{Lead, Phase};
 use repot_core::store::{Document, DocumentKey};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::control::SLOTS;
 use super::difference::{Cause, Difference};
 use super::follow::ObjectState;
+use super::leads::SLOTS;
 use super::member::{Moving, View, standing};
 use super::names::name;
 use super::watching::{FirstLook, Sampled};
@@ -44,8 +44,8 @@ enum Found {
 }
 
 impl Moving {
-    /// An app was told this. Some of these answers are to be compared.
-    pub(super) fn sample(&self, key: &DocumentKey, lead: Lead, answer: Option<&Document>) {
+    /// An app was told this by a store, while that one or the other led. Some of these answers are to be compared.
+    pub(super) fn sample(&self, key: &DocumentKey, (lead, teller): (Lead, Lead), answer: Option<&Document>) {
         if !self.compares.load(Ordering::Relaxed) {
             return;
         }
@@ -54,7 +54,8 @@ impl Moving {
             return;
         }
         let answer = answer.map(|document| Bytes::clone(&document.body));
-        self.watch.put(Sampled { key: key.clone(), lead, answer, first: None, ripe_ms: i64::MIN, tries: 0 });
+        let (first, ripe_ms, tries) = (None, i64::MIN, 0);
+        self.watch.put(Sampled { key: key.clone(), lead, teller, answer, first, ripe_ms, tries });
         self.sampled.notify_one();
     }
 
@@ -143,7 +144,7 @@ impl Moving {
     }
 
     async fn compare(&self, sampled: &Sampled) -> Result<Outcome> {
-        let other = self.side(sampled.lead.other(), &sampled.key).await?;
+        let other = self.side(sampled.teller.other(), &sampled.key).await?;
         if other.as_ref().map(|document| &document.body) == sampled.answer.as_ref() {
             return Ok(Outcome::Same);
         }

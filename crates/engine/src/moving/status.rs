@@ -6,7 +6,7 @@ use std::sync::Arc;
 use repot_core::Result;
 use repot_core::moving::{Lead, Phase};
 
-use super::control::{Control, SLOTS};
+use super::control::Control;
 use super::journal::Stuck;
 use super::member::{Moving, View};
 use super::watching::{Compared, Figures};
@@ -21,6 +21,9 @@ pub enum Stage {
     Following,
     /// The same, and some reads are compared with the new store.
     Comparing,
+    /// The old store leads everything; the new one answers the reads of this many of a thousand slots, or of some tenants or
+    /// collections (0).
+    RollingOutReads(u16),
     /// The new store leads this many of a thousand slots, or some tenants or collections (0).
     RollingOut(u16),
     /// The new store leads; the old one is kept in step.
@@ -32,6 +35,7 @@ impl fmt::Display for Stage {
         match self {
             Self::Following => f.write_str("following"),
             Self::Comparing => f.write_str("comparing"),
+            Self::RollingOutReads(share) => write!(f, "rolling out, reads of {}", percent(*share)),
             Self::RollingOut(share) => write!(f, "rolling out, {}", percent(*share)),
             Self::Database => f.write_str("database"),
         }
@@ -53,9 +57,10 @@ impl Control {
     pub fn stage(&self) -> Stage {
         match self.leads.everything() {
             Some(Lead::New) => Stage::Database,
+            Some(Lead::Old) if !self.leads.reads.is_none() => Stage::RollingOutReads(self.leads.reads.slots),
             Some(Lead::Old) if self.compared > 0 => Stage::Comparing,
             Some(Lead::Old) => Stage::Following,
-            None => Stage::RollingOut(self.leads.share.min(SLOTS)),
+            None => Stage::RollingOut(self.leads.led.slots),
         }
     }
 }
@@ -141,7 +146,8 @@ impl Moving {
 
 #[cfg(test)]
 mod tests {
-    use super::super::control::{Control, Leads, SLOTS};
+    use super::super::control::Control;
+    use super::super::leads::{Leads, SLOTS, Share};
     use super::percent;
 
     #[test]
@@ -151,8 +157,12 @@ mod tests {
         assert_eq!(stage(Leads::share(105)), "rolling out, 10.5 %");
         assert_eq!(stage(Leads::share(SLOTS)), "database");
         let mut one = Leads::default();
-        one.tenants.insert("u1".into());
+        one.led.tenants.insert("u1".into());
         assert_eq!(stage(one), "rolling out, 0 %");
+        assert_eq!(stage(Leads::reads(100)), "rolling out, reads of 10 %");
+        let mut led_too = Leads::reads(100);
+        led_too.led = Share::of_slots(5);
+        assert_eq!(stage(led_too), "rolling out, 0.5 %");
         assert_eq!(Control { compared: 10, ..Control::begin(0, "") }.stage().to_string(), "comparing");
         assert_eq!(percent(1), "0.1 %");
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use repot_core::change_log::ChangeKind;
 use repot_core::moving::Lead;
-use repot_core::store::{ChangeEntry, ChangePosition, ChangeScope, DocumentKey, Scope};
+use repot_core::store::{ChangePosition, ChangeScope};
 use repot_core::{Error, Kind, Result};
 
 use super::follow::{FollowOptions, Followed, Follower};
 use super::member::{Moving, View};
-use super::names::canonical;
+use super::names::named;
 
 /// Entries read at once; their marks and the position fit into one unit of work.
 const READ_AT_ONCE: usize = 90;
@@ -41,7 +41,7 @@ impl Moving {
             if entry.kind == ChangeKind::Collection {
                 // which documents plain SQL changed is not known
                 self.mark_everything().await?;
-            } else if let Some(key) = self.named(&entry)
+            } else if let Some(key) = named(&self.sides.layout, &entry.key, entry.path.as_deref())
                 // what was copied from the old store stands in the log, too
                 && (control.leads.of(&key) == Lead::New || entry.kind != ChangeKind::Put)
             {
@@ -53,20 +53,6 @@ impl Moving {
             self.wake.notify_one();
         }
         Ok(page.more)
-    }
-
-    /// The name that the journal has for the document of an entry; `None`: it is in no collection of the old store.
-    fn named(&self, entry: &ChangeEntry) -> Option<DocumentKey> {
-        let layout = &self.sides.layout;
-        if let Ok(key) = canonical(layout, &entry.key) {
-            return Some(key);
-        }
-        let path = entry.path.as_deref()?;
-        let key = &entry.key;
-        let scope =
-            Scope { collection: key.collection().to_owned(), tenant: key.tenant().map(str::to_owned) };
-        let alone = layout.identify(&scope, path).ok()?;
-        alone.or_else(|| layout.identify_within(&scope, path, key.text()).ok().flatten())
     }
 
     /// The log was cut off before the position: everything is marked, and the log is read on from its end.

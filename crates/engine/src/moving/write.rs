@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use repot_core::moving::{Announce, Announced, Lead, Phase};
-use repot_core::store::{DocumentKey, Receipt, UnitOfWork, Write};
+use repot_core::store::{DocumentKey, Precondition, Receipt, UnitOfWork, Write, text_etag};
 use repot_core::{Error, Kind, Result, Retry};
 use tokio::sync::Mutex;
 
-use super::beside::out_of_reach;
+use super::beside::{not_by_note, out_of_reach};
 use super::control::Control;
 use super::intent::Intent;
 use super::journal::{Journal, is_lost};
@@ -23,7 +23,11 @@ const PAUSE_MS: u64 = 5;
 /// Where a unit of work goes.
 enum Way {
     New(Option<i64>),
-    Old(i64),
+    /// Under this state of the move; `reads_copy`: its readers may have read the copy.
+    Old {
+        version: i64,
+        reads_copy: bool,
+    },
     Waits,
 }
 
@@ -74,7 +78,7 @@ impl Moving {
                         }
                     }
                 }
-                Way::Old(version) => match self.write_by_intent(&work, version).await {
+                Way::Old { version, reads_copy } => match self.write_old(&work, version, reads_copy).await {
                     Ok(receipt) => return ended(Lead::Old, Ok(receipt)),
                     Err(Stopped::Lost(error)) => {
                         // ours, or the caller's own condition
@@ -99,6 +103,39 @@ impl Moving {
             }
             view = self.ask().await;
         }
+    }
+
+    /// Writes to the old store, which leads.
+    async fn write_old(
+        self: &Arc<Self>,
+        work: &UnitOfWork,
+        version: i64,
+        reads_copy: bool,
+    ) -> Result<Receipt, Stopped> {
+        if !reads_copy {
+            return self.write_by_intent(work, version).await;
+        }
+        let work = self.as_old_names_it(work.clone()).await.map_err(Stopped::Failed)?;
+        self.write_by_intent(&work, version).await
+    }
+
+    /// The same with the states that it demands as the old store names them. Who read the copy names a state by its text
+    /// ([`Moving::read`]), whatever the old store calls it; so that holds while the old store has that very text.
+    async fn as_old_names_it(&self, mut work: UnitOfWork) -> Result<UnitOfWork> {
+        for write in &mut work.writes {
+            let (Write::Put { key, when, .. }
+            | Write::Patch { key, when, .. }
+            | Write::Update { key, when, .. }
+            | Write::Delete { key, when }) = write;
+            let Precondition::Matches(named) = when else { continue };
+            if let Some(found) = self.sides.old.get(key).await?
+                && found.etag != *named
+                && text_etag(&found.body) == *named
+            {
+                *when = Precondition::Matches(found.etag);
+            }
+        }
+        Ok(work)
     }
 
     /// Marks the document, leaves the intent, writes, and takes the intent back.
@@ -171,10 +208,10 @@ impl Moving {
         }
         let deadline_ms = self.clock.now_ms() + self.options.write_ms;
         self.sides.beside.leave(&key, deadline_ms, self.pacing.random()).await?;
-        let (fence, _) = self.sides.beside.fence().await?;
-        match fence.map_or(Lead::Old, |fence| fence.lead(&key)) {
-            Lead::Old => self.sides.old.apply(old_part(&work, deadline_ms)).await,
-            Lead::New => Err(out_of_reach(&key, cause)),
+        match self.sides.beside.fence().await?.0 {
+            Some(fence) if fence.lead(&key) == Lead::New => Err(out_of_reach(&key, cause)),
+            Some(fence) if !fence.takes_notes(&key) => Err(not_by_note(&key, cause)),
+            _ => self.sides.old.apply(old_part(&work, deadline_ms)).await,
         }
     }
 }
@@ -224,9 +261,10 @@ fn way(view: &View, work: &UnitOfWork) -> Result<Way> {
         }
         waits |= phase == Phase::Draining;
     }
+    let reads_copy = || work.writes.iter().any(|write| control.leads.reads_copy(write.key()));
     Ok(match lead {
         _ if waits => Way::Waits,
-        Lead::Old => Way::Old(*version),
+        Lead::Old => Way::Old { version: *version, reads_copy: reads_copy() },
         Lead::New => Way::New(Some(*version)),
     })
 }

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use repot_core::store::{
-    DocumentKey, ETag, Edit, Layout, Proposal, Step, UnitOfWork, Whereabouts, Within, Write, Written,
-    check_deadline,
+    DocumentKey, ETag, Edit, FactChange, Layout, Proposal, Step, UnitOfWork, Whereabouts, Within, Write,
+    Written, check_deadline,
 };
 use repot_core::{Error, Item, Kind, Mark, Object, Reader, Result, Trashed};
 use repot_json::Limits;
@@ -21,6 +21,7 @@ use super::jobs::Job;
 use super::parts::{Open, Parts};
 use super::within::{Files, Inside};
 use super::writing::{Decided, Pen, Unit, lost};
+use crate::moving::marking_along;
 use crate::prepare::{Before, Preparer};
 use crate::route::Routes;
 
@@ -79,7 +80,8 @@ impl<'p> Decider<'_, 'p> {
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
                 };
                 unit.audit = hand.clerk.leave();
-                (unit.facts, unit.demands) = (facts, demands);
+                unit.facts.extend(facts);
+                unit.demands = demands;
                 Ok(unit)
             })
             .collect();
@@ -200,12 +202,18 @@ impl Hand<'_, '_, '_> {
                 trash.entry(follower.origin).or_default().push(one);
             }
             self.follower_on_record(&follower)?;
+            unit.facts.extend(self.along(&follower.key, &follower.item.object.path));
             unit.marks.push(mark(&follower.key, follower.stamp));
             unit.further.push(follower.item.object.path.clone());
             unit.items.push(follower.item);
         }
         unit.trash = trash.into_values().collect();
         Ok(Some(unit))
+    }
+
+    /// Marks a document that the copy of another one changes: it is no copy of anything from then on.
+    pub(super) fn along(&self, key: &DocumentKey, path: &str) -> Option<FactChange> {
+        self.is_copy.then(|| marking_along(self.decider.layout, (key, path), self.decider.now_ms)).flatten()
     }
 
     /// Has the document settled before anything is written; `false` when that was tried before.

@@ -103,6 +103,7 @@ impl Hand<'_, '_, '_> {
             }
             self.shared_on_record(&key, Some(&found), (text.as_ref(), states))?;
             unit.marks.push(Mark { collection: collection.clone(), key: id.clone(), stamp: found.stamp });
+            unit.facts.extend(self.along(&key, &path));
             unit.further.push(path.clone());
             let found = Some(*found);
             let inside = Inside { origin: effect.origin, key: &key, within, found, old: None, path };

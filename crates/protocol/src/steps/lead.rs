@@ -4,7 +4,7 @@
 use repot_core::moving::{Lead, Phase};
 
 use super::Ahead;
-use crate::model::{Control, Driver, Fence, Look, State};
+use crate::model::{Control, Driver, Fence, Look, State, Turn};
 use crate::mutant::Mutant;
 
 /// Steps that look at one state and change it on condition of the control row; whoever does them.
@@ -13,12 +13,7 @@ pub(super) fn steps(ahead: &mut Ahead<'_>) {
     let control = state.control;
     let who = ("driver", 0);
     match control.phase {
-        Phase::Open if state.budget.switches > 0 => {
-            ahead.step(who, "announces a change of the lead", |after| {
-                after.budget.switches -= 1;
-                after.control = control.stepped(Phase::Announced);
-            });
-        }
+        Phase::Open => announce(ahead, control),
         Phase::Announced => {
             let all_know =
                 state.leases.iter().all(|lease| !lease.valid || lease.acknowledged == control.epoch);
@@ -28,12 +23,29 @@ pub(super) fn steps(ahead: &mut Ahead<'_>) {
                 });
             }
         }
-        Phase::Open | Phase::Draining => {}
+        Phase::Draining => {}
     }
     if control.phase != Phase::Open && state.budget.aborts > 0 {
         ahead.step(who, "gives the change up", |after| {
             after.budget.aborts -= 1;
-            after.control = control.stepped(Phase::Open);
+            after.control = Control { turn: Turn::Lead, ..control.stepped(Phase::Open) };
+        });
+    }
+}
+
+fn announce(ahead: &mut Ahead<'_>, control: Control) {
+    let (budget, who) = (ahead.state.budget, ("driver", 0));
+    if budget.switches > 0 {
+        ahead.step(who, "announces a change of the lead", |after| {
+            after.budget.switches -= 1;
+            after.control = control.stepped(Phase::Announced);
+        });
+    }
+    // under the new store's lead it changes nothing that is there
+    if budget.shares > 0 && control.lead == Lead::Old {
+        ahead.step(who, "announces a change of where is read", |after| {
+            after.budget.shares -= 1;
+            after.control = Control { turn: Turn::Reads, ..control.stepped(Phase::Announced) };
         });
     }
 }
@@ -75,7 +87,8 @@ fn begin(ahead: &mut Ahead<'_>, driver: usize) {
     if !wants {
         return;
     }
-    if !ahead.keeps(Mutant::NoFence) {
+    let late = control.turn == Turn::Reads && !ahead.keeps(Mutant::FencesReadsLate);
+    if !ahead.keeps(Mutant::NoFence) || late {
         let next = fenced(ahead, control);
         ahead.step(who, "finds no write on its way", |after| after.drivers[driver] = next);
     } else if !ahead.keeps(Mutant::FencesBackwards) {
@@ -92,15 +105,18 @@ fn is_turned(state: &State) -> bool {
     state.drivers.iter().any(|driver| matches!(driver, Driver::Turning { .. }))
 }
 
-/// While draining, whichever way, nobody may pass; else the fence says who leads.
+/// While draining, whichever way, nobody may pass; else the fence says who leads. Where reads go to the copy, or are about to or no
+/// longer to, nobody leaves a note, which a copy does not show.
 fn fence_of(ahead: &Ahead<'_>, control: Control) -> Fence {
     let early = !ahead.keeps(Mutant::OpensFenceEarly);
-    let lead = match (control.phase, control.lead) {
-        (Phase::Draining, Lead::New) if early => Lead::Old,
-        (Phase::Draining, _) => Lead::New,
-        (_, lead) => lead,
+    let lead = match (control.phase, control.turn, control.lead) {
+        (Phase::Draining, Turn::Lead, Lead::New) if early => Lead::Old,
+        (Phase::Draining, Turn::Lead, _) => Lead::New,
+        (_, _, lead) => lead,
     };
-    Fence { lead, epoch: control.epoch }
+    let turns = control.phase == Phase::Draining && control.turn == Turn::Reads && !early;
+    let is_read = (control.reads_copy() || turns) && ahead.keeps(Mutant::NotesUnderReads);
+    Fence { lead, notes: lead == Lead::Old && !is_read, epoch: control.epoch }
 }
 
 fn look_at_fence(ahead: &mut Ahead<'_>, driver: usize, control: Control) {
@@ -148,7 +164,7 @@ fn turn(ahead: &mut Ahead<'_>, driver: usize, control: Control, next: Look) {
             let who = ("driver", driver);
             ahead.step(who, "changes the lead", |after| {
                 if takes {
-                    after.control = Control { lead: control.lead.other(), ..control.stepped(Phase::Open) };
+                    after.control = control.turned();
                 }
                 after.drivers[driver] = Driver::Idle;
             });
@@ -164,7 +180,8 @@ fn turn(ahead: &mut Ahead<'_>, driver: usize, control: Control, next: Look) {
 /// One step with its note in the control row: a note that comes in between finds the fence.
 fn list(ahead: &mut Ahead<'_>, driver: usize, control: Control) {
     let state = ahead.state;
-    let none = state.notes.iter().all(|there| !there) || !ahead.keeps(Mutant::FlipsWithNotes);
+    let over = control.turn == Turn::Reads && !ahead.keeps(Mutant::ReadsOverNotes);
+    let none = state.notes.iter().all(|there| !there) || !ahead.keeps(Mutant::FlipsWithNotes) || over;
     let what = if none { "finds no notes beside the old store" } else { "finds notes beside the old store" };
     ahead.step(("driver", driver), what, |after| {
         if none && after.control == control {

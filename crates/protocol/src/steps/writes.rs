@@ -23,7 +23,7 @@ impl State {
             Server::Put { operation, pass, seen, answered, .. } => {
                 Server::Put { operation, pass, seen, orphan: true, answered }
             }
-            Server::Read(operation) | Server::ReadAt(operation, _) => {
+            Server::Read(operation) | Server::ReadAt(operation, _) | Server::Glance { operation, .. } => {
                 // a read that nobody hears of changes nothing
                 self.told.fail(operation.number);
                 Server::Idle
@@ -117,7 +117,7 @@ fn note(ahead: &mut Ahead<'_>, server: usize, operation: Operation) {
     }
     let who = ("server", server);
     if !ahead.keeps(Mutant::FenceBeforeNote) {
-        let passes = ahead.state.fence.lead == Lead::Old;
+        let passes = ahead.state.fence.notes;
         ahead.step(who, "looks at the fence", |after| {
             if passes {
                 after.servers[server] = Server::Checked(operation);
@@ -136,7 +136,7 @@ fn note(ahead: &mut Ahead<'_>, server: usize, operation: Operation) {
 }
 
 fn check_fence(ahead: &mut Ahead<'_>, server: usize, operation: Operation) {
-    let passes = ahead.state.fence.lead == Lead::Old || !ahead.keeps(Mutant::IgnoresFence);
+    let passes = ahead.state.fence.notes || !ahead.keeps(Mutant::IgnoresFence);
     ahead.step(("server", server), "looks at the fence", |after| {
         if passes {
             after.servers[server] = Server::Look(operation, Pass::Note);

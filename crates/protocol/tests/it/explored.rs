@@ -22,7 +22,8 @@ fn every_order_of_steps_keeps_the_invariants() {
 fn every_rule_left_out_is_noticed() {
     let mut missed = Vec::new();
     for mutant in Mutant::ALL {
-        let found = Scenario::ALL.into_iter().find_map(|scenario| {
+        let may_miss = |scenario: &Scenario| !mutant.is_of_reads() || scenario.is_of_reads();
+        let found = Scenario::ALL.into_iter().filter(may_miss).find_map(|scenario| {
             Some((scenario, explore(scenario.start(), Some(mutant), STATES_MAX).violation?))
         });
         match found {
@@ -36,10 +37,19 @@ fn every_rule_left_out_is_noticed() {
 #[test]
 fn long_ways_by_chance_keep_the_invariants() {
     let (seed, walks) = if env::var_os("REPOT_FULL").is_some() { (7, 2_000_000) } else { (1, 1_500) };
-    let budget =
-        Budget { appends: 7, clears: 2, reads: 4, switches: 5, aborts: 2, crashes: 2, cuts: 3, lapses: 6 };
+    let budget = Budget {
+        appends: 7,
+        clears: 2,
+        reads: 4,
+        switches: 5,
+        shares: 3,
+        aborts: 2,
+        crashes: 2,
+        cuts: 3,
+        lapses: 6,
+    };
     println!("seed {seed}, {walks} ways");
-    if let Some(violation) = wander(&State::new(Lead::Old, budget), None, seed, walks) {
+    if let Some(violation) = wander(&State::new(Lead::Old, false, budget), None, seed, walks) {
         panic!("seed {seed}: {violation}");
     }
 }

@@ -62,8 +62,10 @@ impl FirstLook {
 pub(in crate::moving) struct Sampled {
     /// Which document, as the journal names it.
     pub key: DocumentKey,
-    /// Who answered.
+    /// Who led it then.
     pub lead: Lead,
+    /// Who answered: the one that led, or the copy.
+    pub teller: Lead,
     /// The answer.
     pub answer: Option<Bytes>,
     /// It was looked at before.
@@ -239,6 +241,7 @@ mod tests {
         Sampled {
             key: DocumentKey::new("notes", "a"),
             lead: Lead::Old,
+            teller: Lead::Old,
             answer: Some(Bytes::from(vec![b' '; bytes])),
             first: None,
             ripe_ms,

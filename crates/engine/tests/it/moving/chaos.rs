@@ -110,8 +110,8 @@ impl Chaos {
         let driver = self.world.process("driver", dice);
         while !self.is_over.load(Ordering::SeqCst) {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let share = [0, SLOTS / 2, SLOTS][(dice >> 40) as usize % 3];
-            if driver.moving.change(&Leads::share(share), "by chance", 5_000).await.is_ok() {
+            let leads = leads_by_chance(dice);
+            if driver.moving.change(&leads, "by chance", 5_000).await.is_ok() {
                 self.changes.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -119,6 +119,16 @@ impl Chaos {
 
     fn acknowledged(&self) -> usize {
         self.subjects.iter().map(|subject| subject.history.acknowledged()).sum()
+    }
+}
+
+/// Who leads, and whose reads the copy answers.
+pub(super) fn leads_by_chance(dice: u64) -> Leads {
+    let share = |shift: u32| [0, SLOTS / 2, SLOTS][(dice >> shift) as usize % 3];
+    match (dice >> 30) % 3 {
+        0 => Leads::reads(share(40)),
+        1 => Leads { reads: Leads::reads(share(45)).reads, ..Leads::share(share(40)) },
+        _ => Leads::share(share(40)),
     }
 }
 

@@ -203,7 +203,7 @@ fn a_rollout_that_is_stopped_before_it_is_done_fails_with_the_reason() {
             process.moving.begin("a test").await.unwrap();
             process.store.create(&key, empty("u1", "a")).await.unwrap();
             let mut leads_of_one = Leads::default();
-            leads_of_one.tenants.insert("u1".into());
+            leads_of_one.led.tenants.insert("u1".into());
             process.moving.roll_out(&leads_of_one, GUARDED, "one", 60_000).await.unwrap();
             // a server that does not say that it heard of the change holds it up
             let deaf = world.patient("deaf", 2);

@@ -40,6 +40,16 @@ id      = "int key auto"
 chat_id = "-> chats cascade auto"
 order   = "position"
 n       = "int"
+
+[notes]
+file   = "notes/{user_id}/{id}.json"
+tenant = "user_id"
+
+[notes.fields]
+id      = "text key"
+user_id = "text"
+goes    = "-> chats? cascade"
+stays   = "-> chats? set null"
 "#;
 
 /// Bounds of a move whose processes are killed often.

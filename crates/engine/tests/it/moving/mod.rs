@@ -8,5 +8,6 @@ mod guard;
 mod keyed;
 mod lab;
 mod objects;
+mod reads;
 mod shadow;
 mod steps;

@@ -13,6 +13,7 @@ use repot_engine::moving::{
 };
 use repot_testkit::{full, seed};
 
+use super::chaos::leads_by_chance;
 use super::lab::{Process, QUICK, World, chat, empty, say, settle, text};
 use crate::documents::{Database, block_on};
 
@@ -221,7 +222,7 @@ fn a_difference_that_is_known_is_counted_and_stops_nothing() {
             );
             process.moving.journal().ignore(&key, "the app does that").await.unwrap();
             let mut leads = Leads::default();
-            leads.tenants.insert("u2".into());
+            leads.led.tenants.insert("u2".into());
             settle(&process).await;
             process.moving.roll_out(&leads, guarded, "u2", 60_000).await.unwrap();
             plant(&world, Lead::New, &key, other("a")).await;
@@ -272,7 +273,7 @@ fn a_flood_of_differences_stops_the_rollout_once_and_is_bounded() {
             let keys: Vec<DocumentKey> = (0..20).map(|n| chat("u1", &format!("c{n}"))).collect();
             let process = comparing(&world, &keys).await;
             let mut leads = Leads::default();
-            leads.tenants.insert("u2".into());
+            leads.led.tenants.insert("u2".into());
             let guarded = Terms { limits: Some(repot_engine::moving::Limits::default()), ..ALL };
             process.moving.roll_out(&leads, guarded, "u2", 60_000).await.unwrap();
             for key in &keys {
@@ -352,8 +353,7 @@ async fn chaos(world: &World, seed: u64, lasts: Duration) {
             let mut dice = seed;
             while !is_over.load(Ordering::SeqCst) {
                 dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let share = [0, SLOTS / 2, SLOTS][(dice >> 40) as usize % 3];
-                let _given_up = driver.moving.change(&Leads::share(share), "by chance", 5_000).await;
+                let _given_up = driver.moving.change(&leads_by_chance(dice), "by chance", 5_000).await;
                 tokio::time::sleep(Duration::from_millis(30)).await;
             }
         },

@@ -76,7 +76,7 @@ fn some_tenants_are_led_by_one_store_and_some_by_the_other() {
                 process.store.create(&chat(user, user), empty(user, user)).await.unwrap();
             }
             let mut leads = Leads::share(SLOTS / 2);
-            leads.tenants.insert("u3".into());
+            leads.led.tenants.insert("u3".into());
             process.moving.change(&leads, "half", 60_000).await.unwrap();
             let mut led = 0;
             for user in &users {
