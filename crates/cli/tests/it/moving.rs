@@ -362,9 +362,11 @@ fn reads_of_a_share_are_served_from_the_database_while_the_files_lead() {
             let condition = etag.map_or_else(String::new, |etag| format!("if-match: {etag}\r\n"));
             let (put, answer) = ask("PUT /v1/conversations/c1", &condition, &body);
             assert!(["200", "201", "204"].contains(&put.as_str()), "{answer}");
-            assert_eq!(mover.file("u_bela/c1.json").unwrap(), body.as_bytes());
+            // times of its own stand behind what was sent
+            let sent = body.trim_end_matches('}');
+            assert!(mover.file("u_bela/c1.json").unwrap().starts_with(sent.as_bytes()));
             let (_, answer) = ask("GET /v1/conversations/c1", "", "");
-            assert!(answer.ends_with(&body), "{answer}");
+            assert!(answer.contains(sent), "{answer}");
             if n == 10 {
                 before = mover.stage()["database"]["calls"].as_u64().unwrap();
             }
