@@ -9,6 +9,7 @@ use crate::args::Bounds;
   repot rollout 10%
   repot rollout --only user_id=u1
   repot rollout 50% --collection conversations
+  repot rollout 10% --reads-only
   repot rollout 0% --compare 10%")]
 pub(crate) struct Rollout {
     /// The share of the tenants (of the documents, where there are none) that the database leads from now on, such as 10%.
@@ -20,6 +21,9 @@ pub(crate) struct Rollout {
     /// The share is that of this collection alone.
     #[arg(long, value_name = "COLLECTION", requires = "share")]
     pub collection: Option<String>,
+    /// Serve only the reads of that share from the database; its writes go to the files, which lead it.
+    #[arg(long)]
+    pub reads_only: bool,
     /// Compare this share of the reads with the other store [default: 10%, and 0% where the files lead everything].
     #[arg(long, value_name = "SHARE")]
     pub compare: Option<String>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use repot::Repot;
 use repot_core::moving::Lead;
 use repot_core::{Clock as _, SystemClock};
-use repot_engine::moving::{Control, Journal, MoveStatus, Moving, Stage, Times, percent};
+use repot_engine::moving::{Control, Journal, MoveStatus, Moving, Share, Stage, Times, percent};
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
@@ -98,17 +98,12 @@ fn tell(status: &MoveStatus, output: &Output) {
     let since_s = SystemClock.now_ms().saturating_sub(control.since_ms) / 1_000;
     let leads = match control.stage() {
         Stage::Following | Stage::Comparing => "the files lead",
+        Stage::RollingOutReads(_) => "the files lead",
         Stage::RollingOut(_) => "files and database lead by share",
         Stage::Database => "the database leads, the files are kept in step",
     };
     output.say(&format!("Stage      {}: {leads}, for {since_s} s", control.stage()));
-    if !control.leads.tenants.is_empty() {
-        let tenants: Vec<&str> = control.leads.tenants.iter().map(String::as_str).collect();
-        output.say(&format!("Tenants    {} from the database", tenants.join(", ")));
-    }
-    for (collection, share) in &control.leads.collections {
-        output.say(&format!("Share      {} of {collection}", percent(*share)));
-    }
+    tell_shares(control, output);
     let lag = status.lag_ms.map_or_else(String::new, |ms| format!(", the oldest for {ms} ms"));
     output.say(&format!("Behind     {}{lag}", count(status.marked, "document", "documents")));
     for stuck in &status.stuck {
@@ -120,6 +115,28 @@ fn tell(status: &MoveStatus, output: &Output) {
         Some(change) => format!("Waiting    {change}"),
         None => "Waiting    for you".to_owned(),
     });
+}
+
+/// What the database leads beside the share, and whose reads it answers.
+fn tell_shares(control: &Control, output: &Output) {
+    let (led, reads) = (&control.leads.led, &control.leads.reads);
+    let names = |share: &Share| share.tenants.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if !led.tenants.is_empty() {
+        output.say(&format!("Tenants    {} from the database", names(led)));
+    }
+    for (collection, share) in &led.collections {
+        output.say(&format!("Share      {} of {collection}", percent(*share)));
+    }
+    if reads.is_none() {
+        return;
+    }
+    output.say(&format!("Reads      {} from the database, where the files lead", percent(reads.slots)));
+    if !reads.tenants.is_empty() {
+        output.say(&format!("Reads      of {} from the database", names(reads)));
+    }
+    for (collection, share) in &reads.collections {
+        output.say(&format!("Reads      {} of {collection}", percent(*share)));
+    }
 }
 
 /// What the servers saw: reads that were compared, the last half minute of calls, and the guard.
@@ -167,7 +184,7 @@ fn tell_watched(status: &MoveStatus, output: &Output) {
                 stopped.why
             ));
         }
-        (None, Some(limits)) if control.leads.everything() != Some(Lead::Old) => output.say(&format!(
+        (None, Some(limits)) if !control.leads.is_old_alone() => output.say(&format!(
             "Guard      watches: first mismatch, errors {}, p99 {}x, behind {} s",
             percent(limits.errors),
             f64::from(limits.slower_percent) / 100.0,
@@ -215,14 +232,21 @@ fn next(status: &MoveStatus) -> &'static [&'static str] {
     }
     match status.control.stage() {
         Stage::Following | Stage::Comparing => &["repot rollout 10%"],
+        Stage::RollingOutReads(_) => &["repot rollout 10%", "repot rollback"],
         Stage::RollingOut(_) => &["repot rollout 100%", "repot rollback"],
         Stage::Database => &["repot finish", "repot rollback"],
     }
 }
 
+/// Shares of collections, percent.
+fn collections(share: &Share) -> Value {
+    share.collections.iter().map(|(name, slots)| (name.clone(), json!(f64::from(*slots) / 10.0))).collect()
+}
+
 pub(super) fn told(status: &MoveStatus) -> Value {
     let control = &status.control;
     let stage = match control.stage() {
+        Stage::RollingOutReads(_) => "rolling out reads".to_owned(),
         Stage::RollingOut(_) => "rolling out".to_owned(),
         stage => stage.to_string(),
     };
@@ -232,14 +256,15 @@ pub(super) fn told(status: &MoveStatus) -> Value {
         .map(|stuck| json!({"document": stuck.key.to_string(), "why": stuck.why, "tries": stuck.tries}))
         .collect();
     let (compared, all) = (&status.figures.compared, &status.figures.watched);
+    let (led, reads) = (&control.leads.led, &control.leads.reads);
     json!({
         "type": "result",
         "stage": stage,
-        "share_percent": f64::from(control.leads.share) / 10.0,
-        "tenants": control.leads.tenants,
-        "collections": control.leads.collections.iter()
-            .map(|(name, share)| (name.clone(), json!(f64::from(*share) / 10.0)))
-            .collect::<serde_json::Map<_, _>>(),
+        "share_percent": f64::from(led.slots) / 10.0,
+        "tenants": led.tenants,
+        "collections": collections(led),
+        "reads": {"share_percent": f64::from(reads.slots) / 10.0, "tenants": reads.tenants,
+            "collections": collections(reads)},
         "behind": status.marked,
         "lag_ms": status.lag_ms,
         "stuck": stuck,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use repot::{Move, Repot};
 use repot_core::moving::Lead;
+use repot_core::store::DocumentKey;
 use repot_core::{Clock as _, Error, Kind, SystemClock};
 use repot_engine::Tally;
 use repot_engine::moving::{ChangeProgress, Leads, Limits, Moving, SLOTS, Stage, Terms, percent};
@@ -60,7 +61,8 @@ pub(crate) fn rollout(global: &Global, rollout: &Rollout, output: &Output) -> Re
         let moving = part(&repot)?.moving();
         let status = moving.status().await?.ok_or_else(no_move)?;
         let leads = wanted.of(status.control.leads);
-        let led = leads.everything() != Some(Lead::Old);
+        wanted.check(&leads)?;
+        let led = !leads.is_old_alone();
         let terms = terms(rollout, led)?;
         part(&repot)?.follower().scan().await?;
         moving.roll_out(&leads, terms, &wanted.why(), bound_ms(rollout.patience)).await?;
@@ -73,6 +75,7 @@ pub(crate) fn rollout(global: &Global, rollout: &Rollout, output: &Output) -> Re
         let status = moving.status().await?.ok_or_else(no_move)?;
         let next: &[&str] = match status.control.stage() {
             Stage::Database => &["repot status", "repot finish", "repot rollback"],
+            Stage::RollingOutReads(_) => &["repot status --watch", "repot rollout 10%", "repot rollback"],
             _ => &["repot status --watch", "repot rollout 100%", "repot rollback"],
         };
         output.done(told(&status), next);
@@ -159,6 +162,8 @@ struct Wanted {
     share: Option<u16>,
     tenants: Vec<String>,
     collection: Option<String>,
+    /// Only their reads.
+    reads: bool,
 }
 
 impl Wanted {
@@ -169,6 +174,11 @@ impl Wanted {
         {
             return Err(Error::new(Kind::NotFound, "R0402", format!("there is no collection {name}"))
                 .hint("Check the name; repot.toml lists the collections.")
+                .into());
+        }
+        if rollout.reads_only && share.is_none() && rollout.only.is_empty() {
+            return Err(Error::new(Kind::Invalid, "R0100", "--reads-only names no share")
+                .hint("Say whose reads: repot rollout 10% --reads-only")
                 .into());
         }
         let mut tenants = Vec::new();
@@ -190,28 +200,51 @@ impl Wanted {
             }
             tenants.push(value.to_owned());
         }
-        Ok(Self { share, tenants, collection: rollout.collection.clone() })
+        Ok(Self { share, tenants, collection: rollout.collection.clone(), reads: rollout.reads_only })
     }
 
+    /// What is named is led, or read, from the database from now on, and no longer the other way.
     fn of(&self, mut leads: Leads) -> Leads {
         if self.is_terms_only() {
             return leads;
         }
-        let share = self.share.unwrap_or(SLOTS);
-        if let Some(collection) = &self.collection {
-            leads.collections.insert(collection.clone(), share);
-        } else if self.tenants.is_empty() {
+        let slots = self.share.unwrap_or(SLOTS);
+        if self.collection.is_none() && self.tenants.is_empty() {
             // the whole, whatever single ones had
-            leads = Leads::share(share);
+            return if self.reads { Leads::reads(slots) } else { Leads::share(slots) };
+        }
+        let Leads { led, reads } = &mut leads;
+        let (on, off) = if self.reads { (reads, led) } else { (led, reads) };
+        if let Some(collection) = &self.collection {
+            on.collections.insert(collection.clone(), slots);
+            off.set_collection(collection, 0);
         }
         for tenant in &self.tenants {
-            if share == 0 {
-                leads.tenants.remove(tenant);
+            off.tenants.remove(tenant);
+            if slots == 0 {
+                on.tenants.remove(tenant);
             } else {
-                leads.tenants.insert(tenant.clone());
+                on.tenants.insert(tenant.clone());
             }
         }
         leads
+    }
+
+    /// A tenant of whom only the reads are wanted may be led by the share all the same.
+    fn check(&self, leads: &Leads) -> Result<(), Failure> {
+        let is_led = |tenant: &&String| {
+            let mut collections = std::iter::once("").chain(leads.led.collections.keys().map(String::as_str));
+            collections.any(|name| leads.of(&DocumentKey::new(name, "").in_tenant(tenant)) == Lead::New)
+        };
+        match self.tenants.iter().find(is_led).filter(|_| self.reads && self.share != Some(0)) {
+            None => Ok(()),
+            Some(tenant) => {
+                let message = format!("the share that the database leads has {tenant} in it");
+                Err(Error::new(Kind::Invalid, "R0100", message)
+                    .hint("Say it of the whole share, such as repot rollout 10% --reads-only, or roll out less first.")
+                    .into())
+            }
+        }
     }
 
     /// The leads stay as they are.
@@ -221,16 +254,20 @@ impl Wanted {
 
     fn why(&self) -> String {
         let share = percent(self.share.unwrap_or(SLOTS));
+        let only = if self.reads { ", reads only" } else { "" };
         match (&self.collection, self.tenants.as_slice()) {
-            (Some(collection), _) => format!("rollout {share} of {collection}"),
-            (None, []) => format!("rollout {share}"),
-            (None, tenants) => format!("rollout {share} of {}", tenants.join(", ")),
+            (Some(collection), _) => format!("rollout {share} of {collection}{only}"),
+            (None, []) => format!("rollout {share}{only}"),
+            (None, tenants) => format!("rollout {share} of {}{only}", tenants.join(", ")),
         }
     }
 
     fn told(&self, database: &str) -> String {
         if self.is_terms_only() {
             return "Who leads stays as it is.".to_owned();
+        }
+        if self.reads {
+            return self.told_of_reads(database);
         }
         let share = percent(self.share.unwrap_or(SLOTS));
         match (&self.collection, self.tenants.as_slice()) {
@@ -247,6 +284,20 @@ impl Wanted {
                 _ => format!("{share} of users (always the same ones) are now served from {database}."),
             },
         }
+    }
+
+    fn told_of_reads(&self, database: &str) -> String {
+        let share = percent(self.share.unwrap_or(SLOTS));
+        let of = match (&self.collection, self.tenants.as_slice()) {
+            (Some(collection), _) => format!("{share} of {collection}"),
+            (None, tenants @ [_, ..]) if self.share == Some(0) => {
+                return format!("{} is served by the share again.", tenants.join(", "));
+            }
+            (None, tenants @ [_, ..]) => tenants.join(", "),
+            (None, []) if self.share == Some(0) => return "The files lead everything.".to_owned(),
+            (None, []) => format!("{share} of users (always the same ones)"),
+        };
+        format!("Reads of {of} are now served from {database}. The files lead them, and take their writes.")
     }
 }
 
@@ -398,7 +449,37 @@ async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{read_share, read_time, read_times};
+    use repot_engine::moving::{Leads, SLOTS, Share};
+
+    use super::{Wanted, read_share, read_time, read_times};
+
+    #[test]
+    fn a_rollout_says_the_whole_of_what_it_names() {
+        let wanted = |share: u16, tenants: &[&str], collection: Option<&str>, reads: bool| Wanted {
+            share: Some(share),
+            tenants: tenants.iter().map(|tenant| (*tenant).to_owned()).collect(),
+            collection: collection.map(str::to_owned),
+            reads,
+        };
+        let mut leads = wanted(100, &[], None, true).of(Leads::share(500));
+        assert_eq!(leads, Leads::reads(100));
+        leads = wanted(SLOTS, &["u1"], None, false).of(leads);
+        assert!(leads.led.tenants.contains("u1") && leads.reads == Share::of_slots(100));
+        leads = wanted(SLOTS, &["u1"], None, true).of(leads);
+        assert!(leads.led.is_none() && leads.reads.tenants.contains("u1"));
+        leads = wanted(0, &["u1"], None, false).of(leads);
+        assert_eq!(leads, Leads::reads(100));
+        leads = wanted(200, &[], Some("notes"), false).of(leads);
+        assert_eq!((leads.led.collections["notes"], leads.reads.collections["notes"]), (200, 0));
+        leads = wanted(300, &[], Some("notes"), true).of(leads);
+        assert_eq!((leads.led.collections.get("notes"), leads.reads.collections["notes"]), (None, 300));
+        assert_eq!(wanted(50, &[], None, false).of(leads.clone()), Leads::share(50));
+        let one = wanted(SLOTS, &["u1"], None, true);
+        assert!(one.check(&one.of(leads.clone())).is_ok());
+        assert!(one.check(&one.of(Leads::share(SLOTS))).is_err());
+        let terms = Wanted { share: None, ..wanted(0, &[], None, true) };
+        assert_eq!(terms.of(leads.clone()), leads);
+    }
 
     #[test]
     fn shares_are_percentages() {

@@ -31,6 +31,11 @@ const ROLLOUT: &[Flag] = &[
     ("share", Takes::Text, "So much is led by the database, such as `10%`."),
     ("only", Takes::Texts, "These tenants, such as `user_id=u1`."),
     ("collection", Takes::Text, "The share is that of this collection alone."),
+    (
+        "reads_only",
+        Takes::Switch,
+        "Only the reads of that share are served from the database; the files lead it.",
+    ),
     ("compare", Takes::Text, "So many of the reads are compared with the other store, such as `10%`."),
     ("no_guard", Takes::Switch, "Nothing makes it go back by itself."),
     ("guard_errors", Takes::Text, "Go back when more of the calls fail, such as `1%`."),
@@ -160,8 +165,12 @@ mod tests {
     #[test]
     fn what_is_taken_is_what_is_documented() {
         let taken = |body: &str| read(Work::Rollout.flags(), body.as_bytes()).ok();
-        let whole = taken(r#"{"share": "10%", "only": [], "no_guard": false, "timeout": 3.0}"#).unwrap();
-        assert_eq!(json!(whole), json!({"share": "10%", "only": [], "no_guard": false, "timeout": 3}));
+        let whole =
+            taken(r#"{"share": "10%", "only": [], "no_guard": false, "reads_only": true, "timeout": 3.0}"#);
+        assert_eq!(
+            json!(whole.unwrap()),
+            json!({"share": "10%", "only": [], "no_guard": false, "reads_only": true, "timeout": 3})
+        );
         assert!(taken("").is_some() && taken("{}").is_some());
         for wrong in [
             "null",

@@ -17,6 +17,7 @@ type GaugesBy = Family<[(&'static str, Cow<'static, str>); 1], Gauge>;
 pub(super) struct MoveFigures {
     stage: GaugesBy,
     share: Gauges,
+    reads_share: Gauges,
     compared_share: Gauges,
     compared: CountsBy,
     behind: Gauges,
@@ -29,7 +30,7 @@ impl MoveFigures {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "repot_move_stage",
-            "1 for the stage of the move: following, comparing, rolling_out, database",
+            "1 for the stage of the move: following, comparing, rolling_out_reads, rolling_out, database",
             self.stage.clone(),
         );
         registry.register(
@@ -39,6 +40,11 @@ impl MoveFigures {
         );
         for (name, about, gauge) in [
             ("repot_move_share_permille", "Of a thousand slots the database leads so many", &self.share),
+            (
+                "repot_move_reads_permille",
+                "Of a thousand slots the database answers the reads of so many while the files lead them",
+                &self.reads_share,
+            ),
             (
                 "repot_move_compared_permille",
                 "Of a thousand reads so many are compared",
@@ -58,7 +64,8 @@ impl MoveFigures {
         self.compared.clear();
         let numbers = seen.map(|seen| {
             [
-                u64::from(seen.control.leads.share),
+                u64::from(seen.control.leads.led.slots),
+                seen.control.leads.reads.slots.into(),
                 seen.control.compared.into(),
                 seen.behind,
                 u64::try_from(seen.lag_ms.unwrap_or_default()).unwrap_or_default() / 1_000,
@@ -68,6 +75,7 @@ impl MoveFigures {
         });
         let gauges = [
             &self.share,
+            &self.reads_share,
             &self.compared_share,
             &self.behind,
             &self.behind_seconds,
@@ -84,6 +92,7 @@ impl MoveFigures {
         let stage = match seen.control.stage() {
             Stage::Following => "following",
             Stage::Comparing => "comparing",
+            Stage::RollingOutReads(_) => "rolling_out_reads",
             Stage::RollingOut(_) => "rolling_out",
             Stage::Database => "database",
         };

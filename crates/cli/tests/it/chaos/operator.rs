@@ -33,12 +33,15 @@ impl Operator<'_> {
     /// Changes the leads, unless the command is killed on the way.
     fn change(&mut self, board: &Board) {
         let (share, user) = (format!("{}%", self.dice.roll(101)), format!("user_id=u{}", self.dice.roll(4)));
-        let words: &[&str] = match self.dice.roll(8) {
+        let words: &[&str] = match self.dice.roll(11) {
             0 => &["rollout", "--only", &user],
             1 => &["rollout", "0%", "--only", &user],
             2 => &["rollout", &share, "--collection", "conversations"],
             3 => &["rollout", &share],
             4 | 5 => &["rollout", "100%"],
+            6 => &["rollout", &share, "--reads-only"],
+            7 => &["rollout", "100%", "--reads-only"],
+            8 => &["rollout", "--only", &user, "--reads-only"],
             _ => &["rollback"],
         };
         let mut command = self.world.command(Some(&self.lines), words);
