@@ -48,7 +48,7 @@ impl Operator for ProjectOperator {
         let project = self.project()?;
         let mut told = Map::new();
         told.insert("model".into(), json!(project.file));
-        told.insert("source".into(), json!(project.source_name().0));
+        told.insert("source".into(), json!(project.source_shown()));
         told.insert("database".into(), json!(hidden(&project.database_url().0)));
         let mut target = project.target()?;
         let state = target.state()?;

@@ -12,7 +12,7 @@ use repot_core::store::{
     UnitOfWork, Write,
 };
 use repot_core::{Clock as _, FixedClock, Kind, LockHolder, Source, SystemClock};
-use repot_engine::store::{RowObjects, RowSource, RowStore, open_source};
+use repot_engine::store::{RowObjects, RowSource, RowStore, open_source_database};
 use repot_engine::{NoProgress, Options, TokioPacing, copy};
 use repot_model::language::parse;
 use repot_model::plan::Plan;
@@ -398,7 +398,7 @@ fn a_database_without_documents_is_no_source() {
     for database in Database::all() {
         let open = || {
             let model = repot_testkit::conformance::model();
-            open_source(database.target(), model, Database::options())
+            open_source_database(database.target(), model, Database::options())
         };
         assert_eq!(open().unwrap_err().code(), "R0724");
         copied(&database);
@@ -407,7 +407,7 @@ fn a_database_without_documents_is_no_source() {
         let other = parse(text, "repot.toml", &|_| None).unwrap();
         let plan = Plan::compile(&other).unwrap();
         let other = (Arc::new(other), Arc::new(plan), text);
-        let error = open_source(database.target(), other, Database::options()).unwrap_err();
+        let error = open_source_database(database.target(), other, Database::options()).unwrap_err();
         assert_eq!(error.code(), "R0151", "{error}");
     }
 }

@@ -11,7 +11,7 @@ mod settled;
 mod source;
 mod view;
 
-pub use opening::open_source;
+pub use opening::open_source_database;
 pub(super) use replace::Replacing;
 pub use row_objects::RowObjects;
 pub use source::RowSource;

@@ -13,7 +13,7 @@ use crate::store::row_store::{RowStore, RowStoreOptions};
 ///
 /// # Errors
 /// `R0724` when Repot made nothing in it; `R0151` when it is of another model; else as [`RowStore::open`].
-pub fn open_source(
+pub fn open_source_database(
     mut target: Box<dyn Target>,
     (model, plan, model_text): (Arc<Model>, Arc<Plan>, &str),
     options: RowStoreOptions,
