@@ -55,7 +55,7 @@ impl Operator for ProjectOperator {
         let project = self.project()?;
         let mut told = Map::new();
         told.insert("model".into(), json!(project.file));
-        told.insert("source".into(), json!(project.source_name().0));
+        told.insert("source".into(), json!(project.source_shown()));
         told.insert("database".into(), json!(hidden(&project.database_url().0)));
         let is_served = self.is_served(&project)?;
         let recorded = if is_served { self.recorded_here(own)? } else { recorded(&project)? };

@@ -68,7 +68,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     variable("DATABASE_ECHO", "false", "show each SQL statement, without values").form(Form::Boolean),
     variable("DATABASE_POOL_SIZE", "5", "connections that are kept open").form(Form::Number),
     variable("POSTGRES_MAX_CONNECTIONS", "15", "connections at the most").form(Form::Number),
-    variable("REPOT_SOURCE", "./data", "where files are copied from: a directory or s3://bucket/prefix"),
+    variable(
+        "REPOT_SOURCE",
+        "./data",
+        "where documents are copied from: a directory, s3://bucket/prefix or a database",
+    )
+    .shown(Shown::Url),
     variable("REPOT_SOURCE_ENDPOINT", "", "the S3 endpoint of the source"),
     variable("AWS_ACCESS_KEY_ID", "", "the key of the bucket").shown(Shown::Nothing),
     variable("AWS_SECRET_ACCESS_KEY", "", "its secret").shown(Shown::Nothing),

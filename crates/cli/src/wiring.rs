@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use repot_bucket::{DirectorySource, S3Config, S3Source};
 use repot_core::{Clock, Echo, Error, Kind, LockHolder, Result, Source, SystemClock, Target, is_echo_wanted};
-use repot_engine::store::{PoolOptions, RowStoreOptions};
-use repot_engine::{Options, check_source};
+use repot_engine::store::{PoolOptions, RowObjects, RowSource, RowStoreOptions, open_source_database};
+use repot_engine::{Options, TokioPacing, check_source};
 use repot_model::language::{self, Model};
 use repot_model::plan::Plan;
 use repot_model::sql::Dialect;
@@ -18,6 +18,7 @@ use crate::database_url::{self, Database};
 use crate::errors::Failure;
 use crate::output::{self, Output};
 use crate::settings::{Environment, Origin};
+use crate::variables::hidden;
 
 /// Everything a command needs.
 #[derive(Debug)]
@@ -61,13 +62,47 @@ impl Project {
         }
     }
 
+    /// The same for people: without a password.
+    pub(crate) fn source_shown(&self) -> String {
+        hidden(&self.source_name().0)
+    }
+
+    /// Documents come from a database, not from files.
+    pub(crate) fn is_from_database(&self) -> bool {
+        let name = self.source_name().0;
+        ["sqlite:", "postgres:", "postgresql:", "postgresql+"].iter().any(|scheme| name.starts_with(scheme))
+    }
+
     pub(crate) fn source(&self) -> Result<Box<dyn Source>> {
         check_source(&self.model)?;
+        if self.is_from_database() {
+            return Ok(Box::new(self.source_database()?));
+        }
         let excluded = match self.database()? {
             Database::Sqlite(file) => vec![file],
             Database::Postgres(_) => Vec::new(),
         };
         open_source(&self.source_name().0, &self.directory, &self.environment, &excluded)
+    }
+
+    /// The documents of the database that the source names.
+    fn source_database(&self) -> Result<RowSource> {
+        let url = self.source_name().0;
+        let (old, new) = (self.database_at(&url)?, self.database()?);
+        let file = |database: &Database| match database {
+            Database::Sqlite(file) => file.canonicalize().ok(),
+            Database::Postgres(_) => None,
+        };
+        if old == new || file(&old).is_some_and(|old| Some(old) == file(&new)) {
+            let message = format!("{} is both the source and the database", hidden(&url));
+            return Err(Error::new(Kind::Invalid, "R0723", message)
+                .hint("Name the old database with REPOT_SOURCE, and the new one with DATABASE_URL."));
+        }
+        let options = Options::default();
+        let options = RowStoreOptions { readers: options.workers, ..store_options(&options) };
+        let model = (Arc::new(self.model.clone()), Arc::new(self.plan.clone()), self.text.as_str());
+        let rows = Arc::new(open_source_database(self.target_at(&url)?, model, options)?);
+        Ok(RowSource::new(Arc::new(RowObjects::new(rows, Arc::new(TokioPacing)))))
     }
 
     /// The database's URL and where it came from.

@@ -36,6 +36,17 @@ pub trait Snapshots {
     fn reader_pair(&self) -> Result<ReaderPair>;
 }
 
+/// A database that knows which transactions of stores are writing.
+pub trait Writers {
+    /// The transactions of stores that are writing now, each by a name that no later one has. Whoever is not among them has ended,
+    /// or decides what it writes only after this call began. Where one writer has the database to itself, this waits for that one,
+    /// and there are none.
+    ///
+    /// # Errors
+    /// When the database is out of reach, or one writes for longer than a lock is waited for.
+    fn writers(&mut self) -> Result<Vec<String>>;
+}
+
 /// A connection that can be asked to answer at once or not at all.
 pub trait Prompt {
     /// `only`: from here on, and until this is taken back, each read answers at once or fails. It fails where it would wait for

@@ -62,8 +62,33 @@ pub struct DocumentState {
     pub stamp: i64,
 }
 
+/// What the records say of a document among those of its object; its text is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The object.
+    pub object: i64,
+    /// The document's place in it, from 0.
+    pub ordinal: u32,
+    /// Collection.
+    pub collection: String,
+    /// Key as text; `None` when it is set aside.
+    pub key: Option<String>,
+    /// Its `ETag`, with what is kept beside its text.
+    pub etag: String,
+    /// Stamp of its mark; 0: its rows are those of its text.
+    pub stamp: i64,
+    /// Changes are kept beside its text.
+    pub is_kept: bool,
+}
+
 /// A connection that reads states.
 pub trait StateReader {
+    /// The documents of these objects, by object and ordinal.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn members(&mut self, objects: &[i64]) -> Result<Vec<Member>>;
+
     /// The states of the documents of a collection with these keys, in any order, by one statement. A key that no document
     /// has is left out; one that several have, of which one is set aside, comes several times.
     ///

@@ -36,12 +36,12 @@ pub use cache::{
     CacheValue,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use connections::{Connections, Idling, Prompt, ReaderPair, Snapshots};
+pub use connections::{Connections, Idling, Prompt, ReaderPair, Snapshots, Writers};
 pub use echo::{Echo, is_echo_wanted, truth, without_values};
 pub use entropy::Entropy;
 pub use error::{Error, Kind, Problem, Result, Retry};
 pub use facts::{FactBatch, FactReader};
-pub use found::{DocumentState, FoundObject, ListedDocument, Mark, Rank, StateReader};
+pub use found::{DocumentState, FoundObject, ListedDocument, Mark, Member, Rank, StateReader};
 pub use hex::hex;
 pub use messages::{HeldMessage, Outcome, QueueAnswer, QueueCounts, QueueStep, QueueVerb, StoredMessage};
 pub use pacing::Pacing;

@@ -15,7 +15,7 @@ use repot_model::sql::query::{Speech, Statement};
 use crate::ahead::Ahead;
 use crate::audit::{AuditBatch, AuditFilter, AuditRecord};
 use crate::change_log::{ChangeRetention, StoredChanges};
-use crate::connections::{Connections, Idling, Prompt, Snapshots};
+use crate::connections::{Connections, Idling, Prompt, Snapshots, Writers};
 use crate::error::Result;
 use crate::facts::{FactBatch, FactReader};
 use crate::found::{FoundObject, ListedDocument, Mark, Rank, StateReader};
@@ -225,7 +225,7 @@ pub type Decide<'a> = &'a mut dyn FnMut(&mut dyn Reader) -> Result<Option<Batch>
 
 /// A database that takes documents as rows and text. A copy writes alone, stores write beside each other; see
 /// [`Target::reader`] for the rest.
-pub trait Target: crate::TenantGuard + Idling + Snapshots + Debug + Display + Send {
+pub trait Target: crate::TenantGuard + Idling + Snapshots + Writers + Debug + Display + Send {
     /// Can it be reached and written?
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use repot_core::{Connections, Idling, Prompt, Reader, Result, Target};
+use repot_core::{Connections, Idling, Prompt, Reader, Result, Target, Writers};
 
 use crate::address::Address;
 use crate::connect::Connection;
-use crate::lock::Shared;
+use crate::lock::{self, Shared};
 use crate::reader::PostgresReader;
 use crate::runtime::Runtime;
 use crate::target::PostgresTarget;
@@ -66,6 +66,15 @@ impl Idling for PostgresTarget {
         self.run(|mut writer| async move {
             ask(&writer.connection).await;
             writer.ready().await
+        })
+    }
+}
+
+impl Writers for PostgresTarget {
+    fn writers(&mut self) -> Result<Vec<String>> {
+        self.run(|mut writer| async move {
+            writer.ready().await?;
+            lock::writing(writer.client()).await
         })
     }
 }

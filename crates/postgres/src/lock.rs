@@ -85,6 +85,18 @@ async fn is_shared(client: &Client) -> bool {
     row.is_ok_and(|row| row.get(0))
 }
 
+/// The transactions that write under the shared lock, by the number and the session of each. A transaction of a store takes its number
+/// and the lock with its first statement, before anything is decided, and gives both back after it has committed.
+pub(crate) async fn writing(client: &Client) -> Result<Vec<String>> {
+    let sql = "select distinct w.pid::text || ' ' || w.transactionid::text from pg_locks w \
+               join pg_locks s on s.pid = w.pid and s.locktype = 'advisory' and s.classid = $1::int8::oid and s.granted \
+               and s.database = (select oid from pg_database where datname = current_database()) \
+               where w.locktype = 'transactionid' and w.mode = 'ExclusiveLock' and w.granted and w.pid <> pg_backend_pid()";
+    let rows = client.query_typed(sql, &[(&i64::from(LOCK_CLASS), Type::INT8)]).await;
+    let rows = rows.map_err(|error| failed("look for transactions that write", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Takes the lock.
 pub(crate) async fn take(address: &Address, me: &LockHolder) -> Result<Held> {
     let what = "take the lock";

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use repot_core::{Answer, DocumentState, Result, StateReader};
+use repot_core::{Answer, DocumentState, Member, Result, StateReader};
 use repot_model::sql::query::{BETWEEN_KEYS, KEYS, Statement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -31,6 +31,29 @@ static STATES_OF_ROWS: LazyLock<String> = LazyLock::new(|| {
     STATES.replace("$2", &format!("string_to_array(current_setting('{KEYS}'), '{BETWEEN_KEYS}')"))
 });
 
+/// The documents of objects.
+static MEMBERS: LazyLock<String> = LazyLock::new(|| {
+    let kept = "from repot_pending p where p.object = d.object and p.seq > 0";
+    format!(
+        "select d.object, d.ordinal::bigint, d.collection, d.key, \
+         coalesce((select p.etag {kept} order by p.seq desc limit 1), d.etag), {}, exists (select {kept}) \
+         from repot_documents d where d.object = any($1) order by d.object, d.ordinal",
+        marks::stamp_sql("d.collection", "d.key")
+    )
+});
+
+fn member(row: &Row) -> Result<Member, tokio_postgres::Error> {
+    Ok(Member {
+        object: row.try_get(0)?,
+        ordinal: u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX),
+        collection: row.try_get(2)?,
+        key: row.try_get(3)?,
+        etag: row.try_get(4)?,
+        stamp: row.try_get(5)?,
+        is_kept: row.try_get(6)?,
+    })
+}
+
 fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
     let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
         Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
@@ -39,6 +62,15 @@ fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
 }
 
 impl StateReader for PostgresReader {
+    fn members(&mut self, objects: &[i64]) -> Result<Vec<Member>> {
+        let given = vec![one(objects.to_vec(), Type::INT8_ARRAY)];
+        let rows = self.run(|connection| async move {
+            let read = connection.client.query_again(&MEMBERS, &listed(&given)).await;
+            read.map_err(|error| failed(WHAT, error))
+        })?;
+        rows.iter().map(member).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
+    }
+
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>> {
         let given = vec![one(collection.to_owned(), Type::TEXT), one(keys.to_vec(), Type::TEXT_ARRAY)];
         let rows = self.run(|connection| async move {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use repot_core::{Connections, Echo, Error, Idling, Kind, Reader, Result, Target};
+use repot_core::{Connections, Echo, Error, Idling, Kind, Reader, Result, Target, Writers};
 
 use crate::connect::SqliteOptions;
+use crate::error::failed;
 use crate::reader::SqliteReader;
 use crate::target::SqliteTarget;
 
@@ -35,6 +36,17 @@ impl Connections for SqliteConnections {
 impl Idling for SqliteTarget {
     fn wake(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Nobody writes while this has the only lock for that.
+impl Writers for SqliteTarget {
+    fn writers(&mut self) -> Result<Vec<String>> {
+        if let Some(connection) = self.connection(false)? {
+            let kept_out = connection.run("begin immediate").and_then(|()| connection.run("rollback"));
+            kept_out.map_err(failed("wait for who writes"))?;
+        }
+        Ok(Vec::new())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use repot_core::{DocumentState, Result, StateReader};
+use repot_core::{DocumentState, Member, Result, StateReader};
 
 use crate::error::failed;
 use crate::marks;
@@ -17,7 +17,39 @@ static STATES: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// The objects are a JSON list, too.
+static MEMBERS: LazyLock<String> = LazyLock::new(|| {
+    let kept = "from repot_pending as p where p.object = d.object and p.seq > 0";
+    format!(
+        "select d.object, d.ordinal, d.collection, d.key, coalesce((select p.etag {kept} order by p.seq desc limit 1), d.etag), {}, \
+         exists (select 1 {kept}) from repot_documents as d where d.object in (select value from json_each(?1)) order by d.object, d.ordinal",
+        marks::stamp_sql("d.collection", "d.key")
+    )
+});
+
 impl StateReader for SqliteReader {
+    fn members(&mut self, objects: &[i64]) -> Result<Vec<Member>> {
+        let list: Vec<String> = objects.iter().map(i64::to_string).collect();
+        let list = format!("[{}]", list.join(","));
+        let connection = self.begin()?;
+        let run = || -> rusqlite::Result<Vec<Member>> {
+            let mut statement = connection.prepare_cached(&MEMBERS)?;
+            let rows = statement.query_map([list], |row| {
+                Ok(Member {
+                    object: row.get(0)?,
+                    ordinal: row.get(1)?,
+                    collection: row.get(2)?,
+                    key: row.get(3)?,
+                    etag: row.get(4)?,
+                    stamp: row.get(5)?,
+                    is_kept: row.get(6)?,
+                })
+            })?;
+            rows.collect()
+        };
+        run().map_err(failed("read the states of documents"))
+    }
+
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>> {
         let mut list = String::from("[");
         for key in keys {

@@ -62,7 +62,7 @@ impl SqliteTarget {
     }
 
     /// The writing connection; `None` when there is no file and none shall be made.
-    fn connection(&mut self, create: bool) -> Result<Option<&Connection>> {
+    pub(crate) fn connection(&mut self, create: bool) -> Result<Option<&Connection>> {
         if self.connection.is_none() {
             if !create && !self.path.exists() {
                 return Ok(None);

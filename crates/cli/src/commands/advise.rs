@@ -73,7 +73,7 @@ impl Found {
     fn list(&mut self, project: &Project) -> Result<()> {
         let (model, plan) = (Arc::new(project.model.clone()), Arc::new(project.plan.clone()));
         let layout = Layout::new(model, plan, Limits::default())?;
-        let source = project.source_name().0;
+        let source = project.source_shown();
         match project.source().and_then(|source| Survey::of(source.as_ref(), &layout)) {
             Ok(survey) => {
                 self.take(survey.readings(&source));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use repot_core::{Clock as _, Result, RowSecurity, Source, SystemClock, Target};
+use repot_core::{Clock as _, Error, Kind, Result, RowSecurity, Source, SystemClock, Target};
 use repot_engine::copy::{Copy as EngineCopy, PROOF, Report};
 use repot_engine::verify::{Proof, ProvedObject, Scope, Verify};
 use repot_engine::{Options, Progress};
@@ -25,6 +25,12 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     if copy.follow && super::follow::is_begun(&project)? {
         output.say("A move is on its way; nothing is copied anew.");
         return super::follow::run(&project, output);
+    }
+    if copy.follow && project.is_from_database() {
+        let message = format!("{} is a database, which cannot be followed yet", project.source_shown());
+        return Err(Error::new(Kind::Unsupported, "R0105", message)
+            .hint("Copy it while nobody writes in it: repot copy. Files and buckets can be followed.")
+            .into());
     }
     let source = project.source()?;
     let mut target = project.target()?;

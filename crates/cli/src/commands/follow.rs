@@ -35,7 +35,7 @@ pub(super) fn run(project: &Project, output: &Output) -> Result<Exit, Failure> {
         let repot = Repot::open(config).await.map_err(inner)?;
         let part = repot.part().ok_or_else(|| Error::new(Kind::Internal, "R0901", "no move has begun"))?;
         let status = part.moving().status().await?.ok_or_else(super::moving::no_move)?;
-        let name = project.source_name().0;
+        let name = project.source_shown();
         output.say(&format!("Following {name}.    Stage: {}.", status.control.stage()));
         output.say("Next: repot serve, then repot rollout 10%");
         tokio::select! {

@@ -178,7 +178,7 @@ fn certified(
         &proof,
         &Heading {
             model_hash: &project.plan.hash,
-            source: &project.source_name().0,
+            source: &project.source_shown(),
             target: &target.to_string(),
             made_ms: SystemClock.now_ms(),
             objects_file: &list_path.file_name().unwrap_or_default().display().to_string(),

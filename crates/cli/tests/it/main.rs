@@ -12,6 +12,7 @@ mod crash;
 mod docs;
 mod echo;
 mod faults;
+mod from_database;
 mod incremental;
 mod keys;
 mod killed;

@@ -18,7 +18,7 @@ use super::change::Change;
 use super::contract::{Capabilities, Store};
 use super::deadline::check_deadline;
 use super::document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
-use super::etag::{ETag, Precondition};
+use super::etag::{ETag, Precondition, is_overtaken};
 use super::key::{DocumentKey, Scope};
 use super::layout::Layout;
 use super::ledger::no_ledger;
@@ -174,7 +174,7 @@ impl BucketStore {
             let body = self.shelf.revise((key, path), &body, before)?;
             let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
             match self.shelf.objects.put(path, body, &still, until_ms).await {
-                Err(error) if error.kind() == Kind::Conflict && *when == Precondition::Any => {}
+                Err(error) if is_overtaken(&error) && *when == Precondition::Any => {}
                 done => {
                     return done.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")));
                 }
@@ -244,7 +244,7 @@ impl Store for BucketStore {
             document_bytes_max: self.shelf.document_bytes_max,
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
-            keys_per_tenant: true,
+            keys_per_tenant: self.shelf.objects.keys_per_tenant(),
             queries: false,
             found_by_key: false,
             change_log: false,

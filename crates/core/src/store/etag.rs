@@ -89,6 +89,13 @@ impl Precondition {
     }
 }
 
+/// Whether a write failed because another state is there than the one that it was to replace; other conflicts stay what they are,
+/// however often they are tried.
+#[must_use]
+pub fn is_overtaken(error: &Error) -> bool {
+    error.kind() == Kind::Conflict && error.code() == "R0401"
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ETag, Precondition};

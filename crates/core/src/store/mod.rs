@@ -32,7 +32,7 @@ pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeSco
 pub use contract::{Capabilities, Store, StoreExt};
 pub use deadline::{check_deadline, deadline_over, unsettled};
 pub use document::{Cursor, Document, DocumentMeta, Edit, Page, Receipt, UnitOfWork, Write, Written};
-pub use etag::{ETag, Precondition};
+pub use etag::{ETag, Precondition, is_overtaken};
 pub use history::{EntryId, Event, FieldChange, History, HistoryEntry, HistoryPage, HistoryQuery, Moment};
 pub use key::{DocumentKey, Scope};
 pub use layout::Layout;

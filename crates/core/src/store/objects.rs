@@ -61,6 +61,12 @@ pub trait Objects: Debug + Display + Send + Sync + 'static {
     /// What it can do; known after [`Objects::probe`] where that has to be tried out.
     fn powers(&self) -> ObjectPowers;
 
+    /// Documents of two tenants may have one key, because each is told by its path; not where the place is a database, whose tables
+    /// know the key alone.
+    fn keys_per_tenant(&self) -> bool {
+        true
+    }
+
     /// Can it be reached, read and written? Tries out what it says it can.
     ///
     /// # Errors

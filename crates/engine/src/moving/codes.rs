@@ -17,6 +17,18 @@ pub const CODES: &[Entry] = &[
         mend: "`repot mismatches` lists them, with collection, key and tenant.",
     },
     Entry {
+        code: "R0723",
+        title: "Source and database are the same",
+        explanation: "Documents were to be copied from a database into itself.",
+        mend: "Name the old database with REPOT_SOURCE, and the new one with DATABASE_URL.",
+    },
+    Entry {
+        code: "R0724",
+        title: "The source database holds no documents of Repot",
+        explanation: "REPOT_SOURCE names a database in which Repot made no tables, or a file that is not there. Tables of an app are no source.",
+        mend: "Check the name. Name the database that `repot copy` or `repot serve` filled.",
+    },
+    Entry {
         code: "R0740",
         title: "The source is still kept",
         explanation: "`repot finish` promised to keep the source until this time (`--keep-source`).",

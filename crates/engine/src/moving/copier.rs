@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use repot_core::moving::{Lead, Marks as _};
-use repot_core::store::{Document, DocumentKey, Precondition, UnitOfWork, Write};
+use repot_core::store::{Document, DocumentKey, Precondition, UnitOfWork, Write, is_overtaken};
 use repot_core::{Error, Kind, Result};
 
 use super::intent::Intent;
@@ -139,7 +139,7 @@ impl Moving {
                 self.sides.into_old.copy_in(UnitOfWork::default().with(write).until(until_ms)).await;
             match written {
                 // somebody wrote it meanwhile: the next round sees what
-                Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Fenced) => {
+                Err(error) if is_overtaken(&error) || error.kind() == Kind::Fenced => {
                     self.journal.release(mark, claim).await?;
                     return Ok(Outcome::Left);
                 }

@@ -77,6 +77,7 @@ impl<'p> Decider<'_, 'p> {
                     }
                     Job::Restore { documents, .. } => hand.restore(documents)?,
                     Job::Tend(tend) => hand.tend(tend)?,
+                    Job::Replace(replacing) => hand.replace(replacing)?,
                     Job::Purge { now_ms, most } => hand.purge(*now_ms, *most)?,
                 };
                 unit.audit = hand.clerk.leave();

@@ -6,6 +6,7 @@ use repot_core::Result;
 use repot_core::store::{DocumentKey, FactChange, FactDemand, Layout, Step, UnitOfWork, Write};
 
 use super::facts::noted_bytes;
+use super::objects::Replacing;
 use super::tend::Tend;
 
 /// Something to do in one transaction, whole or not at all.
@@ -29,6 +30,8 @@ pub(super) enum Job {
     },
     /// A file with several documents is put in order.
     Tend(Tend),
+    /// An object becomes other bytes as a whole.
+    Replace(Replacing),
     /// Deleted documents whose time is over go for good.
     Purge {
         /// Milliseconds since 1970.
@@ -70,7 +73,7 @@ impl Job {
         match self {
             Self::Unit { work, .. } => work.actor.as_deref(),
             Self::Restore { actor, .. } => actor.as_deref(),
-            Self::Tend(_) | Self::Purge { .. } => None,
+            Self::Tend(_) | Self::Replace(_) | Self::Purge { .. } => None,
         }
     }
 
@@ -79,7 +82,7 @@ impl Job {
         match self {
             Self::Unit { work, .. } => &work.facts,
             Self::Restore { facts, .. } => facts,
-            Self::Tend(_) | Self::Purge { .. } => &[],
+            Self::Tend(_) | Self::Replace(_) | Self::Purge { .. } => &[],
         }
     }
 
@@ -87,7 +90,7 @@ impl Job {
     pub(super) fn demands(&self) -> &[FactDemand] {
         match self {
             Self::Unit { work, .. } => &work.demands,
-            Self::Restore { .. } | Self::Tend(_) | Self::Purge { .. } => &[],
+            Self::Restore { .. } | Self::Tend(_) | Self::Replace(_) | Self::Purge { .. } => &[],
         }
     }
 
@@ -95,6 +98,7 @@ impl Job {
     pub(super) fn until_ms(&self) -> Option<i64> {
         match self {
             Self::Unit { work, .. } => work.until_ms,
+            Self::Replace(replacing) => replacing.until_ms,
             Self::Restore { .. } | Self::Tend(_) | Self::Purge { .. } => None,
         }
     }
@@ -119,6 +123,7 @@ impl Job {
             Self::Unit { work, .. } => work.writes.iter().map(Write::key).collect(),
             Self::Restore { documents, .. } => documents.iter().map(|one| &one.key).collect(),
             Self::Tend(tend) => vec![&tend.key],
+            Self::Replace(replacing) => vec![&replacing.key],
             Self::Purge { .. } => Vec::new(),
         }
     }
@@ -128,8 +133,8 @@ impl Job {
         if let Self::Restore { documents, .. } = self {
             return Ok(documents.iter().map(|one| (&one.key, vec![one.path.clone()])).collect());
         }
-        if let Self::Tend(tend) = self {
-            return Ok(vec![(&tend.key, vec![tend.path.clone()])]);
+        if let Self::Tend(Tend { key, path, .. }) | Self::Replace(Replacing { key, path, .. }) = self {
+            return Ok(vec![(key, vec![path.clone()])]);
         }
         self.keys().into_iter().map(|key| Ok((key, layout.whereabouts(key)?.paths))).collect()
     }
@@ -144,6 +149,7 @@ impl Job {
             }
             Self::Restore { documents, .. } => documents.iter().map(|one| one.body.len()).sum(),
             Self::Tend(_) => 0,
+            Self::Replace(replacing) => replacing.body.as_ref().map_or(0, Bytes::len),
             Self::Purge { most, .. } => *most,
         }
     }

@@ -71,7 +71,7 @@ impl Located {
             paths.extend(self.0.get(key).cloned().flatten());
             // no database holds one in a text
             paths.retain(|path| !path.contains('\0'));
-            let tends = matches!(works.get(unit), Some(Job::Tend(_)));
+            let tends = matches!(works.get(unit), Some(Job::Tend(_) | Job::Replace(_)));
             let within = if tends { None } else { layout.within(key)? };
             if let Some(within) = within {
                 let mut others = paths.iter().map(|path| *shared.entry(path.clone()).or_insert(unit));

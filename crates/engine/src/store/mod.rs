@@ -14,6 +14,7 @@ mod history;
 mod implied;
 mod jobs;
 mod located;
+mod objects;
 mod parts;
 mod pool;
 mod prompt;
@@ -31,6 +32,7 @@ mod work_queue;
 mod writing;
 
 pub use answer::waiting;
+pub use objects::{RowObjects, RowSource, open_source_database};
 pub use pool::PoolOptions;
 pub use repot_core::store::PoolUsage;
 pub use row_store::{LEADS, RowStore, RowStoreOptions};

@@ -67,6 +67,8 @@ pub(super) enum Task {
     Fact(FactTask),
     /// To take away facts that expired; the receipt is empty.
     PruneFacts(Arc<PrunedFacts>),
+    /// To tell which transactions are writing; the answer comes by itself, before the receipt, which is empty.
+    Writers(oneshot::Sender<Result<Vec<String>>>),
 }
 
 /// What one thread has taken and not done yet.
@@ -152,6 +154,10 @@ fn alone(scribe: &mut Scribe<'_>, task: Task, options: &RowStoreOptions) -> Resu
         }
         Task::PruneFacts(pruned) => scribe.prune_facts(&pruned),
         Task::PruneHistory => scribe.prune_history(),
+        Task::Writers(to) => {
+            let _nobody_asks_any_more = to.send(scribe.target.writers());
+            Ok(())
+        }
         // these are gathered
         Task::Work(_) | Task::Alone(_) | Task::Fact(_) | Task::Messages(..) => Ok(()),
     }

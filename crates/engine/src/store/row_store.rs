@@ -222,12 +222,18 @@ impl RowStore {
     /// # Errors
     /// When the database is out of reach; documents that were settled until then are.
     pub async fn settle(&self) -> Result<()> {
+        self.settle_marked().await?;
+        self.fold().await
+    }
+
+    /// The same, but for changes of parts, which are kept beside texts.
+    pub(super) async fn settle_marked(&self) -> Result<()> {
         let mut after = (String::new(), String::new());
         loop {
             let last = after.clone();
             let marks =
                 self.read(move |desk, _| desk.marks((&last.0, &last.1), None, SETTLED_AT_ONCE)).await?;
-            let Some(last) = marks.last() else { return self.fold().await };
+            let Some(last) = marks.last() else { return Ok(()) };
             after = (last.collection.clone(), last.key.clone());
             let keys = marks.into_iter().map(|mark| (mark.collection, mark.key)).collect();
             self.write(Task::Settle(keys)).await?;

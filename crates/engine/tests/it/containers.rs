@@ -18,7 +18,7 @@ use crate::documents::{Database, block_on, copy, proof};
 use crate::scripted::Scripted;
 
 /// Files in every style: blank lines, white space, a missing last line break, lines that are no documents, what stands around.
-const FILES: [(&str, &str); 6] = [
+pub(crate) const FILES: [(&str, &str); 6] = [
     ("events/d1.jsonl", "{\"id\":\"e0\",\"count\":1.0}\n\n  {\"id\":\"e1\"}  \r\nnot json\n{\"id\":\"e2\"}"),
     ("events/d2.jsonl", "\u{feff}{\"id\":\"f0\"}\r\n{\"id\":\"f1\"}\r\n"),
     (
@@ -52,7 +52,7 @@ impl Sink for Kept {
     }
 }
 
-fn exported(database: &Database) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn exported(database: &Database) -> BTreeMap<String, Vec<u8>> {
     let (model, plan, _) = model();
     let (sink, options) = (Kept::default(), Options::default());
     let export = Export { model: &model, plan: &plan, options: &options, progress: &NoProgress, seed: 7 };

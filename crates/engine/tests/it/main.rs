@@ -39,6 +39,7 @@ mod references;
 mod references_shared;
 mod restarted;
 mod round_trips;
+mod row_objects;
 mod row_security;
 mod rules;
 mod scripted;

@@ -70,6 +70,10 @@ impl Objects for AnnouncedObjects {
         self.objects.powers()
     }
 
+    fn keys_per_tenant(&self) -> bool {
+        self.objects.keys_per_tenant()
+    }
+
     async fn probe(&self) -> Result<()> {
         self.objects.probe().await
     }

@@ -18,7 +18,7 @@ use super::{TRIES_MAX, absent};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::store::change::Change;
 use crate::store::deadline::deadline_over;
-use crate::store::etag::{ETag, Precondition};
+use crate::store::etag::{ETag, Precondition, is_overtaken};
 use crate::store::key::DocumentKey;
 
 /// Changes in one batch; more wait for the next.
@@ -178,7 +178,7 @@ async fn make(shelf: &Shelf, path: &str, mut changes: Vec<Arc<Waiting>>) -> Resu
             leave(&mut changes, |until_ms| until_ms <= over_ms);
             continue;
         }
-        let overtaken = matches!(&put, Err(error) if error.kind() == Kind::Conflict);
+        let overtaken = matches!(&put, Err(error) if is_overtaken(error));
         if overtaken && tries < TRIES_MAX {
             // a long change always loses against short ones of other processes
             most = (now.len() / 2).max(1);

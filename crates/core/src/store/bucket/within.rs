@@ -16,7 +16,7 @@ use super::{LISTED_AT_ONCE, TRIES_MAX, absent};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::store::deadline::check_deadline;
 use crate::store::document::{Cursor, Document, DocumentMeta, Page, Write, Written};
-use crate::store::etag::Precondition;
+use crate::store::etag::{Precondition, is_overtaken};
 use crate::store::key::{DocumentKey, Scope};
 use crate::store::layout::Layout;
 use crate::store::within::{Within, stuck, text_etag};
@@ -326,7 +326,7 @@ impl Shelf {
             let still = found.map_or(Precondition::Absent, |object| Precondition::Matches(object.etag));
             match self.objects.put(path, bytes, &still, until_ms).await {
                 Ok(_) => return Ok(edited.written),
-                Err(error) if error.kind() == Kind::Conflict => {}
+                Err(error) if is_overtaken(&error) => {}
                 Err(error) => return Err(error.detail(format!("document: {}", first.key()))),
             }
         }

@@ -225,3 +225,14 @@ fn answers_are_those_of_one_list_whatever_happens() {
         }
     }
 }
+
+/// The same between two databases: the old store is the objects view of one.
+#[test]
+fn answers_are_those_of_one_list_between_databases() {
+    let lasts = if full() { Duration::from_secs(60) } else { Duration::from_secs(4) };
+    for (at, database) in (0..).zip(Database::all()) {
+        let old =
+            if at == 0 { Database::postgres().unwrap_or_else(Database::sqlite) } else { Database::sqlite() };
+        block_on(run(World::of_databases(old, database, QUICK), seed() + at, lasts));
+    }
+}

@@ -12,7 +12,7 @@ use repot_engine::TokioPacing;
 use repot_engine::moving::{
     Beside, Copied, Known as _, Moving, MovingOptions, MovingStore, ObjectState, Running, Sides, Sight,
 };
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{RowObjects, RowStore, RowStoreOptions};
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
 
@@ -87,23 +87,43 @@ impl Clock for Ahead {
 
 /// Two stores of the same documents.
 pub(super) struct World {
-    pub objects: Arc<MemoryObjects>,
+    pub objects: Arc<dyn Objects>,
     pub layout: Arc<Layout>,
     pub new: Arc<RowStore>,
     pub options: MovingOptions,
     pub database: Database,
     pub clock: Arc<Ahead>,
+    /// Where the objects are, if that is a database.
+    _old: Option<Database>,
 }
 
 impl World {
     pub(super) fn new(database: Database, options: MovingOptions) -> Self {
-        let clock = Arc::new(Ahead::default());
+        Self::between((Arc::new(MemoryObjects::new()), None), database, options, Arc::default())
+    }
+
+    /// The old store is a database, too.
+    pub(super) fn of_databases(old: Database, new: Database, options: MovingOptions) -> Self {
+        let clock: Arc<Ahead> = Arc::default();
+        let rows = RowStoreOptions { clock: Arc::clone(&clock) as _, ..Database::options() };
+        let rows = RowStore::open(old.target(), compiled(), rows).unwrap();
+        let objects = RowObjects::new(Arc::new(rows), Arc::new(TokioPacing));
+        Self::between((Arc::new(objects), Some(old)), new, options, clock)
+    }
+
+    fn between(
+        (objects, old): (Arc<dyn Objects>, Option<Database>),
+        database: Database,
+        options: MovingOptions,
+        clock: Arc<Ahead>,
+    ) -> Self {
         let (model, plan, text) = compiled();
         let layout = Layout::new(Arc::clone(&model), Arc::clone(&plan), repot_json::Limits::default());
         let rows = RowStoreOptions { clock: Arc::clone(&clock) as _, ..Database::options() };
         let new = RowStore::open(database.target(), (model, plan, text), rows).unwrap();
         Self {
-            objects: Arc::new(MemoryObjects::new()),
+            objects,
+            _old: old,
             layout: Arc::new(layout.unwrap()),
             new: Arc::new(new),
             options,
@@ -127,7 +147,7 @@ impl World {
 
     /// The old store, past every process.
     pub(super) fn old(&self) -> Arc<BucketStore> {
-        self.bucket(Arc::clone(&self.objects) as Arc<dyn Objects>)
+        self.bucket(Arc::clone(&self.objects))
     }
 
     /// A process that waits for the new store as long as a busy machine takes.
@@ -143,10 +163,8 @@ impl World {
     fn process_with(&self, id: &str, seed: u64, options: MovingOptions) -> Process {
         let old_line = Line::seeded(seed);
         let new_line = Line::seeded(seed.wrapping_mul(31));
-        let objects: Arc<dyn Objects> = Arc::new(Far {
-            objects: Arc::clone(&self.objects) as Arc<dyn Objects>,
-            line: Arc::clone(&old_line),
-        });
+        let objects: Arc<dyn Objects> =
+            Arc::new(Far { objects: Arc::clone(&self.objects), line: Arc::clone(&old_line) });
         let new = Arc::new(FarStore { store: Arc::clone(&self.new), line: Arc::clone(&new_line) });
         let old = self.bucket(Arc::clone(&objects));
         let sides = Sides {

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use repot_core::moving::{CopyInto as _, Lead};
-use repot_core::store::{
-    DocumentKey, Objects as _, Precondition, Store as _, StoreExt as _, UnitOfWork, Write,
-};
+use repot_core::store::{DocumentKey, Precondition, Store as _, StoreExt as _, UnitOfWork, Write};
 use repot_engine::moving::{
     Cause, Compared, Difference, FollowOptions, Followed, Follower, Leads, MovingOptions, SLOTS, Terms,
 };
@@ -397,7 +395,7 @@ async fn by_hand(world: &World, mut dice: u64, is_over: &AtomicBool) {
 
 fn follower(world: &World, driver: &Process) -> Follower {
     let with = Followed {
-        objects: Arc::clone(&world.objects) as _,
+        objects: Arc::clone(&world.objects),
         layout: Arc::clone(&world.layout),
         known: Arc::clone(&world.new) as _,
         marks: Arc::clone(&driver.moving) as _,

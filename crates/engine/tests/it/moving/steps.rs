@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use repot_core::store::{
-    Objects as _, Precondition, Query, Queryable as _, Scope, Store as _, StoreExt as _,
-};
+use repot_core::store::{Precondition, Query, Queryable as _, Scope, Store as _, StoreExt as _};
 use repot_engine::moving::{ChangeProgress, Leads, MovingOptions, SLOTS};
 
 use super::lab::{QUICK, World, chat, empty, numbers, say, settle, text};
