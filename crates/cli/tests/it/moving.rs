@@ -336,6 +336,70 @@ fn the_guard_goes_back_when_a_document_differs() {
     }
 }
 
+/// `repot rollout --reads-only`, with a guard that no slow machine trips.
+fn reads_only(mover: &Mover, words: &[&str]) -> Ran {
+    let calm = ["--reads-only", "--compare", "100%", "--guard-p99", "1000x"];
+    mover.run(&[&["rollout"], words, &calm].concat()).expect(0)
+}
+
+/// Status and text of an answer about a document of one user.
+fn ask(server: &Serving, line: &str, headers: &str, body: &str) -> (String, String) {
+    let headers = format!("repot-tenant: u_bela\r\n{headers}");
+    let answer = server.send(&request(line, &headers, body));
+    (answer.split(' ').nth(1).unwrap().to_owned(), answer)
+}
+
+/// What was read is a condition for the write, and what was written is in the files and read next.
+fn written_on_what_was_read(mover: &Mover, server: &Serving) {
+    for n in 0..20 {
+        let body = format!(r#"{{"id": "c1", "user_id": "u_bela", "title": "{n}", "messages": []}}"#);
+        let (read, answer) = ask(server, "GET /v1/conversations/c1", "", "");
+        let etag = answer.lines().find_map(|line| line.strip_prefix("etag: ")).map(str::trim);
+        assert_eq!(read, if n == 0 { "404" } else { "200" }, "{answer}");
+        let condition = etag.map_or_else(String::new, |etag| format!("if-match: {etag}\r\n"));
+        let (put, answer) = ask(server, "PUT /v1/conversations/c1", &condition, &body);
+        assert!(["200", "201", "204"].contains(&put.as_str()), "{answer}");
+        // times of its own stand behind what was sent
+        let sent = body.trim_end_matches('}');
+        assert!(mover.file("u_bela/c1.json").unwrap().starts_with(sent.as_bytes()));
+        let (_, answer) = ask(server, "GET /v1/conversations/c1", "", "");
+        assert!(answer.contains(sent), "{answer}");
+    }
+}
+
+/// Reads reach the database, and are compared with the files.
+fn read_and_compared(mover: &Mover, server: &Serving) {
+    let before = mover.stage()["database"]["calls"].as_u64().unwrap_or(0);
+    loop {
+        ask(server, "GET /v1/conversations/c1", "", "");
+        let seen = mover.stage();
+        let compared = seen["compared"]["reads"].as_u64().unwrap();
+        if seen["database"]["calls"].as_u64().unwrap() > before && compared > 3 {
+            assert_eq!((&seen["differences"], &seen["guard"]["stopped"]), (&json!(0), &json!(null)));
+            return;
+        }
+    }
+}
+
+/// Shares of reads and of the lead, one after the other.
+fn one_by_one(mover: &Mover) {
+    let one = mover.run(&["rollout", "--only", "user_id=u_anna", "--json"]).expect(0).result();
+    assert_eq!((&one["stage"], &one["tenants"]), (&json!("rolling out"), &json!(["u_anna"])));
+    assert_eq!(one["reads"]["share_percent"], json!(100.0));
+    reads_only(mover, &["--only", "user_id=u_anna"]);
+    let seen = mover.stage();
+    assert_eq!((&seen["tenants"], &seen["reads"]["tenants"]), (&json!([]), &json!(["u_anna"])));
+    reads_only(mover, &["50%", "--collection", "conversations"]);
+    assert_eq!(mover.stage()["reads"]["collections"], json!({"conversations": 50.0}));
+    let all = mover.run(&["rollout", "100%", "--json"]).expect(0).result();
+    assert_eq!((&all["stage"], &all["reads"]["share_percent"]), (&json!("database"), &json!(0.0)));
+    let refused = mover.run(&["rollout", "--only", "user_id=u_anna", "--reads-only"]);
+    assert!(refused.code != 0 && refused.err.contains("has u_anna in it"), "{}", refused.err);
+    reads_only(mover, &["10%"]);
+    assert_eq!(mover.stage()["stage"], "rolling out reads");
+    assert_eq!(mover.run(&["rollback", "--json"]).expect(0).result()["stage"], "following");
+}
+
 /// Only reads are served from the database: writes go to the files and are seen at once; the share goes over into a lead, and
 /// the brake ends it.
 #[test]
@@ -344,11 +408,7 @@ fn reads_of_a_share_are_served_from_the_database_while_the_files_lead() {
         let mover = Mover { project: Project::app("council", database), lab: None };
         Following::start(&mover).stop();
         let server = Serving::start(&mover.project, &[], &[]);
-        let rollout = |words: &[&str]| {
-            let calm = ["--reads-only", "--compare", "100%", "--guard-p99", "1000x"];
-            mover.run(&[&["rollout"], words, &calm].concat()).expect(0)
-        };
-        let told = rollout(&["100%"]).err;
+        let told = reads_only(&mover, &["100%"]).err;
         assert!(
             told.contains("Reads of 100 % of users (always the same ones) are now served from"),
             "{told}"
@@ -359,55 +419,9 @@ fn reads_of_a_share_are_served_from_the_database_while_the_files_lead() {
         assert_eq!(seen["reads"]["share_percent"], json!(100.0));
         let told = mover.run(&["status"]).expect(0).err;
         assert!(told.contains("Stage      rolling out, reads of 100 %: the files lead"), "{told}");
-        let ask = |line: &str, headers: &str, body: &str| {
-            let headers = format!("repot-tenant: u_bela\r\n{headers}");
-            let answer = server.send(&request(line, &headers, body));
-            (answer.split(' ').nth(1).unwrap().to_owned(), answer)
-        };
-        // what was read is a condition for the write, and what was written is read
-        let mut before = 0;
-        for n in 0..20 {
-            let body = format!(r#"{{"id": "c1", "user_id": "u_bela", "title": "{n}", "messages": []}}"#);
-            let (read, answer) = ask("GET /v1/conversations/c1", "", "");
-            let etag = answer.lines().find_map(|line| line.strip_prefix("etag: ")).map(str::trim);
-            assert_eq!(read, if n == 0 { "404" } else { "200" }, "{answer}");
-            let condition = etag.map_or_else(String::new, |etag| format!("if-match: {etag}\r\n"));
-            let (put, answer) = ask("PUT /v1/conversations/c1", &condition, &body);
-            assert!(["200", "201", "204"].contains(&put.as_str()), "{answer}");
-            // times of its own stand behind what was sent
-            let sent = body.trim_end_matches('}');
-            assert!(mover.file("u_bela/c1.json").unwrap().starts_with(sent.as_bytes()));
-            let (_, answer) = ask("GET /v1/conversations/c1", "", "");
-            assert!(answer.contains(sent), "{answer}");
-            if n == 10 {
-                before = mover.stage()["database"]["calls"].as_u64().unwrap();
-            }
-        }
-        loop {
-            ask("GET /v1/conversations/c1", "", "");
-            let seen = mover.stage();
-            let compared = seen["compared"]["reads"].as_u64().unwrap();
-            if seen["database"]["calls"].as_u64().unwrap() > before && compared > 3 {
-                assert_eq!((&seen["differences"], &seen["guard"]["stopped"]), (&json!(0), &json!(null)));
-                break;
-            }
-        }
-        // one by one, and into a lead
-        let one = mover.run(&["rollout", "--only", "user_id=u_anna", "--json"]).expect(0).result();
-        assert_eq!((&one["stage"], &one["tenants"]), (&json!("rolling out"), &json!(["u_anna"])));
-        assert_eq!(one["reads"]["share_percent"], json!(100.0));
-        rollout(&["--only", "user_id=u_anna"]);
-        let seen = mover.stage();
-        assert_eq!((&seen["tenants"], &seen["reads"]["tenants"]), (&json!([]), &json!(["u_anna"])));
-        rollout(&["50%", "--collection", "conversations"]);
-        assert_eq!(mover.stage()["reads"]["collections"], json!({"conversations": 50.0}));
-        let all = mover.run(&["rollout", "100%", "--json"]).expect(0).result();
-        assert_eq!((&all["stage"], &all["reads"]["share_percent"]), (&json!("database"), &json!(0.0)));
-        let refused = mover.run(&["rollout", "--only", "user_id=u_anna", "--reads-only"]);
-        assert!(refused.code != 0 && refused.err.contains("has u_anna in it"), "{}", refused.err);
-        rollout(&["10%"]);
-        assert_eq!(mover.stage()["stage"], "rolling out reads");
-        assert_eq!(mover.run(&["rollback", "--json"]).expect(0).result()["stage"], "following");
+        written_on_what_was_read(&mover, &server);
+        read_and_compared(&mover, &server);
+        one_by_one(&mover);
         let job = admin(&server, "rollout", &json!({"share": "30%", "reads_only": true}));
         assert_eq!(job["result"]["reads"]["share_percent"], json!(30.0), "{job}");
         // the server hears of it a moment later

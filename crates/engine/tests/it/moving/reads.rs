@@ -97,7 +97,7 @@ fn what_was_read_from_the_copy_is_a_condition_that_the_files_keep() {
             let write = Write::Delete { key: key.clone(), when: Precondition::Matches(found.etag) };
             process.store.apply(UnitOfWork::default().with(write)).await.unwrap();
             assert!(old.get(&key).await.unwrap().is_none());
-            // a copy that was changed in parts has an ETag of another kind than its text
+            // also where the database led it meanwhile
             process.store.create(&key, empty("u1", "a")).await.unwrap();
             process.moving.change(&Leads::share(SLOTS), "all", 60_000).await.unwrap();
             say(&*process.store, &key, 4).await.unwrap();
