@@ -124,7 +124,11 @@ impl Chaos {
 
 /// Who leads, and whose reads the copy answers.
 pub(super) fn leads_by_chance(dice: u64) -> Leads {
-    let share = |shift: u32| [0, SLOTS / 2, SLOTS][(dice >> shift) as usize % 3];
+    let share = |shift: u32| match (dice >> shift) % 3 {
+        0 => 0,
+        1 => SLOTS / 2,
+        _ => SLOTS,
+    };
     match (dice >> 30) % 3 {
         0 => Leads::reads(share(40)),
         1 => Leads { reads: Leads::reads(share(45)).reads, ..Leads::share(share(40)) },

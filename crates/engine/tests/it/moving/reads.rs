@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use repot_core::Kind;
 use repot_core::moving::{CopyInto as _, Lead};
-use repot_core::store::{
-    DocumentKey, Objects as _, Precondition, Store as _, StoreExt as _, UnitOfWork, Write,
-};
+use repot_core::store::{DocumentKey, Precondition, Store as _, StoreExt as _, UnitOfWork, Write};
 use repot_engine::moving::{ChangeProgress, Leads, Limits, MovingOptions, SLOTS, Stage, Terms};
 
 use super::lab::{Process, QUICK, World, chat, empty, numbers, say, settle, text};
