@@ -19,7 +19,7 @@ const LEFT: &str = "select string_agg(kind || ' ' || name, ', ') from repot_fact
                     'move_claim', 'move_stuck')";
 const LEFT_SQLITE: &str = "select group_concat(kind || ' ' || name, ', ') from repot_facts where kind in ('move_mark', \
                            'move_intent', 'move_claim', 'move_stuck')";
-const ALL: &str = "kind like 'move%' and kind <> 'move_event'";
+const ALL: &str = "kind like 'move%' and kind not in ('move_event', 'move_left')";
 
 /// Comes back when nothing waits to be copied.
 fn in_step(world: &World) -> Value {
