@@ -6,24 +6,37 @@ use repot_core::{Error, Kind, Result};
 use repot_model::plan::{Additions, Plan};
 use repot_model::sql::{Dialect, create_table};
 
+use crate::copy::Failure;
 use crate::create::{existing, meta, set_meta};
-use crate::error::failed;
+use crate::error::{failed, is_given_up};
 use crate::indexes::wanted;
 use crate::transaction::Writer;
 
+/// Tries of the transaction; each failed one means that a unit of work got on that waited for it.
+const TRIES_MAX: usize = 50;
+
 impl Writer {
-    /// Makes it, and records the model, in one transaction. Others that do the same wait for it, and find it done.
+    /// Makes it, and records the model, in one transaction. Others that do the same wait for it, and find it done. A reference to
+    /// a table that is written meanwhile may be what its writers and this wait for in turn; the server gives up one of them,
+    /// and this begins again.
     pub(crate) async fn extend(
         &mut self,
         old_hash: &str,
         (plan, model_text): (&Plan, &str),
         additions: &Additions,
     ) -> Result<()> {
+        let mut tried = 0;
         loop {
             let number = self.begin().await?;
-            if let Err(error) = self.add(old_hash, (plan, model_text), additions).await {
+            if let Err(failure) = self.add(old_hash, (plan, model_text), additions).await {
                 self.rollback().await;
-                return Err(error);
+                tried += 1;
+                match failure {
+                    Failure::Server(_, error)
+                        if tried < TRIES_MAX && error.as_db_error().is_some_and(is_given_up) => {}
+                    failure => return Err(failure.into()),
+                }
+                continue;
             }
             if self.commit(&number).await? {
                 return Ok(());
@@ -36,11 +49,10 @@ impl Writer {
         old_hash: &str,
         (plan, model_text): (&Plan, &str),
         additions: &Additions,
-    ) -> Result<()> {
+    ) -> Result<(), Failure> {
         let client = self.client();
-        let run = async |sql: String, what: String| {
-            client.batch_execute(&sql).await.map_err(|error| failed(&what, error))
-        };
+        let run =
+            async |sql: String, what: String| client.batch_execute(&sql).await.map_err(Failure::server(what));
         run(
             "select value from repot_meta where key = 'plan_hash' for update".to_owned(),
             "wait for others that change the model".to_owned(),
@@ -49,14 +61,15 @@ impl Writer {
         match meta(client, "plan_hash").await? {
             Some(hash) if hash == plan.hash => return Ok(()),
             Some(hash) if hash == old_hash => {}
-            _ => return Err(of_another_model()),
+            _ => return Err(of_another_model().into()),
         }
         let tables: Vec<_> = additions.tables.iter().map(|&at| &plan.tables[at]).collect();
         let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
         if let Some(taken) = existing(client, &names).await?.first() {
             let message = format!("there is a table {taken} that Repot did not make");
             return Err(Error::new(Kind::Refused, "R0109", message)
-                .hint("Copy into another database or schema, or rename the collection in the model."));
+                .hint("Copy into another database or schema, or rename the collection in the model.")
+                .into());
         }
         for table in &tables {
             run(create_table(table, &plan.tables, Dialect::Postgres), format!("make table {}", table.name))

@@ -38,10 +38,14 @@ fn those_who_wait_share_a_transaction_and_each_gets_its_own_answer() {
             let body = format!(r#"{{"id": "n{number}", "first": true}}"#);
             store.create(&note(&format!("n{number}")), body).await.unwrap();
         }
-        // held up so briefly that nobody is sent to wait alone
+        // the first is held up alone, so it waits, and the others for it
         let locker = session(url).await;
         locker.batch_execute("begin; lock table repot_objects in share mode").await.unwrap();
         let before = said.lock().unwrap().iter().filter(|sql| sql.ends_with("commit")).count();
+        let first = Arc::clone(&store);
+        let first = tokio::spawn(async move { first.create(&note("first"), r#"{"id": "first"}"#).await });
+        let held = "select 1 from pg_locks where relation = 'repot_objects'::regclass and not granted";
+        while locker.query(held, &[]).await.unwrap().is_empty() {}
         let written: Vec<_> = (0..WRITES)
             .map(|number| {
                 let store = Arc::clone(&store);
@@ -49,10 +53,11 @@ fn those_who_wait_share_a_transaction_and_each_gets_its_own_answer() {
                 tokio::spawn(async move { store.create(&note(&format!("n{number}")), body).await })
             })
             .collect();
-        while store.pools().1.waiting + 1 < WRITES {
+        while store.pools().1.waiting < WRITES {
             tokio::task::yield_now().await;
         }
         locker.batch_execute("commit").await.unwrap();
+        first.await.unwrap().unwrap();
         for (number, one) in written.into_iter().enumerate() {
             let (there, one) = (number % 3 == 0, one.await.unwrap());
             assert_eq!(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as loudly as tests do")]
 
 mod changes;
+mod extend;
 mod finish;
 mod fixture;
 mod lock;
