@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Result;
-use crate::store::{DocumentKey, ObjectBody, Precondition, Receipt, UnitOfWork};
+use crate::store::{DocumentKey, Ledger, ObjectBody, Precondition, Receipt, UnitOfWork};
 
 /// The store whose answer counts for a document: its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +99,32 @@ pub trait Announcing: Debug + Send + Sync {
     /// # Errors
     /// As [`Store::apply`](crate::store::Store::apply), and those of [`Announce::announce`].
     async fn apply_announced(&self, work: UnitOfWork, to: Arc<dyn Announce>) -> Result<Receipt>;
+}
+
+/// Programs that write the old store without taking part in the move, where that store can tell them from those who do.
+#[async_trait]
+pub trait Outsiders: Debug + Send + Sync {
+    /// What the old store remembers beside its documents.
+    fn ledger(&self) -> &dyn Ledger;
+
+    /// Refuses their writes, in whatever process, until they are let in; comes back when none of them is on its way any more. `to`:
+    /// where the documents go, for people. Durable when it returns.
+    ///
+    /// # Errors
+    /// `R0453` when one that began before is not over; when the old store is out of reach. New ones may be refused by then.
+    async fn keep_out(&self, to: &str) -> Result<()>;
+
+    /// What the last [`Outsiders::keep_out`] left, another thing each time; `None`: everybody may write.
+    ///
+    /// # Errors
+    /// When the old store is out of reach.
+    async fn kept_out(&self) -> Result<Option<String>>;
+
+    /// Lets them write again, unless they were kept out anew since this was seen.
+    ///
+    /// # Errors
+    /// When the old store is out of reach.
+    async fn let_in(&self, seen: &str) -> Result<()>;
 }
 
 /// Where a worker is told that copies of documents may be stale.

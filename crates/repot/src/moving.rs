@@ -6,18 +6,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use repot_bucket::{DirectoryObjects, DirectoryWatch, S3Objects};
-use repot_core::moving::Hints;
+use repot_core::moving::{Hints, Outsiders};
 use repot_core::store::{BucketStore, Layout, Objects};
 use repot_core::{Error as Cause, Kind, Pacing as _};
 use repot_engine::TokioPacing;
 use repot_engine::moving::{
     Beside, CleanUp, FollowOptions, Followed, Follower, Journal, Moving, MovingOptions, Running, Sides,
 };
-use repot_engine::store::RowStore;
+use repot_engine::store::{RowHints, RowObjects, RowStore};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::open::Repot;
+use crate::open::{Repot, postgres, source_rows, sqlite};
 use crate::place::{Place, s3_config};
 use crate::{Error, Result};
 
@@ -81,7 +81,7 @@ impl Move {
         if !config.begins_move && journal.control().await?.is_none() {
             return Ok(None);
         }
-        let (objects, hints) = source(config, layout)?;
+        let Source { objects, hints, outsiders } = opened(config, layout).await?;
         objects.probe().await?;
         let pacing = Arc::new(TokioPacing);
         let old = BucketStore::new(Arc::clone(&objects), layout.clone(), config.document_bytes_max);
@@ -92,6 +92,7 @@ impl Move {
             into_old: Arc::clone(&old) as _,
             announcing_old: old,
             beside: Beside::new(Arc::clone(&objects), BESIDE),
+            outsiders,
             new: Arc::clone(rows) as _,
             into_new: Arc::clone(rows) as _,
             known: Arc::clone(rows) as _,
@@ -102,6 +103,9 @@ impl Move {
         let options = MovingOptions::default();
         let moving = Moving::new(sides, outside, options, &id);
         let moving = Arc::new(if config.follows { moving } else { moving.brief() });
+        if journal.control().await?.is_some() {
+            moving.check_origin().await?;
+        }
         if config.begins_move {
             // what is written from now on is in the log after this
             moving.begin("following").await?;
@@ -146,7 +150,7 @@ impl Repot {
             .hint("Name the database that they were moved into (DATABASE_URL).")
             .into());
         };
-        let (objects, _) = source(config, &self.inside.layout)?;
+        let Source { objects, .. } = opened(config, &self.inside.layout).await?;
         objects.probe().await?;
         Ok(CleanUp {
             objects,
@@ -159,8 +163,34 @@ impl Repot {
     }
 }
 
-/// The old store, and what tells of changes in it at once.
-type Source = (Arc<dyn Objects>, Option<Arc<dyn Hints>>);
+/// The old store, what tells of changes in it at once, and who writes it beside the move.
+struct Source {
+    objects: Arc<dyn Objects>,
+    hints: Option<Arc<dyn Hints>>,
+    outsiders: Option<Arc<dyn Outsiders>>,
+}
+
+impl Source {
+    /// Who writes it cannot be helped.
+    fn of(objects: Arc<dyn Objects>, hints: Option<Arc<dyn Hints>>) -> Self {
+        Self { objects, hints, outsiders: None }
+    }
+
+    fn of_rows(rows: Arc<RowStore>) -> Self {
+        let hints = Arc::new(RowHints::new(Arc::clone(&rows), Arc::new(TokioPacing)));
+        let objects = Arc::new(RowObjects::new(rows, Arc::new(TokioPacing)));
+        Self { objects: Arc::clone(&objects) as _, hints: Some(hints), outsiders: Some(objects) }
+    }
+}
+
+/// Files and databases are opened by calls that block.
+async fn opened(config: &Config, layout: &Layout) -> Result<Source> {
+    let (config, layout) = (config.clone(), layout.clone());
+    let opened = tokio::task::spawn_blocking(move || source(&config, &layout)).await;
+    opened.map_err(|error| {
+        Cause::new(Kind::Internal, "R0901", "the opening of the old store ended early").cause(error)
+    })?
+}
 
 /// Opens what the documents come from.
 fn source(config: &Config, layout: &Layout) -> Result<Source> {
@@ -171,17 +201,20 @@ fn source(config: &Config, layout: &Layout) -> Result<Source> {
         Place::Directory(path) => {
             let objects = Arc::new(DirectoryObjects::open(&path)?);
             let hints = if config.follows { watch(&path) } else { None };
-            Ok((objects, hints))
+            Ok(Source::of(objects, hints))
         }
         Place::Bucket { bucket, prefix } => {
             let settings = s3_config(&bucket, &prefix, &|name: &str| config.variables.get(name).cloned())?;
-            Ok((Arc::new(S3Objects::open(settings)?), None))
+            Ok(Source::of(Arc::new(S3Objects::open(settings)?), None))
         }
-        Place::Sqlite(_) | Place::Postgres(_) | Place::Memory => {
-            let message = format!("documents move from {named}, which is neither a directory nor a bucket");
-            Err(Error::from(Cause::new(Kind::Unsupported, "R0105", message).hint(
-                "Name the files or the bucket that the documents come from: REPOT_SOURCE, or `source` in the model.",
-            )))
+        Place::Sqlite(file) => Ok(Source::of_rows(source_rows(config, layout, sqlite(config, &file)?)?)),
+        Place::Postgres(url) => Ok(Source::of_rows(source_rows(config, layout, postgres(config, &url)?)?)),
+        Place::Memory => {
+            let message = "documents in memory go with the process that holds them";
+            Err(Error::from(
+                Cause::new(Kind::Unsupported, "R0105", message)
+                    .hint("Name what the documents come from: REPOT_SOURCE, or `source` in the model."),
+            ))
         }
     }
 }

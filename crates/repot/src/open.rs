@@ -12,7 +12,7 @@ use repot_core::store::{
 use repot_core::{Clock, Error as Cause, Kind, LockHolder, Target};
 use repot_engine::check_source;
 use repot_engine::moving::MovingStore;
-use repot_engine::store::{Planned, RowStore, RowStoreOptions, additions, extend};
+use repot_engine::store::{Planned, RowStore, RowStoreOptions, additions, extend, open_source_database};
 use repot_json::Limits;
 use repot_model::language::{self, Model, Problem};
 use repot_model::plan::Plan;
@@ -267,14 +267,11 @@ fn open(config: &Config, old: Option<&Layout>) -> Result<(Inside, Option<Arc<Row
             objects(config, (&model, &plan), Arc::new(S3Objects::open(settings)?))?
         }
         Place::Sqlite(path) => {
-            let target = SqliteTarget::open(path, SqliteOptions::default())?.with_echo(config.echo.clone());
-            let rows = rows(config, (old, (&model, &plan), &text), Box::new(target))?;
+            let rows = rows(config, (old, (&model, &plan), &text), sqlite(config, path)?)?;
             Arc::clone(table_store.insert(rows)) as _
         }
         Place::Postgres(url) => {
-            let echo = config.echo.clone();
-            let target = PostgresTarget::open_with_echo(url, PostgresOptions::default(), echo)?;
-            let rows = rows(config, (old, (&model, &plan), &text), Box::new(target))?;
+            let rows = rows(config, (old, (&model, &plan), &text), postgres(config, url)?)?;
             Arc::clone(table_store.insert(rows)) as _
         }
     };
@@ -302,8 +299,13 @@ fn rows(
     if let Some(old) = old {
         extend(target.as_mut(), (old, (model, plan)), text, &me(config.clock.as_ref()))?;
     }
+    let model = (Arc::clone(model), Arc::clone(plan), text);
+    Ok(Arc::new(RowStore::open(target, model, store_options(config))?))
+}
+
+fn store_options(config: &Config) -> RowStoreOptions {
     let (readers, writers, pool) = config.pool();
-    let options = RowStoreOptions {
+    RowStoreOptions {
         readers,
         writers,
         pool,
@@ -312,8 +314,27 @@ fn rows(
         me: me(config.clock.as_ref()),
         clock: Arc::clone(&config.clock),
         changes: repot_core::change_log::ChangeRetention::default(),
-    };
-    Ok(Arc::new(RowStore::open(target, (Arc::clone(model), Arc::clone(plan), text), options)?))
+    }
+}
+
+pub(crate) fn sqlite(config: &Config, file: &Path) -> Result<Box<dyn Target>> {
+    let target = SqliteTarget::open(file, SqliteOptions::default())?;
+    Ok(Box::new(target.with_echo(config.echo.clone())))
+}
+
+pub(crate) fn postgres(config: &Config, url: &str) -> Result<Box<dyn Target>> {
+    Ok(Box::new(PostgresTarget::open_with_echo(url, PostgresOptions::default(), config.echo.clone())?))
+}
+
+/// Opens the database that documents come from.
+pub(crate) fn source_rows(
+    config: &Config,
+    layout: &Layout,
+    target: Box<dyn Target>,
+) -> Result<Arc<RowStore>> {
+    // it is there already, so no text of a model is written into it
+    let model = (Arc::new(layout.model().clone()), Arc::new(layout.plan().clone()), "");
+    Ok(Arc::new(open_source_database(target, model, store_options(config))?))
 }
 
 /// Who we are, for the lock.

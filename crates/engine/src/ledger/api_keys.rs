@@ -13,7 +13,7 @@ use super::key_text::KeyText;
 use crate::packed::{Packer, Unpacker, damaged};
 
 /// Kind of the facts; their name is the key's.
-const KIND: &str = "api_key";
+pub(crate) const KIND: &str = "api_key";
 /// How their values are written.
 const FORM: u8 = 1;
 const WHAT: &str = "an API key";

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::packed::{Packer, Unpacker, damaged};
 
 /// Kind of the facts.
-const KIND: &str = "idempotency";
+pub(crate) const KIND: &str = "idempotency";
 /// How their values are written.
 const FORM: u8 = 1;
 const WHAT: &str = "an idempotency key";

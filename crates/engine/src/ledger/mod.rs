@@ -6,7 +6,10 @@ mod idempotency;
 mod key_text;
 mod rate_limits;
 
+pub(crate) use api_keys::KIND as API_KEY;
 pub use api_keys::{ApiKey, ApiKeys, CreatedKey, NewKey, Principal, Reach, Right, Rights, Tenants};
+pub(crate) use idempotency::KIND as IDEMPOTENCY;
 pub use idempotency::{Answer, Begin, Caller, Fingerprint, Hold, Idempotency, IdempotencyOptions, Ticket};
 pub use key_text::KeyText;
+pub(crate) use rate_limits::KIND as RATE_LIMIT;
 pub use rate_limits::{RateLimits, Taken};

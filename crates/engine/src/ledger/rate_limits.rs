@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::packed::{Packer, Unpacker};
 
 /// Kind of the facts; their name is the limit's.
-const KIND: &str = "rate_limit";
+pub(crate) const KIND: &str = "rate_limit";
 /// How their values are written.
 const FORM: u8 = 1;
 

@@ -53,6 +53,21 @@ impl Beside {
         format!("{}fence", self.folder)
     }
 
+    fn origin_path(&self) -> String {
+        format!("{}origin", self.folder)
+    }
+
+    /// The name of the old store, if it was given one.
+    pub(super) async fn origin(&self) -> Result<Option<String>> {
+        let found = self.objects.get(&self.origin_path(), BYTES_MAX).await?;
+        Ok(found.map(|found| String::from_utf8_lossy(&found.bytes).into_owned()))
+    }
+
+    pub(super) async fn name_origin(&self, name: &str, when: &Precondition) -> Result<()> {
+        let bytes = Bytes::copy_from_slice(name.as_bytes());
+        self.objects.put(&self.origin_path(), bytes, when, None).await.map(drop)
+    }
+
     /// The fence, and its state for [`Beside::write_fence`]. Where there is none, the old store leads everything.
     pub(super) async fn fence(&self) -> Result<(Option<Fence>, Option<ETag>)> {
         let Some(found) = self.objects.get(&self.fence_path(), BYTES_MAX).await? else {

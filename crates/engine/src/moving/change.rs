@@ -21,6 +21,8 @@ const LOOKED_AT: usize = 1_000;
 const PAUSE_MS: u64 = 5;
 /// How long writes may wait for a change before it is given up, milliseconds.
 const DRAIN_MS: i64 = 3_000;
+/// After so long others go on with a change that its driver should have begun, milliseconds.
+const LEFT_MS: i64 = 60_000;
 
 /// How a change goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,12 @@ impl Moving {
     pub async fn begin(&self, why: &str) -> Result<()> {
         // a fence that an earlier move left is followed by one of a later epoch
         let (fence, _) = self.sides.beside.fence().await?;
+        if let Some(outsiders) = &self.sides.outsiders {
+            self.carry_over(outsiders.ledger()).await?;
+        }
+        if self.journal.control().await?.is_none() {
+            self.note_origin().await?;
+        }
         self.journal.begin(why, fence.map_or(1, |fence| fence.epoch + 1)).await?;
         self.read_log().await.map(drop)
     }
@@ -119,6 +127,11 @@ impl Moving {
     /// # Errors
     /// When a store is out of reach.
     pub async fn step(&self) -> Result<Progress> {
+        self.step_by(true).await
+    }
+
+    /// The same; who does not drive the change leaves it to its driver to look through the old store.
+    pub(super) async fn step_by(&self, drives: bool) -> Result<Progress> {
         let View::Goes(control, version) = self.ask().await? else { return Ok(Progress::Nothing) };
         match (&control.wanted, control.phase) {
             (None, _) => {
@@ -127,7 +140,7 @@ impl Moving {
                 }
                 Ok(Progress::Nothing)
             }
-            (Some(_), Phase::Announced) => self.drain(&control, version).await,
+            (Some(wanted), Phase::Announced) => self.drain(&control, version, (wanted, drives)).await,
             // its driver died, or it cannot come to its end: writes do not wait for it for ever
             (Some(_), _) if self.clock.now_ms() - control.since_ms > 2 * DRAIN_MS => {
                 self.give_up("writes waited for too long").await?;
@@ -138,10 +151,18 @@ impl Moving {
     }
 
     /// Lets no write begin, when each server knows of the change.
-    async fn drain(&self, control: &Control, version: i64) -> Result<Progress> {
+    async fn drain(
+        &self,
+        control: &Control,
+        version: i64,
+        (wanted, drives): (&Leads, bool),
+    ) -> Result<Progress> {
         let members = self.journal.members().await?;
         if let Some((late, _)) = members.iter().find(|(_, epoch)| *epoch < control.epoch) {
             return Ok(Progress::Waits(format!("server {late} has not heard of the change yet")));
+        }
+        if !wanted.is_old_alone() && !self.keep_outsiders_out(control, drives).await? {
+            return Ok(Progress::Waits("another process looks through the old store".to_owned()));
         }
         if let Some(key) = self.intended_among(control, true).await? {
             return Ok(Progress::Waits(format!("a write to {key} was left by a server that is gone")));
@@ -153,6 +174,40 @@ impl Moving {
         let to = Control { since_ms: self.clock.now_ms(), ..control.stepped(Phase::Draining) };
         self.journal.step(version, &to).await?;
         Ok(Progress::Stepped)
+    }
+
+    /// Before documents are led or read elsewhere, nobody writes the old store who knows nothing of that, where this can be helped; what
+    /// they wrote before is marked. Done once in each change, before writes wait for it. `false`: its driver has not done it yet.
+    async fn keep_outsiders_out(&self, control: &Control, drives: bool) -> Result<bool> {
+        let Some(outsiders) = &self.sides.outsiders else { return Ok(true) };
+        if self.kept_out.load(Ordering::Relaxed) == control.epoch {
+            return Ok(true);
+        }
+        if !drives && self.clock.now_ms() - control.since_ms < LEFT_MS {
+            return Ok(false);
+        }
+        outsiders.keep_out(&self.sides.new.to_string()).await?;
+        self.carry_over(outsiders.ledger()).await?;
+        self.follower().scan().await?;
+        self.kept_out.store(control.epoch, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Lets those write the old store again who take no part, where it leads alone; gives whether they were kept out. A change that
+    /// somebody wants meanwhile keeps them out anew, and then they stay out.
+    ///
+    /// # Errors
+    /// `R0715` when there is no move; when a store is out of reach.
+    pub async fn let_outsiders_in(&self) -> Result<bool> {
+        let Some(outsiders) = &self.sides.outsiders else { return Ok(false) };
+        // seen before it is asked who leads: what a later change leaves is another thing
+        let Some(seen) = outsiders.kept_out().await? else { return Ok(false) };
+        let View::Goes(control, _) = self.ask().await? else { return Err(no_move()) };
+        if control.wanted.is_some() || !control.leads.is_old_alone() {
+            return Ok(false);
+        }
+        outsiders.let_in(&seen).await?;
+        Ok(true)
     }
 
     /// Changes the lead, when nothing is on its way between the stores. No write begins any more, so what is found to be

@@ -29,6 +29,24 @@ pub const CODES: &[Entry] = &[
         mend: "Check the name. Name the database that `repot copy` or `repot serve` filled.",
     },
     Entry {
+        code: "R0725",
+        title: "This server takes no part in the move",
+        explanation: "The documents of this database move into another one, which leads some of them already. A server or command that was started with this database alone knows nothing of that, so its writes are refused (503, with `Retry-After`). Its reads go on; they may be a moment behind.",
+        mend: "Start it with the new database as DATABASE_URL and this one as REPOT_SOURCE; its clients may go to another server meanwhile. After `repot rollback` everybody may write again.",
+    },
+    Entry {
+        code: "R0726",
+        title: "The old database has what a move does not take along",
+        explanation: "Documents, API keys, rate limits and answers kept for an `Idempotency-Key` go into the new database. Deleted documents in the trash, the record of changes, and what became of messages of work queues stay in the old one.",
+        mend: "Empty the trash and the queues first, or say that they may stay behind: `repot move URL --leave trash,history,queues`. The old database is kept, with all of it.",
+    },
+    Entry {
+        code: "R0727",
+        title: "The documents do not move from there",
+        explanation: "A move from one database into another is on its way, and what was named as the source is not the database that it began from: files of before, for example, because REPOT_SOURCE is not set.",
+        mend: "Set REPOT_SOURCE to the old database, as `repot move` said when it began.",
+    },
+    Entry {
         code: "R0740",
         title: "The source is still kept",
         explanation: "`repot finish` promised to keep the source until this time (`--keep-source`).",

@@ -15,6 +15,7 @@ use super::clean_up::{self, Receipt};
 use super::control::Control;
 use super::intent::Intent;
 use super::names::{name, named, pack_key, read_key};
+use super::origin::ORIGIN;
 use super::watching::Figures;
 use crate::packed::{Packer, Unpacker};
 
@@ -122,7 +123,8 @@ impl Journal {
         let over = FactChange::remove(CONTROL, CONTROL_NAME).when(FactWhen::Version(version));
         let left = receipt.map_or_else(clean_up::without, |receipt| receipt.left.noting());
         self.apply(UnitOfWork { facts: vec![over, left], ..UnitOfWork::default() }).await?;
-        for kind in [MARK, INTENT, CLAIM, MEMBER, POSITION, STUCK, DIFFERENCE, FIGURES] {
+        let own = [MARK, INTENT, CLAIM, MEMBER, POSITION, STUCK, DIFFERENCE, FIGURES, ORIGIN];
+        for kind in own.into_iter().chain(super::carried::kinds()) {
             self.remove_all(kind).await?;
         }
         Ok(())

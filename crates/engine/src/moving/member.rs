@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use repot_core::moving::{Announcing, CopyInto, Lead, Marks, Phase};
+use repot_core::moving::{Announcing, CopyInto, Lead, Marks, Outsiders, Phase};
 use repot_core::store::{DocumentKey, Layout, Queryable, Store};
 use repot_core::{Clock, Error, Kind, Pacing, Result, Retry};
 use tokio::sync::Notify;
@@ -65,6 +65,8 @@ pub struct Sides {
     pub into_old: Arc<dyn CopyInto>,
     /// And for writes that are told of before they are sent.
     pub announcing_old: Arc<dyn Announcing>,
+    /// Who writes it beside the move, where they can be kept out.
+    pub outsiders: Option<Arc<dyn Outsiders>>,
     /// Where they go.
     pub new: Arc<dyn Queryable>,
     /// The new store again, for copies.
@@ -112,6 +114,8 @@ pub struct Moving {
     pub(super) logged: Notify,
     /// The fence beside the old store is that of this epoch, or of a later one.
     pub(super) fenced: AtomicI64,
+    /// Outsiders were kept out, and what they wrote was marked, in the change of this epoch.
+    pub(super) kept_out: AtomicI64,
     /// The end of the new store's log when the draining of this epoch was seen first.
     log_end: Mutex<Option<(i64, u64)>>,
     known: Mutex<Knowledge>,
@@ -167,6 +171,7 @@ impl Moving {
             wake: Notify::new(),
             logged: Notify::new(),
             fenced: AtomicI64::new(i64::MIN),
+            kept_out: AtomicI64::new(i64::MIN),
             log_end: Mutex::new(None),
             known,
             troubles: Troubles::default(),

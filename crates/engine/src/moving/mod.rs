@@ -5,6 +5,7 @@
 //! [`MovingStore`] is the store that an app gets meanwhile.
 
 mod beside;
+mod carried;
 mod change;
 mod clean_up;
 mod codes;
@@ -18,6 +19,7 @@ mod journal;
 mod leads;
 mod member;
 mod names;
+mod origin;
 mod read;
 mod running;
 mod shadow;
@@ -44,6 +46,7 @@ pub use journal::{Event, Journal, Stuck};
 pub use leads::{Leads, SLOTS, Share, slot_of};
 pub use member::{Moving, MovingOptions, Sides};
 pub use names::canonical;
+pub use origin::comes_from_database;
 pub use running::Running;
 pub use status::{MoveSeen, MoveStatus, Stage, percent};
 pub use store::MovingStore;

@@ -136,7 +136,7 @@ async fn mend((moving, stops): Both) {
         if round % NOTES_ROUNDS == 0 {
             moving.went(Loop::TakingUp, moving.mend_notes().await);
         }
-        while let Some(Progress::Stepped) = moving.went(Loop::Changing, moving.step().await) {}
+        while let Some(Progress::Stepped) = moving.went(Loop::Changing, moving.step_by(false).await) {}
         moving.pacing.pause(MEND_MS).await;
     }
 }

@@ -66,7 +66,14 @@ impl Moving {
 
     /// Marks every document that either store has, of every tenant.
     async fn mark_everything(&self) -> Result<()> {
-        let follower = Follower::new(
+        self.follower().mark_everything().await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Follows the old store for this process itself, without hints.
+    pub(super) fn follower(&self) -> Follower {
+        Follower::new(
             Followed {
                 objects: Arc::clone(self.sides.beside.objects()),
                 layout: Arc::clone(&self.sides.layout),
@@ -81,10 +88,7 @@ impl Moving {
                 claim_ms: self.options.claim_ms + self.options.skew_ms,
                 ..FollowOptions::default()
             },
-        );
-        follower.mark_everything().await?;
-        self.wake.notify_one();
-        Ok(())
+        )
     }
 }
 

@@ -5,13 +5,15 @@ use repot_core::store::{DocumentKey, Layout, Whereabouts};
 use repot_model::plan::{Plan, RowsWanted, key_cells};
 
 use super::jobs::Job;
+use super::objects::KEPT_OUT;
 use super::row_store::LEADS;
 use crate::copy::PROOF;
 
 /// What deciding on these units reads first. `by_rows`: parts may be changed without reading the text.
 pub(super) fn ahead((plan, layout): (&Plan, &Layout), works: &[&Job], by_rows: bool) -> Ahead {
     let hurries = works.len() > 1;
-    let mut ahead = Ahead { hurries, meta: [PROOF, LEADS].map(str::to_owned).into(), ..Ahead::default() };
+    let meta = [PROOF, LEADS, KEPT_OUT].map(str::to_owned).into();
+    let mut ahead = Ahead { hurries, meta, ..Ahead::default() };
     for work in works {
         let Job::Unit { work, steps, .. } = work else { continue };
         for key in work.writes.iter().map(repot_core::store::Write::key) {

@@ -11,9 +11,10 @@ use repot_core::store::{
     Fact, FactChange, FactDemand, FactEdit, FactStep, FactWhen, Ledger, Store as _, UnitOfWork,
     check_fact_name, check_facts,
 };
-use repot_core::{Batch, Clock, Error, FactBatch, Kind, Reader, Result};
+use repot_core::{Ahead, Batch, Clock, Error, FactBatch, Kind, Reader, Result};
 
 use super::jobs::Job;
+use super::objects::{KEPT_OUT, OWN_KIND, kept_out};
 use super::queue::Task;
 use super::row_store::RowStore;
 use super::writing::Scribe;
@@ -100,6 +101,7 @@ impl Scribe<'_> {
             round.sort_by_key(|&at| (&tasks[at].kind, &tasks[at].name));
             let mut decided = Vec::new();
             let clock = Arc::clone(&self.clock);
+            self.target.read_ahead(Ahead { meta: vec![KEPT_OUT.to_owned()], ..Ahead::default() });
             let noted = self.target.transact(self.plan, &[], &mut |reader| {
                 let batch;
                 (batch, decided) = decide_round(reader, &*clock, &round, tasks)?;
@@ -139,8 +141,13 @@ fn decide_round(
     tasks: &[FactTask],
 ) -> Result<(Option<Batch>, DecidedFacts)> {
     let (mut facts, mut decided, mut bytes) = (FactBatch::default(), Vec::new(), 0);
+    let door = reader.meta(KEPT_OUT)?;
     for &at in round {
         let FactTask { kind, name, edit } = &tasks[at];
+        if let Some(value) = door.as_deref().filter(|_| kind != OWN_KIND) {
+            decided.push((at, Err(kept_out(value))));
+            continue;
+        }
         let held = reader.hold_fact(kind, name)?;
         // now, not when the waiting for others began
         facts.now_ms = clock.now_ms();

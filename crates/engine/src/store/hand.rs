@@ -18,6 +18,7 @@ use super::facts::{Demanded, noted};
 use super::following::follow;
 use super::implied::Implied;
 use super::jobs::Job;
+use super::objects::{KEPT_OUT, kept_out};
 use super::parts::{Open, Parts};
 use super::within::{Files, Inside};
 use super::writing::{Decided, Pen, Unit, lost};
@@ -58,12 +59,17 @@ impl<'p> Decider<'_, 'p> {
             apart: false,
             is_copy: false,
         };
+        let door =
+            if works.iter().any(|work| work.is_direct()) { hand.desk.reader().meta(KEPT_OUT)? } else { None };
         let (mut acked, mut demanded) = (BTreeSet::new(), Demanded::default());
         let decided = works
             .iter()
             .map(|work| {
                 hand.clerk = Clerk::new(work.actor(), self.now_ms);
                 // first: a unit that ends here has changed no part of a document yet
+                if let Some(value) = door.as_deref().filter(|_| work.is_direct()) {
+                    return Err(kept_out(value));
+                }
                 check_deadline(work.until_ms(), self.now_ms)?;
                 let demands = demanded.by(hand.desk.reader(), work, self.now_ms)?;
                 let facts = noted(hand.desk.reader(), work, self.now_ms)?;

@@ -68,6 +68,11 @@ impl Job {
         Ok(Self::Unit { work, steps, is_copy: false })
     }
 
+    /// Whether somebody wants it who need not take part in a move; what copies, settles and clears away is of those who do.
+    pub(super) const fn is_direct(&self) -> bool {
+        matches!(self, Self::Unit { is_copy: false, .. } | Self::Restore { .. })
+    }
+
     /// Who does it, for the record of changes.
     pub(super) fn actor(&self) -> Option<&str> {
         match self {

@@ -32,7 +32,7 @@ mod work_queue;
 mod writing;
 
 pub use answer::waiting;
-pub use objects::{RowObjects, RowSource, open_source_database};
+pub use objects::{RowHints, RowObjects, RowSource, open_source_database};
 pub use pool::PoolOptions;
 pub use repot_core::store::PoolUsage;
 pub use row_store::{LEADS, RowStore, RowStoreOptions};

@@ -13,6 +13,7 @@ use super::answer::Answer;
 use super::desk::Tools;
 use super::facts::{FactTask, PrunedFacts};
 use super::jobs::Job;
+use super::objects::Door;
 use super::pool::{Seat, Waits};
 use super::row_store::RowStoreOptions;
 use super::work_queue::Steps;
@@ -67,6 +68,8 @@ pub(super) enum Task {
     Fact(FactTask),
     /// To take away facts that expired; the receipt is empty.
     PruneFacts(Arc<PrunedFacts>),
+    /// To keep servers out that take no part in a move, or to let them in; the receipt is empty.
+    Door(Door),
     /// To tell which transactions are writing; the answer comes by itself, before the receipt, which is empty.
     Writers(oneshot::Sender<Result<Vec<String>>>),
 }
@@ -154,6 +157,7 @@ fn alone(scribe: &mut Scribe<'_>, task: Task, options: &RowStoreOptions) -> Resu
         }
         Task::PruneFacts(pruned) => scribe.prune_facts(&pruned),
         Task::PruneHistory => scribe.prune_history(),
+        Task::Door(door) => scribe.set_door(&door),
         Task::Writers(to) => {
             let _nobody_asks_any_more = to.send(scribe.target.writers());
             Ok(())

@@ -14,7 +14,7 @@ use super::row_objects::RowObjects;
 use crate::packed::{Packer, Unpacker};
 
 /// Kind of the facts; the name is the path.
-const KIND: &str = "object";
+pub(in crate::store) const KIND: &str = "object";
 const FORM: u8 = 1;
 /// Facts read at once.
 const LISTED_AT_ONCE: usize = 1_000;

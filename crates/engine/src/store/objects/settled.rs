@@ -26,6 +26,11 @@ impl RowObjects {
                 return Err(unsettled(self, path, "it is not the time yet"));
             }
         }
+        self.ended(path).await
+    }
+
+    /// Comes back when every transaction is over that is writing now.
+    pub(super) async fn ended(&self, path: &str) -> Result<()> {
         let mut open = self.writers().await?;
         let mut looks = WAIT_MS.unsigned_abs() / LOOK_MS;
         while !open.is_empty() {

@@ -85,6 +85,9 @@ impl Clock for Ahead {
     }
 }
 
+/// A database as the old store.
+type Old = (Database, Arc<RowObjects>);
+
 /// Two stores of the same documents.
 pub(super) struct World {
     pub objects: Arc<dyn Objects>,
@@ -93,8 +96,8 @@ pub(super) struct World {
     pub options: MovingOptions,
     pub database: Database,
     pub clock: Arc<Ahead>,
-    /// Where the objects are, if that is a database.
-    _old: Option<Database>,
+    /// Where the objects are, if that is a database, and who can keep others out of it.
+    old: Option<Old>,
 }
 
 impl World {
@@ -107,12 +110,12 @@ impl World {
         let clock: Arc<Ahead> = Arc::default();
         let rows = RowStoreOptions { clock: Arc::clone(&clock) as _, ..Database::options() };
         let rows = RowStore::open(old.target(), compiled(), rows).unwrap();
-        let objects = RowObjects::new(Arc::new(rows), Arc::new(TokioPacing));
-        Self::between((Arc::new(objects), Some(old)), new, options, clock)
+        let objects = Arc::new(RowObjects::new(Arc::new(rows), Arc::new(TokioPacing)));
+        Self::between((Arc::clone(&objects) as _, Some((old, objects))), new, options, clock)
     }
 
     fn between(
-        (objects, old): (Arc<dyn Objects>, Option<Database>),
+        (objects, old): (Arc<dyn Objects>, Option<Old>),
         database: Database,
         options: MovingOptions,
         clock: Arc<Ahead>,
@@ -121,15 +124,14 @@ impl World {
         let layout = Layout::new(Arc::clone(&model), Arc::clone(&plan), repot_json::Limits::default());
         let rows = RowStoreOptions { clock: Arc::clone(&clock) as _, ..Database::options() };
         let new = RowStore::open(database.target(), (model, plan, text), rows).unwrap();
-        Self {
-            objects,
-            _old: old,
-            layout: Arc::new(layout.unwrap()),
-            new: Arc::new(new),
-            options,
-            database,
-            clock,
-        }
+        Self { objects, old, layout: Arc::new(layout.unwrap()), new: Arc::new(new), options, database, clock }
+    }
+
+    /// A server over the old database alone, which knows nothing of the move.
+    pub(super) fn direct(&self) -> Option<RowStore> {
+        let (old, _) = self.old.as_ref()?;
+        let rows = RowStoreOptions { clock: Arc::clone(&self.clock) as _, ..Database::options() };
+        Some(RowStore::open(old.target(), compiled(), rows).unwrap())
     }
 
     /// The files of a document are followed to the end as they are now.
@@ -172,6 +174,7 @@ impl World {
             announcing_old: Arc::clone(&old) as _,
             old,
             beside: Beside::new(objects, ".repot/"),
+            outsiders: self.old.as_ref().map(|(_, objects)| Arc::clone(objects) as _),
             into_new: Arc::clone(&new) as _,
             new,
             known: Arc::clone(&self.new) as _,

@@ -8,6 +8,7 @@ mod guard;
 mod keyed;
 mod lab;
 mod objects;
+mod outsiders;
 mod reads;
 mod shadow;
 mod steps;

@@ -1,0 +1,148 @@
+//! Between databases: servers over the old one that take no part in the move. What they wrote is not lost, and from the first change
+//! on they write no more, however late they come.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use repot_core::store::{FactChange, FactValue, Ledger as _, Store, StoreExt as _};
+use repot_core::{Kind, Retry};
+use repot_engine::moving::{Leads, SLOTS};
+
+use super::lab::{World, chat, empty, numbers, say, settle};
+use crate::documents::{Database, block_on};
+use crate::grouped::session;
+
+/// From and into each kind of database.
+fn worlds() -> impl Iterator<Item = World> {
+    let old = [Some(Database::sqlite()), Database::postgres()];
+    old.into_iter().flatten().map(|old| {
+        let new = match &old {
+            Database::Sqlite(_) => Database::postgres().unwrap_or_else(Database::sqlite),
+            Database::Postgres(..) => Database::sqlite(),
+        };
+        World::of_databases(old, new, repot_engine::moving::MovingOptions::default())
+    })
+}
+
+/// Appends numbers to a chat for ever; those that were acknowledged, and how often it was refused.
+async fn append(
+    store: Arc<impl Store>,
+    user: String,
+    stop: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+) -> Vec<u64> {
+    let (key, mut told) = (chat(&user, &user), Vec::new());
+    for n in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        match say(&*store, &key, n).await {
+            Ok(()) => told.push(n),
+            Err(error) => {
+                assert_eq!((error.code(), error.may_retry()), ("R0725", Retry::Safe), "{error}");
+                refused.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn what_servers_of_the_old_database_wrote_is_not_lost() {
+    for world in worlds() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+        let direct = Arc::new(world.direct().unwrap());
+        runtime.block_on(async {
+            let users: Vec<String> = (0..6).map(|at| format!("u{at}")).collect();
+            for user in &users {
+                direct.create(&chat(user, user), empty(user, user)).await.unwrap();
+            }
+            let (stop, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+            let writers: Vec<_> = users
+                .iter()
+                .map(|user| {
+                    let flags = (Arc::clone(&stop), Arc::clone(&refused));
+                    tokio::spawn(append(Arc::clone(&direct), user.clone(), flags.0, flags.1))
+                })
+                .collect();
+            let mut part = world.patient("a", 0);
+            part.moving.begin("test").await.unwrap();
+            part.run();
+            for (share, is_out) in [(300, true), (SLOTS, true), (0, false), (SLOTS, true)] {
+                part.moving.change(&Leads::share(share), "test", 60_000).await.unwrap();
+                if share == 0 {
+                    assert!(part.moving.let_outsiders_in().await.unwrap());
+                }
+                let before = refused.load(Ordering::SeqCst);
+                // that many are refused where somebody is kept out; else something is acknowledged
+                let probe = say(&*direct, &chat("u0", "u0"), 1_000_000).await;
+                assert_eq!(probe.is_err(), is_out, "{share}");
+                while is_out && refused.load(Ordering::SeqCst) < before + 12 {
+                    tokio::task::yield_now().await;
+                }
+                // it leads nothing alone, so nobody is let in
+                assert!(!is_out || !part.moving.let_outsiders_in().await.unwrap());
+            }
+            stop.store(true, Ordering::SeqCst);
+            settle(&part).await;
+            for (user, told) in users.iter().zip(writers) {
+                let told = told.await.unwrap();
+                let mut there = numbers(part.store.get(&chat(user, user)).await.unwrap().as_ref());
+                there.retain(|n| *n < 1_000_000);
+                assert_eq!(there, told, "{user}");
+            }
+        });
+    }
+}
+
+/// A write of a server that takes no part is on its way: the change waits for it, and it is neither lost nor done twice. Facts are
+/// refused as documents are, and who takes part writes both.
+#[test]
+fn a_transaction_that_began_before_is_waited_for() {
+    let Some(old) = Database::postgres() else { return };
+    let url = old.url();
+    let world = World::of_databases(old, Database::sqlite(), repot_engine::moving::MovingOptions::default());
+    let (direct, key) = (Arc::new(world.direct().unwrap()), chat("u", "c"));
+    block_on(async {
+        direct.create(&key, empty("u", "c")).await.unwrap();
+        let part = world.patient("a", 0);
+        part.moving.begin("test").await.unwrap();
+        // it has begun, and waits for a row that somebody else holds
+        let locker = session(&url).await;
+        locker.batch_execute("begin; select from chats where id = 'c' for update").await.unwrap();
+        let late = Arc::clone(&direct);
+        let own = key.clone();
+        let late = tokio::spawn(async move { say(&*late, &own, 7).await });
+        let waits = "select 1 from pg_locks where not granted";
+        while locker.query(waits, &[]).await.unwrap().is_empty() {}
+        let moving = Arc::clone(&part.moving);
+        let change = tokio::spawn(async move { moving.change(&Leads::share(SLOTS), "test", 60_000).await });
+        let closed = "select 1 from repot_meta where key = 'kept_out'";
+        while locker.query(closed, &[]).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..50 {
+            assert!(!change.is_finished() && !late.is_finished());
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        locker.batch_execute("commit").await.unwrap();
+        late.await.unwrap().unwrap();
+        change.await.unwrap().unwrap();
+        assert_eq!(numbers(part.store.get(&key).await.unwrap().as_ref()), [7]);
+        let fact = FactChange::put("rate_limit", "x", FactValue::lasting("1"));
+        for error in [say(&*direct, &key, 8).await.unwrap_err(), direct.note(fact).await.unwrap_err()] {
+            assert_eq!((error.code(), error.kind()), ("R0725", Kind::Unavailable), "{error}");
+        }
+        let decided = direct.update_fact(
+            "api_key",
+            "x",
+            repot_core::store::FactEdit::new(|_| Ok(repot_core::store::FactStep::Remove)),
+        );
+        assert_eq!(decided.await.unwrap_err().code(), "R0725");
+        say(&*part.store, &key, 9).await.unwrap();
+        settle(&part).await;
+        assert_eq!(numbers(direct.get(&key).await.unwrap().as_ref()), [7, 9]);
+    });
+}
