@@ -7,7 +7,7 @@ use repot_engine::ledger::Right;
 
 use crate::document_args::{At, Get, Ls, Patch, Put, Rm};
 use crate::log::LogStyle;
-use crate::move_args::{Finish, Mismatches, Rollback, Rollout, Status};
+use crate::move_args::{Finish, Mismatches, MoveTo, Rollback, Rollout, Status};
 
 /// Moves an app's JSON files into SQLite or PostgreSQL, proves that nothing was lost, and gives them back.
 #[derive(Debug, Parser)]
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Advise,
     /// Serve the documents over HTTP.
     Serve(Serve),
+    #[command(about = "Move live from the project's database into another one")]
+    Move(MoveTo),
     #[command(about = "Let the database lead a share of the documents, while they are in use")]
     Rollout(Rollout),
     #[command(about = "The files lead again; nothing is lost")]

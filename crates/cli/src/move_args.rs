@@ -3,6 +3,21 @@
 use clap::Args as ClapArgs;
 
 use crate::args::Bounds;
+use crate::commands::move_to::Beside;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  repot move postgresql://app@db.example/app
+  repot move sqlite:///app.db --leave history,trash")]
+pub(crate) struct MoveTo {
+    /// The new database: empty, or one that this move has begun to fill.
+    pub url: String,
+    /// What a move does not take along may stay in the old database: trash, history, queues.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub leave: Vec<Beside>,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:

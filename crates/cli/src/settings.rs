@@ -30,24 +30,34 @@ impl Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     file: BTreeMap<String, String>,
+    /// What a command says instead.
+    flags: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// Reads `.env` in `directory`, if there is one.
     pub(crate) fn read(directory: &Path) -> Self {
         let text = std::fs::read_to_string(directory.join(".env")).unwrap_or_default();
-        Self { file: parse_dot_env(&text) }
+        Self { file: parse_dot_env(&text), flags: BTreeMap::new() }
     }
 
     /// Of a `.env` with this text.
     #[cfg(test)]
     pub(crate) fn of_text(text: &str) -> Self {
-        Self { file: parse_dot_env(text) }
+        Self { file: parse_dot_env(text), flags: BTreeMap::new() }
+    }
+
+    /// The value of a variable, from now on, whatever it is outside.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        self.flags.insert(name.to_owned(), value);
     }
 
     /// A value, and where it came from. An empty value counts as none.
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
     pub(crate) fn get(&self, name: &str) -> Option<(String, Origin)> {
+        if let Some(value) = self.flags.get(name) {
+            return Some((value.clone(), Origin::Flag));
+        }
         let variable = std::env::var(name).ok().filter(|value| !value.is_empty());
         let of_file = || self.file.get(name).filter(|value| !value.is_empty());
         match variable {
@@ -63,6 +73,7 @@ impl Environment {
         };
         let mut all = self.file.clone();
         all.extend(std::env::vars_os().filter_map(text).filter(|(_, value)| !value.is_empty()));
+        all.extend(self.flags.clone());
         all.retain(|_, value| !value.is_empty());
         all
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use repot::Place;
 use repot_bucket::{DirectorySource, S3Config, S3Source};
 use repot_core::{Clock, Echo, Error, Kind, LockHolder, Result, Source, SystemClock, Target, is_echo_wanted};
 use repot_engine::store::{PoolOptions, RowObjects, RowSource, RowStoreOptions, open_source_database};
@@ -69,8 +70,15 @@ impl Project {
 
     /// Documents come from a database, not from files.
     pub(crate) fn is_from_database(&self) -> bool {
-        let name = self.source_name().0;
-        ["sqlite:", "postgres:", "postgresql:", "postgresql+"].iter().any(|scheme| name.starts_with(scheme))
+        let place = Place::parse(&self.source_name().0, &self.directory);
+        matches!(place, Ok(Place::Sqlite(_) | Place::Postgres(_)))
+    }
+
+    /// The same project, whose documents go from its database into another one.
+    pub(crate) fn moving_to(mut self, url: &str) -> Self {
+        self.environment.set("REPOT_SOURCE", self.database_url().0);
+        self.environment.set("DATABASE_URL", url.to_owned());
+        self
     }
 
     pub(crate) fn source(&self) -> Result<Box<dyn Source>> {

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use repot_core::{Clock as _, Error, Kind, Result, RowSecurity, Source, SystemClock, Target};
+use repot_core::{Clock as _, Result, RowSecurity, Source, SystemClock, Target};
 use repot_engine::copy::{Copy as EngineCopy, PROOF, Report};
 use repot_engine::verify::{Proof, ProvedObject, Scope, Verify};
 use repot_engine::{Options, Progress};
 use serde_json::{Value, json};
 
+use super::move_to::Beside;
+use super::old_side::OldSide;
 use super::verify::{differences_json, tell_differences};
 use crate::args::{Copy, Global};
 use crate::database_url::Database;
@@ -21,18 +23,27 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
     if copy.dry_run {
         return super::plan::show(&project, &copy.bounds, false, output);
     }
+    run_in(&project, (copy, &[]), output)
+}
+
+/// The same in a project that is open; `leave`: what may stay in an old database.
+pub(super) fn run_in(
+    project: &Project,
+    (copy, leave): (&Copy, &[Beside]),
+    output: &Output,
+) -> Result<Exit, Failure> {
     output.hello();
-    if copy.follow && super::follow::is_begun(&project)? {
+    if !copy.follow {
+        super::move_to::leaves_alone(project)?;
+    } else if super::follow::is_begun(project)? {
         output.say("A move is on its way; nothing is copied anew.");
-        return super::follow::run(&project, output);
+        return super::follow::run(project, output);
     }
-    if copy.follow && project.is_from_database() {
-        let message = format!("{} is a database, which cannot be followed yet", project.source_shown());
-        return Err(Error::new(Kind::Unsupported, "R0105", message)
-            .hint("Copy it while nobody writes in it: repot copy. Files and buckets can be followed.")
-            .into());
-    }
+    // opened first: it says what is wrong with the names of the two
     let source = project.source()?;
+    if project.is_from_database() {
+        super::move_to::check(project, copy.follow.then_some(leave), output)?;
+    }
     let mut target = project.target()?;
     let options = project.options(&copy.bounds);
     let progress = Shown::new(output);
@@ -40,7 +51,7 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         progress.count(source.as_ref())?;
     }
     let began = Instant::now();
-    let report = engine(&project, (source.as_ref(), target.as_mut()), (&options, &progress), copy.retry)?;
+    let report = engine(project, (source.as_ref(), target.as_mut()), (&options, &progress), copy.retry)?;
     progress.end();
     let seconds = began.elapsed().as_secs_f64();
     tell(&report, seconds, copy.retry, output);
@@ -52,7 +63,7 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         _ if copy.no_verify => Proven::Not,
         Some(Some(known)) => Proven::Before(known),
         _ => {
-            let proof = prove(&project, target.as_mut(), (&options, &progress))?;
+            let proof = prove(project, target.as_mut(), (&options, &progress))?;
             progress.end();
             tell_proof(&proof, began.elapsed().as_secs_f64() - seconds, output);
             Proven::Now(proof)
@@ -66,9 +77,9 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
         if matches!(&proof, Proven::Now(proof) if !proof.holds()) {
             return Ok(Exit::Differences);
         }
-        return super::follow::run(&project, output);
+        return super::follow::run(project, output);
     }
-    finish(&project, target.as_ref(), copy, &report, &proof, output)
+    finish(project, target.as_ref(), copy, &report, &proof, output)
 }
 
 /// Copies.
@@ -173,7 +184,7 @@ fn finish(
         Database::Sqlite(file) => format!(" Undo: rm {}*", file.display()),
         Database::Postgres(_) => String::new(),
     };
-    output.say(&format!("Your files are untouched.{undo}"));
+    output.say(&format!("{}{undo}", OldSide::of(project).is_untouched()));
     let holds = !matches!(proof, Proven::Now(proof) if !proof.holds());
     let next: &[&str] = match (holds, report.aside.is_empty()) {
         (false, _) => &["repot verify"],

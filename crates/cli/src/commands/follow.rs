@@ -8,11 +8,13 @@ use repot_engine::moving::Trouble;
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
+use super::old_side::OldSide;
 use super::{inner, runtime, serve};
 use crate::errors::{Exit, Failure};
 use crate::move_news::MoveNews;
 use crate::output::Output;
 use crate::serving;
+use crate::variables::hidden;
 use crate::wiring::Project;
 
 /// How often what is behind is told to programs.
@@ -37,6 +39,11 @@ pub(super) fn run(project: &Project, output: &Output) -> Result<Exit, Failure> {
         let status = part.moving().status().await?.ok_or_else(super::moving::no_move)?;
         let name = project.source_shown();
         output.say(&format!("Following {name}.    Stage: {}.", status.control.stage()));
+        if OldSide::of(project) == OldSide::Database {
+            let new = hidden(&project.database_url().0);
+            output.say(&format!("From now on servers are to be started with DATABASE_URL={new} and REPOT_SOURCE={name}, and so is each command."));
+            output.say("Those over the old database alone may go on until the first rollout.");
+        }
         output.say("Next: repot serve, then repot rollout 10%");
         tokio::select! {
             () = stop => {}

@@ -15,7 +15,9 @@ mod key;
 mod ls;
 pub(crate) mod mismatches;
 pub(crate) mod move_status;
+pub(crate) mod move_to;
 pub(crate) mod moving;
+pub(crate) mod old_side;
 pub(crate) mod plan;
 mod query;
 mod queue;
@@ -49,6 +51,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         Command::Export(export) => export::run(global, export, output),
         Command::Advise => advise::run(global, output),
         Command::Serve(serve) => serve::run(global, serve, output),
+        Command::Move(wanted) => move_to::run(global, wanted, output),
         Command::Rollout(rollout) => moving::rollout(global, rollout, output),
         Command::Rollback(rollback) => moving::rollback(global, rollback, output),
         Command::Finish(finish) => moving::finish(global, finish, output),

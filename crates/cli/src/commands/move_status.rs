@@ -10,6 +10,7 @@ use repot_engine::moving::{Control, Journal, MoveStatus, Moving, Share, Stage, T
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
+use super::old_side::OldSide;
 use super::{inner, runtime, source};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
@@ -47,7 +48,7 @@ pub(crate) async fn seen(
         let Some(status) = moving.status().await? else {
             return without_move(journal, output).await;
         };
-        tell(&status, output);
+        tell(&status, OldSide::of_move(moving), output);
         if wanted.why {
             for event in journal.events(EVENTS).await? {
                 output.say(&format!("{}   {}", utc_text(event.at_ms), event.what));
@@ -93,24 +94,23 @@ async fn without_move(journal: &Journal, output: &Output) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn tell(status: &MoveStatus, output: &Output) {
+fn tell(status: &MoveStatus, old: OldSide, output: &Output) {
     let control = &status.control;
     let since_s = SystemClock.now_ms().saturating_sub(control.since_ms) / 1_000;
     let leads = match control.stage() {
-        Stage::Following | Stage::Comparing => "the files lead",
-        Stage::RollingOutReads(_) => "the files lead",
-        Stage::RollingOut(_) => "files and database lead by share",
-        Stage::Database => "the database leads, the files are kept in step",
+        Stage::Following | Stage::Comparing | Stage::RollingOutReads(_) => old.leads().to_owned(),
+        Stage::RollingOut(_) => old.lead_by_share().to_owned(),
+        Stage::Database => format!("the database leads, {}", old.is_kept_in_step()),
     };
     output.say(&format!("Stage      {}: {leads}, for {since_s} s", control.stage()));
-    tell_shares(control, output);
+    tell_shares(control, old, output);
     let lag = status.lag_ms.map_or_else(String::new, |ms| format!(", the oldest for {ms} ms"));
     output.say(&format!("Behind     {}{lag}", count(status.marked, "document", "documents")));
     for stuck in &status.stuck {
         output.say(&format!("Stuck      {}: {} (tried {} times)", stuck.key, stuck.why, stuck.tries));
     }
     output.say(&format!("Servers    {}", status.servers));
-    tell_watched(status, output);
+    tell_watched(status, old, output);
     output.say(&match status.change() {
         Some(change) => format!("Waiting    {change}"),
         None => "Waiting    for you".to_owned(),
@@ -118,7 +118,7 @@ fn tell(status: &MoveStatus, output: &Output) {
 }
 
 /// What the database leads beside the share, and whose reads it answers.
-fn tell_shares(control: &Control, output: &Output) {
+fn tell_shares(control: &Control, old: OldSide, output: &Output) {
     let (led, reads) = (&control.leads.led, &control.leads.reads);
     let names = |share: &Share| share.tenants.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     if !led.tenants.is_empty() {
@@ -130,7 +130,7 @@ fn tell_shares(control: &Control, output: &Output) {
     if reads.is_none() {
         return;
     }
-    output.say(&format!("Reads      {} from the database, where the files lead", percent(reads.slots)));
+    output.say(&format!("Reads      {} from the database, where {}", percent(reads.slots), old.leads()));
     if !reads.tenants.is_empty() {
         output.say(&format!("Reads      of {} from the database", names(reads)));
     }
@@ -140,7 +140,7 @@ fn tell_shares(control: &Control, output: &Output) {
 }
 
 /// What the servers saw: reads that were compared, the last half minute of calls, and the guard.
-fn tell_watched(status: &MoveStatus, output: &Output) {
+fn tell_watched(status: &MoveStatus, old: OldSide, output: &Output) {
     let (control, compared) = (&status.control, &status.figures.compared);
     if control.compared > 0 || compared.compared() > 0 {
         let mut line = format!(
@@ -165,7 +165,7 @@ fn tell_watched(status: &MoveStatus, output: &Output) {
             count(status.differences, "document", "documents")
         ));
     }
-    for (lead, name) in [(Lead::New, "database"), (Lead::Old, "files")] {
+    for (lead, name) in [(Lead::New, "database"), (Lead::Old, old.name())] {
         let times = status.figures.watched.all(lead);
         if let Some([p50, p95, p99]) = quantiles(&times) {
             output.say(&format!(

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::move_status::told;
+use super::old_side::OldSide;
 use super::{inner, runtime, source};
 use crate::args::Global;
 use crate::errors::{Exit, Failure};
@@ -67,8 +68,9 @@ pub(crate) fn rollout(global: &Global, rollout: &Rollout, output: &Output) -> Re
         part(&repot)?.follower().scan().await?;
         moving.roll_out(&leads, terms, &wanted.why(), bound_ms(rollout.patience)).await?;
         let database = repot_name(&project)?;
-        output.say(&wanted.told(database));
-        guarded(terms, led, output);
+        let old = OldSide::of(&project);
+        output.say(&wanted.told(database, old));
+        guarded(terms, led, old, output);
         if let Some(seconds) = rollout.watch {
             watch(moving, seconds).await?;
         }
@@ -94,9 +96,10 @@ pub(crate) fn rollback(global: &Global, rollback: &Rollback, output: &Output) ->
         moving.change(&Leads::default(), "rollback", bound_ms(rollback.patience)).await?;
         moving.compare_share(0).await?;
         let database = repot_name(&project)?;
-        output.say(&format!(
-            "0 % from {database}; the files lead again. Nothing was lost: what was written in the database is in the files too."
-        ));
+        output.say(&format!("0 % from {database}; {}", OldSide::of(&project).has_it_all()));
+        if moving.let_outsiders_in().await? {
+            output.say("Servers over the old database alone may write again.");
+        }
         let status = moving.status().await?.ok_or_else(no_move)?;
         output.done(told(&status), &["repot status --why", "repot rollout 10%"]);
         Ok(Exit::Done)
@@ -123,15 +126,16 @@ fn terms(rollout: &Rollout, led: bool) -> Result<Terms, Failure> {
     Ok(Terms { compared: Some(compared), limits: (!flags.no_guard).then_some(limits) })
 }
 
-fn guarded(terms: Terms, led: bool, output: &Output) {
+fn guarded(terms: Terms, led: bool, old: OldSide, output: &Output) {
     if let Some(share @ 1..) = terms.compared {
         output.say(&format!("{} of the reads are also compared with the other store.", percent(share)));
     }
     if let (Some(limits), true) = (terms.limits, led) {
         output.say(&format!(
-            "Guard: back to 0 % by itself at the first mismatch, or if errors pass {}, p99 {}x that of the files, or copies are behind for {} s.",
+            "Guard: back to 0 % by itself at the first mismatch, or if errors pass {}, p99 {}x that of the {}, or copies are behind for {} s.",
             percent(limits.errors),
             f64::from(limits.slower_percent) / 100.0,
+            old.name(),
             limits.lag_ms / 1_000
         ));
     }
@@ -262,12 +266,12 @@ impl Wanted {
         }
     }
 
-    fn told(&self, database: &str) -> String {
+    fn told(&self, database: &str, old: OldSide) -> String {
         if self.is_terms_only() {
             return "Who leads stays as it is.".to_owned();
         }
         if self.reads {
-            return self.told_of_reads(database);
+            return self.told_of_reads(database, old);
         }
         let share = percent(self.share.unwrap_or(SLOTS));
         match (&self.collection, self.tenants.as_slice()) {
@@ -277,16 +281,16 @@ impl Wanted {
             }
             (None, tenants @ [_, ..]) => format!("{} is now served from {database}.", tenants.join(", ")),
             (None, []) => match self.share {
-                Some(0) => "The files lead everything.".to_owned(),
+                Some(0) => old.leads_everything().to_owned(),
                 Some(SLOTS) => {
-                    format!("Everything is now served from {database}. The files are kept in step.")
+                    format!("Everything is now served from {database}; {}.", old.is_kept_in_step())
                 }
                 _ => format!("{share} of users (always the same ones) are now served from {database}."),
             },
         }
     }
 
-    fn told_of_reads(&self, database: &str) -> String {
+    fn told_of_reads(&self, database: &str, old: OldSide) -> String {
         let share = percent(self.share.unwrap_or(SLOTS));
         let of = match (&self.collection, self.tenants.as_slice()) {
             (Some(collection), _) => format!("{share} of {collection}"),
@@ -294,10 +298,10 @@ impl Wanted {
                 return format!("{} is served by the share again.", tenants.join(", "));
             }
             (None, tenants @ [_, ..]) => tenants.join(", "),
-            (None, []) if self.share == Some(0) => return "The files lead everything.".to_owned(),
+            (None, []) if self.share == Some(0) => return old.leads_everything().to_owned(),
             (None, []) => format!("{share} of users (always the same ones)"),
         };
-        format!("Reads of {of} are now served from {database}. The files lead them, and take their writes.")
+        format!("Reads of {of} are now served from {database}. {}", old.leads_them())
     }
 }
 
@@ -361,7 +365,8 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
             .hint("repot rollout 100% first.")
             .into());
     }
-    runtime.block_on(in_step(part(&repot)?, finish.patience))?;
+    let old = OldSide::of(&project);
+    runtime.block_on(in_step(part(&repot)?, old, finish.patience))?;
     // a fresh proof of the database itself, and what it covers
     let progress = Shown::new(output);
     let mut target = project.copied()?;
@@ -373,12 +378,13 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
     };
     let proof = super::copy::prove_listing(&project, target.as_mut(), (&options, &progress), &mut each)?;
     progress.end();
-    source::check(&proof, "repot verify shows each difference; repot rollback goes back to the files.")?;
+    source::check(&proof, "repot verify shows each difference; repot rollback goes back to the old side.")?;
     let tally = Tally::of(&target.reader()?.count_objects()?);
     output.say(&format!(
-        "Proved {} of {}; files and database are in step.",
+        "Proved {} of {}; {}.",
         output::number(proof.proved),
-        output::number(proof.objects)
+        output::number(proof.objects),
+        old.in_step()
     ));
     for (number, what) in [
         (tally.set_aside, "set aside: kept whole in the database, not as rows"),
@@ -389,7 +395,7 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
             output.say(&format!("Not covered: {} {what}", count(number, "file", "files")));
         }
     }
-    source::confirm(&project, finish, &source::ENDS, output)?;
+    source::confirm(&project, finish, &source::ends(old), output)?;
     // from now on no copy of what is left of the files may take the place of what is here
     source::leads(target.as_mut())?;
     let about = source::about(&project, SystemClock.now_ms(), kept_ms);
@@ -412,7 +418,7 @@ pub(crate) fn finish(global: &Global, finish: &Finish, output: &Output) -> Resul
 }
 
 /// Comes back when every document that either store has was found to be the same in both since the call.
-async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
+async fn in_step(part: &Move, old: OldSide, patience: Patience) -> Result<(), Failure> {
     part.follower().mark_everything().await?;
     let moving = part.moving();
     let begun_ms = SystemClock.now_ms();
@@ -433,8 +439,9 @@ async fn in_step(part: &Move, patience: Patience) -> Result<(), Failure> {
                 Kind::Refused,
                 "R0718",
                 format!(
-                    "{} not in step with the files",
-                    count(status.marked, "document is", "documents are")
+                    "{} not in step with the {}",
+                    count(status.marked, "document is", "documents are"),
+                    old.name()
                 ),
             );
             let stuck = status.stuck.iter().map(|stuck| format!("{}: {}", stuck.key, stuck.why));

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::inner;
+use super::old_side::OldSide;
 use crate::args::{Global, Serve};
 use crate::caching;
 use crate::errors::{Exit, Failure};
@@ -175,7 +176,7 @@ async fn brake(repot: &Repot, output: &Output) -> Result<(), Failure> {
     };
     part.moving().change(&Leads::default(), "USE_DATABASE=false", BRAKE_MS).await?;
     part.moving().compare_share(0).await?;
-    output.say("USE_DATABASE=false: the files lead.");
+    output.say(&format!("USE_DATABASE=false: {}.", OldSide::of_move(part.moving()).leads()));
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use repot_engine::verify::Proof;
 use repot_model::plan::time::utc_text;
 use serde_json::{Value, json};
 
+use super::old_side::OldSide;
 use super::{inner, runtime};
 use crate::errors::{Exit, Failure};
 use crate::move_args::Finish;
@@ -36,11 +37,10 @@ pub(super) struct Asked {
 }
 
 /// The end of a move.
-pub(super) const ENDS: Asked = Asked {
-    does: "This ends the way back by `rollback`. The files stay where they are, in step as of now.",
-    undone: "Nothing was ended.",
-    command: "repot finish",
-};
+pub(super) const fn ends(old: OldSide) -> Asked {
+    Asked { does: old.stays(), undone: "Nothing was ended.", command: "repot finish" }
+}
+
 /// The removal of the source.
 const REMOVES: Asked = Asked {
     does: "This removes them from the source for good. The database is then the only place that has them.",

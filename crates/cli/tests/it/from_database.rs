@@ -1,6 +1,6 @@
 //! A database as the source of a copy: what an export of the new one gives is what an export of the old one gave, byte for byte.
 
-use crate::project::{Database, Project, Ran, databases, ran};
+use crate::project::{Database, Project, Ran, databases, fed, ran};
 
 const PLAIN: &str = "postgresql://somebody:canary@127.0.0.1:1/nowhere";
 
@@ -38,15 +38,8 @@ fn documents_are_copied_from_one_database_into_another() {
         let pair = Pair::copied(database);
         // the old one is written in by apps and by SQL, and the files know nothing of it
         let put = ["put", "conversations", "made-there", "--tenant", "u_bela"];
-        let mut child = pair
-            .project
-            .command(&[&put[..], &["-"]].concat())
-            .stdin(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
         let text = "{ \"id\":\"made-there\",\t\"user_id\": \"u_bela\", \"messages\": [] }\n";
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+        fed(&mut pair.project.command(&put), text).expect(0);
         pair.project.sql("update conversations set title = 'of SQL' where user_id = 'u_anna'");
         pair.run(&["check"]).expect(0);
         let planned = pair.run(&["plan"]).expect(0);

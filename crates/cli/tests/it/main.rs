@@ -4,6 +4,7 @@
 
 mod advise;
 mod apps;
+mod between;
 mod certificate;
 mod chaos;
 mod command_page;

@@ -3,24 +3,35 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use repot_s3lab::S3Lab;
+use repot_testkit::TempTree;
 use serde_json::{Value, json};
 
 use crate::operate::{Serving, request};
-use crate::project::{Database, Project, Ran, databases, ran};
+use crate::project::{Database, Project, Ran, databases, fed, ran};
 
 /// A project whose documents are on the move, and where they come from.
 pub(crate) struct Mover {
     pub project: Project,
     pub lab: Option<S3Lab>,
+    /// From a database into another one: their URLs.
+    pub between: Option<(String, String)>,
 }
 
 impl Mover {
+    /// The council app in files.
+    pub(crate) fn in_a_directory(database: Database) -> Self {
+        Self { project: Project::app("council", database), lab: None, between: None }
+    }
+
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("REPOT_LOG", "off".to_owned())];
+        if let Some((old, new)) = &self.between {
+            variables.extend([("REPOT_SOURCE", old.clone()), ("DATABASE_URL", new.clone())]);
+        }
         if let Some(lab) = &self.lab {
             variables.extend([
                 ("REPOT_SOURCE", format!("s3://{}/app", lab.bucket())),
@@ -38,6 +49,12 @@ impl Mover {
 
     /// The text of a file or an object of the source.
     pub(crate) fn file(&self, path: &str) -> Option<Vec<u8>> {
+        if let Some((old, _)) = &self.between {
+            let folder = TempTree::new();
+            let words = ["export", folder.path().to_str().unwrap()];
+            ran(&self.project.command(&words).env("DATABASE_URL", old).output().unwrap()).expect(0);
+            return std::fs::read(folder.path().join(path)).ok();
+        }
         match &self.lab {
             Some(lab) => lab.get(&format!("app/{path}")).map(|bytes| bytes.to_vec()),
             None => std::fs::read(self.project.path("data").join(path)).ok(),
@@ -45,6 +62,13 @@ impl Mover {
     }
 
     pub(crate) fn put_file(&self, path: &str, text: &str) {
+        if let Some((old, _)) = &self.between {
+            // a program that knows the old database alone
+            let (user, id) = path.strip_suffix(".json").unwrap().split_once('/').unwrap();
+            let put = ["put", "conversations", id, "--tenant", user];
+            fed(self.project.command(&put).env("DATABASE_URL", old), text).expect(0);
+            return;
+        }
         match &self.lab {
             Some(lab) => lab.put(format!("app/{path}"), text.as_bytes()),
             None => std::fs::write(self.project.path("data").join(path), text).unwrap(),
@@ -64,7 +88,7 @@ impl Mover {
 
 /// The council app in a bucket.
 pub(crate) fn in_a_bucket(database: Database) -> Mover {
-    let mover = Mover { project: Project::app("council", database), lab: Some(S3Lab::start()) };
+    let mover = Mover { lab: Some(S3Lab::start()), ..Mover::in_a_directory(database) };
     for (path, bytes) in repot_testkit::read_tree(&mover.project.path("data")).unwrap() {
         mover.lab.as_ref().unwrap().put(format!("app/{}", path.display()), bytes);
     }
@@ -77,8 +101,11 @@ pub(crate) struct Following(Child);
 
 impl Following {
     pub(crate) fn start(mover: &Mover) -> Self {
-        let mut command = mover.project.command(&["copy", "--follow", "--json"]);
-        let mut child = command.envs(mover.variables()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::by(mover.project.command(&["copy", "--follow", "--json"]).envs(mover.variables()))
+    }
+
+    pub(crate) fn by(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let began = lines.map(Result::unwrap).find(|line| line.contains("\"type\":\"following\""));
         assert!(began.is_some(), "it ended before it followed");
@@ -98,18 +125,24 @@ impl Drop for Following {
 }
 
 /// An app of one user, which writes a message, reads its chat, and finds what it wrote.
-struct App<'a> {
-    server: &'a Serving,
-    user: &'static str,
-    is_over: &'a AtomicBool,
-    written: &'a AtomicU64,
+pub(crate) struct App<'a> {
+    /// It asks the first one, until that takes no part and refuses writes; then the next one.
+    pub servers: Vec<&'a Serving>,
+    pub at: AtomicUsize,
+    pub user: &'static str,
+    pub is_over: &'a AtomicBool,
+    pub written: &'a AtomicU64,
 }
 
 impl App<'_> {
     fn ask(&self, line: &str, body: &str) -> (u16, String) {
         let tenant = format!("repot-tenant: {}\r\ncontent-type: application/json\r\n", self.user);
-        let answer = self.server.send(&request(line, &tenant, body));
+        let answer = self.servers[self.at.load(Ordering::SeqCst)].send(&request(line, &tenant, body));
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        if status == 503 && answer.contains("R0725") && answer.contains("\r\nretry-after: ") {
+            self.at.fetch_add(1, Ordering::SeqCst);
+            return self.ask(line, body);
+        }
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
@@ -118,7 +151,7 @@ impl App<'_> {
     }
 
     /// Gives all that it wrote.
-    fn run(&self) -> Vec<String> {
+    pub(crate) fn run(&self) -> Vec<String> {
         let (chat, mut sent) = (self.chat(), Vec::new());
         let empty = json!({"id": chat, "user_id": self.user, "title": "live", "messages": []}).to_string();
         let (made, answer) = self.ask(&format!("PUT /v1/conversations/{chat}"), &empty);
@@ -145,14 +178,14 @@ impl App<'_> {
     }
 }
 
-fn contents(chat: &[u8]) -> Vec<String> {
+pub(crate) fn contents(chat: &[u8]) -> Vec<String> {
     let chat: Value = serde_json::from_slice(chat).unwrap();
     let messages = chat["messages"].as_array().unwrap();
     messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Everything that an operator does, while the apps go on.
-fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
+pub(crate) fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
     let goes_on = || {
         let before = written.load(Ordering::SeqCst);
         while written.load(Ordering::SeqCst) < before + 10 {
@@ -212,7 +245,8 @@ fn live(mover: &Mover) {
     let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let users = ["u_anna", "u_bela", "u_chidi"];
     let sent: Vec<Vec<String>> = std::thread::scope(|scope| {
-        let app = |user| App { server: &server, user, is_over: &is_over, written: &written };
+        let (servers, at) = (|| vec![&server], AtomicUsize::default);
+        let app = |user| App { servers: servers(), at: at(), user, is_over: &is_over, written: &written };
         let apps = users.map(|user| {
             let app = app(user);
             scope.spawn(move || app.run())
@@ -269,7 +303,7 @@ fn live(mover: &Mover) {
 #[test]
 fn the_council_app_moves_from_a_directory_while_it_is_used() {
     for database in databases() {
-        live(&Mover { project: Project::app("council", database), lab: None });
+        live(&Mover::in_a_directory(database));
     }
 }
 
@@ -282,7 +316,7 @@ fn the_council_app_moves_from_a_bucket_while_it_is_used() {
 #[test]
 fn the_guard_goes_back_when_a_document_differs() {
     for database in databases() {
-        let mover = Mover { project: Project::app("council", database), lab: None };
+        let mover = Mover::in_a_directory(database);
         Following::start(&mover).stop();
         let id = "24d4589c-16fa-4421-9129-d06743a08f06";
         let path = mover.project.path("data").join("u_bela").join(format!("{id}.json"));
@@ -405,7 +439,7 @@ fn one_by_one(mover: &Mover) {
 #[test]
 fn reads_of_a_share_are_served_from_the_database_while_the_files_lead() {
     for database in databases() {
-        let mover = Mover { project: Project::app("council", database), lab: None };
+        let mover = Mover::in_a_directory(database);
         Following::start(&mover).stop();
         let server = Serving::start(&mover.project, &[], &[]);
         let told = reads_only(&mover, &["100%"]).err;
@@ -440,7 +474,7 @@ fn reads_of_a_share_are_served_from_the_database_while_the_files_lead() {
 #[test]
 fn the_emergency_brake_goes_back_to_the_files() {
     for database in databases() {
-        let mover = Mover { project: Project::app("council", database), lab: None };
+        let mover = Mover::in_a_directory(database);
         Following::start(&mover).stop();
         mover.run(&["rollout", "100%"]).expect(0);
         assert_eq!(mover.stage()["stage"], "database");
@@ -476,7 +510,7 @@ fn admin(server: &Serving, work: &str, wanted: &Value) -> Value {
 #[test]
 fn a_move_is_run_over_http() {
     for database in databases() {
-        let mover = Mover { project: Project::app("council", database), lab: None };
+        let mover = Mover::in_a_directory(database);
         Following::start(&mover).stop();
         let server = Serving::start(&mover.project, &[], &[]);
         let half = admin(&server, "rollout", &json!({"share": "50%", "compare": "100%", "guard_lag": "5m"}));

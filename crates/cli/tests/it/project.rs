@@ -1,7 +1,8 @@
 //! A folder with a model, data and a database, and the command run in it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use repot_testkit::TempTree;
 use serde_json::Value;
@@ -111,6 +112,14 @@ impl Project {
             }
         }
     }
+}
+
+/// Runs a command with this text on its standard input.
+pub(crate) fn fed(command: &mut Command, text: &str) -> Ran {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    ran(&child.wait_with_output().unwrap())
 }
 
 /// Takes away what the environment of the tests says: settings of their own, and whatever a developer has set.

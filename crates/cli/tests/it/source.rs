@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use repot_s3lab::S3Lab;
 use serde_json::{Value, json};
 
 use crate::moving::{Following, Mover, in_a_bucket};
 use crate::operate::{Serving, request};
-use crate::project::{Database, Project, databases};
+use crate::project::{Database, databases};
 
 /// A document that the app deletes, one that another program changes.
 const DELETED: &str = "24d4589c-16fa-4421-9129-d06743a08f06";
@@ -130,14 +129,14 @@ fn goes(mover: &Mover) {
 #[test]
 fn the_source_is_removed_when_somebody_asks_for_it() {
     for database in databases() {
-        goes(&Mover { project: Project::app("council", database), lab: None });
+        goes(&Mover::in_a_directory(database));
     }
     goes(&in_a_bucket(Database::Sqlite));
 }
 
 #[test]
 fn a_database_without_a_move_has_no_source_to_remove() {
-    let mover = Mover { project: Project::app("council", Database::Sqlite), lab: None::<S3Lab> };
+    let mover = Mover::in_a_directory(Database::Sqlite);
     let refused = mover.run(&["finish", "--remove-source", &mover.confirmed()]).expect(5);
     assert!(refused.err.contains("R0741"), "{}", refused.err);
     assert!(!mover.project.path("repot.db").exists() || mover.stage()["stage"] == "files");
