@@ -104,7 +104,12 @@ impl fmt::Display for DirectoryObjects {
 #[async_trait]
 impl Objects for DirectoryObjects {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true }
+        ObjectPowers {
+            conditional_put: true,
+            conditional_delete: true,
+            deadlines: true,
+            keys_per_tenant: true,
+        }
     }
 
     async fn probe(&self) -> Result<()> {

@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use crate::args::Bounds;
-use crate::commands::move_to::Beside;
+use crate::commands::move_to::Extra;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:
@@ -14,7 +14,7 @@ pub(crate) struct MoveTo {
     pub url: String,
     /// What a move does not take along may stay in the old database: trash, history, queues.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
-    pub leave: Vec<Beside>,
+    pub leave: Vec<Extra>,
     #[command(flatten)]
     pub bounds: Bounds,
 }

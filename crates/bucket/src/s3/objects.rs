@@ -132,6 +132,7 @@ impl Objects for S3Objects {
             conditional_put: bits & PUT != 0,
             conditional_delete: bits & DELETE != 0,
             deadlines: bits & DEADLINES != 0,
+            keys_per_tenant: true,
         }
     }
 

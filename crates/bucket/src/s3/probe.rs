@@ -85,7 +85,12 @@ impl Trial<'_> {
             return Err(Failure::Useless("the answer to a read names no ETag".to_owned()));
         };
         let conditional_delete = self.deletes(etag).await?;
-        Ok(ObjectPowers { conditional_put, conditional_delete, deadlines: self.deadlines().await? })
+        Ok(ObjectPowers {
+            conditional_put,
+            conditional_delete,
+            deadlines: self.deadlines().await?,
+            keys_per_tenant: true,
+        })
     }
 
     async fn puts(&self) -> Result<bool, Failure> {

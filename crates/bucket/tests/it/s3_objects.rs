@@ -51,7 +51,12 @@ fn asked(lab: &S3Lab, op: Op) -> usize {
 async fn what_is_put_is_got_headed_and_listed() {
     let lab = S3Lab::start();
     let objects = open(&lab).await;
-    let both = ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true };
+    let both = ObjectPowers {
+        conditional_put: true,
+        conditional_delete: true,
+        deadlines: true,
+        keys_per_tenant: true,
+    };
     assert_eq!((objects.powers(), lab.keys()), (both, Vec::new()), "the probe leaves nothing");
     assert_eq!(objects.get("a.json", 10).await.unwrap(), None);
     assert_eq!(objects.head("a.json").await.unwrap(), None);
@@ -222,15 +227,30 @@ async fn a_server_that_ignores_conditions_is_found_out() {
     for (condition, powers) in [
         (
             Condition::PutIfNoneMatch,
-            ObjectPowers { conditional_put: false, conditional_delete: true, deadlines: true },
+            ObjectPowers {
+                conditional_put: false,
+                conditional_delete: true,
+                deadlines: true,
+                keys_per_tenant: true,
+            },
         ),
         (
             Condition::PutIfMatch,
-            ObjectPowers { conditional_put: false, conditional_delete: true, deadlines: true },
+            ObjectPowers {
+                conditional_put: false,
+                conditional_delete: true,
+                deadlines: true,
+                keys_per_tenant: true,
+            },
         ),
         (
             Condition::DeleteIfMatch,
-            ObjectPowers { conditional_put: true, conditional_delete: false, deadlines: true },
+            ObjectPowers {
+                conditional_put: true,
+                conditional_delete: false,
+                deadlines: true,
+                keys_per_tenant: true,
+            },
         ),
     ] {
         let lab = S3Lab::start();

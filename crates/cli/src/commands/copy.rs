@@ -8,7 +8,7 @@ use repot_engine::verify::{Proof, ProvedObject, Scope, Verify};
 use repot_engine::{Options, Progress};
 use serde_json::{Value, json};
 
-use super::move_to::Beside;
+use super::move_to::Extra;
 use super::old_side::OldSide;
 use super::verify::{differences_json, tell_differences};
 use crate::args::{Copy, Global};
@@ -29,7 +29,7 @@ pub(crate) fn run(global: &Global, copy: &Copy, output: &Output) -> Result<Exit,
 /// The same in a project that is open; `leave`: what may stay in an old database.
 pub(super) fn run_in(
     project: &Project,
-    (copy, leave): (&Copy, &[Beside]),
+    (copy, leave): (&Copy, &[Extra]),
     output: &Output,
 ) -> Result<Exit, Failure> {
     output.hello();

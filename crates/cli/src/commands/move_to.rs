@@ -16,7 +16,7 @@ use crate::wiring::Project;
 
 /// What an old database has beside its documents, and a move does not take along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Beside {
+pub(crate) enum Extra {
     /// Deleted documents that can be had back.
     Trash,
     /// The record of changes.
@@ -25,7 +25,7 @@ pub(crate) enum Beside {
     Queues,
 }
 
-impl Beside {
+impl Extra {
     const ALL: [Self; 3] = [Self::Trash, Self::History, Self::Queues];
 
     /// Its table, and how much of it there is.
@@ -52,7 +52,7 @@ impl Beside {
     }
 }
 
-impl fmt::Display for Beside {
+impl fmt::Display for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Trash => "trash",
@@ -62,11 +62,11 @@ impl fmt::Display for Beside {
     }
 }
 
-impl FromStr for Beside {
+impl FromStr for Extra {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|beside| beside.to_string() == word);
+        let found = Self::ALL.into_iter().find(|extra| extra.to_string() == word);
         found.ok_or_else(|| format!("`{word}` is none of trash, history, queues"))
     }
 }
@@ -98,20 +98,20 @@ pub(super) fn leaves_alone(project: &Project) -> Result<(), Failure> {
 }
 
 /// What of the old database stays behind, each with how much of it there is.
-fn stays_behind(project: &Project) -> Result<Vec<(Beside, u64)>, Failure> {
+fn stays_behind(project: &Project) -> Result<Vec<(Extra, u64)>, Failure> {
     let mut target = project.copied_at(&project.source_name().0)?;
-    let names = Beside::ALL.map(|beside| beside.counted().0);
+    let names = Extra::ALL.map(|extra| extra.counted().0);
     let there = target.existing_tables(&names)?;
     let mut reader = target.reader()?;
     let mut found = Vec::new();
-    for beside in Beside::ALL {
-        let (table, sql) = beside.counted();
+    for extra in Extra::ALL {
+        let (table, sql) = extra.counted();
         if !there.iter().any(|name| name == table) {
             continue;
         }
         let rows = reader.query(sql, 1)?.rows;
         let count = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(0);
-        found.extend((count > 0).then_some((beside, count)));
+        found.extend((count > 0).then_some((extra, count)));
     }
     Ok(found)
 }
@@ -120,24 +120,19 @@ fn stays_behind(project: &Project) -> Result<Vec<(Beside, u64)>, Failure> {
 ///
 /// # Errors
 /// `R0726` when something is there that nobody said may stay behind.
-pub(super) fn check(project: &Project, leave: Option<&[Beside]>, output: &Output) -> Result<(), Failure> {
-    let found = stays_behind(project)?;
-    let Some(leave) = leave else {
-        found
-            .iter()
-            .for_each(|(beside, count)| output.say(&format!("look stays behind, {}", beside.told(*count))));
-        return Ok(());
-    };
-    let missing: Vec<_> = found.iter().filter(|(beside, _)| !leave.contains(beside)).collect();
+pub(super) fn check(project: &Project, leave: Option<&[Extra]>, output: &Output) -> Result<(), Failure> {
+    let may_stay = |extra: &Extra| leave.is_none_or(|leave| leave.contains(extra));
+    let (stays, missing): (Vec<_>, Vec<_>) =
+        stays_behind(project)?.into_iter().partition(|(extra, _)| may_stay(extra));
     if missing.is_empty() {
-        found
-            .iter()
-            .for_each(|(beside, count)| output.say(&format!("Stays behind, {}", beside.told(*count))));
+        for (extra, count) in stays {
+            output.say(&format!("look stays behind, {}", extra.told(count)));
+        }
         return Ok(());
     }
-    let names: Vec<String> = missing.iter().map(|(beside, _)| beside.to_string()).collect();
+    let names: Vec<String> = missing.iter().map(|(extra, _)| extra.to_string()).collect();
     let error = Error::new(Kind::Refused, "R0726", "the old database has what a move does not take along");
-    let error = missing.iter().fold(error, |error, (beside, count)| error.detail(beside.told(*count)));
+    let error = missing.iter().fold(error, |error, (extra, count)| error.detail(extra.told(*count)));
     Err(error
         .hint(format!("Where that may stay in the old database: repot move URL --leave {}", names.join(",")))
         .into())

@@ -244,7 +244,7 @@ impl Store for BucketStore {
             document_bytes_max: self.shelf.document_bytes_max,
             conditional_put: powers.conditional_put,
             conditional_delete: powers.conditional_delete,
-            keys_per_tenant: self.shelf.objects.keys_per_tenant(),
+            keys_per_tenant: powers.keys_per_tenant,
             queries: false,
             found_by_key: false,
             change_log: false,

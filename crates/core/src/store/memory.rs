@@ -74,7 +74,12 @@ fn meta(path: &str, object: &ObjectBody) -> ObjectMeta {
 #[async_trait]
 impl Objects for MemoryObjects {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true }
+        ObjectPowers {
+            conditional_put: true,
+            conditional_delete: true,
+            deadlines: true,
+            keys_per_tenant: true,
+        }
     }
 
     async fn probe(&self) -> Result<()> {

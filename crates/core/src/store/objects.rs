@@ -40,6 +40,9 @@ pub struct ObjectPowers {
     pub conditional_delete: bool,
     /// What comes after its deadline is refused. Without, a write with a deadline is [`crate::Kind::Unsupported`], code `R0405`.
     pub deadlines: bool,
+    /// Documents of two tenants may have one key, because each is told by its path; not where the place is a database, whose tables
+    /// know the key alone.
+    pub keys_per_tenant: bool,
 }
 
 /// Whole objects by path. May be called from many tasks at once.
@@ -60,12 +63,6 @@ pub struct ObjectPowers {
 pub trait Objects: Debug + Display + Send + Sync + 'static {
     /// What it can do; known after [`Objects::probe`] where that has to be tried out.
     fn powers(&self) -> ObjectPowers;
-
-    /// Documents of two tenants may have one key, because each is told by its path; not where the place is a database, whose tables
-    /// know the key alone.
-    fn keys_per_tenant(&self) -> bool {
-        true
-    }
 
     /// Can it be reached, read and written? Tries out what it says it can.
     ///

@@ -161,8 +161,10 @@ impl Moving {
         if let Some((late, _)) = members.iter().find(|(_, epoch)| *epoch < control.epoch) {
             return Ok(Progress::Waits(format!("server {late} has not heard of the change yet")));
         }
-        if !wanted.is_old_alone() && !self.keep_outsiders_out(control, drives).await? {
-            return Ok(Progress::Waits("another process looks through the old store".to_owned()));
+        if !wanted.is_old_alone()
+            && let Some(why) = self.keep_outsiders_out(control, drives).await?
+        {
+            return Ok(Progress::Waits(why.to_owned()));
         }
         if let Some(key) = self.intended_among(control, true).await? {
             return Ok(Progress::Waits(format!("a write to {key} was left by a server that is gone")));
@@ -177,20 +179,25 @@ impl Moving {
     }
 
     /// Before documents are led or read elsewhere, nobody writes the old store who knows nothing of that, where this can be helped; what
-    /// they wrote before is marked. Done once in each change, before writes wait for it. `false`: its driver has not done it yet.
-    async fn keep_outsiders_out(&self, control: &Control, drives: bool) -> Result<bool> {
-        let Some(outsiders) = &self.sides.outsiders else { return Ok(true) };
+    /// they wrote before is marked. Done once in each change, before writes wait for it. Gives what it waits for, for people.
+    async fn keep_outsiders_out(&self, control: &Control, drives: bool) -> Result<Option<&'static str>> {
+        let Some(outsiders) = &self.sides.outsiders else { return Ok(None) };
         if self.kept_out.load(Ordering::Relaxed) == control.epoch {
-            return Ok(true);
+            return Ok(None);
         }
         if !drives && self.clock.now_ms() - control.since_ms < LEFT_MS {
-            return Ok(false);
+            return Ok(Some("another process looks through the old store"));
         }
-        outsiders.keep_out(&self.sides.new.to_string()).await?;
+        match outsiders.keep_out(&self.sides.new.to_string()).await {
+            Err(error) if error.code() == "R0453" => {
+                return Ok(Some("a write of a server that takes no part is not over"));
+            }
+            done => done?,
+        }
         self.carry_over(outsiders.ledger()).await?;
         self.follower().scan().await?;
         self.kept_out.store(control.epoch, Ordering::Relaxed);
-        Ok(true)
+        Ok(None)
     }
 
     /// Lets those write the old store again who take no part, where it leads alone; gives whether they were kept out. A change that

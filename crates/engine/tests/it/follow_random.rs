@@ -282,7 +282,12 @@ impl World {
 #[async_trait]
 impl Objects for World {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: false, conditional_delete: false, deadlines: false }
+        ObjectPowers {
+            conditional_put: false,
+            conditional_delete: false,
+            deadlines: false,
+            keys_per_tenant: true,
+        }
     }
 
     async fn probe(&self) -> Result<()> {

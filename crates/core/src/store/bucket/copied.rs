@@ -70,10 +70,6 @@ impl Objects for AnnouncedObjects {
         self.objects.powers()
     }
 
-    fn keys_per_tenant(&self) -> bool {
-        self.objects.keys_per_tenant()
-    }
-
     async fn probe(&self) -> Result<()> {
         self.objects.probe().await
     }

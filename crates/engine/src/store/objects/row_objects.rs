@@ -107,11 +107,12 @@ fn unclaimed(path: &str) -> Error {
 #[async_trait]
 impl Objects for RowObjects {
     fn powers(&self) -> ObjectPowers {
-        ObjectPowers { conditional_put: true, conditional_delete: true, deadlines: true }
-    }
-
-    fn keys_per_tenant(&self) -> bool {
-        false
+        ObjectPowers {
+            conditional_put: true,
+            conditional_delete: true,
+            deadlines: true,
+            keys_per_tenant: false,
+        }
     }
 
     async fn probe(&self) -> Result<()> {
