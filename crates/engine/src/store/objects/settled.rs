@@ -31,10 +31,12 @@ impl RowObjects {
 
     /// Comes back when every transaction is over that is writing now.
     pub(super) async fn ended(&self, path: &str) -> Result<()> {
+        let began_ms = self.rows.now_ms();
         let mut open = self.writers().await?;
+        // a clock may stand still, and a look may take long
         let mut looks = WAIT_MS.unsigned_abs() / LOOK_MS;
         while !open.is_empty() {
-            if looks == 0 {
+            if looks == 0 || self.rows.now_ms() - began_ms >= WAIT_MS {
                 return Err(unsettled(self, path, "a transaction that began before is not over"));
             }
             looks -= 1;
