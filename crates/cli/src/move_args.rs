@@ -12,7 +12,7 @@ use crate::commands::move_to::Extra;
 pub(crate) struct MoveTo {
     /// The new database: empty, or one that this move has begun to fill.
     pub url: String,
-    /// What a move does not take along may stay in the old database: trash, history, queues.
+    /// What a move does not take along may stay in the old database.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub leave: Vec<Extra>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `repot mismatches`: documents that were found to differ between files and database, and which of these are known.
+//! `repot mismatches`: documents that were found to differ between the two stores, and which of these are known.
 
 use repot_core::moving::Lead;
 use repot_core::{Error, Kind, hex};
@@ -127,10 +127,13 @@ fn shown(difference: &Difference) -> String {
     let ignored = difference.ignored.as_ref();
     let ignored = ignored.map_or_else(String::new, |ignored| format!("\n  ignored   {}", ignored.reason));
     format!(
-        "{}   {}, {} lead, {} times, last {}\n  files     {}\n  database  {}{ignored}",
+        "{}   {}, the {} leads, {} times, last {}\n  old store {}\n  new store {}{ignored}",
         difference.key,
         difference.cause.word(),
-        leads(difference),
+        match difference.lead {
+            Lead::Old => "old store",
+            Lead::New => "new store",
+        },
         difference.times,
         utc_text(difference.last_ms),
         text(difference.old.as_ref()),

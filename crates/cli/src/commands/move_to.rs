@@ -2,8 +2,8 @@
 //! one that is named as the database; all later steps are those of every move.
 
 use std::fmt;
-use std::str::FromStr;
 
+use clap::ValueEnum;
 use repot_core::{Error, Kind};
 use repot_engine::moving::comes_from_database;
 
@@ -15,7 +15,7 @@ use crate::output::{Output, number};
 use crate::wiring::Project;
 
 /// What an old database has beside its documents, and a move does not take along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Extra {
     /// Deleted documents that can be had back.
     Trash,
@@ -26,8 +26,6 @@ pub(crate) enum Extra {
 }
 
 impl Extra {
-    const ALL: [Self; 3] = [Self::Trash, Self::History, Self::Queues];
-
     /// Its table, and how much of it there is.
     const fn counted(self) -> (&'static str, &'static str) {
         match self {
@@ -62,15 +60,6 @@ impl fmt::Display for Extra {
     }
 }
 
-impl FromStr for Extra {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|extra| extra.to_string() == word);
-        found.ok_or_else(|| format!("`{word}` is none of trash, history, queues"))
-    }
-}
-
 pub(crate) fn run(global: &Global, wanted: &MoveTo, output: &Output) -> Result<Exit, Failure> {
     let project = Project::open(global)?.moving_to(&wanted.url);
     let copy = Copy {
@@ -100,11 +89,12 @@ pub(super) fn leaves_alone(project: &Project) -> Result<(), Failure> {
 /// What of the old database stays behind, each with how much of it there is.
 fn stays_behind(project: &Project) -> Result<Vec<(Extra, u64)>, Failure> {
     let mut target = project.copied_at(&project.source_name().0)?;
-    let names = Extra::ALL.map(|extra| extra.counted().0);
+    let extras = Extra::value_variants();
+    let names: Vec<&str> = extras.iter().map(|extra| extra.counted().0).collect();
     let there = target.existing_tables(&names)?;
     let mut reader = target.reader()?;
     let mut found = Vec::new();
-    for extra in Extra::ALL {
+    for &extra in extras {
         let (table, sql) = extra.counted();
         if !there.iter().any(|name| name == table) {
             continue;

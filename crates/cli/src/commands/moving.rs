@@ -65,7 +65,6 @@ pub(crate) fn rollout(global: &Global, rollout: &Rollout, output: &Output) -> Re
         wanted.check(&leads)?;
         let led = !leads.is_old_alone();
         let terms = terms(rollout, led)?;
-        part(&repot)?.follower().scan().await?;
         moving.roll_out(&leads, terms, &wanted.why(), bound_ms(rollout.patience)).await?;
         let database = repot_name(&project)?;
         let old = OldSide::of(&project);

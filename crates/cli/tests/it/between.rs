@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use crate::moving::{App, Following, Mover, contents, operate};
+use crate::live_app::{App, is_all_there};
+use crate::moving::{Following, Mover, operate};
 use crate::operate::Serving;
 use crate::project::{Database, Project, Ran, databases, fed, ran};
 
@@ -67,13 +68,7 @@ fn live(mover: &Mover) {
     drop(early);
     mover.run(&["verify"]).expect(0);
     mover.run(&["export", "back"]).expect(0);
-    for (user, sent) in users.iter().zip(sent) {
-        let path = format!("{user}/live-{user}.json");
-        assert_eq!(contents(&std::fs::read(mover.project.path("back").join(&path)).unwrap()), sent);
-        // the old one is in step up to the end of the move
-        let file = contents(&mover.file(&path).unwrap());
-        assert!(sent.starts_with(&file) && !file.is_empty(), "{file:?} {sent:?}");
-    }
+    is_all_there(mover, users.iter().zip(sent));
     // what nobody touched is as it was
     let sample = repot_testkit::read_tree(&Project::app("council", Database::Sqlite).path("data")).unwrap();
     old(mover, &["export", "before"]).expect(0);

@@ -19,6 +19,7 @@ mod keys;
 mod killed;
 mod laid_over;
 mod left_behind;
+mod live_app;
 mod lossless;
 mod moving;
 mod operate;

@@ -10,6 +10,7 @@ use repot_s3lab::S3Lab;
 use repot_testkit::TempTree;
 use serde_json::{Value, json};
 
+use crate::live_app::{App, is_all_there};
 use crate::operate::{Serving, request};
 use crate::project::{Database, Project, Ran, databases, fed, ran};
 
@@ -124,66 +125,6 @@ impl Drop for Following {
     }
 }
 
-/// An app of one user, which writes a message, reads its chat, and finds what it wrote.
-pub(crate) struct App<'a> {
-    /// It asks the first one, until that takes no part and refuses writes; then the next one.
-    pub servers: Vec<&'a Serving>,
-    pub at: AtomicUsize,
-    pub user: &'static str,
-    pub is_over: &'a AtomicBool,
-    pub written: &'a AtomicU64,
-}
-
-impl App<'_> {
-    fn ask(&self, line: &str, body: &str) -> (u16, String) {
-        let tenant = format!("repot-tenant: {}\r\ncontent-type: application/json\r\n", self.user);
-        let answer = self.servers[self.at.load(Ordering::SeqCst)].send(&request(line, &tenant, body));
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        if status == 503 && answer.contains("R0725") && answer.contains("\r\nretry-after: ") {
-            self.at.fetch_add(1, Ordering::SeqCst);
-            return self.ask(line, body);
-        }
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    fn chat(&self) -> String {
-        format!("live-{}", self.user)
-    }
-
-    /// Gives all that it wrote.
-    pub(crate) fn run(&self) -> Vec<String> {
-        let (chat, mut sent) = (self.chat(), Vec::new());
-        let empty = json!({"id": chat, "user_id": self.user, "title": "live", "messages": []}).to_string();
-        let (made, answer) = self.ask(&format!("PUT /v1/conversations/{chat}"), &empty);
-        assert_eq!(made, 201, "{answer}");
-        while !self.is_over.load(Ordering::SeqCst) {
-            let content = format!("message {} of {}", sent.len(), self.user);
-            let body = json!({"role": "user", "content": content}).to_string();
-            let (status, answer) = self.ask(&format!("POST /v1/conversations/{chat}/messages"), &body);
-            assert_eq!(status, 201, "{answer}");
-            sent.push(content);
-            self.written.fetch_add(1, Ordering::SeqCst);
-            let (status, answer) = self.ask(&format!("GET /v1/conversations/{chat}"), "");
-            assert_eq!(status, 200, "{answer}");
-            assert_eq!(contents(answer.as_bytes()), sent);
-            // as fast as a hurried user, not as fast as the machine: each copy is of the whole chat
-            std::thread::sleep(Duration::from_millis(20));
-            if sent.len() % 10 == 0 {
-                // a question, which only the database can answer
-                let (status, answer) = self.ask("GET /v1/conversations?title=live&fields=id", "");
-                assert!(status == 200 && answer.contains(&chat), "{status} {answer}");
-            }
-        }
-        sent
-    }
-}
-
-pub(crate) fn contents(chat: &[u8]) -> Vec<String> {
-    let chat: Value = serde_json::from_slice(chat).unwrap();
-    let messages = chat["messages"].as_array().unwrap();
-    messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
-}
-
 /// Everything that an operator does, while the apps go on.
 pub(crate) fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
     let goes_on = || {
@@ -285,13 +226,7 @@ fn live(mover: &Mover) {
     assert_eq!(code, Some(0), "{log}");
     mover.run(&["verify"]).expect(0);
     mover.run(&["export", "back"]).expect(0);
-    for (user, sent) in users.iter().zip(sent) {
-        let path = format!("{user}/live-{user}.json");
-        assert_eq!(contents(&std::fs::read(mover.project.path("back").join(&path)).unwrap()), sent);
-        // the files are in step up to the end of the move
-        let file = contents(&mover.file(&path).unwrap());
-        assert!(sent.starts_with(&file) && !file.is_empty(), "{file:?} {sent:?}");
-    }
+    is_all_there(mover, users.iter().zip(sent));
     // what nobody touched is as it was
     let sample = repot_testkit::read_tree(&Project::app("council", Database::Sqlite).path("data")).unwrap();
     for (path, bytes) in sample {

@@ -7,7 +7,7 @@ pub const CODES: &[Entry] = &[
     Entry {
         code: "R0721",
         title: "The guard stopped a rollout",
-        explanation: "A limit of the rollout was crossed, or a document was found to differ; so the files lead again.",
+        explanation: "A limit of the rollout was crossed, or a document was found to differ; so the old store leads again.",
         mend: "`repot status` names the limit and the figure, `repot mismatches` the documents. Mend it and roll out again, with other limits (`--guard-errors`, `--guard-p99`, `--guard-lag`) or none (`--no-guard`) if these were wrong.",
     },
     Entry {

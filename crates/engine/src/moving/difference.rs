@@ -56,8 +56,8 @@ impl Cause {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::MissingInOld => "not in the files",
-            Self::MissingInNew => "not in the database",
+            Self::MissingInOld => "not in the old store",
+            Self::MissingInNew => "not in the new store",
             Self::Value => "another value",
             Self::TextOnly => "the same value, written otherwise",
         }

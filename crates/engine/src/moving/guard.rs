@@ -111,14 +111,14 @@ impl Stopped {
     #[must_use]
     pub fn error(&self) -> Error {
         Error::new(Kind::Refused, "R0721", format!("the guard stopped the rollout: {}", self.why)).hint(
-            "The files lead again, or are about to: `repot status`. Mend what it names, then roll out again.",
+            "The old store leads again, or is about to: `repot status`. Mend what it names, then roll out again.",
         )
     }
 }
 
 impl Moving {
-    /// Changes the leads as [`Moving::change`] does, on these terms: the guard watches from now on, whatever it stopped
-    /// before.
+    /// Looks for what others wrote into the old store until now, then changes the leads as [`Moving::change`] does, on these terms:
+    /// the guard watches from now on, whatever it stopped before.
     ///
     /// # Errors
     /// `R0721` when the guard stopped it before it was done; else as [`Moving::change`].
@@ -129,6 +129,10 @@ impl Moving {
         why: &str,
         bound_ms: i64,
     ) -> Result<()> {
+        // where they can be kept out of it, the change does so, and looks afterwards
+        if self.sides.outsiders.is_none() {
+            self.follower().scan().await?;
+        }
         self.arm(terms).await?;
         self.change_for(Asker::Rollout, leads, why, bound_ms).await
     }
@@ -238,7 +242,7 @@ impl Moving {
             stopped.is_some_and(ours) && !control.leads.is_old_alone()
         });
         if needs {
-            self.change_for(Asker::Guard, &Leads::default(), "back to the files by the guard", BACK_MS)
+            self.change_for(Asker::Guard, &Leads::default(), "back to the old store by the guard", BACK_MS)
                 .await?;
         }
         Ok(needs)

@@ -138,7 +138,9 @@ impl fmt::Debug for Moving {
 fn slow(store: &dyn fmt::Display, ms: u64) -> Error {
     Error::new(Kind::Unavailable, "R0710", format!("{store} did not answer within {ms} ms"))
         .retry(Retry::Unknown)
-        .hint("Look at the database, and at the way to it; while the files lead, writes go on without it.")
+        .hint(
+            "Look at the database, and at the way to it; while the old store leads, writes go on without it.",
+        )
 }
 
 /// Whether an error says that the store cannot be reached, rather than that it refuses.

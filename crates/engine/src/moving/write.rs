@@ -285,16 +285,17 @@ fn rename(write: &mut Write, own: DocumentKey) {
 /// The one document that a unit of work writes in the old store.
 fn single(work: &UnitOfWork) -> Result<DocumentKey> {
     if !work.demands.is_empty() {
-        let message = "facts cannot be demanded by a write of files";
+        let message = "facts cannot be demanded by a write that the old store leads";
         return Err(Error::new(Kind::Unsupported, "R0405", message)
-            .hint("Wait until the database leads the document."));
+            .hint("Wait until the new store leads the document."));
     }
     match work.writes.as_slice() {
         [write] => Ok(write.key().clone()),
         writes => {
-            let message = format!("{} documents in one unit of work, while files lead them", writes.len());
+            let message =
+                format!("{} documents in one unit of work, while the old store leads them", writes.len());
             Err(Error::new(Kind::Unsupported, "R0405", message)
-                .hint("Write them one by one, or wait until the database leads them."))
+                .hint("Write them one by one, or wait until the new store leads them."))
         }
     }
 }
@@ -318,8 +319,8 @@ fn split(control: &Control, work: &UnitOfWork) -> Error {
     );
     let detail = |error: Error, write: &Write| {
         let side = match control.leads.of(write.key()) {
-            Lead::Old => "files",
-            Lead::New => "the database",
+            Lead::Old => "the old store",
+            Lead::New => "the new store",
         };
         error.detail(format!("{}: {side}", write.key()))
     };

@@ -76,7 +76,7 @@ impl Limits {
         }
         let share = percent(u16::try_from(failed * 1_000 / calls).unwrap_or(u16::MAX));
         Some(format!(
-            "{failed} of {calls} calls of the database failed ({share}, the limit is {})",
+            "{failed} of {calls} calls of the new store failed ({share}, the limit is {})",
             percent(self.errors)
         ))
     }
@@ -99,7 +99,7 @@ impl Limits {
         };
         let ms = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
         Some(format!(
-            "p99 of {what} the database is {} (the limit is {}; of the files it was {} {when})",
+            "p99 of {what} the new store is {} (the limit is {}; of the old store it was {} {when})",
             ms(took_us),
             ms(limit_us),
             ms(old_us)
@@ -165,7 +165,7 @@ mod tests {
         (0..10).for_each(|_| seen.note(Lead::New, Act::Read, None));
         assert_eq!(lenient.crossed(&seen, Before::default(), None), None);
         let told = crossed(&seen, Before::default()).unwrap();
-        assert_eq!(told, "10 of 100 calls of the database failed (10 %, the limit is 1 %)");
+        assert_eq!(told, "10 of 100 calls of the new store failed (10 %, the limit is 1 %)");
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
         let told = trips(&[old, (Lead::New, Act::Read, 100, 33_000)]).unwrap();
         assert_eq!(
             told,
-            "p99 of reads from the database is 36.8 ms (the limit is 30.7 ms; of the files it was 15.3 ms at the same time)"
+            "p99 of reads from the new store is 36.8 ms (the limit is 30.7 ms; of the old store it was 15.3 ms at the same time)"
         );
         // too few calls, on either side; calls of the other kind
         assert_eq!(trips(&[old, (Lead::New, Act::Read, 99, 90_000)]), None);

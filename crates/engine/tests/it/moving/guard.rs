@@ -67,7 +67,7 @@ fn errors_stop_a_rollout_once_and_what_was_written_stays() {
             assert_eq!(why(&process).await, None);
             calls(&process, &key, (0, 1)).await;
             process.moving.watch_over().await.unwrap();
-            let stopped = "2 of 102 calls of the database failed (1.9 %, the limit is 1 %)";
+            let stopped = "2 of 102 calls of the new store failed (1.9 %, the limit is 1 %)";
             assert_eq!(why(&process).await.as_deref(), Some(stopped));
             assert!(process.moving.bring_back().await.unwrap());
             assert_eq!(leads(&process).await.everything(), Some(Lead::Old));
@@ -78,7 +78,7 @@ fn errors_stop_a_rollout_once_and_what_was_written_stays() {
             let events = process.moving.journal().events(10).await.unwrap();
             let events: Vec<&str> = events.iter().map(|event| event.what.as_str()).collect();
             let told = format!("stopped by the guard: {stopped}");
-            assert_eq!(events, ["a test", "all", &told, "back to the files by the guard"]);
+            assert_eq!(events, ["a test", "all", &told, "back to the old store by the guard"]);
             // the next rollout begins with nothing against it
             process.moving.roll_out(&Leads::share(SLOTS), GUARDED, "again", 60_000).await.unwrap();
             calls(&process, &key, (100, 0)).await;
@@ -252,7 +252,7 @@ fn a_server_goes_back_by_itself() {
                 server.new_line.cut.store(false, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            assert!(why(&driver).await.unwrap().contains("calls of the database failed"));
+            assert!(why(&driver).await.unwrap().contains("calls of the new store failed"));
             assert_eq!(numbers(server.store.get(&key).await.unwrap().as_ref()), [1]);
             assert_eq!(numbers(world.old().get(&key).await.unwrap().as_ref()), [1]);
         });

@@ -221,6 +221,7 @@ fn the_guard_watches_reads_of_the_copy_and_takes_the_share_back() {
             let process = reading(&world, &key).await;
             let terms = Terms { compared: Some(SLOTS), limits };
             process.moving.roll_out(&Leads::reads(SLOTS), terms, "reads", 60_000).await.unwrap();
+            settle(&process).await;
             process.moving.renew().await.unwrap();
             process.moving.watch_over().await.unwrap();
             // a copy that is another than the file, and nobody knows: it is told, found, and mended
@@ -254,7 +255,7 @@ fn the_guard_watches_reads_of_the_copy_and_takes_the_share_back() {
             }
             process.new_line.cut.store(false, Ordering::SeqCst);
             process.moving.watch_over().await.unwrap();
-            assert!(stopped().unwrap().why.starts_with("5 of 55 calls of the database failed"));
+            assert!(stopped().unwrap().why.starts_with("5 of 55 calls of the new store failed"));
             process.moving.retire().await.unwrap();
             assert!(process.moving.bring_back().await.unwrap());
             assert!(!is_of_copy(&process, &key).await);

@@ -274,6 +274,7 @@ fn a_flood_of_differences_stops_the_rollout_once_and_is_bounded() {
             leads.led.tenants.insert("u2".into());
             let guarded = Terms { limits: Some(repot_engine::moving::Limits::default()), ..ALL };
             process.moving.roll_out(&leads, guarded, "u2", 60_000).await.unwrap();
+            settle(&process).await;
             for key in &keys {
                 plant(&world, Lead::New, key, Some(empty("u1", &id(key)).replace("[]", "[{\"n\": 1}]")))
                     .await;
