@@ -114,9 +114,14 @@ impl OwnPostgres {
         command.arg("-D").arg(self.home().join("data")).arg("-k").arg(self.home());
         command.arg("-p").arg(self.port.to_string());
         // a process that ends loses nothing that the operating system was given, so no power cut has to be survived
-        for setting in
-            ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "shared_buffers=32MB"]
-        {
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "fsync=off",
+            "full_page_writes=off",
+            "shared_buffers=32MB",
+            // whoever is cut off leaves its sessions behind for a while
+            "max_connections=300",
+        ] {
             command.args(["-c", setting]);
         }
         let err = log.try_clone().expect("a file can be shared");

@@ -124,3 +124,13 @@ fn chaos_between_a_directory_and_postgres() {
 fn chaos_between_a_directory_and_sqlite() {
     chaos(Kind::DirectoryToSqlite);
 }
+
+#[test]
+fn chaos_between_two_postgres_databases() {
+    chaos(Kind::PostgresToPostgres);
+}
+
+#[test]
+fn chaos_between_sqlite_and_postgres() {
+    chaos(Kind::SqliteToPostgres);
+}

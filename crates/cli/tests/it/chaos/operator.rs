@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Dice;
 use super::board::Board;
 use super::cast::signal;
-use super::world::{Lines, World};
+use super::world::{Lines, Past, World};
 
 pub(super) struct Operator<'w> {
     pub world: &'w World,
@@ -79,12 +79,11 @@ impl Operator<'_> {
         board.count(&format!("{}: {how} {why}", words[0]));
     }
 
-    /// A program that knows nothing of Repot writes one of its files while the files lead and stay so.
+    /// A program that knows nothing of the move writes past it: a file while the files lead and stay so; into an old database at any
+    /// moment, since that one refuses what it must.
     fn write_past(&mut self, board: &Board) {
-        let _stays = board.leads.write().unwrap();
-        let status = self.world.run(&["status", "--json"]);
-        let leads = || status.result();
-        if status.code != 0 || leads()["stage"] != "following" || !leads()["change"].is_null() {
+        let _stays = (!self.world.keeps_out()).then(|| board.leads.write().unwrap());
+        if !self.world.keeps_out() && !self.is_led_by_files() {
             return;
         }
         let id = format!("foreign-{}", self.dice.roll(3));
@@ -93,8 +92,18 @@ impl Operator<'_> {
             board.number()
         );
         let path = format!("u_past/{id}.json");
-        self.world.put_file(&path, &text);
-        board.foreign.lock().unwrap().insert(path, text);
-        board.count("written past Repot");
+        let mut foreign = board.foreign.lock().unwrap();
+        let past = self.world.put_past(&path, &text);
+        match past {
+            Past::Written => drop(foreign.insert(path, text)),
+            Past::Refused => {}
+            Past::Unknown => drop(foreign.remove(&path)),
+        }
+        board.count(&format!("past the move: {past:?}"));
+    }
+
+    fn is_led_by_files(&self) -> bool {
+        let status = self.world.run(&["status", "--json"]);
+        status.code == 0 && status.result()["stage"] == "following" && status.result()["change"].is_null()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use repot_core::store::{FactChange, FactValue, Ledger as _, Store, StoreExt as _};
+use repot_core::store::{Fact, FactChange, FactValue, Ledger as _, Store, StoreExt as _};
 use repot_core::{Kind, Retry};
 use repot_engine::moving::{Leads, SLOTS};
 
@@ -147,4 +147,52 @@ fn a_transaction_that_began_before_is_waited_for() {
         settle(&part).await;
         assert_eq!(numbers(direct.get(&key).await.unwrap().as_ref()), [7, 9]);
     });
+}
+
+/// What the ledger of the old database has is carried over once, also where the new one has some of it, by whoever made or took it
+/// back there; so are those that come later. There are more of them than one transaction takes.
+#[test]
+fn facts_are_carried_over_once() {
+    for world in worlds() {
+        let (direct, kind) = (world.direct().unwrap(), "rate_limit");
+        block_on(async {
+            let note =
+                |name: &str, value: &str| FactChange::put(kind, name, FactValue::lasting(value.to_owned()));
+            let name = |n: usize| format!("f{n:04}");
+            for n in (0..620).filter(|n| *n != 300) {
+                direct.note(note(&name(n), "old")).await.unwrap();
+            }
+            world.new.note(note(&name(70), "new")).await.unwrap();
+            let part = world.patient("a", 0);
+            part.moving.begin("test").await.unwrap();
+            world.new.note(FactChange::remove(kind, &name(610))).await.unwrap();
+            world.new.note(note(&name(5), "spent")).await.unwrap();
+            direct.note(note(&name(300), "late")).await.unwrap();
+            direct.note(note(&name(5), "later")).await.unwrap();
+            part.moving.change(&Leads::share(SLOTS), "test", 60_000).await.unwrap();
+            let mut found = Vec::new();
+            while let page =
+                world.new.facts(kind, found.last().map(|fact: &Fact| &*fact.name), 500).await.unwrap()
+                && !page.is_empty()
+            {
+                found.extend(page);
+            }
+            let found: Vec<(String, String)> = found
+                .into_iter()
+                .map(|fact| (fact.name, String::from_utf8(fact.value.to_vec()).unwrap()))
+                .collect();
+            let expected = (0..620).filter(|n| *n != 610).map(|n| {
+                let value = match n {
+                    5 => "spent",
+                    70 => "new",
+                    300 => "late",
+                    _ => "old",
+                };
+                (name(n), value.to_owned())
+            });
+            let expected: Vec<_> = expected.collect();
+            let odd = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+            assert_eq!((odd, found.len()), (None, expected.len()));
+        });
+    }
 }
