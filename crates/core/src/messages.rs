@@ -15,6 +15,8 @@ pub struct QueueStep {
     pub tries_max: u32,
     /// What.
     pub verb: QueueVerb,
+    /// Where there is this value of ours, it is not done: [`QueueAnswer::refused_by`].
+    pub unless: Option<&'static str>,
     /// Noted in the same transaction, if it claims or changes a message. Where a condition does not hold, nothing of the
     /// transaction is done, so such a step has one to itself.
     pub facts: FactBatch,
@@ -158,4 +160,6 @@ pub struct QueueAnswer {
     pub changed: u64,
     /// What was counted.
     pub counts: QueueCounts,
+    /// The value because of which nothing was done: that of [`QueueStep::unless`].
+    pub refused_by: Option<String>,
 }

@@ -159,9 +159,22 @@ impl Writer {
     }
 
     async fn try_messages(&self, steps: &[QueueStep]) -> Result<Vec<QueueAnswer>, Failure> {
-        self.client().batch_execute(BY_INDEX).await.map_err(Failure::server(WHAT))?;
+        let client = self.client();
+        // the same of all of them, where they say one
+        let unless = steps.iter().find_map(|step| step.unless);
+        let value = async {
+            let Some(name) = unless else { return Ok(None) };
+            crate::create::meta(client, name).await
+        };
+        let (by_index, refused_by) = tokio::join!(client.batch_execute(BY_INDEX), value);
+        by_index.map_err(Failure::server(WHAT))?;
+        let refused_by = refused_by?;
         let (mut answers, mut flight) = (Vec::with_capacity(steps.len()), Flight::default());
         for step in steps {
+            if step.unless.is_some() && refused_by.is_some() {
+                answers.push(QueueAnswer { refused_by: refused_by.clone(), ..QueueAnswer::default() });
+                continue;
+            }
             let answer = perform(self.client(), step).await.map_err(Failure::server(WHAT))?;
             if answer.has_effect() {
                 self.apply_facts(&step.facts, &mut flight).await?;

@@ -70,6 +70,11 @@ pub(crate) fn run(connection: &Connection, steps: &[QueueStep]) -> Result<Vec<Qu
     let work = Work::begin(connection)?;
     let mut answers = Vec::with_capacity(steps.len());
     for step in steps {
+        let refused_by = step.unless.map_or(Ok(None), |name| crate::schema::meta(connection, name))?;
+        if refused_by.is_some() {
+            answers.push(QueueAnswer { refused_by, ..QueueAnswer::default() });
+            continue;
+        }
         let answer = one(connection, step).map_err(failed(WHAT))?;
         if answer.has_effect() {
             facts::apply(connection, &step.facts)?;

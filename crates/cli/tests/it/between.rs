@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::live_app::{App, is_all_there};
 use crate::moving::{Following, Mover, operate};
-use crate::operate::Serving;
+use crate::operate::{Serving, request};
 use crate::project::{Database, Project, Ran, databases, fed, ran};
 
 /// The council app in a database, which goes into one of the other kind.
@@ -159,4 +159,54 @@ fn what_a_move_does_not_take_along_is_said_before() {
     assert_eq!(new(&["rollout", "100%", "--json"]).expect(0).result()["stage"], json!("database"));
     assert_eq!(keys().matches("taken back").count(), 2, "{}", keys());
     following.stop();
+}
+
+/// Messages of the old database are handed out by its own servers until the first rollout, and by nobody until the move is over: nobody
+/// works at what the new database hands out too.
+#[test]
+fn messages_are_not_handed_out_by_a_database_that_does_not_lead() {
+    let model = "[jobs]\nfile = \"jobs/{id}.json\"\nqueue = { lease = \"60s\", tries = 5 }\n[jobs.fields]\nid = \"text key\"\n";
+    for database in databases() {
+        let data: Vec<(String, String)> =
+            (0..4).map(|n| (format!("jobs/j{n}.json"), format!("{{\"id\": \"j{n}\"}}"))).collect();
+        let data: Vec<(&str, &[u8])> = data.iter().map(|(path, text)| (&**path, text.as_bytes())).collect();
+        let project = Project::with(database, model, &data);
+        project.run(&["copy"]).expect(0);
+        let old_url = match &project.database {
+            Database::Postgres(url) => url.clone(),
+            Database::Sqlite => "sqlite:///repot.db".to_owned(),
+        };
+        let early = Serving::start(&project, &[], &[]);
+        let send = |line: &str, body: &str| {
+            let answer = early.send(&request(line, "content-type: application/json\r\n", body));
+            (answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap(), answer)
+        };
+        let _following = Following::by(project.command(&["move", "sqlite:///second.db"]).arg("--json"));
+        let new = |words: &[&str]| {
+            let mut command = project.command(words);
+            let command = command.env("REPOT_SOURCE", &old_url).env("DATABASE_URL", "sqlite:///second.db");
+            ran(&command.output().unwrap()).expect(0)
+        };
+        let (status, claimed) = send("POST /v1/jobs:claim", "{}");
+        assert_eq!(status, 200, "{claimed}");
+        let body: serde_json::Value =
+            serde_json::from_str(claimed.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let item = &body["items"][0];
+        let lease = json!({"lease": item["lease"]}).to_string();
+        let ack = format!("POST {}:ack", item["path"].as_str().unwrap());
+        new(&["rollout", "50%", "--no-guard"]);
+        for (line, body) in
+            [("POST /v1/jobs:claim", "{}"), (&*ack, &lease), ("POST /v1/jobs/j1:revive", "{}")]
+        {
+            let (status, answer) = send(line, body);
+            assert!(
+                status == 503 && answer.contains("R0725") && answer.contains("retry-after"),
+                "{line}: {answer}"
+            );
+        }
+        // who only looks is not kept out
+        assert_eq!(send("POST /v1/jobs:dead", "{}").0, 200);
+        new(&["rollback"]);
+        assert_eq!(send("POST /v1/jobs:claim", "{}").0, 200);
+    }
 }

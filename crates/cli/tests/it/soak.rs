@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const MEMORY_MAX: u64 = 100 << 20;
 /// Files that come and go: a reader of the log, a temporary file.
 const FILES_SLACK: usize = 8;
+/// Sessions that the server has left, and whose end PostgreSQL has not come to yet.
+const ENDING: usize = 4;
 /// Connections to PostgreSQL that a server has at the most, unless it is told otherwise.
 const POOL: usize = 14;
 
@@ -255,9 +257,11 @@ fn a_server_over_postgres_stays_as_it_is() {
     let project = Project::with(Database::Postgres(url.clone()), MODEL, &[]);
     let server = Server::start(&project);
     let sql = "select count(*) from pg_stat_activity where application_name = 'repot' and datname = current_database()";
-    let mut most = 0;
-    let seen = load(&server, || most = most.max(postgres.query(&url, sql).trim().parse().unwrap()));
+    let mut open: Vec<usize> = Vec::new();
+    let seen = load(&server, || open.push(postgres.query(&url, sql).trim().parse().unwrap()));
     stays_as_it_is(&seen);
     // one more holds the lock that keeps copies out
-    assert!((1..=POOL + 1).contains(&most), "{most} connections");
+    let (usual, most) = (median(open.clone()), open.into_iter().max().unwrap_or_default());
+    assert!((1..=POOL + 1).contains(&usual), "{usual} connections");
+    assert!(most <= POOL + 1 + ENDING, "{most} connections");
 }

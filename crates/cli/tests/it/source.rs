@@ -1,7 +1,8 @@
 //! The source after the end of a move: kept, offered, and removed where somebody asks for it.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -132,6 +133,59 @@ fn the_source_is_removed_when_somebody_asks_for_it() {
         goes(&Mover::in_a_directory(database));
     }
     goes(&in_a_bucket(Database::Sqlite));
+}
+
+/// Starts the removal and kills it when it has told of so many objects; more than fit into the pipe are not told of then. Gives the
+/// paths that it told of.
+fn killed_after(mover: &Mover, objects: usize) -> BTreeSet<String> {
+    let words = ["finish", "--remove-source", "--json", &mover.confirmed()];
+    let mut command = mover.project.command(&words);
+    command.envs(mover.variables()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let (mut told, mut line) = (String::new(), String::new());
+    while told.lines().filter(|line| line.contains("\"object\"")).count() < objects {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it was killed: {told}");
+        told.push_str(&line);
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None);
+    let told = fates(&told);
+    assert!(told.iter().all(|(_, fate)| fate == "removed"), "{told:?}");
+    told.into_iter().map(|(path, _)| path).collect()
+}
+
+/// A removal that is killed leaves a source of which nothing went but what the database has; another run does the rest.
+#[test]
+fn a_removal_that_is_killed_is_ended_by_another_run() {
+    for database in databases() {
+        let mover = Mover::in_a_directory(database);
+        for n in 0..1_600 {
+            let id = format!("many-{n:064}");
+            let text = json!({"id": id, "user_id": "u_bela", "title": "one of many", "messages": []});
+            mover.put_file(&format!("u_bela/{id}.json"), &text.to_string());
+        }
+        let before = repot_testkit::read_tree(&mover.project.path("data")).unwrap();
+        let mut left = finished(&mover);
+        for objects in [1, 400] {
+            let told = killed_after(&mover, objects);
+            let now = paths(&mover);
+            assert!(now.len() < left.len() && !now.is_empty() && now.is_disjoint(&told), "{}", now.len());
+            left = now;
+            let source = mover.stage()["source"].clone();
+            assert_eq!(source["removed_at"], json!(null), "{source}");
+            assert!(source["removing_since"].is_string(), "{source}");
+            assert_ne!(mover.run(&["copy"]).code, 0);
+        }
+        let done = mover.run(&["finish", "--remove-source", "--json", &mover.confirmed()]).expect(0).result();
+        assert_eq!(done["removed"], json!(left.len()), "{done}");
+        assert!(paths(&mover).is_empty());
+        assert!(mover.stage()["source"]["removed_at"].is_string());
+        mover.run(&["export", "back"]).expect(0);
+        let back = repot_testkit::read_tree(&mover.project.path("back")).unwrap();
+        assert_eq!(repot_testkit::difference(&before, &back), None);
+    }
 }
 
 #[test]

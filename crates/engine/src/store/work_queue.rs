@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::desk::{Desk, Sought};
 use super::hand::Hand;
+use super::objects::{KEPT_OUT, kept_out};
 use super::queue::Task;
 use super::row_store::RowStore;
 use super::writing::same;
@@ -58,7 +59,10 @@ impl Steps {
         let mut done = done.map(Vec::into_iter);
         for answer in self.answers {
             let own = match &mut done {
-                Ok(answers) => Ok(answers.next().unwrap_or_default()),
+                Ok(answers) => match answers.next().unwrap_or_default() {
+                    QueueAnswer { refused_by: Some(value), .. } => Err(kept_out(&value)),
+                    answer => Ok(answer),
+                },
                 Err(error) => Err(same(error)),
             };
             // nobody waits any more when the future was dropped
@@ -139,6 +143,8 @@ impl RowStore {
             tenant: scope.tenant.clone().unwrap_or_default(),
             now_ms,
             tries_max: rules.tries,
+            // who is kept out may look, and claims and settles nothing
+            unless: (!matches!(verb, QueueVerb::Stats | QueueVerb::Dead { .. })).then_some(KEPT_OUT),
             verb,
             facts: FactBatch { now_ms, changes: facts, ..FactBatch::default() },
         };
