@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::corpus::Kind;
+use crate::live::Origin;
 use crate::serve::Load;
 use crate::store::Place;
 use crate::target::Engine;
@@ -170,7 +171,10 @@ pub(crate) struct LiveArguments {
     /// The lead goes to the database and back so often.
     #[arg(long, default_value_t = 10)]
     pub(crate) changes: u16,
-    /// Only this place.
+    /// Only from there.
+    #[arg(long)]
+    pub(crate) from: Option<Origin>,
+    /// Only to this place.
     #[arg(long)]
     pub(crate) only: Option<Place>,
     /// Where it runs, and what.

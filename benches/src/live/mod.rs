@@ -8,4 +8,5 @@ mod project;
 mod report;
 mod run;
 
+pub(crate) use project::Origin;
 pub(crate) use run::run;

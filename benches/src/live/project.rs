@@ -1,5 +1,6 @@
 //! A project whose conversations move, and the programs that move them.
 
+use std::fmt;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,25 +13,83 @@ use crate::serve::Process;
 use crate::store::{chat_model, fill};
 use crate::target::Target;
 
+const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
+/// Where documents come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Origin {
+    /// Files.
+    Directory,
+    /// An SQLite database.
+    Sqlite,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "a directory",
+            Self::Sqlite => "SQLite",
+        })
+    }
+}
+
+/// Where documents are before the move; another program writes them there.
+#[derive(Debug)]
+pub(crate) enum Old {
+    Directory(PathBuf),
+    Sqlite(Target),
+}
+
+impl Old {
+    /// The corpus at `source`, in its files or in a database called `name`.
+    pub(crate) fn make(
+        program: &Path,
+        (from, name): (Origin, &str),
+        scratch: &Path,
+        source: &Path,
+    ) -> Result<Self> {
+        if from == Origin::Directory {
+            return Ok(Self::Directory(source.to_owned()));
+        }
+        let target = Target::make(scratch, name, None)?;
+        fill(program, &target, &chat_model(source))?;
+        Ok(Self::Sqlite(target))
+    }
+
+    /// As a model names it.
+    fn named(&self) -> PathBuf {
+        match self {
+            Self::Directory(path) => path.clone(),
+            Self::Sqlite(target) => format!("sqlite:///{}", target.text()).into(),
+        }
+    }
+
+    /// A server of those who know nothing of a move; `project`: where a model of the documents is.
+    pub(crate) fn serve(&self, program: &Path, project: &Path) -> Result<Process> {
+        let mut command = Command::new(program);
+        command.env_remove("DATABASE_URL").arg("--json").arg("-C");
+        match self {
+            Self::Directory(path) => command.arg(project).args(SERVE).arg("--store").arg(path),
+            Self::Sqlite(target) => command.arg(&target.directory).args(SERVE),
+        };
+        Process::start(&mut command)
+    }
+}
+
 /// Where it is, and with what.
 #[derive(Debug)]
 pub(crate) struct Project<'a> {
     program: &'a Path,
     pub(crate) target: Target,
-    source: PathBuf,
+    pub(crate) old: Old,
 }
 
 impl<'a> Project<'a> {
-    /// Copies the corpus into a new database; `server`: a PostgreSQL server, none for SQLite.
-    pub(crate) fn make(
-        program: &'a Path,
-        scratch: &Path,
-        server: Option<&str>,
-        source: &Path,
-    ) -> Result<Self> {
+    /// Copies the old store into a new database; `server`: a PostgreSQL server, none for SQLite.
+    pub(crate) fn make(program: &'a Path, scratch: &Path, server: Option<&str>, old: Old) -> Result<Self> {
         let target = Target::make(scratch, "live", server)?;
-        fill(program, &target, &chat_model(source))?;
-        Ok(Self { program, target, source: source.to_owned() })
+        fill(program, &target, &chat_model(&old.named()))?;
+        Ok(Self { program, target, old })
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -49,13 +108,7 @@ impl<'a> Project<'a> {
 
     /// Serves the documents, wherever they are in their move.
     pub(crate) fn serve(&self) -> Result<Process> {
-        Process::start(&mut self.command(&["serve", "--listen", "127.0.0.1:0"]))
-    }
-
-    /// Serves the files alone, without any move.
-    pub(crate) fn serve_files(&self, files: &Path) -> Result<Process> {
-        let files = files.to_string_lossy();
-        Process::start(&mut self.command(&["serve", "--listen", "127.0.0.1:0", "--store", &files]))
+        Process::start(&mut self.command(&SERVE))
     }
 
     /// Follows the source until this is dropped; comes back when it does.
@@ -71,7 +124,7 @@ impl<'a> Project<'a> {
                 return Ok(follower);
             }
         }
-        bail!("repot copy --follow of {} ended", self.source.display())
+        bail!("repot copy --follow of {} ended", self.old.named().display())
     }
 
     /// Runs a command to its end; gives how long it took, seconds.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::paced::Paced;
+use super::project::Origin;
 use crate::args::LiveArguments;
 use crate::machine::Machine;
 use crate::report::float;
@@ -22,10 +23,10 @@ const PAUSE_MOST_MS: f64 = 250.0;
 /// What was measured in one place.
 #[derive(Debug)]
 pub(crate) struct Section {
-    place: Place,
-    /// A server over files alone.
-    pub(crate) files: Paced,
-    /// A server whose files are followed, in the same rounds.
+    route: (Origin, Place),
+    /// A server over the old store alone.
+    pub(crate) alone: Paced,
+    /// A server whose old store is followed, in the same rounds.
     pub(crate) following: Paced,
     pub(crate) not_comparing: Paced,
     /// A tenth of the reads is compared, in the same rounds.
@@ -41,10 +42,10 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    pub(crate) fn new(place: Place) -> Self {
+    pub(crate) fn new(route: (Origin, Place)) -> Self {
         Self {
-            place,
-            files: Paced::default(),
+            route,
+            alone: Paced::default(),
             following: Paced::default(),
             not_comparing: Paced::default(),
             comparing: Paced::default(),
@@ -58,8 +59,8 @@ impl Section {
     /// The lines of the table of calls: what it is, the calls, and what they are compared with.
     fn lines(&self) -> [(&'static str, &Paced, Option<&Paced>); 5] {
         [
-            ("files alone", &self.files, None),
-            ("following", &self.following, Some(&self.files)),
+            ("the old store alone", &self.alone, None),
+            ("following", &self.following, Some(&self.alone)),
             ("following, again", &self.not_comparing, None),
             ("comparing 10 % of the reads", &self.comparing, Some(&self.not_comparing)),
             ("the lead changes all the time", &self.changing, Some(&self.not_comparing)),
@@ -83,12 +84,13 @@ pub(crate) fn tables(
     }
     writeln!(
         out,
-        "- {} conversations in a directory; {} reads and as many appends a second over HTTP, timed from when each was due",
+        "- {} conversations; {} reads and as many appends a second over HTTP, timed from when each was due",
         arguments.size, arguments.calls
     )?;
     writeln!(out, "- {} s of each, in {} rounds that take turns", arguments.seconds, arguments.rounds)?;
     for section in sections {
-        writeln!(out, "\n### From a directory to {}\n", section.place)?;
+        let (from, to) = section.route;
+        writeln!(out, "\n### From {from} to {to}\n")?;
         writeln!(
             out,
             "| the app's calls | read p50 ms | p95 | p99 | append p50 ms | p95 | p99 | failed | p95 x read | p95 x append |"
@@ -174,7 +176,7 @@ pub(crate) fn json(
                 .iter()
                 .map(|(rate, written, lags)| json!({"rate": rate, "written": written, "behind": calls(&spread(lags))}))
                 .collect();
-            json!({"place": section.place.to_string(), "calls": lines, "changes_s": section.changes, "lags": lags,
+            json!({"from": section.route.0.to_string(), "place": section.route.1.to_string(), "calls": lines, "changes_s": section.changes, "lags": lags,
                 "catch_up": {"documents": section.catch_up.0, "seconds": section.catch_up.1}})
         })
         .collect();

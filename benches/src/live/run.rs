@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::eyes::Eyes;
 use super::foreign::Foreign;
 use super::paced::{Paced, call};
-use super::project::Project;
+use super::project::{Old, Origin, Project};
 use super::report::{self, Section};
 use crate::args::LiveArguments;
 use crate::corpus::Corpus;
@@ -28,12 +28,21 @@ struct Runner<'a> {
 
 /// Measures and writes the report to `out`; how far it is goes to standard error.
 pub(crate) fn run(arguments: &LiveArguments, out: &mut impl Write) -> Result<()> {
-    let places = [Place::Sqlite, Place::Postgres];
-    let places: Vec<Place> =
-        places.into_iter().filter(|place| arguments.only.is_none_or(|only| only == *place)).collect();
-    ensure!(!places.is_empty(), "documents move to SQLite or PostgreSQL here");
+    let routes = [
+        (Origin::Directory, Place::Sqlite),
+        (Origin::Directory, Place::Postgres),
+        (Origin::Sqlite, Place::Postgres),
+    ];
+    let is_wanted = |(from, to): &(Origin, Place)| {
+        arguments.only.is_none_or(|only| only == *to) && arguments.from.is_none_or(|only| only == *from)
+    };
+    let routes: Vec<(Origin, Place)> = routes.into_iter().filter(is_wanted).collect();
+    ensure!(
+        !routes.is_empty(),
+        "documents move from a directory to SQLite or PostgreSQL, or from SQLite to PostgreSQL here"
+    );
     // held until the end: dropping it stops the server
-    let ground = Ground::prepare(&arguments.ground, places.contains(&Place::Postgres))?;
+    let ground = Ground::prepare(&arguments.ground, routes.iter().any(|(_, to)| *to == Place::Postgres))?;
     let runner = Runner {
         arguments,
         program: ground.program(arguments.ground.repot.as_deref())?,
@@ -41,8 +50,8 @@ pub(crate) fn run(arguments: &LiveArguments, out: &mut impl Write) -> Result<()>
         runtime: Builder::new_multi_thread().enable_all().build()?,
     };
     let mut sections = Vec::new();
-    for place in places {
-        sections.push(runner.section(place)?);
+    for route in routes {
+        sections.push(runner.section(route)?);
     }
     if arguments.ground.json {
         report::json(&ground.machine, arguments, &sections, out)
@@ -52,17 +61,20 @@ pub(crate) fn run(arguments: &LiveArguments, out: &mut impl Write) -> Result<()>
 }
 
 impl Runner<'_> {
-    fn section(&self, place: Place) -> Result<Section> {
-        let mut section = Section::new(place);
-        // one corpus stays files; the other one moves
-        let folder = |name: &str| self.ground.scratch().join(format!("{name}-{place}"));
-        let (files, _) = Corpus::chats(self.arguments.size, PER_USER, &folder("files"))?;
+    fn section(&self, (from, place): (Origin, Place)) -> Result<Section> {
+        let mut section = Section::new((from, place));
+        // one corpus stays where it is; the other one moves
+        let (scratch, program) = (self.ground.scratch(), &self.program);
+        let folder = |name: &str| scratch.join(format!("{name}-{from}-{place}"));
+        let (stays, _) = Corpus::chats(self.arguments.size, PER_USER, &folder("stays"))?;
         let (moved, chats) = Corpus::chats(self.arguments.size, PER_USER, &folder("moved"))?;
         let chats: Arc<[(String, String)]> = chats.into();
         let server = if place == Place::Postgres { self.ground.url.as_deref() } else { None };
-        let project = Project::make(&self.program, self.ground.scratch(), server, &moved.path)?;
+        let old = Old::make(program, (from, "old"), scratch, &moved.path)?;
+        let project = Project::make(program, scratch, server, old)?;
+        let stays = Old::make(program, (from, "stays"), scratch, &stays.path)?;
         drop(project.follow()?);
-        let serving = [project.serve_files(&files.path)?, project.serve()?];
+        let serving = [stays.serve(program, &project.target.directory)?, project.serve()?];
         self.say(place, "dual write")?;
         self.dual_write(&serving, &chats, &mut section)?;
         let [_, serving] = serving;
@@ -70,7 +82,10 @@ impl Runner<'_> {
         self.comparing(&project, &serving, &chats, &mut section)?;
         self.say(place, "changes of the lead")?;
         self.changes(&project, &serving, &chats, &mut section)?;
-        let mut foreign = Foreign::open(&moved.path, self.ground.scratch(), &chats)?;
+        let mut foreign = match from {
+            Origin::Directory => Foreign::open(&moved.path, scratch, &chats)?,
+            Origin::Sqlite => Foreign::over(project.old.serve(program, &project.target.directory)?, &chats)?,
+        };
         let mut eyes = Eyes::open(&project.target)?;
         for (seed, &rate) in (1..).zip(&self.arguments.rates) {
             self.say(place, &format!("following {rate} writes/s"))?;
@@ -81,7 +96,7 @@ impl Runner<'_> {
         self.say(place, "catching up")?;
         drop(serving);
         section.catch_up = catch_up(&project, &mut foreign, &mut eyes)?;
-        remove(&[&folder("files"), &folder("moved")]);
+        remove(&[&folder("stays"), &folder("moved")]);
         Ok(section)
     }
 
@@ -99,7 +114,7 @@ impl Runner<'_> {
         self.runtime.block_on(call(process.address, chats, self.arguments.calls, seed, over))
     }
 
-    /// Files alone, and files that are followed, in turns.
+    /// The old store alone, and one that is followed, in turns.
     fn dual_write(
         &self,
         serving: &[Process; 2],
@@ -107,7 +122,7 @@ impl Runner<'_> {
         section: &mut Section,
     ) -> Result<()> {
         for round in 0..self.arguments.rounds {
-            section.files.add(self.round(&serving[0], chats, round)?);
+            section.alone.add(self.round(&serving[0], chats, round)?);
             section.following.add(self.round(&serving[1], chats, round)?);
         }
         Ok(())
