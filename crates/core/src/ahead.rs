@@ -15,6 +15,8 @@ pub struct Ahead {
     pub rows: Vec<RowsWanted>,
     /// What [`crate::Reader::meta`] is asked for.
     pub meta: Vec<String>,
+    /// What [`crate::FactReader::fact`] is asked for: kind and name.
+    pub facts: Vec<(String, String)>,
     /// Others that have what it locks are waited for only briefly; then it fails with `R0114`.
     pub hurries: bool,
 }

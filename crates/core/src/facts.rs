@@ -50,7 +50,13 @@ pub trait FactReader {
     /// When it cannot be read.
     fn fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>>;
 
-    /// The same; from here to the end of the transaction nobody else changes it, also where nothing is there. Only within
+    /// The facts of these kinds and names that are there, in no order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn named(&mut self, names: &[(String, String)]) -> Result<Vec<Fact>>;
+
+    /// As [`FactReader::fact`]; from here to the end of the transaction nobody else changes it, also where nothing is there. Only within
     /// [`crate::Target::transact`], and only where a transaction is about facts and nothing else; of several in
     /// order of kind and name.
     ///

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use futures_util::future;
 use repot_core::change_log::FormerDocument;
+use repot_core::store::Fact;
 use repot_core::{Ahead, FoundObject, Outline};
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
@@ -15,7 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::client::Client;
 use crate::copy::Failure;
 use crate::records::former;
-use crate::{kept, marks, stored};
+use crate::{facts, kept, marks, stored};
 
 /// Larger texts are read when they are asked for, one by one.
 const TEXT_BYTES_MAX: usize = 128 << 10;
@@ -54,6 +55,7 @@ pub(crate) struct Seen {
     stamps: HashMap<(String, String), i64>,
     rows: Vec<(RowsWanted, RowBuffer)>,
     meta: HashMap<String, Option<String>>,
+    facts: HashMap<(String, String), Option<Fact>>,
     former: HashMap<String, Option<FormerDocument>>,
 }
 
@@ -83,6 +85,10 @@ impl Seen {
     pub(crate) fn meta(&mut self, key: &str) -> Option<Option<String>> {
         self.meta.remove(key)
     }
+
+    pub(crate) fn fact(&mut self, kind: &str, name: &str) -> Option<Option<Fact>> {
+        self.facts.remove(&(kind.to_owned(), name.to_owned()))
+    }
 }
 
 /// Reads all of it at once.
@@ -97,25 +103,25 @@ pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<
         }
         client.query_again(sql, &[(of, Type::TEXT_ARRAY)]).await.map_err(Failure::server(what))
     };
-    let stamps = async {
-        if ahead.stamps.is_empty() {
+    let pairs = async |sql: &str, of: &Vec<(String, String)>| -> Result<Vec<Row>, Failure> {
+        if of.is_empty() {
             return Ok(Vec::new());
         }
-        let (collections, keys): (Vec<&str>, Vec<&str>) =
-            ahead.stamps.iter().map(|(collection, key)| (collection.as_str(), key.as_str())).unzip();
+        let (ones, others): (Vec<&str>, Vec<&str>) =
+            of.iter().map(|(one, other)| (one.as_str(), other.as_str())).unzip();
         let given: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&collections, Type::TEXT_ARRAY), (&keys, Type::TEXT_ARRAY)];
-        client.query_again(&STAMPS, &given).await.map_err(Failure::server(what))
+            [(&ones, Type::TEXT_ARRAY), (&others, Type::TEXT_ARRAY)];
+        client.query_again(sql, &given).await.map_err(Failure::server(what))
     };
     let rows = future::join_all(ahead.rows.iter().map(|wanted| kept::rows(client, plan, wanted)));
-    let (outlines, found, stamps, meta, rows) = future::join5(
+    let documents = future::join4(
         texts(&OUTLINES, &ahead.outlines),
         texts(&STORED, &ahead.stored),
-        stamps,
-        texts(META, &ahead.meta),
+        pairs(&STAMPS, &ahead.stamps),
         rows,
-    )
-    .await;
+    );
+    let beside = future::join(texts(META, &ahead.meta), pairs(&facts::NAMED, &ahead.facts));
+    let ((outlines, found, stamps, rows), (meta, noted)) = future::join(documents, beside).await;
     let mut seen = Seen::default();
     // what is not among the answers is not there
     seen.outlines.extend(ahead.outlines.iter().map(|path| (path.clone(), None)));
@@ -139,6 +145,10 @@ pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<
     seen.stamps.extend(stamps?.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))));
     seen.meta.extend(ahead.meta.iter().map(|key| (key.clone(), None)));
     seen.meta.extend(meta?.iter().map(|row| (row.get(0), row.get(1))));
+    seen.facts.extend(ahead.facts.iter().map(|named| (named.clone(), None)));
+    seen.facts.extend(
+        noted?.iter().map(facts::read).map(|fact| ((fact.kind.clone(), fact.name.clone()), Some(fact))),
+    );
     for (wanted, rows) in ahead.rows.iter().zip(rows) {
         seen.rows.push((wanted.clone(), rows?));
     }

@@ -14,7 +14,8 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::copy::Failure;
 use crate::create::{damaged, set_meta};
 use crate::error::failed;
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
+use crate::parameters::given;
 use crate::records::Refused;
 use crate::transaction::Writer;
 
@@ -105,11 +106,11 @@ impl Writer {
                    from unnest($1, $2, $3, $4) with ordinality as c (collection, key, path, kind, number) order by c.number \
                    on conflict (xid, collection, key) do nothing";
         let values = vec![
-            value(collections, Type::TEXT_ARRAY),
-            value(keys, Type::TEXT_ARRAY),
-            value(paths, Type::TEXT_ARRAY),
-            value(kinds, Type::INT2_ARRAY),
-            value(at_ms, Type::INT8),
+            given(collections, Type::TEXT_ARRAY),
+            given(keys, Type::TEXT_ARRAY),
+            given(paths, Type::TEXT_ARRAY),
+            given(kinds, Type::INT2_ARRAY),
+            given(at_ms, Type::INT8),
         ];
         flight.say("log changes", sql, values);
         Ok(())

@@ -11,8 +11,9 @@ use tokio_postgres::types::Type;
 use crate::chain::{Encoded, condition, parameter};
 use crate::copy::Failure;
 use crate::encode::{array, array_of, type_of};
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
 use crate::left::gone;
+use crate::parameters::given;
 use crate::transaction::Writer;
 
 /// Updates that are put together before they are sent.
@@ -127,7 +128,7 @@ fn say_group(
     rows: &[&[u8]],
     (verb, flight): (Verb, &mut Flight),
 ) -> Result<(), Error> {
-    let mut given = Vec::new();
+    let mut selected = Vec::new();
     let mut wanted = Vec::new();
     let mut parameters: Vec<(Encoded, Type)> = Vec::new();
     for (at, (&column, null)) in table.identity.iter().zip(nulls).enumerate() {
@@ -144,7 +145,7 @@ fn say_group(
             return Err(Error::new(Kind::Internal, "R0901", message));
         }
         parameters.push((Encoded(Some(bytes)), array_of(column.kind)));
-        given.push(format!("unnest(${}) as c{at}", parameters.len()));
+        selected.push(format!("unnest(${}) as c{at}", parameters.len()));
         wanted.push(format!("t.{name} = v.c{at}"));
     }
     if wanted.len() != table.identity.len() || wanted.is_empty() {
@@ -156,18 +157,18 @@ fn say_group(
     }
     let name = quote(&table.name);
     let wanted = wanted.join(" and ");
-    let given = given.join(", ");
-    let (sql, what) = match (verb, given.is_empty()) {
+    let listed = selected.join(", ");
+    let (sql, what) = match (verb, selected.is_empty()) {
         (Verb::Delete, true) => (format!("delete from {name} t where {wanted}"), "delete"),
         (Verb::Delete, false) => {
-            (format!("delete from {name} t using (select {given}) v where {wanted}"), "delete")
+            (format!("delete from {name} t using (select {listed}) v where {wanted}"), "delete")
         }
         (Verb::Hold, true) => (format!("select from {name} t where {wanted} for update of t"), "lock"),
         (Verb::Hold, false) => {
-            (format!("select from {name} t, (select {given}) v where {wanted} for update of t"), "lock")
+            (format!("select from {name} t, (select {listed}) v where {wanted} for update of t"), "lock")
         }
     };
-    let values = parameters.into_iter().map(|(given, kind)| value(given, kind)).collect();
+    let values = parameters.into_iter().map(|(value, kind)| given(value, kind)).collect();
     flight.say(format!("{what} rows of {}", table.name), sql, values);
     Ok(())
 }
@@ -184,7 +185,7 @@ pub(crate) fn say_updates(
         let table = &plan.tables[table];
         let columns = batch.items[item].kept.as_ref().and_then(|kept| kept.columns.get(row));
         let Some((sql, parameters)) = update(table, cells, columns)? else { continue };
-        let values = parameters.into_iter().map(|(given, kind)| value(given, kind)).collect();
+        let values = parameters.into_iter().map(|(value, kind)| given(value, kind)).collect();
         flight.say(format!("update a row of {}", table.name), sql, values);
     }
     Ok(())

@@ -1,14 +1,16 @@
 //! Small durable facts beside the documents: `repot_facts`.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use repot_core::store::{Fact, FactChange, FactDemand, FactWhen};
 use repot_core::{FactBatch, FactReader, Result};
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use crate::copy::Failure;
 use crate::error::failed;
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
+use crate::parameters::{Parameter, Parameters, given};
 use crate::reader::PostgresReader;
 use crate::transaction::Writer;
 
@@ -23,6 +25,11 @@ const THERE: &str = "select to_regclass(quote_ident(current_schema()) || '.repot
 
 /// Columns in the order of [`read`].
 const COLUMNS: &str = "f.kind, f.name, f.version, f.value, f.expires_ms";
+
+/// Facts of given kinds and names.
+pub(crate) static NAMED: LazyLock<String> = LazyLock::new(|| {
+    format!("select {COLUMNS} from repot_facts f where (f.kind, f.name) in (select * from unnest($1, $2))")
+});
 
 const PUT: &str = "insert into repot_facts as f (kind, name, value, expires_ms) values ($1, $2, $3, $4) \
                    on conflict (kind, name) do update set version = excluded.version, value = excluded.value, expires_ms = excluded.expires_ms";
@@ -50,74 +57,69 @@ impl Writer {
         Ok(row.map_err(|error| failed("look at the database", error))?.get::<_, Option<bool>>(0)
             == Some(true))
     }
+}
 
-    /// Notes and removes what a batch says, in its transaction.
-    /// Demands alone are left in the flight: they are looked at right before the commit, and others that change these facts are
-    /// kept waiting for no longer than that takes.
-    pub(crate) async fn apply_facts(&self, facts: &FactBatch, flight: &mut Flight) -> Result<(), Failure> {
-        let mut demands = facts.demands_in_order().into_iter().peekable();
-        for change in facts.in_order() {
-            // both in one order, so that no two writers wait for each other
-            let before = |demand: &&FactDemand| (&demand.kind, &demand.name) < (&change.kind, &change.name);
-            demand(std::iter::from_fn(|| demands.next_if(before)), facts.now_ms, flight);
-            flight.send(self.client()).await?;
-            let done = self.note(change, facts.now_ms).await.map_err(Failure::server("note a fact"))?;
-            if done == 0 && change.when != FactWhen::Any {
-                return Err(Failure::Ours(change.fenced()));
-            }
-        }
-        demand(demands, facts.now_ms, flight);
-        let gone = &facts.gone;
-        if !gone.is_empty() {
-            let kinds: Vec<&str> = gone.iter().map(|gone| gone.0.as_str()).collect();
-            let names: Vec<&str> = gone.iter().map(|gone| gone.1.as_str()).collect();
-            let versions: Vec<i64> = gone.iter().map(|gone| gone.2).collect();
-            // those that somebody is about to change are not expired for long; nobody waits for them
-            let sql = "delete from repot_facts where (kind, name) in (select f.kind, f.name from repot_facts f \
-                       join unnest($1, $2, $3) as g (kind, name, version) using (kind, name, version) for update of f skip locked)";
-            let values: [(&(dyn ToSql + Sync), Type); 3] =
-                [(&kinds, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY), (&versions, Type::INT8_ARRAY)];
-            let done = self.client().execute_typed(sql, &values).await;
-            done.map_err(Failure::server("remove facts"))?;
-        }
-        Ok(())
+/// Notes and removes what a batch says, with the flight of its transaction: right before the commit, so that others that change these
+/// facts are kept waiting for no longer than that takes.
+pub(crate) fn apply_facts(facts: &FactBatch, flight: &mut Flight) {
+    let mut demands = facts.demands_in_order().into_iter().peekable();
+    for change in facts.in_order() {
+        // both in one order, so that no two writers wait for each other
+        let before = |demand: &&FactDemand| (&demand.kind, &demand.name) < (&change.kind, &change.name);
+        demand(std::iter::from_fn(|| demands.next_if(before)), facts.now_ms, flight);
+        note(change, facts.now_ms, flight);
     }
+    demand(demands, facts.now_ms, flight);
+    let gone = &facts.gone;
+    if !gone.is_empty() {
+        let kinds: Vec<String> = gone.iter().map(|gone| gone.0.clone()).collect();
+        let names: Vec<String> = gone.iter().map(|gone| gone.1.clone()).collect();
+        let versions: Vec<i64> = gone.iter().map(|gone| gone.2).collect();
+        // those that somebody is about to change are not expired for long; nobody waits for them
+        let sql = "delete from repot_facts where (kind, name) in (select f.kind, f.name from repot_facts f \
+                   join unnest($1, $2, $3) as g (kind, name, version) using (kind, name, version) for update of f skip locked)";
+        let values = vec![
+            given(kinds, Type::TEXT_ARRAY),
+            given(names, Type::TEXT_ARRAY),
+            given(versions, Type::INT8_ARRAY),
+        ];
+        flight.say("remove facts", sql, values);
+    }
+}
 
-    /// How many facts were changed: one, or none where the condition does not hold.
-    async fn note(&self, change: &FactChange, now_ms: i64) -> Result<u64, tokio_postgres::Error> {
-        let FactChange { kind, name, when, to, doubt: _ } = change;
-        let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![(kind, Type::TEXT), (name, Type::TEXT)];
-        let expires_ms = to.as_ref().and_then(|to| to.expires_ms);
-        let value = to.as_ref().map(|to| to.value.as_ref());
-        if to.is_some() {
-            values.extend([(&value as &(dyn ToSql + Sync), Type::BYTEA), (&expires_ms, Type::INT8)]);
+/// Changes one fact. Where its condition does not hold, the transaction fails with [`FactChange::fenced`].
+fn note(change: &FactChange, now_ms: i64, flight: &mut Flight) {
+    let FactChange { kind, name, when, to, doubt: _ } = change;
+    let mut values = names(kind, name);
+    if let Some(to) = to {
+        values.extend([given(to.value.to_vec(), Type::BYTEA), given(to.expires_ms, Type::INT8)]);
+    }
+    let at = values.len();
+    let still = format!("f.version = ${} and (f.expires_ms is null or f.expires_ms > ${})", at + 1, at + 2);
+    let remove = "delete from repot_facts f where f.kind = $1 and f.name = $2";
+    let sql = match (when, to) {
+        (FactWhen::Any, Some(_)) => return flight.say("note a fact", PUT, values),
+        (FactWhen::Any | FactWhen::Absent, None) => return flight.say("remove a fact", remove, values),
+        (FactWhen::Absent, Some(_)) => {
+            values.push(number(now_ms));
+            format!("{PUT} where f.expires_ms <= ${}", at + 1)
         }
-        let at = values.len();
-        let version = if let FactWhen::Version(version) = when { *version } else { 0 };
-        let still =
-            format!("f.version = ${} and (f.expires_ms is null or f.expires_ms > ${})", at + 1, at + 2);
-        let sql = match (when, to) {
-            (FactWhen::Any, Some(_)) => PUT.to_owned(),
-            (FactWhen::Absent, Some(_)) => {
-                values.push((&now_ms, Type::INT8));
-                format!("{PUT} where f.expires_ms <= ${}", at + 1)
-            }
-            (FactWhen::Version(_), Some(_)) => {
-                values.extend([(&version as &(dyn ToSql + Sync), Type::INT8), (&now_ms, Type::INT8)]);
-                format!(
-                    "update repot_facts f set version = default, value = $3, expires_ms = $4 \
-                     where f.kind = $1 and f.name = $2 and {still}"
-                )
-            }
-            (FactWhen::Version(_), None) => {
-                values.extend([(&version as &(dyn ToSql + Sync), Type::INT8), (&now_ms, Type::INT8)]);
-                format!("delete from repot_facts f where f.kind = $1 and f.name = $2 and {still}")
-            }
-            (FactWhen::Any | FactWhen::Absent, None) => {
-                "delete from repot_facts f where f.kind = $1 and f.name = $2".to_owned()
-            }
-        };
-        self.client().execute_again(&sql, &values).await
+        (FactWhen::Version(version) | FactWhen::Still(version), Some(_)) => {
+            values.extend([number(*version), number(now_ms)]);
+            format!(
+                "update repot_facts f set version = default, value = $3, expires_ms = $4 \
+                 where f.kind = $1 and f.name = $2 and {still}"
+            )
+        }
+        (FactWhen::Version(version) | FactWhen::Still(version), None) => {
+            values.extend([number(*version), number(now_ms)]);
+            format!("{remove} and {still}")
+        }
+    };
+    if when.must_hold() {
+        flight.change("note a fact", &sql, values, change.fenced());
+    } else {
+        flight.say("note a fact", sql, values);
     }
 }
 
@@ -129,17 +131,17 @@ fn demand<'d>(demands: impl Iterator<Item = &'d FactDemand>, now_ms: i64, flight
         let there = "select from repot_facts f where f.kind = $1 and f.name = $2 and f.version = $3 \
                      and (f.expires_ms is null or f.expires_ms > $4) for share";
         let values = vec![
-            value(demand.kind.clone(), Type::TEXT),
-            value(demand.name.clone(), Type::TEXT),
-            value(demand.version, Type::INT8),
-            value(now_ms, Type::INT8),
+            given(demand.kind.clone(), Type::TEXT),
+            given(demand.name.clone(), Type::TEXT),
+            given(demand.version, Type::INT8),
+            given(now_ms, Type::INT8),
         ];
         let message = format!("the fact {} {} was changed meanwhile", demand.kind, demand.name);
         flight.demand("demand a fact", there, values, message);
     }
 }
 
-fn read(row: &Row) -> Fact {
+pub(crate) fn read(row: &Row) -> Fact {
     Fact {
         kind: row.get(0),
         name: row.get(1),
@@ -149,44 +151,41 @@ fn read(row: &Row) -> Fact {
     }
 }
 
-type Values = Vec<(Box<dyn ToSql + Sync + Send>, Type)>;
-
-fn names(kind: &str, name: &str) -> Values {
-    vec![(Box::new(kind.to_owned()), Type::TEXT), (Box::new(name.to_owned()), Type::TEXT)]
+fn names(kind: &str, name: &str) -> Parameters {
+    vec![given(kind.to_owned(), Type::TEXT), given(name.to_owned(), Type::TEXT)]
 }
 
-fn number(number: i64) -> (Box<dyn ToSql + Sync + Send>, Type) {
-    (Box::new(number), Type::INT8)
+fn number(number: i64) -> Parameter {
+    given(number, Type::INT8)
 }
 
-fn limit(most: usize) -> (Box<dyn ToSql + Sync + Send>, Type) {
+fn limit(most: usize) -> Parameter {
     number(i64::try_from(most).unwrap_or(i64::MAX))
-}
-
-impl PostgresReader {
-    fn ask_facts(&mut self, what: &'static str, sql: String, values: Values) -> Result<Vec<Row>> {
-        self.run(|connection| async move {
-            let values: Vec<(&(dyn ToSql + Sync), Type)> =
-                values.iter().map(|(value, kind)| (value.as_ref() as _, kind.clone())).collect();
-            connection.client.query_again(&sql, &values).await.map_err(|error| failed(what, error))
-        })
-    }
 }
 
 impl FactReader for PostgresReader {
     fn fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>> {
+        if let Some(found) = self.seen(|seen| seen.fact(kind, name)) {
+            return Ok(found);
+        }
         let sql = format!("select {COLUMNS} from repot_facts f where f.kind = $1 and f.name = $2");
-        Ok(self.ask_facts("read a fact", sql, names(kind, name))?.first().map(read))
+        Ok(self.rows_now("read a fact", &sql, names(kind, name))?.first().map(read))
+    }
+
+    fn named(&mut self, names: &[(String, String)]) -> Result<Vec<Fact>> {
+        let (kinds, names): (Vec<String>, Vec<String>) = names.iter().cloned().unzip();
+        let values = vec![given(kinds, Type::TEXT_ARRAY), given(names, Type::TEXT_ARRAY)];
+        Ok(self.rows_now("read facts", &NAMED, values)?.iter().map(read).collect())
     }
 
     fn hold_fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>> {
         let sql = format!("select {COLUMNS} from repot_facts f where f.kind = $1 and f.name = $2 for update");
-        let rows = self.ask_facts("hold a fact", sql, names(kind, name))?;
+        let rows = self.rows("hold a fact", sql, names(kind, name))?;
         if let Some(row) = rows.first() {
             return Ok(Some(read(row)));
         }
         // of two that find nothing the second waits here for the first, and sees what that left
-        let rows = self.ask_facts("hold a fact", format!("{HOLD}{COLUMNS}"), names(kind, name))?;
+        let rows = self.rows("hold a fact", format!("{HOLD}{COLUMNS}"), names(kind, name))?;
         Ok(rows.first().map(read))
     }
 
@@ -197,14 +196,14 @@ impl FactReader for PostgresReader {
         );
         let mut values = names(kind, after);
         values.extend([number(now_ms), limit(most)]);
-        Ok(self.ask_facts("read facts", sql, values)?.iter().map(read).collect())
+        Ok(self.rows_now("read facts", &sql, values)?.iter().map(read).collect())
     }
 
     fn count_facts(&mut self, kind: &str, now_ms: i64) -> Result<u64> {
         let sql =
             "select count(*) from repot_facts where kind = $1 and (expires_ms is null or expires_ms > $2)";
-        let values: Values = vec![(Box::new(kind.to_owned()), Type::TEXT), number(now_ms)];
-        let rows = self.ask_facts("count facts", sql.to_owned(), values)?;
+        let values = vec![given(kind.to_owned(), Type::TEXT), number(now_ms)];
+        let rows = self.rows_now("count facts", sql, values)?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
 
@@ -212,7 +211,7 @@ impl FactReader for PostgresReader {
         let sql = "select kind, name, version from repot_facts \
                    where expires_ms is not null and expires_ms <= $1 order by expires_ms limit $2";
         let values = vec![number(now_ms), limit(most)];
-        let rows = self.ask_facts("read facts", sql.to_owned(), values)?;
+        let rows = self.rows_now("read facts", sql, values)?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 }

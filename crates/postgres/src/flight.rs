@@ -4,25 +4,19 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future;
+use repot_core::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::client::Client;
 use crate::copy::Failure;
+use crate::parameters::{Parameters, listed};
 
 /// Statements under way at once. So few that `join_all` begins with them in their order.
 const AT_ONCE: usize = 30;
 
 /// In a transaction that the server has given up `select` is an error, and `commit` alone would be a rollback without one.
 pub(crate) const COMMIT: &str = "select; commit";
-
-/// A parameter with its type.
-pub(crate) type Value = (Box<dyn ToSql + Sync + Send>, Type);
-
-/// A value as a parameter.
-pub(crate) fn value(value: impl ToSql + Sync + Send + 'static, kind: Type) -> Value {
-    (Box::new(value), kind)
-}
 
 /// Statements that wait to be sent, in their order.
 #[derive(Default)]
@@ -31,21 +25,30 @@ pub(crate) struct Flight(Vec<Said>);
 struct Said {
     what: String,
     sql: String,
-    values: Vec<Value>,
+    values: Parameters,
     /// It divides by zero where what must hold does not; what that means.
-    between: Option<String>,
+    otherwise: Option<Otherwise>,
+}
+
+/// Why a transaction fails in which something does not hold that must.
+enum Otherwise {
+    /// Others came in between: it is to be decided on anew.
+    Between(String),
+    /// For good.
+    Ours(Error),
 }
 
 impl Said {
     fn typed(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
-        self.values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
+        listed(&self.values)
     }
 
     fn failure(&self, error: tokio_postgres::Error) -> Failure {
-        match &self.between {
-            Some(message) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
-                Failure::Between(message.clone())
-            }
+        match &self.otherwise {
+            Some(otherwise) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => match otherwise {
+                Otherwise::Between(message) => Failure::Between(message.clone()),
+                Otherwise::Ours(error) => Failure::Ours(error.clone()),
+            },
             _ => Failure::Server(self.what.clone(), error),
         }
     }
@@ -63,8 +66,8 @@ pub(crate) enum Landed {
 
 impl Flight {
     /// Another statement; `what` it is for, should it fail.
-    pub(crate) fn say(&mut self, what: impl Into<String>, sql: impl Into<String>, values: Vec<Value>) {
-        self.0.push(Said { what: what.into(), sql: sql.into(), values, between: None });
+    pub(crate) fn say(&mut self, what: impl Into<String>, sql: impl Into<String>, values: Parameters) {
+        self.0.push(Said { what: what.into(), sql: sql.into(), values, otherwise: None });
     }
 
     /// There must be no such row; where there is one, the transaction fails with [`Failure::Between`], and nothing behind it is
@@ -73,11 +76,12 @@ impl Flight {
         &mut self,
         what: impl Into<String>,
         rows: &str,
-        values: Vec<Value>,
+        values: Parameters,
         message: impl Into<String>,
     ) {
         let sql = format!("select 1 / (case when exists ({rows}) then 0 else 1 end)");
-        self.0.push(Said { what: what.into(), sql, values, between: Some(message.into()) });
+        let otherwise = Some(Otherwise::Between(message.into()));
+        self.0.push(Said { what: what.into(), sql, values, otherwise });
     }
 
     /// There must be such a row; else as with [`Flight::forbid`].
@@ -85,11 +89,24 @@ impl Flight {
         &mut self,
         what: impl Into<String>,
         rows: &str,
-        values: Vec<Value>,
+        values: Parameters,
         message: impl Into<String>,
     ) {
         let sql = format!("select 1 / (case when exists ({rows}) then 1 else 0 end)");
-        self.0.push(Said { what: what.into(), sql, values, between: Some(message.into()) });
+        let otherwise = Some(Otherwise::Between(message.into()));
+        self.0.push(Said { what: what.into(), sql, values, otherwise });
+    }
+
+    /// A statement that must change a row; else the transaction fails with `otherwise`, and nothing behind it is done.
+    pub(crate) fn change(
+        &mut self,
+        what: impl Into<String>,
+        change: &str,
+        values: Parameters,
+        otherwise: Error,
+    ) {
+        let sql = format!("with done as ({change} returning 1) select 1 / (select count(*) from done)");
+        self.0.push(Said { what: what.into(), sql, values, otherwise: Some(Otherwise::Ours(otherwise)) });
     }
 
     /// Sends them all, and leaves none.

@@ -13,8 +13,9 @@ use crate::chain::{borrowed, condition, named};
 use crate::client::Client;
 use crate::copy::Failure;
 use crate::error::failed;
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
 use crate::marks;
+use crate::parameters::given;
 use crate::stored::cells;
 use crate::transaction::Writer;
 
@@ -123,11 +124,11 @@ impl Writer {
             return;
         }
         let values = vec![
-            value(objects, Type::INT8_ARRAY),
-            value(seqs, Type::INT8_ARRAY),
-            value(etags, Type::TEXT_ARRAY),
-            value(changes, Type::BYTEA_ARRAY),
-            value(standings, Type::BYTEA_ARRAY),
+            given(objects, Type::INT8_ARRAY),
+            given(seqs, Type::INT8_ARRAY),
+            given(etags, Type::TEXT_ARRAY),
+            given(changes, Type::BYTEA_ARRAY),
+            given(standings, Type::BYTEA_ARRAY),
         ];
         flight.say("keep changes beside documents", SQL, values);
     }

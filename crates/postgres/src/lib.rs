@@ -40,6 +40,7 @@ mod reader;
 mod records;
 mod referrers;
 mod refuse;
+mod rows;
 mod rules;
 mod runtime;
 mod scan;

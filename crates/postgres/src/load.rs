@@ -14,7 +14,8 @@ use crate::changes::{UPDATED_AT_ONCE, say_deletes, say_updates};
 use crate::copy::{CopyIn, Failure, copy_statement};
 use crate::encode::{array, array_of};
 use crate::error::is_refusal;
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
+use crate::parameters::given;
 use crate::records::Refused;
 use crate::transaction::Writer;
 
@@ -94,7 +95,13 @@ impl Writer {
         units: &[Unit],
         flight: &mut Flight,
     ) -> Result<Option<LoadReport>, Failure> {
-        flight.say("load a batch", "set constraints all deferred", Vec::new());
+        // facts alone have no constraints that could wait
+        let constrain = |flight: &mut Flight, when: &str| {
+            if !batch.items.is_empty() {
+                flight.say("load a batch", format!("set constraints all {when}"), Vec::new());
+            }
+        };
+        constrain(flight, "deferred");
         self.keep_search(plan).await?;
         // first, so that what no longer refers to a row is not taken along when the row goes
         let changed: Vec<_> = updates(batch).collect();
@@ -118,7 +125,7 @@ impl Writer {
         self.index_batch(plan, batch).await?;
         let numbers = self.object_numbers(batch).await?;
         self.put_records(batch, &numbers, &Refused::new(), flight).await?;
-        flight.say("load a batch", "set constraints all immediate", Vec::new());
+        constrain(flight, "immediate");
         Ok(Some(LoadReport { refused: left.aside }))
     }
 
@@ -154,7 +161,7 @@ impl Writer {
                         format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
                     return Err(Error::new(Kind::Internal, "R0901", message).into());
                 }
-                values.push(value(Encoded(Some(bytes)), array_of(column.kind)));
+                values.push(given(Encoded(Some(bytes)), array_of(column.kind)));
             }
             flight.say(format!("insert rows into {}", table.name), insert_statement(table), values);
         }

@@ -4,7 +4,8 @@
 use repot_core::{Batch, Mark};
 use tokio_postgres::types::Type;
 
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
+use crate::parameters::given;
 use crate::transaction::Writer;
 
 /// The tables of marks and changes.
@@ -52,7 +53,7 @@ impl Writer {
         let what = "remove marks";
         let marked = stamps.iter().any(|&stamp| stamp != 0);
         let names =
-            || vec![value(collections.clone(), Type::TEXT_ARRAY), value(keys.clone(), Type::TEXT_ARRAY)];
+            || vec![given(collections.clone(), Type::TEXT_ARRAY), given(keys.clone(), Type::TEXT_ARRAY)];
         if marked {
             // who is about to change one waits from here on, and who did is seen by the next statement
             let sql = "select from repot_touched where (collection, key) in (select * from unnest($1, $2)) \
@@ -63,9 +64,9 @@ impl Writer {
             "select from unnest($1, $2, $3) as m (collection, key, stamp) where m.stamp <> {}",
             stamp_sql("m.collection", "m.key")
         );
-        let mut given = names();
-        given.push(value(stamps, Type::INT8_ARRAY));
-        flight.forbid(what, &rows, given, "plain SQL changed a document meanwhile");
+        let mut values = names();
+        values.push(given(stamps, Type::INT8_ARRAY));
+        flight.forbid(what, &rows, values, "plain SQL changed a document meanwhile");
         if marked {
             let sql = "delete from repot_touched where (collection, key) in (select * from unnest($1, $2))";
             flight.say(what, sql, names());

@@ -15,8 +15,9 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::client::Client;
 use crate::copy::Failure;
 use crate::error::{failed, is_given_up};
+use crate::facts::apply_facts;
 use crate::flight::Flight;
-use crate::parameters::{Parameter, limit, listed, one};
+use crate::parameters::{Parameter, given, limit, listed};
 use crate::transaction::Writer;
 
 const WHAT: &str = "work on repot_queue";
@@ -29,15 +30,15 @@ const BY_INDEX: &str =
     "set local enable_seqscan = off; set local enable_sort = off; set local enable_bitmapscan = off";
 
 fn number(value: i64) -> Parameter {
-    one(value, Type::INT8)
+    given(value, Type::INT8)
 }
 
 fn text(value: &str) -> Parameter {
-    one(value.to_owned(), Type::TEXT)
+    given(value.to_owned(), Type::TEXT)
 }
 
 fn maybe(value: Option<&str>) -> Parameter {
-    one(value.map(str::to_owned), Type::TEXT)
+    given(value.map(str::to_owned), Type::TEXT)
 }
 
 fn count(most: usize) -> Parameter {
@@ -177,7 +178,7 @@ impl Writer {
             }
             let answer = perform(self.client(), step).await.map_err(Failure::server(WHAT))?;
             if answer.has_effect() {
-                self.apply_facts(&step.facts, &mut flight).await?;
+                apply_facts(&step.facts, &mut flight);
             }
             answers.push(answer);
         }

@@ -11,7 +11,8 @@ pub(crate) fn listed(parameters: &[Parameter]) -> Vec<(&(dyn ToSql + Sync), Type
     parameters.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone())).collect()
 }
 
-pub(crate) fn one(value: impl ToSql + Sync + Send + 'static, kind: Type) -> Parameter {
+/// A value as a parameter.
+pub(crate) fn given(value: impl ToSql + Sync + Send + 'static, kind: Type) -> Parameter {
     (Box::new(value), kind)
 }
 

@@ -22,10 +22,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::address::Address;
 use crate::ahead::Seen;
-use crate::client::{is_stale, was_stale};
+use crate::client::was_stale;
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
-use crate::parameters::{Parameters, limit, listed, one};
+use crate::parameters::{Parameters, given, limit};
 use crate::question::Asking;
 use crate::runtime::Runtime;
 use crate::transaction::{SharedPlan, begin};
@@ -36,6 +36,11 @@ use crate::{ask, audit, change_log, create, kept, marks, messages, query, referr
 pub(crate) const READING: &str = "isolation level repeatable read read only";
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
+
+/// The one parameter of a statement about a path.
+fn at(path: &str) -> Parameters {
+    vec![given(path.to_owned(), Type::TEXT)]
+}
 
 /// A connection for reading.
 pub struct PostgresReader {
@@ -160,50 +165,8 @@ impl PostgresReader {
     }
 
     /// An answer that was read ahead.
-    fn seen<T>(&self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
+    pub(crate) fn seen<T>(&self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
         self.within.as_ref()?.seen(find)
-    }
-
-    fn rows(&mut self, what: &'static str, sql: String, parameters: Parameters) -> Result<Vec<Row>> {
-        self.run(|connection| async move {
-            connection
-                .client
-                .query_again(&sql, &listed(&parameters))
-                .await
-                .map_err(|error| failed(what, error))
-        })
-    }
-
-    /// Rows by one statement; where no state is held, by itself, without a transaction around it.
-    fn rows_now(&mut self, what: &'static str, sql: &str, path: &str) -> Result<Vec<Row>> {
-        let parameters = || vec![one(path.to_owned(), Type::TEXT)];
-        if self.begun {
-            return self.rows(what, sql.to_owned(), parameters());
-        }
-        for again in [true, false] {
-            if !self.connection.is_alive() {
-                self.reconnect()?;
-            }
-            let (connection, sql, parameters) = (Arc::clone(&self.connection), sql.to_owned(), parameters());
-            let read = self.runtime.run(async move {
-                let mut read = connection.client.query_again(&sql, &listed(&parameters)).await;
-                if read.as_ref().is_err_and(is_stale) {
-                    read = connection.client.query_again(&sql, &listed(&parameters)).await;
-                }
-                read.map_err(|error| {
-                    if is_lost(&error) {
-                        connection.give_up();
-                    }
-                    failed(what, error)
-                })
-            });
-            match read {
-                // a session that ended while nobody used it
-                Err(_) if again && !self.connection.is_alive() => {}
-                other => return other,
-            }
-        }
-        Ok(Vec::new())
     }
 
     /// Streams rows, mapped in the task, in pages bounded in bytes.
@@ -266,10 +229,10 @@ impl Reader for PostgresReader {
 
     fn objects(&mut self, after: Option<&str>, most: usize, with_frame: bool) -> Result<Vec<StoredObject>> {
         let frame = if with_frame { ", frame" } else { "" };
-        let mut parameters = vec![one(limit(most), Type::INT8)];
+        let mut parameters = vec![given(limit(most), Type::INT8)];
         let place = match after {
             Some(after) => {
-                parameters.push(one(after.to_owned(), Type::TEXT));
+                parameters.push(given(after.to_owned(), Type::TEXT));
                 "where path > $2 "
             }
             None => "",
@@ -300,7 +263,7 @@ impl Reader for PostgresReader {
                 .map(|document| (document.record.text.len(), document))
                 .map(|(size, document)| (document, size))
         };
-        self.pages("read repot_documents", sql, vec![one(objects.to_vec(), Type::INT8_ARRAY)], map, each)
+        self.pages("read repot_documents", sql, vec![given(objects.to_vec(), Type::INT8_ARRAY)], map, each)
     }
 
     fn count_objects(&mut self) -> Result<Vec<(Status, u64)>> {
@@ -317,7 +280,7 @@ impl Reader for PostgresReader {
 
     fn object(&mut self, path: &str) -> Result<Option<StoredObject>> {
         let sql = format!("select {}, frame from repot_objects where path = $1", stored::OBJECT);
-        let rows = self.rows("read repot_objects", sql, vec![one(path.to_owned(), Type::TEXT)])?;
+        let rows = self.rows("read repot_objects", sql, vec![given(path.to_owned(), Type::TEXT)])?;
         let found = rows.first().map(stored::object).transpose()?;
         if let (Some(within), Some(object)) = (&self.within, &found) {
             within.check(path, object.id)?;
@@ -333,7 +296,7 @@ impl Reader for PostgresReader {
         let found = match self.seen(|seen| seen.stored(path)) {
             Some(found) => found,
             None => {
-                let rows = self.rows_now("read a document", &stored::FOUND, path)?;
+                let rows = self.rows_now("read a document", &stored::FOUND, at(path))?;
                 rows.first().map(stored::found).transpose()?
             }
         };
@@ -345,7 +308,7 @@ impl Reader for PostgresReader {
 
     fn stored_by_key(&mut self, collection: &str, key: &str) -> Result<Option<FoundObject>> {
         let sql = stored::FOUND_BY_KEY.clone();
-        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        let parameters = vec![given(collection.to_owned(), Type::TEXT), given(key.to_owned(), Type::TEXT)];
         let rows = self.rows("read a document", sql, parameters)?;
         let found = rows.first().map(stored::found).transpose()?;
         if let (Some(within), Some(found)) = (&self.within, &found) {
@@ -358,7 +321,7 @@ impl Reader for PostgresReader {
         let found = match self.seen(|seen| seen.outline(path)) {
             Some(found) => found,
             None => {
-                let rows = self.rows_now("look at a document", &kept::OUTLINE, path)?;
+                let rows = self.rows_now("look at a document", &kept::OUTLINE, at(path))?;
                 rows.first().map(|row| kept::outline(row, 0)).transpose()?
             }
         };
@@ -372,9 +335,9 @@ impl Reader for PostgresReader {
         let sql = "select count(*), count(*) filter (where collection = $2), (select max(ordinal) from repot_documents where object = $1) \
                    from repot_documents where object = $1 and ordinal < $3";
         let parameters = vec![
-            one(object, Type::INT8),
-            one(collection.to_owned(), Type::TEXT),
-            one(i64::from(ordinal), Type::INT8),
+            given(object, Type::INT8),
+            given(collection.to_owned(), Type::TEXT),
+            given(i64::from(ordinal), Type::INT8),
         ];
         let rows = self.rows("count the documents of an object", sql.to_owned(), parameters)?;
         let count = |row: &Row, at| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
@@ -392,10 +355,10 @@ impl Reader for PostgresReader {
             marks::stamp_sql("d.collection", "d.key")
         );
         let parameters = vec![
-            one(collection.to_owned(), Type::TEXT),
-            one(after.unwrap_or_default().to_owned(), Type::TEXT),
-            one(after.is_none(), Type::BOOL),
-            one(limit(most), Type::INT8),
+            given(collection.to_owned(), Type::TEXT),
+            given(after.unwrap_or_default().to_owned(), Type::TEXT),
+            given(after.is_none(), Type::BOOL),
+            given(limit(most), Type::INT8),
         ];
         let rows = self.rows("list documents", sql, parameters)?;
         let listed = |row: &Row| ListedDocument {
@@ -416,7 +379,7 @@ impl Reader for PostgresReader {
     }
 
     fn kept(&mut self, after: &str, most: usize) -> Result<Vec<String>> {
-        let parameters = vec![one(after.to_owned(), Type::TEXT), one(limit(most), Type::INT8)];
+        let parameters = vec![given(after.to_owned(), Type::TEXT), given(limit(most), Type::INT8)];
         let rows = self.rows("read what is kept beside documents", kept::PAGE.to_owned(), parameters)?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -427,7 +390,7 @@ impl Reader for PostgresReader {
              where o.path = $1 and o.status in (0, 1)",
             marks::stamp_sql("d.collection", "d.key")
         );
-        Ok(self.rows_now("look for a document", &sql, path)?.first().map(|row| row.get(0)))
+        Ok(self.rows_now("look for a document", &sql, at(path))?.first().map(|row| row.get(0)))
     }
 
     fn stamp(&mut self, collection: &str, key: &str) -> Result<i64> {
@@ -435,17 +398,17 @@ impl Reader for PostgresReader {
             return Ok(stamp);
         }
         let sql = format!("select {}", marks::stamp_sql("$1", "$2"));
-        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        let parameters = vec![given(collection.to_owned(), Type::TEXT), given(key.to_owned(), Type::TEXT)];
         Ok(self.rows("read a mark", sql, parameters)?.first().map_or(0, |row| row.get(0)))
     }
 
     fn marks(&mut self, after: (&str, &str), new: Option<&str>, most: usize) -> Result<Vec<Mark>> {
         let mut parameters = vec![
-            one(after.0.to_owned(), Type::TEXT),
-            one(after.1.to_owned(), Type::TEXT),
-            one(limit(most), Type::INT8),
+            given(after.0.to_owned(), Type::TEXT),
+            given(after.1.to_owned(), Type::TEXT),
+            given(limit(most), Type::INT8),
         ];
-        parameters.extend(new.map(|new| one(new.to_owned(), Type::TEXT)));
+        parameters.extend(new.map(|new| given(new.to_owned(), Type::TEXT)));
         let rows = self.rows("read the marks", marks::page_sql(new.is_some()), parameters)?;
         Ok(rows
             .iter()
@@ -458,13 +421,13 @@ impl Reader for PostgresReader {
             "select {}, frame from repot_objects where id = (select object from repot_documents where collection = $1 and key = $2 order by code is not null, object limit 1)",
             stored::OBJECT
         );
-        let parameters = vec![one(collection.to_owned(), Type::TEXT), one(key.to_owned(), Type::TEXT)];
+        let parameters = vec![given(collection.to_owned(), Type::TEXT), given(key.to_owned(), Type::TEXT)];
         self.rows("find a document", sql, parameters)?.first().map(stored::object).transpose()
     }
 
     fn changes(&mut self, after: i64, most: usize) -> Result<StoredChanges> {
         let (sql, [after, most], pruned) = change_log::reading(after, most);
-        let parameters = vec![one(after, Type::INT8), one(most, Type::INT8), one(pruned, Type::TEXT)];
+        let parameters = vec![given(after, Type::INT8), given(most, Type::INT8), given(pruned, Type::TEXT)];
         change_log::read(&self.rows("read the change log", sql.to_owned(), parameters)?)
     }
 
@@ -476,7 +439,7 @@ impl Reader for PostgresReader {
                    where o.status = 1 and o.code is not null and ($2::text is null or o.code = $2) \
                    and not exists (select from repot_documents d where d.object = o.id) \
                    order by 1, 2 limit $1";
-        let parameters = vec![one(limit(most), Type::INT8), one(code.map(str::to_owned), Type::TEXT)];
+        let parameters = vec![given(limit(most), Type::INT8), given(code.map(str::to_owned), Type::TEXT)];
         let rows = self.rows("read what is set aside", sql.to_owned(), parameters)?;
         Ok(rows
             .iter()
@@ -493,7 +456,7 @@ impl Reader for PostgresReader {
             Ok((Piece { number: u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX), bytes }, size))
         };
         let sql = "select number, bytes from repot_pieces where path = $1 order by number".to_owned();
-        self.pages("read repot_pieces", sql, vec![one(path.to_owned(), Type::TEXT)], map, each)
+        self.pages("read repot_pieces", sql, vec![given(path.to_owned(), Type::TEXT)], map, each)
     }
 
     fn dictionaries(&mut self) -> Result<Vec<(i64, String, Vec<u8>)>> {

@@ -8,7 +8,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::copy::{CopyIn, Failure, bytes_field, int_field, small_field};
-use crate::flight::{Flight, value};
+use crate::flight::Flight;
+use crate::parameters::given;
 use crate::transaction::Writer;
 
 /// So many records are inserted one by one, with what is sent next: a COPY would wait for the server twice.
@@ -80,7 +81,7 @@ impl Writer {
             self.former.extend(rows.iter().map(|row| former(row.get(0), row, 0)));
         }
         if !removed.is_empty() {
-            flight.say("remove records of objects", REMOVE, vec![value(removed, Type::TEXT_ARRAY)]);
+            flight.say("remove records of objects", REMOVE, vec![given(removed, Type::TEXT_ARRAY)]);
         }
         if !emptied.is_empty() {
             for sql in [
@@ -90,14 +91,14 @@ impl Writer {
                 flight.say(
                     "remove records of documents",
                     sql,
-                    vec![value(emptied.clone(), Type::INT8_ARRAY)],
+                    vec![given(emptied.clone(), Type::INT8_ARRAY)],
                 );
             }
         }
         let pieces = paths(&|item| item.removes || (item.replaces && !item.keeps_pieces));
         if !pieces.is_empty() {
             let sql = "delete from repot_pieces where path = any($1)";
-            flight.say("remove pieces of objects", sql, vec![value(pieces, Type::TEXT_ARRAY)]);
+            flight.say("remove pieces of objects", sql, vec![given(pieces, Type::TEXT_ARRAY)]);
         }
         Ok(())
     }
@@ -214,17 +215,17 @@ fn say_object(flight: &mut Flight, id: i64, object: &ObjectRecord, refused: Opti
     let ObjectRecord { path, size, modified_ns, etag, sha256, collection, status, reason, frame } = object;
     let (code, said) = said(reason.as_ref(), refused);
     let values = vec![
-        value(id, Type::INT8),
-        value(path.clone(), Type::TEXT),
-        value(signed(*size), Type::INT8),
-        value(*modified_ns, Type::INT8),
-        value(etag.clone(), Type::TEXT),
-        value(sha256.clone(), Type::BYTEA),
-        value(collection.clone(), Type::TEXT),
-        value(if refused.is_some() { Status::SetAside } else { *status } as i16, Type::INT2),
-        value(code, Type::TEXT),
-        value(said, Type::TEXT),
-        value(frame.clone(), Type::BYTEA),
+        given(id, Type::INT8),
+        given(path.clone(), Type::TEXT),
+        given(signed(*size), Type::INT8),
+        given(*modified_ns, Type::INT8),
+        given(etag.clone(), Type::TEXT),
+        given(sha256.clone(), Type::BYTEA),
+        given(collection.clone(), Type::TEXT),
+        given(if refused.is_some() { Status::SetAside } else { *status } as i16, Type::INT2),
+        given(code, Type::TEXT),
+        given(said, Type::TEXT),
+        given(frame.clone(), Type::BYTEA),
     ];
     let sql = "insert into repot_objects (id, path, size, modified_ns, etag, sha256, collection, status, code, reason, frame) \
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -253,17 +254,17 @@ fn say_document(
         document;
     let (code, said) = said(reason.as_ref(), refused);
     let values = vec![
-        value(id, Type::INT8),
-        value(i64::from(*ordinal), Type::INT8),
-        value(collection.clone(), Type::TEXT),
-        value(key.clone().filter(|_| refused.is_none()), Type::TEXT),
-        value(etag.clone(), Type::TEXT),
-        value(*version, Type::INT8),
-        value(*dictionary, Type::INT8),
-        value(signed(*size), Type::INT8),
-        value(text.to_vec(), Type::BYTEA),
-        value(code, Type::TEXT),
-        value(said, Type::TEXT),
+        given(id, Type::INT8),
+        given(i64::from(*ordinal), Type::INT8),
+        given(collection.clone(), Type::TEXT),
+        given(key.clone().filter(|_| refused.is_none()), Type::TEXT),
+        given(etag.clone(), Type::TEXT),
+        given(*version, Type::INT8),
+        given(*dictionary, Type::INT8),
+        given(signed(*size), Type::INT8),
+        given(text.to_vec(), Type::BYTEA),
+        given(code, Type::TEXT),
+        given(said, Type::TEXT),
     ];
     let sql = "insert into repot_documents (object, ordinal, collection, key, etag, version, dictionary, size, text, code, reason) \
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";

@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use crate::ask::Behind;
 use crate::error::failed;
 use crate::marks;
-use crate::parameters::{listed, one};
+use crate::parameters::{given, listed};
 use crate::reader::PostgresReader;
 
 const WHAT: &str = "read the states of documents";
@@ -63,7 +63,7 @@ fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
 
 impl StateReader for PostgresReader {
     fn members(&mut self, objects: &[i64]) -> Result<Vec<Member>> {
-        let given = vec![one(objects.to_vec(), Type::INT8_ARRAY)];
+        let given = vec![given(objects.to_vec(), Type::INT8_ARRAY)];
         let rows = self.run(|connection| async move {
             let read = connection.client.query_again(&MEMBERS, &listed(&given)).await;
             read.map_err(|error| failed(WHAT, error))
@@ -72,7 +72,7 @@ impl StateReader for PostgresReader {
     }
 
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>> {
-        let given = vec![one(collection.to_owned(), Type::TEXT), one(keys.to_vec(), Type::TEXT_ARRAY)];
+        let given = vec![given(collection.to_owned(), Type::TEXT), given(keys.to_vec(), Type::TEXT_ARRAY)];
         let rows = self.run(|connection| async move {
             let read = connection.client.query_again(&STATES, &listed(&given)).await;
             read.map_err(|error| failed(WHAT, error))

@@ -17,9 +17,11 @@ use crate::connect::Connection;
 use crate::copy::Failure;
 use crate::create::set_meta;
 use crate::error::{failed, is_given_up, is_lost, is_refusal};
-use crate::flight::{Flight, Landed, value};
+use crate::facts::apply_facts;
+use crate::flight::{Flight, Landed};
 use crate::load::{check, units};
 use crate::lock::{self, SHARE, Shared, is_pooled};
+use crate::parameters::given;
 use crate::reader::PostgresReader;
 use crate::records::{Refused, former};
 use crate::target::PostgresTarget;
@@ -400,12 +402,12 @@ impl Writer {
         }
         Self::meet_marks(batch, flight);
         let trash = !(batch.trash.is_empty() && batch.untrash.is_empty());
-        if trash || !batch.facts.is_empty() || plan.has_queues() {
+        if trash || plan.has_queues() {
             flight.send(self.client()).await?;
         }
         self.apply_trash(batch).await?;
-        self.apply_facts(&batch.facts, flight).await?;
         self.apply_messages(plan, batch).await?;
+        apply_facts(&batch.facts, flight);
         self.not_made_meanwhile(batch, paths, flight);
         Ok(Step::Done(report))
     }
@@ -441,7 +443,7 @@ impl Writer {
         flight.forbid(
             "look again at what was not there",
             "select from repot_objects where path = any($1)",
-            vec![value(absent, Type::TEXT_ARRAY)],
+            vec![given(absent, Type::TEXT_ARRAY)],
             "a document that was not there was made by another writer meanwhile",
         );
     }
@@ -521,17 +523,17 @@ impl Writer {
             // no text of PostgreSQL can hold a NUL
             let text = reason.map(|(_, text)| text.replace('\0', "\u{fffd}"));
             let values = vec![
-                value(id, Type::INT8),
-                value(i64::try_from(object.size).unwrap_or(i64::MAX), Type::INT8),
-                value(object.modified_ns, Type::INT8),
-                value(object.etag.clone(), Type::TEXT),
-                value(object.sha256.to_vec(), Type::BYTEA),
-                value(object.collection.clone(), Type::TEXT),
-                value(status, Type::INT2),
-                value(reason.map(|(code, _)| code.to_owned()), Type::TEXT),
-                value(text, Type::TEXT),
-                value(object.frame.clone(), Type::BYTEA),
-                value(keeps_frame, Type::BOOL),
+                given(id, Type::INT8),
+                given(i64::try_from(object.size).unwrap_or(i64::MAX), Type::INT8),
+                given(object.modified_ns, Type::INT8),
+                given(object.etag.clone(), Type::TEXT),
+                given(object.sha256.to_vec(), Type::BYTEA),
+                given(object.collection.clone(), Type::TEXT),
+                given(status, Type::INT2),
+                given(reason.map(|(code, _)| code.to_owned()), Type::TEXT),
+                given(text, Type::TEXT),
+                given(object.frame.clone(), Type::BYTEA),
+                given(keeps_frame, Type::BOOL),
             ];
             flight.say("keep the objects' records", sql, values);
         }

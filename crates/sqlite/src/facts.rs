@@ -1,7 +1,7 @@
 //! Small durable facts beside the documents: `repot_facts`.
 
 use bytes::Bytes;
-use repot_core::store::{Fact, FactChange};
+use repot_core::store::{Fact, FactChange, FactWhen};
 use repot_core::{FactBatch, FactReader, Result};
 use rusqlite::{OptionalExtension as _, Row};
 
@@ -41,8 +41,13 @@ pub(crate) fn apply(connection: &Connection, facts: &FactBatch) -> Result<()> {
         demand.check(one(connection, &demand.kind, &demand.name)?.as_ref(), facts.now_ms)?;
     }
     for change in facts.in_order() {
-        change.check(one(connection, &change.kind, &change.name)?.as_ref(), facts.now_ms)?;
-        note(connection, change).map_err(failed("note a fact"))?;
+        let applies = change.when == FactWhen::Any || {
+            let there = one(connection, &change.kind, &change.name)?;
+            change.applies(there.as_ref(), facts.now_ms)?
+        };
+        if applies {
+            note(connection, change).map_err(failed("note a fact"))?;
+        }
     }
     let sql = "delete from repot_facts where kind = ?1 and name = ?2 and version = ?3";
     for gone in &facts.gone {
@@ -90,6 +95,14 @@ fn limit(most: usize) -> i64 {
 impl FactReader for SqliteReader {
     fn fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>> {
         one(self.begin()?, kind, name)
+    }
+
+    fn named(&mut self, names: &[(String, String)]) -> Result<Vec<Fact>> {
+        let mut found = Vec::new();
+        for (kind, name) in names {
+            found.extend(self.fact(kind, name)?);
+        }
+        Ok(found)
     }
 
     fn hold_fact(&mut self, kind: &str, name: &str) -> Result<Option<Fact>> {

@@ -50,6 +50,17 @@ pub enum FactWhen {
     Absent,
     /// The state with this version is there.
     Version(i64),
+    /// The state with this version is there; where another one is, or none, this change is left out, and what it was to happen with
+    /// happens without it.
+    Still(i64),
+}
+
+impl FactWhen {
+    /// Whether nothing of a unit of work is done where it does not hold.
+    #[must_use]
+    pub const fn must_hold(self) -> bool {
+        matches!(self, Self::Absent | Self::Version(_))
+    }
 }
 
 /// The value that a fact gets.
@@ -133,18 +144,20 @@ impl FactChange {
         self
     }
 
-    /// Checks the condition against what is there at this time.
+    /// Whether it is made, by what is there at this time; `false`: it is left out.
     ///
     /// # Errors
-    /// [`FactChange::fenced`].
-    pub fn check(&self, there: Option<&Fact>, now_ms: i64) -> Result<()> {
+    /// [`FactChange::fenced`] where its condition must hold and does not.
+    pub fn applies(&self, there: Option<&Fact>, now_ms: i64) -> Result<bool> {
         let there = there.filter(|fact| fact.is_there(now_ms));
         let met = match self.when {
             FactWhen::Any => true,
             FactWhen::Absent => there.is_none(),
-            FactWhen::Version(version) => there.is_some_and(|fact| fact.version == version),
+            FactWhen::Version(version) | FactWhen::Still(version) => {
+                there.is_some_and(|fact| fact.version == version)
+            }
         };
-        if met { Ok(()) } else { Err(self.fenced()) }
+        if met || !self.when.must_hold() { Ok(met) } else { Err(self.fenced()) }
     }
 
     /// The error of a change whose condition does not hold: [`Kind::Fenced`], so that nobody takes it for a document
@@ -153,7 +166,7 @@ impl FactChange {
     pub fn fenced(&self) -> Error {
         let message = match self.when {
             FactWhen::Absent => "it is there already",
-            FactWhen::Any | FactWhen::Version(_) => "somebody else changed it",
+            _ => "somebody else changed it",
         };
         fenced((&self.kind, &self.name), message)
     }
@@ -307,6 +320,12 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// # Errors
     /// `R0403` for an improper name; when the store is out of reach.
     async fn fact(&self, kind: &str, name: &str) -> Result<Option<Fact>>;
+
+    /// The facts of these kinds and names that are there, in no order: all as they were at one time.
+    ///
+    /// # Errors
+    /// As [`Ledger::fact`].
+    async fn named(&self, names: &[(&str, &str)]) -> Result<Vec<Fact>>;
 
     /// At most `most` facts of a kind after this name (bounded by the store too), in byte order of the name.
     ///

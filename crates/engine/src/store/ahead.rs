@@ -15,6 +15,9 @@ pub(super) fn ahead((plan, layout): (&Plan, &Layout), works: &[&Job], by_rows: b
     let meta = [PROOF, LEADS, KEPT_OUT].map(str::to_owned).into();
     let mut ahead = Ahead { hurries, meta, ..Ahead::default() };
     for work in works {
+        ahead.facts.extend(work.demands().iter().map(|demand| (demand.kind.clone(), demand.name.clone())));
+        let conditional = work.facts().iter().filter(|change| change.when.must_hold());
+        ahead.facts.extend(conditional.map(|change| (change.kind.clone(), change.name.clone())));
         let Job::Unit { work, steps, .. } = work else { continue };
         for key in work.writes.iter().map(repot_core::store::Write::key) {
             let Some(paths) = paths(layout, key) else { continue };
@@ -30,6 +33,9 @@ pub(super) fn ahead((plan, layout): (&Plan, &Layout), works: &[&Job], by_rows: b
     // several units may change parts of one document
     ahead.outlines.dedup();
     ahead.rows.dedup();
+    // all of them may demand one fact
+    ahead.facts.sort_unstable();
+    ahead.facts.dedup();
     ahead
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use repot_core::store::{
-    Fact, FactChange, FactDemand, FactEdit, FactStep, FactWhen, Ledger, Store as _, UnitOfWork,
-    check_fact_name, check_facts,
+    Fact, FactChange, FactDemand, FactEdit, FactStep, Ledger, Store as _, UnitOfWork, check_fact_name,
+    check_facts,
 };
 use repot_core::{Ahead, Batch, Clock, Error, FactBatch, Kind, Reader, Result};
 
@@ -80,8 +80,8 @@ impl Demanded {
 /// What a unit of work notes, if its conditions hold in the state that it is decided in. The database checks them once
 /// more when it writes.
 pub(super) fn noted(reader: &mut dyn Reader, work: &Job, now_ms: i64) -> Result<Vec<FactChange>> {
-    for change in work.facts().iter().filter(|change| change.when != FactWhen::Any) {
-        change.check(reader.fact(&change.kind, &change.name)?.as_ref(), now_ms)?;
+    for change in work.facts().iter().filter(|change| change.when.must_hold()) {
+        change.applies(reader.fact(&change.kind, &change.name)?.as_ref(), now_ms)?;
     }
     Ok(work.facts().to_vec())
 }
@@ -190,8 +190,17 @@ impl Ledger for RowStore {
     async fn fact(&self, kind: &str, name: &str) -> Result<Option<Fact>> {
         check_fact_name(kind, name)?;
         let (kind, name, now_ms) = (kind.to_owned(), name.to_owned(), self.now_ms());
-        let found = self.read(move |desk, _| desk.reader().fact(&kind, &name)).await?;
+        let found = self.read_short(move |desk, _| desk.reader().fact(&kind, &name)).await?;
         Ok(found.filter(|fact| fact.is_there(now_ms)))
+    }
+
+    async fn named(&self, names: &[(&str, &str)]) -> Result<Vec<Fact>> {
+        names.iter().try_for_each(|(kind, name)| check_fact_name(kind, name))?;
+        let owned = |(kind, name): &(&str, &str)| ((*kind).to_owned(), (*name).to_owned());
+        let (names, now_ms) = (names.iter().map(owned).collect::<Vec<_>>(), self.now_ms());
+        let mut found = self.read_short(move |desk, _| desk.reader().named(&names)).await?;
+        found.retain(|fact| fact.is_there(now_ms));
+        Ok(found)
     }
 
     async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>> {

@@ -77,6 +77,9 @@ impl Ledger for Away {
     async fn fact(&self, kind: &str, name: &str) -> Result<Option<Fact>> {
         self.answer(self.ledger_beneath().fact(kind, name).await?)
     }
+    async fn named(&self, names: &[(&str, &str)]) -> Result<Vec<Fact>> {
+        self.answer(self.ledger_beneath().named(names).await?)
+    }
     async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>> {
         self.answer(self.ledger_beneath().facts(kind, after, most).await?)
     }

@@ -163,6 +163,9 @@ impl Ledger for Broken {
     async fn fact(&self, _: &str, _: &str) -> Result<Option<Fact>> {
         self.refuse()
     }
+    async fn named(&self, _: &[(&str, &str)]) -> Result<Vec<Fact>> {
+        self.refuse()
+    }
     async fn facts(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Fact>> {
         self.refuse()
     }

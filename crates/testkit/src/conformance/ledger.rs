@@ -49,6 +49,8 @@ macro_rules! conformance_ledger {
         mod $name {
             $crate::conformance_ledger_tests! { $make;
                 a_fact_is_noted_under_its_condition
+                a_change_of_another_state_is_left_out
+                facts_are_read_by_name
                 a_version_is_of_one_state_only
                 an_expired_fact_is_absent
                 expired_facts_go_by_and_by
@@ -128,6 +130,64 @@ pub async fn a_fact_is_noted_under_its_condition(subject: LedgerSubject) {
     let third = there(store, "a").await.unwrap();
     facts.note(FactChange::remove("test", "a").when(FactWhen::Version(third.version))).await.unwrap();
     assert_eq!(there(store, "a").await, None);
+}
+
+/// What is to be changed only while it is still what it was is left alone where it is not, and all else happens.
+pub async fn a_change_of_another_state_is_left_out(subject: LedgerSubject) {
+    let store = &subject.store;
+    for name in ["same", "goes", "other", "stays"] {
+        ledger(store).note(put(name, "before")).await.unwrap();
+    }
+    let version = async |name: &str| FactWhen::Still(there(store, name).await.unwrap().version);
+    let (same, goes) = (version("same").await, version("goes").await);
+    let (other, stays) = (version("other").await, version("stays").await);
+    for name in ["other", "stays"] {
+        ledger(store).note(put(name, "meanwhile")).await.unwrap();
+    }
+    let remove = |name: &str, when| FactChange::remove("test", name).when(when);
+    let unit = UnitOfWork::default()
+        .with(write("a", Precondition::Absent))
+        .noting(put("same", "after").when(same))
+        .noting(remove("goes", goes))
+        .noting(put("other", "after").when(other))
+        .noting(remove("stays", stays))
+        .noting(put("nothing", "after").when(same))
+        .noting(put("plain", "after"));
+    store.apply(unit).await.unwrap();
+    assert!(store.exists(&note("a")).await.unwrap());
+    let names = ["same", "goes", "other", "stays", "nothing", "plain"];
+    let mut values = Vec::new();
+    for name in names {
+        values.push(value(store, name).await.unwrap_or_default());
+    }
+    assert_eq!(values, ["after", "", "meanwhile", "meanwhile", "", "after"]);
+    // nor is one that expired still there
+    subject.clock.turn(1);
+    let expired = FactValue::until("x", subject.clock.now_ms() + 1);
+    ledger(store).note(FactChange::put("test", "goes", expired)).await.unwrap();
+    let goes = version("goes").await;
+    subject.clock.turn(1);
+    ledger(store).note(put("goes", "after").when(goes)).await.unwrap();
+    assert_eq!(value(store, "goes").await, None);
+}
+
+/// Those that are there, whatever their kind.
+pub async fn facts_are_read_by_name(subject: LedgerSubject) {
+    let facts = ledger(&subject.store);
+    let end = FactValue::until("x", subject.clock.now_ms() + 1);
+    for (kind, name) in [("one", "a"), ("one", "b"), ("other", "a"), ("other", "c")] {
+        facts.note(FactChange::put(kind, name, FactValue::lasting(format!("{kind} {name}")))).await.unwrap();
+    }
+    facts.note(FactChange::put("one", "over", end)).await.unwrap();
+    subject.clock.turn(1);
+    let wanted =
+        [("one", "a"), ("other", "a"), ("other", "b"), ("one", "c"), ("other", "c"), ("one", "over")];
+    let mut found = facts.named(&wanted).await.unwrap();
+    found.sort_by_key(|fact| fact.value.clone());
+    let found: Vec<&[u8]> = found.iter().map(|fact| &fact.value[..]).collect();
+    assert_eq!(found, [&b"one a"[..], b"other a", b"other c"]);
+    assert_eq!(facts.named(&[]).await.unwrap(), []);
+    assert_eq!(facts.named(&[("one", "")]).await.unwrap_err().code(), "R0403");
 }
 
 /// A fact that went and came back is not what somebody read before.

@@ -122,6 +122,13 @@ impl Ledger for FarStore {
         found
     }
 
+    async fn named(&self, names: &[(&str, &str)]) -> Result<Vec<Fact>> {
+        self.line.pass().await?;
+        let found = self.facts().named(names).await;
+        self.line.pass().await?;
+        found
+    }
+
     async fn facts(&self, kind: &str, after: Option<&str>, most: usize) -> Result<Vec<Fact>> {
         self.line.pass().await?;
         let found = self.facts().facts(kind, after, most).await;

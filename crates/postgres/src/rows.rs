@@ -1,0 +1,67 @@
+//! Rows of one statement, all at once.
+
+use std::sync::Arc;
+
+use repot_core::Result;
+use tokio_postgres::Row;
+
+use crate::client::is_stale;
+use crate::error::{failed, is_lost};
+use crate::parameters::{Parameters, listed};
+use crate::reader::PostgresReader;
+
+impl PostgresReader {
+    /// In the state that it reads.
+    pub(crate) fn rows(
+        &mut self,
+        what: &'static str,
+        sql: String,
+        parameters: Parameters,
+    ) -> Result<Vec<Row>> {
+        self.run(|connection| async move {
+            connection
+                .client
+                .query_again(&sql, &listed(&parameters))
+                .await
+                .map_err(|error| failed(what, error))
+        })
+    }
+
+    /// Rows by one statement; where no state is held, by itself, without a transaction around it.
+    pub(crate) fn rows_now(
+        &mut self,
+        what: &'static str,
+        sql: &str,
+        parameters: Parameters,
+    ) -> Result<Vec<Row>> {
+        if self.begun {
+            return self.rows(what, sql.to_owned(), parameters);
+        }
+        let parameters = Arc::new(parameters);
+        for again in [true, false] {
+            if !self.connection.is_alive() {
+                self.reconnect()?;
+            }
+            let (connection, sql) = (Arc::clone(&self.connection), sql.to_owned());
+            let parameters = Arc::clone(&parameters);
+            let read = self.runtime.run(async move {
+                let mut read = connection.client.query_again(&sql, &listed(&parameters)).await;
+                if read.as_ref().is_err_and(is_stale) {
+                    read = connection.client.query_again(&sql, &listed(&parameters)).await;
+                }
+                read.map_err(|error| {
+                    if is_lost(&error) {
+                        connection.give_up();
+                    }
+                    failed(what, error)
+                })
+            });
+            match read {
+                // a session that ended while nobody used it
+                Err(_) if again && !self.connection.is_alive() => {}
+                other => return other,
+            }
+        }
+        Ok(Vec::new())
+    }
+}
