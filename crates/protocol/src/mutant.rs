@@ -3,13 +3,13 @@
 /// A rule that is left out, to see that it is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// The document is marked after the write to the old store, not before it.
-    MarksAfterWrite,
+    /// Nothing says that a write to the old store is on its way; the document is marked after it.
+    NothingBeforeWrite,
     /// A write to the new store leaves nothing in its log.
     NoLog,
     /// Who reads the log notes how far it read, whatever the control row says by then.
     ReadsLogUnderAnyLead,
-    /// A write to the old store is marked, but not as being on its way.
+    /// The document is marked before the write to the old store, instead of saying that it is on its way.
     NoIntent,
     /// The end of an intent does not count as a change.
     CompletesSilently,
@@ -88,7 +88,7 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     pub const ALL: [Self; 40] = [
-        Self::MarksAfterWrite,
+        Self::NothingBeforeWrite,
         Self::NoLog,
         Self::ReadsLogUnderAnyLead,
         Self::NoIntent,

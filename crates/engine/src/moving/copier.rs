@@ -3,19 +3,22 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use repot_core::moving::{Lead, Marks as _};
 use repot_core::store::{Document, DocumentKey, Precondition, UnitOfWork, Write, is_overtaken};
 use repot_core::{Error, Kind, Result};
 
 use super::intent::Intent;
-use super::journal::{Journal, Mark, Stuck, done};
+use super::journal::{Claimed, Journal, Mark, Stuck, done};
 use super::member::{Moving, View, is_unreachable};
 
 /// Marks looked at in one round.
 const ROUND: usize = 256;
-/// Documents copied at once.
-const AT_ONCE: usize = 16;
+/// Documents of one transaction, and of one claim.
+const TOGETHER: usize = 16;
+/// So many times that at once.
+const AT_ONCE: usize = 2;
 /// How long a document that cannot be copied rests at first, and at most, milliseconds.
 const REST_MS: i64 = 500;
 const REST_MS_MAX: i64 = 60_000;
@@ -35,13 +38,22 @@ pub struct Copied {
     pub left: usize,
 }
 
-/// What became of one mark.
-enum Outcome {
-    Copied,
-    Same,
-    Stuck,
-    Left,
+impl Copied {
+    /// Whether there may be more to do at once.
+    pub(super) const fn is_full(&self) -> bool {
+        self.copied + self.same + self.stuck + self.left >= ROUND
+    }
+
+    const fn add(&mut self, more: Self) {
+        self.copied += more.copied;
+        self.same += more.same;
+        self.stuck += more.stuck;
+        self.left += more.left;
+    }
 }
+
+/// A copy that is to be made: of which document, and what it takes. `None`: it is what the leading store holds.
+type Copying = (Claimed, Option<Write>);
 
 impl Moving {
     /// Copies some of the marked documents. Any number of workers in any number of processes may do so at once.
@@ -49,128 +61,176 @@ impl Moving {
     /// # Errors
     /// When a store is out of reach; what was not copied stays marked.
     pub async fn copy_marked(self: &Arc<Self>) -> Result<Copied> {
+        let mut marks = self.journal.marks(None, ROUND).await?;
         // workers begin at different places, so that they seldom want the same document
         let begin = format!("{:03}/", self.pacing.random() % 1_000);
-        let mut marks = self.journal.marks(Some(&begin), ROUND).await?;
-        if marks.len() < ROUND {
-            let before = self.journal.marks(None, ROUND - marks.len()).await?;
-            marks.extend(before.into_iter().take_while(|mark| mark.name < begin));
+        if marks.len() == ROUND {
+            let from = self.journal.marks(Some(&begin), ROUND).await?;
+            marks.truncate(ROUND - from.len());
+            marks.retain(|mark| mark.name < begin);
+            marks.splice(0..0, from);
+        } else {
+            let at = marks.partition_point(|mark| mark.name < begin);
+            marks.rotate_left(at);
         }
-        let mut copying =
-            stream::iter(marks).map(|mark| async move { self.copy(mark).await }).buffer_unordered(AT_ONCE);
+        let some: Vec<Vec<Mark>> = marks.chunks(TOGETHER).map(<[Mark]>::to_vec).collect();
+        let mut copying = stream::iter(some)
+            .map(|marks| async move { self.copy_some(&marks).await })
+            .buffer_unordered(AT_ONCE);
         let (mut all, mut failed) = (Copied::default(), None);
         while let Some(done) = copying.next().await {
             match done {
-                Ok(Outcome::Copied) => all.copied += 1,
-                Ok(Outcome::Same) => all.same += 1,
-                Ok(Outcome::Stuck) => all.stuck += 1,
-                Ok(Outcome::Left) => all.left += 1,
+                Ok(some) => all.add(some),
                 Err(error) => failed = Some(error),
             }
         }
         failed.map_or(Ok(all), Err)
     }
 
-    async fn copy(&self, mark: Mark) -> Result<Outcome> {
-        let now_ms = self.clock.now_ms();
-        let stuck = self.journal.stuck_named(&mark.name).await?;
-        if stuck.as_ref().is_some_and(|stuck| now_ms < stuck.again_ms) {
-            return Ok(Outcome::Left);
+    /// Brings the copies of some documents to what the store holds that leads. What the old store holds is read before it is asked who
+    /// leads: where the old store does, that is the text; where the new one does, a copy written on condition of that never replaces
+    /// what came after a change of the lead.
+    async fn copy_some(&self, marks: &[Mark]) -> Result<Copied> {
+        let until_ms = self.clock.now_ms() + self.options.claim_ms;
+        // a mark that is there now stays until its claim is over, and so does the lead of its document
+        let claimed = self.journal.claim_marked(marks, &self.id, until_ms + self.options.skew_ms).await?;
+        let mut all = Copied { left: marks.len() - claimed.len(), ..Copied::default() };
+        if claimed.is_empty() {
+            return Ok(all);
         }
-        let until_ms = now_ms + self.options.claim_ms;
-        let claimed = self.journal.claim(&mark.name, &self.id, until_ms + self.options.skew_ms).await?;
-        let Some(claim) = claimed else { return Ok(Outcome::Left) };
-        // a mark that is there now stays until this claim is over, and so does the lead of its document
-        let Some(mark) = self.journal.mark_named(&mark.name).await? else {
-            self.journal.release(&mark, claim).await?;
-            return Ok(Outcome::Left);
-        };
-        let work = UnitOfWork::default();
-        let work = if stuck.is_some() { work.noting(Journal::unsticking(&mark)) } else { work };
-        let copied = self.bring((&mark, claim), until_ms, work).await;
-        match copied {
-            Err(error) if !is_unreachable(&error) => {
-                self.rest(&mark, claim, stuck, &error).await?;
-                Ok(Outcome::Stuck)
-            }
-            copied => copied,
-        }
-    }
-
-    /// Brings the copy to what the store holds that leads. What the old store holds is read before the lead: written on
-    /// condition of that, a copy never replaces what came after a change of the lead.
-    async fn bring(&self, (mark, claim): (&Mark, i64), until_ms: i64, work: UnitOfWork) -> Result<Outcome> {
-        let old = self.sides.old.get(&mark.key).await?;
+        let seen = join_all(claimed.iter().map(|claimed| self.sides.old.get(&claimed.mark.key))).await;
         let View::Goes(control, version) = self.ask().await? else {
-            self.journal.release(mark, claim).await?;
-            return Ok(Outcome::Left);
+            for Claimed { mark, version, .. } in &claimed {
+                self.journal.release(&mark.name, *version).await?;
+            }
+            return Ok(Copied { left: marks.len(), ..Copied::default() });
         };
-        match control.leads.of(&mark.key) {
-            // the lead stays what it is until this is written, or it is not written
-            Lead::Old => self.copy_into_new((mark, claim), work.demanding(Journal::under(version))).await,
-            Lead::New => self.copy_into_old((mark, claim), (old, until_ms), work).await,
+        let (mut into_new, mut into_old, mut failed) = (Vec::new(), Vec::new(), None);
+        for (claimed, seen) in claimed.into_iter().zip(seen) {
+            let leads = control.leads.of(&claimed.mark.key);
+            match seen {
+                Ok(seen) if leads == Lead::Old => into_new.push((claimed, seen)),
+                Ok(seen) => into_old.push((claimed, seen)),
+                Err(error) => self
+                    .without(&claimed, error)
+                    .await
+                    .map_or_else(|error| failed = Some(error), |stuck| all.add(stuck)),
+            }
         }
+        // the lead stays what it is until copies are written into the new store, or they are not
+        let copied = self.copy_into_new(into_new, version).await;
+        copied.map_or_else(|error| failed = Some(error), |copied| all.add(copied));
+        let one_by_one = into_old.into_iter().map(|(claimed, seen)| async move {
+            let copied = self.copy_into_old(&claimed, seen, until_ms).await;
+            match copied {
+                Err(error) => self.without(&claimed, error).await,
+                copied => copied,
+            }
+        });
+        for copied in join_all(one_by_one).await {
+            copied.map_or_else(|error| failed = Some(error), |copied| all.add(copied));
+        }
+        failed.map_or(Ok(all), Err)
     }
 
-    /// In one transaction: the claim is checked, the copy written, and the mark cleared if it is still the one that was
-    /// claimed.
-    async fn copy_into_new(&self, (mark, claim): (&Mark, i64), work: UnitOfWork) -> Result<Outcome> {
-        let (text, copy) = (self.sides.old.get(&mark.key).await?, self.sides.new.get(&mark.key).await?);
-        let write = difference(&mark.key, text.as_ref(), copy.as_ref(), Precondition::Any);
-        let outcome = if write.is_some() { Outcome::Copied } else { Outcome::Same };
-        let work = write.into_iter().fold(work, UnitOfWork::with);
-        self.done((mark, claim), work).await.map(|done| if done { outcome } else { Outcome::Left })
+    /// In one transaction: the claims are checked, the copies written, and those of the marks cleared that are still the ones that
+    /// were claimed. Where that cannot be, each document is copied by itself.
+    async fn copy_into_new(&self, seen: Vec<(Claimed, Option<Document>)>, version: i64) -> Result<Copied> {
+        let copies = join_all(seen.iter().map(|(claimed, _)| self.sides.new.get(&claimed.mark.key))).await;
+        let (mut copying, mut all, mut failed) = (Vec::<Copying>::new(), Copied::default(), None);
+        for ((claimed, text), copy) in seen.into_iter().zip(copies) {
+            match copy {
+                Ok(copy) => {
+                    let write =
+                        difference(&claimed.mark.key, text.as_ref(), copy.as_ref(), Precondition::Any);
+                    copying.push((claimed, write));
+                }
+                Err(error) => self
+                    .without(&claimed, error)
+                    .await
+                    .map_or_else(|error| failed = Some(error), |stuck| all.add(stuck)),
+            }
+        }
+        let work = || UnitOfWork::default().demanding(Journal::under(version));
+        if copying.len() > 1 {
+            let together =
+                copying.iter().filter_map(|(_, write)| write.clone()).fold(work(), UnitOfWork::with);
+            let together = Journal::finishing(copying.iter().map(|(claimed, _)| claimed), together);
+            match self.sides.into_new.copy_in(together).await {
+                Ok(_) => {
+                    copying.iter().for_each(|(_, write)| all.add(outcome(write.as_ref())));
+                    copying.clear();
+                }
+                Err(error) if is_unreachable(&error) => return Err(error),
+                // one of them, as the next tells
+                Err(_) => {}
+            }
+        }
+        for (claimed, write) in copying {
+            let outcome = outcome(write.as_ref());
+            let done = self.done(&claimed, write.into_iter().fold(work(), UnitOfWork::with), outcome).await;
+            let done = match done {
+                Err(error) => self.without(&claimed, error).await,
+                done => done,
+            };
+            done.map_or_else(|error| failed = Some(error), |done| all.add(done));
+        }
+        failed.map_or(Ok(all), Err)
     }
 
-    /// The copy's `ETag` is read, then the lead; the copy is written on condition of that `ETag`, and before the claim ends.
+    /// The copy is written on condition of what was seen before it was asked who leads, and before the claim ends.
     async fn copy_into_old(
         &self,
-        (mark, claim): (&Mark, i64),
-        (copy, until_ms): (Option<Document>, i64),
-        work: UnitOfWork,
-    ) -> Result<Outcome> {
-        let text = self.sides.new.get(&mark.key).await?;
+        claimed: &Claimed,
+        copy: Option<Document>,
+        until_ms: i64,
+    ) -> Result<Copied> {
+        let key = &claimed.mark.key;
+        let text = self.sides.new.get(key).await?;
         let seen =
             copy.as_ref().map_or(Precondition::Absent, |copy| Precondition::Matches(copy.etag.clone()));
-        let write = difference(&mark.key, text.as_ref(), copy.as_ref(), seen);
-        let outcome = if write.is_some() { Outcome::Copied } else { Outcome::Same };
+        let write = difference(key, text.as_ref(), copy.as_ref(), seen);
+        let outcome = outcome(write.as_ref());
         if let Some(write) = write {
             let written =
                 self.sides.into_old.copy_in(UnitOfWork::default().with(write).until(until_ms)).await;
             match written {
                 // somebody wrote it meanwhile: the next round sees what
                 Err(error) if is_overtaken(&error) || error.kind() == Kind::Fenced => {
-                    self.journal.release(mark, claim).await?;
-                    return Ok(Outcome::Left);
+                    self.journal.release(&claimed.mark.name, claimed.version).await?;
+                    return Ok(LEFT);
                 }
                 written => written?,
             };
         }
-        self.done((mark, claim), work).await.map(|done| if done { outcome } else { Outcome::Left })
+        self.done(claimed, UnitOfWork::default(), outcome).await
     }
 
-    /// Ends the claim with the mark, or without it where the document was marked anew; `false`: the claim was over before.
-    async fn done(&self, (mark, claim): (&Mark, i64), work: UnitOfWork) -> Result<bool> {
-        for clears in [true, false] {
-            let work = Journal::finishing((mark, claim), clears, work.clone());
-            if done(self.sides.into_new.copy_in(work).await.map(drop))? {
-                return Ok(true);
-            }
+    /// Ends the claim, with the mark where the document was not marked anew.
+    async fn done(&self, claimed: &Claimed, work: UnitOfWork, outcome: Copied) -> Result<Copied> {
+        let work = Journal::finishing([claimed], work);
+        if done(self.sides.into_new.copy_in(work).await.map(drop))? {
+            return Ok(outcome);
         }
         // the claim is over, or the lead is to change
-        self.journal.release(mark, claim).await?;
-        Ok(false)
+        self.journal.release(&claimed.mark.name, claimed.version).await?;
+        Ok(LEFT)
     }
 
-    /// The document rests; it is tried again later, each time after a longer while.
-    async fn rest(&self, mark: &Mark, claim: i64, before: Option<Stuck>, error: &Error) -> Result<()> {
-        let tries = before.map_or(1, |before| before.tries + 1);
+    /// The document rests, where the error is its own; it is tried again later, each time after a longer while.
+    async fn without(&self, claimed: &Claimed, error: Error) -> Result<Copied> {
+        if is_unreachable(&error) {
+            return Err(error);
+        }
+        let Claimed { mark, version, stuck } = claimed;
+        let tries = stuck.as_ref().map_or(1, |before| before.tries + 1);
         let doubled = REST_MS
             .saturating_mul(1_i64.checked_shl(u32::try_from(tries).unwrap_or(30).min(30)).unwrap_or(1));
         let again_ms = self.clock.now_ms() + doubled.min(REST_MS_MAX);
         let stuck = Stuck { key: mark.key.clone(), why: error.to_string(), tries, again_ms };
         self.journal.stick(mark, &stuck).await?;
-        self.journal.release(mark, claim).await
+        self.journal.release(&mark.name, *version).await?;
+        Ok(Copied { stuck: 1, ..Copied::default() })
     }
 
     /// Takes up what was left by servers that did not live to take it back. Gives how many writes that was.
@@ -244,6 +304,16 @@ impl Moving {
 
     pub(super) fn is_over(&self, deadline_ms: i64) -> bool {
         self.clock.now_ms() > deadline_ms + self.options.skew_ms
+    }
+}
+
+/// One mark that is left to others, or to the next round.
+const LEFT: Copied = Copied { copied: 0, same: 0, stuck: 0, left: 1 };
+
+fn outcome(write: Option<&Write>) -> Copied {
+    match write {
+        Some(_) => Copied { copied: 1, ..Copied::default() },
+        None => Copied { same: 1, ..Copied::default() },
     }
 }
 

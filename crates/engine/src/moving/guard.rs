@@ -263,7 +263,7 @@ impl Moving {
         let figures = self.watch.figures(now_ms);
         let told = self.journal.publish(&self.id, &figures, now_ms + TOLD_MS + self.options.skew_ms);
         self.in_time(told).await?;
-        let documents = self.in_time(self.journal.marked()).await?;
+        let documents = self.in_time(self.journal.pending()).await?;
         let lag_ms = if documents == 0 { None } else { self.in_time(self.lag_ms()).await? };
         self.watch.set_behind(Behind { documents, lag_ms });
         Ok(())

@@ -1,6 +1,7 @@
 //! The journal of a move, as facts of the new store: which copies may be stale, which writes are on their way to the old
 //! store, who copies what, who leads. docs/protocol.md says why each of them is there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -41,6 +42,17 @@ pub(super) struct Mark {
     pub key: DocumentKey,
     /// Of the newest change, milliseconds since 1970.
     pub at_ms: i64,
+}
+
+/// A marked document that a worker has.
+#[derive(Debug, Clone)]
+pub(super) struct Claimed {
+    /// As it was when the claim stood.
+    pub mark: Mark,
+    /// Of the claim.
+    pub version: i64,
+    /// It could not be copied before.
+    pub stuck: Option<Stuck>,
 }
 
 /// A document that cannot be copied as it is.
@@ -180,13 +192,13 @@ impl Journal {
         Ok(marks.iter().map(|mark| now_ms.saturating_sub(mark.at_ms)).max())
     }
 
-    /// Marks a document and leaves this intent, under this state of the move; what the write is to note is doubtful from then on.
+    /// Leaves this intent, under this state of the move; what the write is to note is doubtful from then on. The document is marked when
+    /// the intent goes.
     ///
     /// # Errors
     /// One that [`is_lost`] where the state is another by now, or a condition of the caller's does not hold.
     pub(super) async fn intend(&self, intent: &Intent, version: i64) -> Result<()> {
         let mut work = UnitOfWork::default()
-            .noting(self.marking(&intent.key))
             .noting(FactChange::put(INTENT, &intent.name, FactValue::lasting(intent.pack())))
             .demanding(Self::under(version));
         for fact in &intent.doubted {
@@ -219,7 +231,18 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes an intent back, and marks the document anew: it may have changed since it was marked.
+    /// Takes intents back of which nobody waits for anything, and marks their documents.
+    pub(super) async fn take_all_back(&self, intents: &[Intent]) -> Result<()> {
+        for some in intents.chunks(UNIT_FACTS_MAX / 2) {
+            let keys: Vec<DocumentKey> = some.iter().map(|intent| intent.key.clone()).collect();
+            let gone = some.iter().map(|intent| FactChange::remove(INTENT, &intent.name));
+            let facts = self.all_marking(&keys).into_iter().chain(gone).collect();
+            self.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes an intent back, and marks the document: it may have changed.
     pub(super) async fn take_back(&self, intent: &Intent, facts: Vec<FactChange>) -> Result<()> {
         let mut gone = FactChange::remove(INTENT, &intent.name);
         if !intent.doubted.is_empty() {
@@ -234,11 +257,6 @@ impl Journal {
     pub(super) async fn marks(&self, after: Option<&str>, most: usize) -> Result<Vec<Mark>> {
         let facts = self.ledger()?.facts(MARK, after, most).await?;
         facts.into_iter().map(|fact| read_mark(&fact)).collect()
-    }
-
-    /// The mark of a document.
-    pub(super) async fn mark_named(&self, name: &str) -> Result<Option<Mark>> {
-        self.ledger()?.fact(MARK, name).await?.map(|fact| read_mark(&fact)).transpose()
     }
 
     /// At most `most` intents after a name.
@@ -267,20 +285,83 @@ impl Journal {
         Ok(found.filter(|fact| fact.value.as_ref() == who.as_bytes()).map(|fact| fact.version))
     }
 
-    /// `work`, which also ends the claim, if that still stands; with `clears` the mark goes too, if nobody marked the document
-    /// since.
-    pub(super) fn finishing((mark, claim): (&Mark, i64), clears: bool, work: UnitOfWork) -> UnitOfWork {
-        let work = work.noting(FactChange::remove(CLAIM, &mark.name).when(FactWhen::Version(claim)));
-        if !clears {
-            return work;
+    /// Claims those of these documents that nobody has and that do not rest, until then, and looks at their marks once more. What is no
+    /// longer marked is let go of.
+    pub(super) async fn claim_marked(
+        &self,
+        marks: &[Mark],
+        who: &str,
+        until_ms: i64,
+    ) -> Result<Vec<Claimed>> {
+        let names: Vec<&str> = marks.iter().map(|mark| mark.name.as_str()).collect();
+        let mut stuck = HashMap::new();
+        for fact in self.named(&[STUCK], &names).await? {
+            stuck.insert(fact.name.clone(), read_stuck(&fact)?);
         }
-        work.noting(FactChange::remove(MARK, &mark.name).when(FactWhen::Version(mark.version)))
+        let now_ms = self.clock.now_ms();
+        let rests = |name: &str| stuck.get(name).is_some_and(|stuck| now_ms < stuck.again_ms);
+        let names = names.into_iter().filter(|name| !rests(name)).collect();
+        let names = self.claim_all(names, who, until_ms).await?;
+        let (mut marks, mut claims) = (HashMap::new(), Vec::new());
+        for fact in self.named(&[MARK, CLAIM], &names).await? {
+            if fact.kind == MARK {
+                marks.insert(fact.name.clone(), read_mark(&fact)?);
+            } else if fact.value.as_ref() == who.as_bytes() {
+                claims.push(fact);
+            }
+        }
+        let mut claimed = Vec::new();
+        for Fact { name, version, .. } in claims {
+            match marks.remove(&name) {
+                Some(mark) => claimed.push(Claimed { mark, version, stuck: stuck.remove(&name) }),
+                None => self.release(&name, version).await?,
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Claims documents in one transaction; those that nobody has where somebody has some of them.
+    async fn claim_all<'n>(&self, names: Vec<&'n str>, who: &str, until_ms: i64) -> Result<Vec<&'n str>> {
+        let value = FactValue::until(who.as_bytes().to_vec(), until_ms);
+        let claim = |name: &&str| FactChange::put(CLAIM, name, value.clone()).when(FactWhen::Absent);
+        let facts = names.iter().map(claim).collect();
+        if names.is_empty() || done(self.apply(UnitOfWork { facts, ..UnitOfWork::default() }).await)? {
+            return Ok(names);
+        }
+        let mut claimed = Vec::new();
+        for name in names {
+            if done(self.apply(UnitOfWork::default().noting(claim(&name))).await)? {
+                claimed.push(name);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Facts of these kinds and names, as they are at one time.
+    async fn named(&self, kinds: &[&str], names: &[&str]) -> Result<Vec<Fact>> {
+        let of = |kind| names.iter().map(move |name| (kind, *name));
+        let wanted: Vec<(&str, &str)> = kinds.iter().flat_map(|&kind| of(kind)).collect();
+        if wanted.is_empty() { Ok(Vec::new()) } else { self.ledger()?.named(&wanted).await }
+    }
+
+    /// `work`, which also ends the claims, if they still stand. A mark goes too, unless the document was marked again since; what was
+    /// stuck is not any more.
+    pub(super) fn finishing<'c>(
+        claimed: impl IntoIterator<Item = &'c Claimed>,
+        work: UnitOfWork,
+    ) -> UnitOfWork {
+        claimed.into_iter().fold(work, |work, Claimed { mark, version, stuck }| {
+            let over = FactChange::remove(CLAIM, &mark.name).when(FactWhen::Version(*version));
+            let clear = FactChange::remove(MARK, &mark.name).when(FactWhen::Still(mark.version));
+            let unstuck = stuck.is_some().then(|| FactChange::remove(STUCK, &mark.name));
+            unstuck.into_iter().fold(work.noting(over).noting(clear), UnitOfWork::noting)
+        })
     }
 
     /// Ends a claim; the mark stays.
-    pub(super) async fn release(&self, mark: &Mark, claim: i64) -> Result<()> {
-        let work = Self::finishing((mark, claim), false, UnitOfWork::default());
-        done(self.apply(work).await).map(drop)
+    pub(super) async fn release(&self, name: &str, claim: i64) -> Result<()> {
+        let over = FactChange::remove(CLAIM, name).when(FactWhen::Version(claim));
+        done(self.apply(UnitOfWork::default().noting(over)).await).map(drop)
     }
 
     /// Ends a claim of a document that was only looked at; with `marks` it is marked, if the claim still stands. `false`: it
@@ -386,12 +467,14 @@ impl Journal {
         done(self.new.apply(work).await.map(drop))
     }
 
-    /// How many documents are marked.
+    /// How many copies may be stale: of documents that are marked, and of writes that are on their way.
     ///
     /// # Errors
     /// When the store is out of reach.
-    pub async fn marked(&self) -> Result<u64> {
-        self.ledger()?.count_facts(MARK).await
+    pub async fn pending(&self) -> Result<u64> {
+        // an intent marks its document when it goes, so intents are counted first
+        let intents = self.ledger()?.count_facts(INTENT).await?;
+        Ok(intents + self.ledger()?.count_facts(MARK).await?)
     }
 
     /// A document could not be copied.
@@ -403,15 +486,6 @@ impl Journal {
             .number(stuck.again_ms)
             .finish();
         self.ledger()?.note(FactChange::put(STUCK, &mark.name, FactValue::lasting(value))).await
-    }
-
-    /// It was copied.
-    pub(super) fn unsticking(mark: &Mark) -> FactChange {
-        FactChange::remove(STUCK, &mark.name)
-    }
-
-    pub(super) async fn stuck_named(&self, name: &str) -> Result<Option<Stuck>> {
-        self.ledger()?.fact(STUCK, name).await?.map(|fact| read_stuck(&fact)).transpose()
     }
 
     /// At most `most` documents that cannot be copied as they are.

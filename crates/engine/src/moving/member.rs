@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::beside::Beside;
 use super::control::Control;
 use super::follow::Known;
+use super::gathered::Gathered;
 use super::journal::Journal;
 use super::names::canonical;
 use super::trouble::Troubles;
@@ -110,6 +111,10 @@ pub struct Moving {
     pub(super) is_brief: bool,
     /// Wakes who copies.
     pub(super) wake: Notify,
+    /// Ends the rests of who gathers work.
+    pub(super) hurry: Notify,
+    /// Intents to take back.
+    pub(super) gathered: Gathered,
     /// Wakes who reads the log.
     pub(super) logged: Notify,
     /// The fence beside the old store is that of this epoch, or of a later one.
@@ -171,6 +176,8 @@ impl Moving {
             id: id.to_owned(),
             is_brief: false,
             wake: Notify::new(),
+            hurry: Notify::new(),
+            gathered: Gathered::default(),
             logged: Notify::new(),
             fenced: AtomicI64::new(i64::MIN),
             kept_out: AtomicI64::new(i64::MIN),

@@ -13,6 +13,7 @@ mod control;
 mod copier;
 mod difference;
 mod follow;
+mod gathered;
 mod guard;
 mod intent;
 mod journal;

@@ -174,6 +174,8 @@ impl Moving {
                     .retry(Retry::Safe)
                     .hint("Send it again; `repot status` says what the copying waits for."));
             }
+            // what is gathered here is not what it waits for
+            self.hurry.notify_waiters();
             self.pacing.pause(pause_ms).await;
         }
     }

@@ -7,7 +7,7 @@ use repot_core::Result;
 use tokio::task::JoinHandle;
 
 use super::change::Progress;
-use super::copier::Copied;
+use super::gathered::MARKS_MS;
 use super::member::Moving;
 use super::trouble::Loop;
 
@@ -84,6 +84,7 @@ impl Running {
             () = ended => {}
             () = self.moving.pacing.pause(STOP_MS) => {}
         }
+        self.moving.take_gathered_back().await;
         self.moving.retire().await
     }
 }
@@ -103,11 +104,12 @@ async fn copy((moving, stops): Both) {
     while !(stops.load(Ordering::SeqCst) || moving.is_finished()) {
         let woken = moving.wake.notified();
         match moving.went(Loop::Copying, moving.copy_marked().await) {
-            Some(Copied { copied: 0, same: 0, .. }) => tokio::select! {
+            Some(done) if done.copied + done.same == 0 => tokio::select! {
                 () = woken => {}
                 () = moving.pacing.pause(IDLE_MS) => {}
             },
-            Some(_) => {}
+            Some(done) if done.is_full() => {}
+            Some(_) => moving.gather(MARKS_MS).await,
             None => moving.pacing.pause(AWAY_MS).await,
         }
     }

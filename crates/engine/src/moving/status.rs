@@ -70,7 +70,7 @@ impl Control {
 pub struct MoveStatus {
     /// Who leads, and the change on its way.
     pub control: Control,
-    /// Documents whose copies may be stale.
+    /// Copies that may be stale, as [`Journal::pending`](super::Journal::pending).
     pub marked: u64,
     /// How long the oldest of these has been waiting, milliseconds.
     pub lag_ms: Option<i64>,
@@ -134,7 +134,7 @@ impl Moving {
         let View::Goes(control, _) = self.ask().await? else { return Ok(None) };
         Ok(Some(MoveStatus {
             control: control.as_ref().clone(),
-            marked: self.journal.marked().await?,
+            marked: self.journal.pending().await?,
             lag_ms: self.journal.lag_ms().await?,
             stuck: self.journal.stuck(STUCK_TOLD).await?,
             servers: self.journal.members().await?.len(),

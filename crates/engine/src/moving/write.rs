@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::beside::{not_by_note, out_of_reach};
 use super::control::Control;
+use super::gathered::INTENTS_MS;
 use super::intent::Intent;
 use super::journal::{Journal, is_lost};
 use super::member::{Moving, View, is_unreachable, standing};
@@ -138,7 +139,7 @@ impl Moving {
         Ok(work)
     }
 
-    /// Marks the document, leaves the intent, writes, and takes the intent back.
+    /// Leaves the intent, writes, and takes the intent back, which marks the document.
     async fn write_by_intent(self: &Arc<Self>, work: &UnitOfWork, version: i64) -> Result<Receipt, Stopped> {
         let key = single(work).map_err(Stopped::Failed)?;
         let deadline_ms = self.clock.now_ms() + self.options.write_ms;
@@ -188,15 +189,21 @@ impl Moving {
         if self.is_brief {
             // where it fails, the intent runs out
             let _left = self.journal.take_back(&intent, facts).await;
-        } else {
+        } else if self.gathered.push(intent) {
             let moving = Arc::clone(self);
             tokio::spawn(async move {
-                // where it fails, the intent runs out
-                let _left = moving.journal.take_back(&intent, facts).await;
-                moving.wake.notify_one();
+                moving.gather(INTENTS_MS).await;
+                moving.take_gathered_back().await;
             });
         }
         Ok(())
+    }
+
+    /// Takes intents back whose writes ended: those that were gathered by now.
+    pub(super) async fn take_gathered_back(&self) {
+        // where it fails, they run out
+        let _left = self.journal.take_all_back(&self.gathered.take()).await;
+        self.wake.notify_one();
     }
 
     /// Writes to the old store while the new one is out of reach: a note is left beside it, and the fence says whether the

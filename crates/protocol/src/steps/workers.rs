@@ -26,7 +26,13 @@ pub(super) fn steps(ahead: &mut Ahead<'_>, worker: usize) {
         }
         Copying::Seen(seen) => {
             ahead.step(who, "asks who leads", |after| {
-                after.workers[worker].at = Copying::Led { control: after.control, seen };
+                let control = after.control;
+                let is_text = control.lead == Lead::Old && !from_copy;
+                after.workers[worker].at = if is_text {
+                    Copying::Holding { control, seen, text: seen }
+                } else {
+                    Copying::Led { control, seen }
+                };
             });
         }
         Copying::Led { control, seen } => {

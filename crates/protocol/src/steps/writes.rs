@@ -96,8 +96,8 @@ fn decide(ahead: &mut Ahead<'_>, server: usize, operation: Operation) {
             });
         }
         Lead::Old if !state.intents[server] => {
-            let marks = ahead.keeps(Mutant::MarksAfterWrite);
-            let intends = ahead.keeps(Mutant::NoIntent) && marks;
+            let marks = !ahead.keeps(Mutant::NoIntent);
+            let intends = !marks && ahead.keeps(Mutant::NothingBeforeWrite);
             ahead.step(who, "intends to write to the old store", |after| {
                 if marks {
                     after.touch();
@@ -158,7 +158,7 @@ fn put(ahead: &mut Ahead<'_>, server: usize) {
         (true, false) => "is told by the old store that it holds something else",
         (false, _) => "is told by the old store that its time has run out",
     };
-    let marks = !ahead.keeps(Mutant::MarksAfterWrite);
+    let marks = !ahead.keeps(Mutant::NothingBeforeWrite);
     ahead.step(("server", server), what, |after| {
         let number = operation.number;
         let done: Option<Text> = (in_time && matches).then(|| operation.action.on(seen));
@@ -183,7 +183,9 @@ fn is_in_time(ahead: &Ahead<'_>, server: usize, pass: Pass) -> bool {
     let state = ahead.state;
     let held = match pass {
         Pass::Intent => {
-            state.intents[server] || !ahead.keeps(Mutant::MarksAfterWrite) || !ahead.keeps(Mutant::NoIntent)
+            state.intents[server]
+                || !ahead.keeps(Mutant::NothingBeforeWrite)
+                || !ahead.keeps(Mutant::NoIntent)
         }
         Pass::Note => state.notes[server] || !ahead.keeps(Mutant::NoNote),
     };

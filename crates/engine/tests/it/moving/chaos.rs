@@ -212,7 +212,7 @@ async fn in_step(process: &Process) {
         process.moving.mend().await.unwrap();
         while process.moving.read_log().await.unwrap() {}
         process.moving.copy_marked().await.unwrap();
-        if process.moving.journal().marked().await.unwrap() == 0 && !process.moving.read_log().await.unwrap()
+        if process.moving.journal().pending().await.unwrap() == 0 && !process.moving.read_log().await.unwrap()
         {
             return;
         }

@@ -242,7 +242,7 @@ pub(super) async fn settle(process: &Process) -> Copied {
         let done = process.moving.copy_marked().await.unwrap();
         all.copied += done.copied;
         all.same += done.same;
-        if done == Copied::default() && process.moving.journal().marked().await.unwrap() == 0 {
+        if done == Copied::default() && process.moving.journal().pending().await.unwrap() == 0 {
             return all;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -12,3 +12,4 @@ mod outsiders;
 mod reads;
 mod shadow;
 mod steps;
+mod together;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use repot_core::Kind;
 use repot_core::moving::{CopyInto as _, Lead};
 use repot_core::store::{DocumentKey, Precondition, Store as _, StoreExt as _, UnitOfWork, Write};
-use repot_engine::moving::{ChangeProgress, Leads, Limits, MovingOptions, SLOTS, Stage, Terms};
+use repot_engine::moving::{ChangeProgress, Copied, Leads, Limits, MovingOptions, SLOTS, Stage, Terms};
 
 use super::lab::{Process, QUICK, World, chat, empty, numbers, say, settle, text};
 use super::objects::Death;
@@ -107,7 +107,7 @@ fn what_was_read_from_the_copy_is_a_condition_that_the_files_keep() {
     }
 }
 
-/// The mark of a write may be gone before the file is written; its intent is there for longer than that.
+/// What is on its way is not marked; its intent is there for longer than that.
 #[test]
 fn a_write_on_its_way_and_one_that_was_left_are_read_from_the_files() {
     for world in worlds(MovingOptions { ask_ms: 20_000, ..QUICK }) {
@@ -119,9 +119,9 @@ fn a_write_on_its_way_and_one_that_was_left_are_read_from_the_files() {
                 _ = say(&*writer.store, &key, 1) => {}
                 () = writer.old_line.died.notified() => {}
             }
-            // nothing changed yet, so the copy is as it was and the mark goes
-            settle(&reader).await;
-            assert_eq!(reader.moving.journal().marked().await.unwrap(), 0);
+            // nothing changed yet, so there is nothing to copy
+            assert_eq!(reader.moving.copy_marked().await.unwrap(), Copied::default());
+            assert_eq!(reader.moving.journal().pending().await.unwrap(), 1);
             // what the dead server sent arrives
             let path = world.layout.paths(&key).unwrap().remove(0);
             let late = empty("u1", "a").replace("[]", "[{\"n\": 1}]");
@@ -282,7 +282,10 @@ fn what_follows_from_a_copy_in_the_database_is_read_from_the_files() {
                 assert!(is_of_copy(&process, note).await);
             }
             process.store.delete(&key, Precondition::Any).await.unwrap();
-            assert_eq!(process.moving.copy_marked().await.unwrap().copied, 1);
+            // it is marked when its intent has gone
+            while process.moving.copy_marked().await.unwrap().copied == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             assert!(world.new.get(&key).await.unwrap().is_none());
             for (note, body) in &notes {
                 assert_ne!(text(&*world.new, note).await.as_ref(), Some(body));
