@@ -66,7 +66,7 @@ impl Old {
 
     /// A server of those who know nothing of a move; `project`: where a model of the documents is.
     pub(crate) fn serve(&self, program: &Path, project: &Path) -> Result<Process> {
-        let mut command = Command::new(program);
+        let mut command = plain(program);
         command.env_remove("DATABASE_URL").arg("--json").arg("-C");
         match self {
             Self::Directory(path) => command.arg(project).args(SERVE).arg("--store").arg(path),
@@ -74,6 +74,15 @@ impl Old {
         };
         Process::start(&mut command)
     }
+}
+
+/// The program without the settings of the person at the keyboard, which are not part of the measurement.
+fn plain(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for name in ["REPOT_MODEL", "REPOT_SOURCE", "REPOT_LOG", "USE_DATABASE", "USE_NEW_DATA_LAYER"] {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Where it is, and with what.
@@ -93,12 +102,8 @@ impl<'a> Project<'a> {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.program);
+        let mut command = plain(self.program);
         command.arg("--json").arg("-C").arg(&self.target.directory).args(arguments);
-        // settings of the person at the keyboard are not part of the measurement
-        for name in ["REPOT_MODEL", "REPOT_SOURCE", "REPOT_LOG", "USE_DATABASE", "USE_NEW_DATA_LAYER"] {
-            command.env_remove(name);
-        }
         match self.target.url() {
             Some(url) => command.env("DATABASE_URL", url),
             None => command.env_remove("DATABASE_URL"),
