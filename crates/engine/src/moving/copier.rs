@@ -52,8 +52,25 @@ impl Copied {
     }
 }
 
-/// A copy that is to be made: of which document, and what it takes. `None`: it is what the leading store holds.
-type Copying = (Claimed, Option<Write>);
+/// What became of several, and what failed for no reason of its own.
+#[derive(Default)]
+struct Tally {
+    all: Copied,
+    failed: Option<Error>,
+}
+
+impl Tally {
+    fn count(&mut self, done: Result<Copied>) {
+        match done {
+            Ok(done) => self.all.add(done),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn end(self) -> Result<Copied> {
+        self.failed.map_or(Ok(self.all), Err)
+    }
+}
 
 impl Moving {
     /// Copies some of the marked documents. Any number of workers in any number of processes may do so at once.
@@ -77,14 +94,11 @@ impl Moving {
         let mut copying = stream::iter(some)
             .map(|marks| async move { self.copy_some(&marks).await })
             .buffer_unordered(AT_ONCE);
-        let (mut all, mut failed) = (Copied::default(), None);
+        let mut tally = Tally::default();
         while let Some(done) = copying.next().await {
-            match done {
-                Ok(some) => all.add(some),
-                Err(error) => failed = Some(error),
-            }
+            tally.count(done);
         }
-        failed.map_or(Ok(all), Err)
+        tally.end()
     }
 
     /// Brings the copies of some documents to what the store holds that leads. What the old store holds is read before it is asked who
@@ -94,9 +108,9 @@ impl Moving {
         let until_ms = self.clock.now_ms() + self.options.claim_ms;
         // a mark that is there now stays until its claim is over, and so does the lead of its document
         let claimed = self.journal.claim_marked(marks, &self.id, until_ms + self.options.skew_ms).await?;
-        let mut all = Copied { left: marks.len() - claimed.len(), ..Copied::default() };
+        let left = Copied { left: marks.len() - claimed.len(), ..Copied::default() };
         if claimed.is_empty() {
-            return Ok(all);
+            return Ok(left);
         }
         let seen = join_all(claimed.iter().map(|claimed| self.sides.old.get(&claimed.mark.key))).await;
         let View::Goes(control, version) = self.ask().await? else {
@@ -105,21 +119,18 @@ impl Moving {
             }
             return Ok(Copied { left: marks.len(), ..Copied::default() });
         };
-        let (mut into_new, mut into_old, mut failed) = (Vec::new(), Vec::new(), None);
+        let (mut into_new, mut into_old) = (Vec::new(), Vec::new());
+        let mut tally = Tally { all: left, failed: None };
         for (claimed, seen) in claimed.into_iter().zip(seen) {
             let leads = control.leads.of(&claimed.mark.key);
             match seen {
                 Ok(seen) if leads == Lead::Old => into_new.push((claimed, seen)),
                 Ok(seen) => into_old.push((claimed, seen)),
-                Err(error) => self
-                    .without(&claimed, error)
-                    .await
-                    .map_or_else(|error| failed = Some(error), |stuck| all.add(stuck)),
+                Err(error) => tally.count(self.without(&claimed, error).await),
             }
         }
         // the lead stays what it is until copies are written into the new store, or they are not
-        let copied = self.copy_into_new(into_new, version).await;
-        copied.map_or_else(|error| failed = Some(error), |copied| all.add(copied));
+        tally.count(self.copy_into_new(into_new, version).await);
         let one_by_one = into_old.into_iter().map(|(claimed, seen)| async move {
             let copied = self.copy_into_old(&claimed, seen, until_ms).await;
             match copied {
@@ -127,17 +138,15 @@ impl Moving {
                 copied => copied,
             }
         });
-        for copied in join_all(one_by_one).await {
-            copied.map_or_else(|error| failed = Some(error), |copied| all.add(copied));
-        }
-        failed.map_or(Ok(all), Err)
+        join_all(one_by_one).await.into_iter().for_each(|copied| tally.count(copied));
+        tally.end()
     }
 
     /// In one transaction: the claims are checked, the copies written, and those of the marks cleared that are still the ones that
     /// were claimed. Where that cannot be, each document is copied by itself.
     async fn copy_into_new(&self, seen: Vec<(Claimed, Option<Document>)>, version: i64) -> Result<Copied> {
         let copies = join_all(seen.iter().map(|(claimed, _)| self.sides.new.get(&claimed.mark.key))).await;
-        let (mut copying, mut all, mut failed) = (Vec::<Copying>::new(), Copied::default(), None);
+        let (mut copying, mut tally) = (Vec::<(Claimed, Option<Write>)>::new(), Tally::default());
         for ((claimed, text), copy) in seen.into_iter().zip(copies) {
             match copy {
                 Ok(copy) => {
@@ -145,10 +154,7 @@ impl Moving {
                         difference(&claimed.mark.key, text.as_ref(), copy.as_ref(), Precondition::Any);
                     copying.push((claimed, write));
                 }
-                Err(error) => self
-                    .without(&claimed, error)
-                    .await
-                    .map_or_else(|error| failed = Some(error), |stuck| all.add(stuck)),
+                Err(error) => tally.count(self.without(&claimed, error).await),
             }
         }
         let work = || UnitOfWork::default().demanding(Journal::under(version));
@@ -158,7 +164,7 @@ impl Moving {
             let together = Journal::finishing(copying.iter().map(|(claimed, _)| claimed), together);
             match self.sides.into_new.copy_in(together).await {
                 Ok(_) => {
-                    copying.iter().for_each(|(_, write)| all.add(outcome(write.as_ref())));
+                    copying.iter().for_each(|(_, write)| tally.all.add(outcome(write.as_ref())));
                     copying.clear();
                 }
                 Err(error) if is_unreachable(&error) => return Err(error),
@@ -169,13 +175,12 @@ impl Moving {
         for (claimed, write) in copying {
             let outcome = outcome(write.as_ref());
             let done = self.done(&claimed, write.into_iter().fold(work(), UnitOfWork::with), outcome).await;
-            let done = match done {
+            tally.count(match done {
                 Err(error) => self.without(&claimed, error).await,
                 done => done,
-            };
-            done.map_or_else(|error| failed = Some(error), |done| all.add(done));
+            });
         }
-        failed.map_or(Ok(all), Err)
+        tally.end()
     }
 
     /// The copy is written on condition of what was seen before it was asked who leads, and before the claim ends.
