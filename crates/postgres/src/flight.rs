@@ -80,8 +80,7 @@ impl Flight {
         message: impl Into<String>,
     ) {
         let sql = format!("select 1 / (case when exists ({rows}) then 0 else 1 end)");
-        let otherwise = Some(Otherwise::Between(message.into()));
-        self.0.push(Said { what: what.into(), sql, values, otherwise });
+        self.must(what, sql, values, Otherwise::Between(message.into()));
     }
 
     /// There must be such a row; else as with [`Flight::forbid`].
@@ -93,8 +92,7 @@ impl Flight {
         message: impl Into<String>,
     ) {
         let sql = format!("select 1 / (case when exists ({rows}) then 1 else 0 end)");
-        let otherwise = Some(Otherwise::Between(message.into()));
-        self.0.push(Said { what: what.into(), sql, values, otherwise });
+        self.must(what, sql, values, Otherwise::Between(message.into()));
     }
 
     /// A statement that must change a row; else the transaction fails with `otherwise`, and nothing behind it is done.
@@ -106,7 +104,11 @@ impl Flight {
         otherwise: Error,
     ) {
         let sql = format!("with done as ({change} returning 1) select 1 / (select count(*) from done)");
-        self.0.push(Said { what: what.into(), sql, values, otherwise: Some(Otherwise::Ours(otherwise)) });
+        self.must(what, sql, values, Otherwise::Ours(otherwise));
+    }
+
+    fn must(&mut self, what: impl Into<String>, sql: String, values: Parameters, otherwise: Otherwise) {
+        self.0.push(Said { what: what.into(), sql, values, otherwise: Some(otherwise) });
     }
 
     /// Sends them all, and leaves none.

@@ -167,8 +167,8 @@ impl Moving {
                     copying.iter().for_each(|(_, write)| tally.all.add(outcome(write.as_ref())));
                     copying.clear();
                 }
-                Err(error) if is_unreachable(&error) => return Err(error),
-                // one of them, as the next tells
+                // what only failed may fail for one of them alone, and is not to keep the others back
+                Err(error) if is_unreachable(&error) && error.kind() != Kind::Failed => return Err(error),
                 Err(_) => {}
             }
         }
