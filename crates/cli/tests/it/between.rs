@@ -1,11 +1,11 @@
 //! `repot move`: the council app changes database while it is used, from SQLite to PostgreSQL and back; also through a server that
 //! knows the old database alone, and that nobody restarts.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use serde_json::json;
 
-use crate::live_app::{App, is_all_there};
+use crate::live_app::{App, Progress, is_all_there};
 use crate::moving::{Following, Mover, operate};
 use crate::operate::{Serving, request};
 use crate::project::{Database, Project, Ran, databases, fed, ran};
@@ -37,26 +37,23 @@ fn live(mover: &Mover) {
     let following = Following::by(command);
     let variables = [("REPOT_LOG", "off"), ("REPOT_SOURCE", &old_url), ("DATABASE_URL", &new_url)];
     let server = Serving::start(&mover.project, &[], &variables);
-    let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    let progress = Progress::default();
     let users = ["u_anna", "u_bela", "u_chidi"];
     let sent: Vec<Vec<String>> = std::thread::scope(|scope| {
         let apps = users.map(|user| {
             // one of them is still at the server of before
             let servers = if user == "u_chidi" { vec![&early, &server] } else { vec![&server] };
-            let app = App { servers, at: AtomicUsize::new(0), user, is_over: &is_over, written: &written };
+            let app = App { servers, at: AtomicUsize::new(0), user, progress: &progress };
             scope.spawn(move || (app.run(), app.at.into_inner()))
         });
         let confirmed = mover.confirmed();
         let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            operate(mover, &server, &written);
+            operate(mover, &server, &progress);
             let finished = mover.run(&["finish", &confirmed]).expect(0);
             assert!(finished.err.contains("the two databases are in step"), "{}", finished.err);
+            progress.wait();
         }));
-        let before = written.load(Ordering::SeqCst);
-        while tried.is_ok() && written.load(Ordering::SeqCst) < before + 10 {
-            std::thread::yield_now();
-        }
-        is_over.store(true, Ordering::SeqCst);
+        progress.end();
         let ended = apps.map(|app| app.join().unwrap());
         tried.unwrap();
         assert_eq!(ended.each_ref().map(|(_, at)| *at), [0, 0, 1], "the server of before was left");

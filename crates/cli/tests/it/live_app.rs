@@ -8,14 +8,54 @@ use serde_json::{Value, json};
 use crate::moving::Mover;
 use crate::operate::{Serving, request};
 
+/// How far the apps are together, and whether they go on.
+#[derive(Default)]
+pub(crate) struct Progress {
+    written: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Progress {
+    /// Waits until they wrote ten more messages.
+    ///
+    /// # Panics
+    ///
+    /// When they ended before: one of them found what must not be.
+    pub(crate) fn wait(&self) {
+        let before = self.written.load(Ordering::SeqCst);
+        while self.written.load(Ordering::SeqCst) < before + 10 {
+            assert!(!self.is_over(), "an app gave up");
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+}
+
+/// Ends all of them with the first that panics.
+struct EndsAll<'a>(&'a Progress);
+
+impl Drop for EndsAll<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
 /// An app of one user, which writes a message, reads its chat, and finds what it wrote.
 pub(crate) struct App<'a> {
     /// It asks the first one, until that takes no part and refuses writes; then the next one.
     pub servers: Vec<&'a Serving>,
     pub at: AtomicUsize,
     pub user: &'static str,
-    pub is_over: &'a AtomicBool,
-    pub written: &'a AtomicU64,
+    pub progress: &'a Progress,
 }
 
 impl App<'_> {
@@ -36,20 +76,26 @@ impl App<'_> {
 
     /// Gives all that it wrote.
     pub(crate) fn run(&self) -> Vec<String> {
+        let _ends = EndsAll(self.progress);
         let (chat, mut sent) = (self.chat(), Vec::new());
         let empty = json!({"id": chat, "user_id": self.user, "title": "live", "messages": []}).to_string();
         let (made, answer) = self.ask(&format!("PUT /v1/conversations/{chat}"), &empty);
         assert_eq!(made, 201, "{answer}");
-        while !self.is_over.load(Ordering::SeqCst) {
+        // what is always written is always on its way: only a chat at rest is ever compared
+        let quiet = format!("quiet-{}", self.user);
+        assert_eq!(self.ask(&format!("PUT /v1/conversations/{quiet}"), &empty.replace(&chat, &quiet)).0, 201);
+        while !self.progress.is_over() {
             let content = format!("message {} of {}", sent.len(), self.user);
             let body = json!({"role": "user", "content": content}).to_string();
             let (status, answer) = self.ask(&format!("POST /v1/conversations/{chat}/messages"), &body);
             assert_eq!(status, 201, "{answer}");
             sent.push(content);
-            self.written.fetch_add(1, Ordering::SeqCst);
+            self.progress.written.fetch_add(1, Ordering::SeqCst);
             let (status, answer) = self.ask(&format!("GET /v1/conversations/{chat}"), "");
             assert_eq!(status, 200, "{answer}");
             assert_eq!(contents(answer.as_bytes()), sent);
+            let (status, answer) = self.ask(&format!("GET /v1/conversations/{quiet}"), "");
+            assert!(status == 200 && contents(answer.as_bytes()).is_empty(), "{status} {answer}");
             // as fast as a hurried user, not as fast as the machine: each copy is of the whole chat
             std::thread::sleep(Duration::from_millis(20));
             if sent.len() % 10 == 0 {

@@ -3,14 +3,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use repot_s3lab::S3Lab;
 use repot_testkit::TempTree;
 use serde_json::{Value, json};
 
-use crate::live_app::{App, is_all_there};
+use crate::live_app::{App, Progress, is_all_there};
 use crate::operate::{Serving, request};
 use crate::project::{Database, Project, Ran, databases, fed, ran};
 
@@ -126,14 +126,8 @@ impl Drop for Following {
 }
 
 /// Everything that an operator does, while the apps go on.
-pub(crate) fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
-    let goes_on = || {
-        let before = written.load(Ordering::SeqCst);
-        while written.load(Ordering::SeqCst) < before + 10 {
-            std::thread::yield_now();
-        }
-    };
-    goes_on();
+pub(crate) fn operate(mover: &Mover, server: &Serving, progress: &Progress) {
+    progress.wait();
     assert_eq!(mover.stage()["stage"], "following");
     // a program of another kind changes a file, past Repot
     let path = "u_bela/by-hand.json";
@@ -147,7 +141,7 @@ pub(crate) fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
     assert_eq!(rolled["guard"]["limits"]["p99_times"], json!(1000.0));
     let found = server.send(&request("GET /v1/conversations/by-hand", "repot-tenant: u_bela\r\n", ""));
     assert!(found.starts_with("HTTP/1.1 200"), "{found}");
-    goes_on();
+    progress.wait();
     let rolled = rollout(&["--only", "user_id=u_anna", "--compare", "100%"]);
     assert_eq!(rolled["tenants"], json!(["u_anna"]));
     // what the servers saw is told, of both sides
@@ -166,12 +160,12 @@ pub(crate) fn operate(mover: &Mover, server: &Serving, written: &AtomicU64) {
     }
     mover.run(&["mismatches"]).expect(0);
     assert_eq!(rollout(&["100%"])["stage"], "database");
-    goes_on();
+    progress.wait();
     assert_eq!(mover.run(&["rollback", "--json"]).expect(0).result()["stage"], "following");
-    goes_on();
+    progress.wait();
     assert!(mover.run(&["finish", "--confirm=x"]).expect(5).err.contains("R0717"));
     assert_eq!(rollout(&["100%"])["stage"], "database");
-    goes_on();
+    progress.wait();
     let end = mover.stage();
     assert_eq!((&end["differences"], &end["guard"]["stopped"]), (&json!(0), &json!(null)), "{end}");
 }
@@ -183,17 +177,17 @@ fn live(mover: &Mover) {
     let variables: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let server = Serving::start(&mover.project, &[], &variables);
-    let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    let progress = Progress::default();
     let users = ["u_anna", "u_bela", "u_chidi"];
     let sent: Vec<Vec<String>> = std::thread::scope(|scope| {
         let (servers, at) = (|| vec![&server], AtomicUsize::default);
-        let app = |user| App { servers: servers(), at: at(), user, is_over: &is_over, written: &written };
+        let app = |user| App { servers: servers(), at: at(), user, progress: &progress };
         let apps = users.map(|user| {
             let app = app(user);
             scope.spawn(move || app.run())
         });
         let tried =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| operate(mover, &server, &written)));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| operate(mover, &server, &progress)));
         // the end is asked for while the apps go on
         let confirmed = mover.confirmed();
         let tried = tried.and_then(|()| {
@@ -206,13 +200,10 @@ fn live(mover: &Mover) {
                     (&json!(0), &json!(0)),
                     "{finished}"
                 );
+                progress.wait();
             }))
         });
-        let before = written.load(Ordering::SeqCst);
-        while tried.is_ok() && written.load(Ordering::SeqCst) < before + 10 {
-            std::thread::yield_now();
-        }
-        is_over.store(true, Ordering::SeqCst);
+        progress.end();
         let sent = apps.map(|app| app.join().unwrap());
         tried.unwrap();
         sent.into()

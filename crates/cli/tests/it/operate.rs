@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as TEXT;
@@ -14,10 +16,15 @@ use crate::project::{Database, Project, databases};
 const MODEL: &str =
     "[notes]\nfile = \"notes/{id}.json\"\n[notes.fields]\nid = \"text key\"\ntitle = \"text?\"\n";
 
+/// Nothing takes so long; what does, hangs.
+const HANGS: Duration = Duration::from_secs(120);
+
 /// A server that is killed when it is dropped.
 pub(crate) struct Serving {
     child: Child,
     address: String,
+    /// Reads its log all the time: a server stands still where nobody takes its log from a pipe that is full.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Serving {
@@ -30,11 +37,18 @@ impl Serving {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let told: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(told["type"], "listening");
-        Self { address: told["address"].as_str().unwrap().to_owned(), child }
+        let mut err = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            err.read_to_string(&mut log).unwrap();
+            log
+        });
+        Self { address: told["address"].as_str().unwrap().to_owned(), child, log: Some(log) }
     }
 
     pub(crate) fn send(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(HANGS)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -53,8 +67,7 @@ impl Serving {
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        let log = self.log.take().unwrap().join().unwrap();
         (self.child.wait().unwrap().code(), log)
     }
 }

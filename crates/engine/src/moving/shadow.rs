@@ -21,9 +21,11 @@ use super::watching::{FirstLook, Sampled};
 const ROUND: usize = 16;
 /// and at once: each takes a connection that apps may want.
 const AT_ONCE: usize = 2;
-/// When a document is looked at again whose copy was stale, milliseconds, and how often.
+/// When a document is looked at again, milliseconds, and how often at the most: where its copy was stale,
 const AGAIN_MS: i64 = 300;
-const TRIES: u32 = 30;
+const STALE_TRIES: u32 = 30;
+/// and where it was on its way, as what an app reads right after it wrote it always is.
+const MOTION_TRIES: u32 = 3;
 /// Rounds in which the log must have been read to its end.
 const LOG_ROUNDS: usize = 100;
 
@@ -95,24 +97,26 @@ impl Moving {
 
     async fn became(&self, sampled: Sampled, outcome: Outcome) {
         let again_ms = self.clock.now_ms() + AGAIN_MS;
-        let put_off = |first, sampled: Sampled| {
-            self.watch.put(Sampled { first, ripe_ms: again_ms, tries: sampled.tries + 1, ..sampled });
+        let put_off = |most, first, sampled: Sampled| {
+            if sampled.tries < most {
+                self.watch.put(Sampled { first, ripe_ms: again_ms, tries: sampled.tries + 1, ..sampled });
+            }
         };
         match outcome {
             Outcome::Same => self.watch.count(|compared| compared.same += 1),
-            // one whose copy was stale waits until it was copied
-            Outcome::InMotion if sampled.first.is_some() && sampled.tries < TRIES => {
-                put_off(sampled.first.clone(), sampled);
+            Outcome::InMotion => {
+                if sampled.tries == 0 {
+                    self.watch.count(|compared| compared.in_motion += 1);
+                }
+                let most = if sampled.first.is_some() { STALE_TRIES } else { MOTION_TRIES };
+                put_off(most, sampled.first.clone(), sampled);
             }
-            Outcome::InMotion => self.watch.count(|compared| compared.in_motion += 1),
             Outcome::Stale(first) => {
                 self.wake.notify_one();
                 if sampled.first.is_none() {
                     self.watch.count(|compared| compared.stale += 1);
                 }
-                if sampled.tries < TRIES {
-                    put_off(Some(first), sampled);
-                }
+                put_off(STALE_TRIES, Some(first), sampled);
             }
             Outcome::Different(difference) => self.differs(&difference).await,
         }

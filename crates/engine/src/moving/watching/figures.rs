@@ -16,7 +16,8 @@ pub struct Compared {
     pub different: u64,
     /// The text differs, the value is the same.
     pub text_only: u64,
-    /// The copy was on its way: marked, claimed, being written, or its lead was changing.
+    /// The copy was on its way when it was looked at first: marked, claimed, being written, or its lead was changing. Such a read is looked
+    /// at again, up to three times, and counted among the others too when that came to an end.
     pub in_motion: u64,
     /// The copy was older than its document, and nobody had marked it yet; it is marked since. So it is with what other
     /// programs write until it is found.

@@ -148,8 +148,16 @@ fn what_is_on_its_way_does_not_differ() {
             // written and not copied
             say(&*process.store, &key, 1).await.unwrap();
             world.followed(&key).await;
-            assert_eq!(compare(&process, &key).await.in_motion, 1);
+            let now = compare(&process, &key).await;
+            assert_eq!((now.in_motion, now.same), (1, 0));
             settle(&process).await;
+            // it is looked at again
+            while process.moving.sampled_waiting() > 0 {
+                process.moving.compare_sampled().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let now = counted(&process).await;
+            assert_eq!((now.in_motion, now.same), (1, 1));
             // read before it was written, compared after it was copied
             process.store.get(&key).await.unwrap();
             say(&*process.store, &key, 2).await.unwrap();
