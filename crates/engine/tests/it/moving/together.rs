@@ -1,5 +1,6 @@
 //! Documents that are claimed and copied together: what one of them cannot do keeps none of the others back.
 
+use repot_core::Kind;
 use repot_core::moving::Marks as _;
 use repot_core::store::{DocumentKey, FactChange, FactValue, Precondition, Store as _, StoreExt as _};
 use repot_engine::moving::{Copied, MovingOptions};
@@ -97,5 +98,51 @@ fn what_cannot_be_copied_with_others_is_copied_without_them() {
             settle(&process).await;
             is_same(&world, &process, &[key, other, goes.0, stays.0]).await;
         });
+    }
+}
+
+/// An operator's trigger fails for one document: the database is there, so the others are copied.
+#[test]
+fn what_fails_for_one_document_keeps_none_of_the_others_back() {
+    for database in Database::all() {
+        let world = World::new(database, MovingOptions { claim_ms: 500, ..MovingOptions::default() });
+        block_on(async {
+            let process = begun(&world).await;
+            let keys = ["bad", "b", "c"].map(|id| chat("u1", id));
+            for key in &keys {
+                process.store.create(key, empty("u1", key.text())).await.unwrap();
+            }
+            settle(&process).await;
+            let [made, gone] = fails_for_bad(&world.database);
+            world.database.sql(made);
+            for key in &keys {
+                say(&*process.store, key, 1).await.unwrap();
+            }
+            marked(&process, keys.len()).await;
+            let failed = process.moving.copy_marked().await.unwrap_err();
+            assert_eq!(failed.kind(), Kind::Failed, "{failed}");
+            for key in &keys[1..] {
+                assert_eq!(text(&*world.new, key).await, text(&*world.old(), key).await, "{key}");
+            }
+            assert_ne!(text(&*world.new, &keys[0]).await, text(&*world.old(), &keys[0]).await);
+            world.database.sql(gone);
+            settle(&process).await;
+            is_same(&world, &process, &keys).await;
+        });
+    }
+}
+
+/// SQL after which nobody can say anything in the chat `bad`, and SQL that ends it.
+fn fails_for_bad(database: &Database) -> [&'static str; 2] {
+    match database {
+        Database::Sqlite(_) => [
+            "create trigger bad before insert on messages when new.chat_id = 'bad' begin select json('{'); end",
+            "drop trigger bad",
+        ],
+        Database::Postgres(..) => [
+            "create function bad() returns trigger language plpgsql as $$ begin raise 'bad'; end $$; \
+             create trigger bad before insert on messages for each row when (new.chat_id = 'bad') execute function bad()",
+            "drop trigger bad on messages; drop function bad()",
+        ],
     }
 }
