@@ -14,6 +14,7 @@ use repot_engine::moving::{
     Beside, CleanUp, FollowOptions, Followed, Follower, Journal, Moving, MovingOptions, Running, Sides,
 };
 use repot_engine::store::{RowHints, RowObjects, RowStore};
+use repot_model::sql::Dialect;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
@@ -100,7 +101,11 @@ impl Move {
         };
         let id = format!("{}-{:08x}", std::process::id(), pacing.random() >> 32);
         let outside = (Arc::clone(&config.clock), Arc::clone(&pacing) as _);
-        let options = MovingOptions::default();
+        let options = match rows.dialect() {
+            // a transaction in this process costs less than many documents in one hold up an app
+            Dialect::Sqlite => MovingOptions { intents_ms: 0, marks_ms: 0, ..MovingOptions::default() },
+            Dialect::Postgres => MovingOptions::default(),
+        };
         let moving = Moving::new(sides, outside, options, &id);
         let moving = Arc::new(if config.follows { moving } else { moving.brief() });
         if journal.control().await?.is_some() {

@@ -5,11 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use super::intent::Intent;
 use super::member::Moving;
 
-/// How long intents are gathered, milliseconds.
-pub(super) const INTENTS_MS: u64 = 20;
-/// How long marks are after a round of copying, milliseconds.
-pub(super) const MARKS_MS: u64 = 50;
-
 /// Intents whose writes ended, and which nobody waits for.
 #[derive(Debug, Default)]
 pub(super) struct Gathered(Mutex<Vec<Intent>>);

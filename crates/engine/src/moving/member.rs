@@ -39,6 +39,10 @@ pub struct MovingOptions {
     pub wait_ms: i64,
     /// How long the copying of one document may take.
     pub claim_ms: i64,
+    /// How long intents whose writes ended are gathered, so that they are taken back together.
+    pub intents_ms: u64,
+    /// How long marks are gathered after a round of copying, so that they are copied together.
+    pub marks_ms: u64,
 }
 
 impl Default for MovingOptions {
@@ -51,6 +55,8 @@ impl Default for MovingOptions {
             ask_ms: 2_000,
             wait_ms: 10_000,
             claim_ms: 5_000,
+            intents_ms: 20,
+            marks_ms: 50,
         }
     }
 }

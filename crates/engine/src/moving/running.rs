@@ -7,7 +7,6 @@ use repot_core::Result;
 use tokio::task::JoinHandle;
 
 use super::change::Progress;
-use super::gathered::MARKS_MS;
 use super::member::Moving;
 use super::trouble::Loop;
 
@@ -109,7 +108,7 @@ async fn copy((moving, stops): Both) {
                 () = moving.pacing.pause(IDLE_MS) => {}
             },
             Some(done) if done.is_full() => {}
-            Some(_) => moving.gather(MARKS_MS).await,
+            Some(_) => moving.gather(moving.options.marks_ms).await,
             None => moving.pacing.pause(AWAY_MS).await,
         }
     }

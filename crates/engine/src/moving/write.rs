@@ -11,7 +11,6 @@ use tokio::sync::Mutex;
 
 use super::beside::{not_by_note, out_of_reach};
 use super::control::Control;
-use super::gathered::INTENTS_MS;
 use super::intent::Intent;
 use super::journal::{Journal, is_lost};
 use super::member::{Moving, View, is_unreachable, standing};
@@ -192,7 +191,7 @@ impl Moving {
         } else if self.gathered.push(intent) {
             let moving = Arc::clone(self);
             tokio::spawn(async move {
-                moving.gather(INTENTS_MS).await;
+                moving.gather(moving.options.intents_ms).await;
                 moving.take_gathered_back().await;
             });
         }

@@ -14,6 +14,7 @@ use repot_core::store::{
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
+use repot_model::sql::Dialect;
 use tokio::task::coop::consume_budget;
 
 use super::answer::Answer;
@@ -69,6 +70,7 @@ pub struct RowStoreOptions {
 /// written without them.
 pub struct RowStore {
     shown: String,
+    dialect: Dialect,
     pub(super) layout: Arc<Layout>,
     plan: Arc<Plan>,
     pub(super) options: RowStoreOptions,
@@ -95,6 +97,7 @@ impl RowStore {
         let (shown, row_security) = (target.to_string(), target.row_security(&plan)?);
         let mut reader = target.reader()?;
         let dictionaries = Dictionaries::shared(reader.dictionaries()?);
+        let dialect = reader.speech()?.dialect;
         let router = Routes::new(&model, &plan)?.router();
         let caller = Caller::new(Arc::clone(&plan), Arc::clone(&router), reader.as_mut());
         drop(reader);
@@ -113,9 +116,16 @@ impl RowStore {
         };
         let keeper = Some(thread::spawn(move || crew.keep(target)));
         let pruning = Pruning::default();
-        let store = Self { shown, layout, plan, options, lanes, caller, pruning, row_security, keeper };
+        let store =
+            Self { shown, dialect, layout, plan, options, lanes, caller, pruning, row_security, keeper };
         store.prune();
         Ok(store)
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Whether the database itself holds tenants apart, and if not, why: found out when it was opened. It says so in

@@ -61,6 +61,8 @@ pub(super) const QUICK: MovingOptions = MovingOptions {
     ask_ms: 300,
     wait_ms: 3_000,
     claim_ms: 500,
+    intents_ms: 20,
+    marks_ms: 50,
 };
 
 pub(super) fn compiled() -> (Arc<Model>, Arc<Plan>, &'static str) {
