@@ -14,7 +14,7 @@ use crate::store::work::Measured;
 /// Connections of each kind of call.
 const CONNECTIONS: u32 = 16;
 /// Calls of the first part of a second do not count.
-const WARM: Duration = Duration::from_millis(300);
+pub(super) const WARM: Duration = Duration::from_millis(300);
 
 /// Calls of an app.
 #[derive(Debug, Default)]

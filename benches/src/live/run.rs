@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::eyes::Eyes;
 use super::foreign::Foreign;
-use super::paced::{Paced, call};
+use super::paced::{Paced, WARM, call};
 use super::project::{Old, Origin, Project};
 use super::report::{self, Section};
 use crate::args::LiveArguments;
@@ -155,6 +155,8 @@ impl Runner<'_> {
         section: &mut Section,
     ) -> Result<()> {
         let changed = async {
+            // calls count from then on
+            tokio::time::sleep(WARM).await;
             for _ in 0..self.arguments.changes {
                 for command in [&["rollout", "100%", "--no-guard"][..], &["rollback"]] {
                     section.changes.push(tokio::task::block_in_place(|| project.run(command))?);

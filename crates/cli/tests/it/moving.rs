@@ -156,7 +156,7 @@ pub(crate) fn operate(mover: &Mover, server: &Serving, progress: &Progress) {
             );
             break;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        progress.wait();
     }
     mover.run(&["mismatches"]).expect(0);
     assert_eq!(rollout(&["100%"])["stage"], "database");
