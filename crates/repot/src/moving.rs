@@ -101,7 +101,7 @@ impl Move {
         };
         let id = format!("{}-{:08x}", std::process::id(), pacing.random() >> 32);
         let outside = (Arc::clone(&config.clock), Arc::clone(&pacing) as _);
-        let options = match rows.dialect() {
+        let options = match rows.dialect().await? {
             // a transaction in this process costs less than many documents in one hold up an app
             Dialect::Sqlite => MovingOptions { intents_ms: 0, marks_ms: 0, ..MovingOptions::default() },
             Dialect::Postgres => MovingOptions::default(),

@@ -70,7 +70,6 @@ pub struct RowStoreOptions {
 /// written without them.
 pub struct RowStore {
     shown: String,
-    dialect: Dialect,
     pub(super) layout: Arc<Layout>,
     plan: Arc<Plan>,
     pub(super) options: RowStoreOptions,
@@ -97,7 +96,6 @@ impl RowStore {
         let (shown, row_security) = (target.to_string(), target.row_security(&plan)?);
         let mut reader = target.reader()?;
         let dictionaries = Dictionaries::shared(reader.dictionaries()?);
-        let dialect = reader.speech()?.dialect;
         let router = Routes::new(&model, &plan)?.router();
         let caller = Caller::new(Arc::clone(&plan), Arc::clone(&router), reader.as_mut());
         drop(reader);
@@ -116,16 +114,17 @@ impl RowStore {
         };
         let keeper = Some(thread::spawn(move || crew.keep(target)));
         let pruning = Pruning::default();
-        let store =
-            Self { shown, dialect, layout, plan, options, lanes, caller, pruning, row_security, keeper };
+        let store = Self { shown, layout, plan, options, lanes, caller, pruning, row_security, keeper };
         store.prune();
         Ok(store)
     }
 
     /// Which database it is.
-    #[must_use]
-    pub const fn dialect(&self) -> Dialect {
-        self.dialect
+    ///
+    /// # Errors
+    /// When it is out of reach.
+    pub async fn dialect(&self) -> Result<Dialect> {
+        self.read(|desk, _| Ok(desk.reader().speech()?.dialect)).await
     }
 
     /// Whether the database itself holds tenants apart, and if not, why: found out when it was opened. It says so in
