@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use repot_bucket::{DirectoryObjects, DirectoryWatch, S3Objects};
 use repot_core::moving::{Hints, Outsiders};
-use repot_core::store::{BucketStore, Layout, Objects};
+use repot_core::store::{BucketStore, Layout, Objects, Queryable};
 use repot_core::{Error as Cause, Kind, Pacing as _};
 use repot_engine::TokioPacing;
 use repot_engine::moving::{
     Beside, CleanUp, FollowOptions, Followed, Follower, Journal, Moving, MovingOptions, Running, Sides,
 };
 use repot_engine::store::{RowHints, RowObjects, RowStore};
-use repot_model::sql::Dialect;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
@@ -82,7 +81,7 @@ impl Move {
         if !config.begins_move && journal.control().await?.is_none() {
             return Ok(None);
         }
-        let Source { objects, hints, outsiders } = opened(config, layout).await?;
+        let Source { objects, hints, outsiders, database } = opened(config, layout).await?;
         objects.probe().await?;
         let pacing = Arc::new(TokioPacing);
         let old = BucketStore::new(Arc::clone(&objects), layout.clone(), config.document_bytes_max);
@@ -94,6 +93,7 @@ impl Move {
             announcing_old: old,
             beside: Beside::new(Arc::clone(&objects), BESIDE),
             outsiders,
+            old_database: database,
             new: Arc::clone(rows) as _,
             into_new: Arc::clone(rows) as _,
             known: Arc::clone(rows) as _,
@@ -101,11 +101,7 @@ impl Move {
         };
         let id = format!("{}-{:08x}", std::process::id(), pacing.random() >> 32);
         let outside = (Arc::clone(&config.clock), Arc::clone(&pacing) as _);
-        let options = match rows.dialect().await? {
-            // a transaction in this process costs less than many documents in one hold up an app
-            Dialect::Sqlite => MovingOptions { intents_ms: 0, marks_ms: 0, ..MovingOptions::default() },
-            Dialect::Postgres => MovingOptions::default(),
-        };
+        let options = MovingOptions::default();
         let moving = Moving::new(sides, outside, options, &id);
         let moving = Arc::new(if config.follows { moving } else { moving.brief() });
         if journal.control().await?.is_some() {
@@ -173,18 +169,24 @@ struct Source {
     objects: Arc<dyn Objects>,
     hints: Option<Arc<dyn Hints>>,
     outsiders: Option<Arc<dyn Outsiders>>,
+    database: Option<Arc<dyn Queryable>>,
 }
 
 impl Source {
     /// Who writes it cannot be helped.
     fn of(objects: Arc<dyn Objects>, hints: Option<Arc<dyn Hints>>) -> Self {
-        Self { objects, hints, outsiders: None }
+        Self { objects, hints, outsiders: None, database: None }
     }
 
     fn of_rows(rows: Arc<RowStore>) -> Self {
         let hints = Arc::new(RowHints::new(Arc::clone(&rows), Arc::new(TokioPacing)));
-        let objects = Arc::new(RowObjects::new(rows, Arc::new(TokioPacing)));
-        Self { objects: Arc::clone(&objects) as _, hints: Some(hints), outsiders: Some(objects) }
+        let objects = Arc::new(RowObjects::new(Arc::clone(&rows), Arc::new(TokioPacing)));
+        Self {
+            objects: Arc::clone(&objects) as _,
+            hints: Some(hints),
+            outsiders: Some(objects),
+            database: Some(rows),
+        }
     }
 }
 

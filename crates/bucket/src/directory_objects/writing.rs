@@ -385,9 +385,10 @@ impl Folder {
         }
     }
 
-    /// Somebody else has the lock of a folder; nothing was done.
+    /// Somebody else has the lock of the folder of a path, or of the whole; nothing was done.
     fn held(&self, path: &str) -> Error {
-        let message = format!("a process holds the lock of the folder of {path} in {}", self.shown);
+        let whose = if path.is_empty() { String::new() } else { format!("the folder of {path} in ") };
+        let message = format!("a process holds the lock of {whose}{}", self.shown);
         Error::new(Kind::Unavailable, HELD, message)
             .retry(Retry::Safe)
             .hint("Send it again; if that goes on, look for a process that is stopped while it writes there.")

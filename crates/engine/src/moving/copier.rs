@@ -39,11 +39,6 @@ pub struct Copied {
 }
 
 impl Copied {
-    /// Whether there may be more to do at once.
-    pub(super) const fn is_full(&self) -> bool {
-        self.copied + self.same + self.stuck + self.left >= ROUND
-    }
-
     const fn add(&mut self, more: Self) {
         self.copied += more.copied;
         self.same += more.same;

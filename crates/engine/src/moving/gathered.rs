@@ -1,38 +1,34 @@
-//! Work that waits a moment for more of its kind: what comes meanwhile goes into the same transaction.
+//! Intents whose writes ended, and which nobody waits for: what comes while one transaction takes some back goes into the next.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::intent::Intent;
-use super::member::Moving;
 
-/// Intents whose writes ended, and which nobody waits for.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(Mutex<Vec<Intent>>);
+pub(super) struct Gathered(Mutex<Waiting>);
 
-impl Gathered {
-    /// One more; `true`: it is the first, and whoever brought it is to see to all that come until they are taken.
-    pub(super) fn push(&self, intent: Intent) -> bool {
-        let mut intents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        intents.push(intent);
-        intents.len() == 1
-    }
-
-    /// All of them.
-    pub(super) fn take(&self) -> Vec<Intent> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+#[derive(Debug, Default)]
+struct Waiting {
+    intents: Vec<Intent>,
+    is_seen_to: bool,
 }
 
-impl Moving {
-    /// Comes back when there was time for more to come; at once where somebody waits for copies, as a change of the lead does.
-    pub(super) async fn gather(&self, ms: u64) {
-        if self.last_control().is_some_and(|control| control.wanted.is_some()) {
-            return;
-        }
-        tokio::select! {
-            biased;
-            () = self.hurry.notified() => {}
-            () = self.pacing.pause(ms) => {}
-        }
+impl Gathered {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more; `true`: whoever brought it is to see to all that come until there is none.
+    pub(super) fn push(&self, intent: Intent) -> bool {
+        let mut waiting = self.waiting();
+        waiting.intents.push(intent);
+        !std::mem::replace(&mut waiting.is_seen_to, true)
+    }
+
+    /// All that came by now; empty: none did, and who sees to them is done.
+    pub(super) fn take(&self) -> Vec<Intent> {
+        let mut waiting = self.waiting();
+        waiting.is_seen_to = !waiting.intents.is_empty();
+        std::mem::take(&mut waiting.intents)
     }
 }

@@ -39,10 +39,6 @@ pub struct MovingOptions {
     pub wait_ms: i64,
     /// How long the copying of one document may take.
     pub claim_ms: i64,
-    /// How long intents whose writes ended are gathered, so that they are taken back together.
-    pub intents_ms: u64,
-    /// How long marks are gathered after a round of copying, so that they are copied together.
-    pub marks_ms: u64,
 }
 
 impl Default for MovingOptions {
@@ -55,8 +51,6 @@ impl Default for MovingOptions {
             ask_ms: 2_000,
             wait_ms: 10_000,
             claim_ms: 5_000,
-            intents_ms: 20,
-            marks_ms: 50,
         }
     }
 }
@@ -74,6 +68,8 @@ pub struct Sides {
     pub announcing_old: Arc<dyn Announcing>,
     /// Who writes it beside the move, where they can be kept out.
     pub outsiders: Option<Arc<dyn Outsiders>>,
+    /// The old store where it is a database, as they read and write it: its writes are refused while they are kept out.
+    pub old_database: Option<Arc<dyn Queryable>>,
     /// Where they go.
     pub new: Arc<dyn Queryable>,
     /// The new store again, for copies.
@@ -117,8 +113,6 @@ pub struct Moving {
     pub(super) is_brief: bool,
     /// Wakes who copies.
     pub(super) wake: Notify,
-    /// Ends the rests of who gathers work.
-    pub(super) hurry: Notify,
     /// Intents to take back.
     pub(super) gathered: Gathered,
     /// Wakes who reads the log.
@@ -182,7 +176,6 @@ impl Moving {
             id: id.to_owned(),
             is_brief: false,
             wake: Notify::new(),
-            hurry: Notify::new(),
             gathered: Gathered::default(),
             logged: Notify::new(),
             fenced: AtomicI64::new(i64::MIN),

@@ -4,11 +4,13 @@
 use std::time::Instant;
 
 use repot_core::moving::{Lead, Phase};
-use repot_core::store::{Cursor, Document, DocumentKey, Page, Query, QueryPage, Scope, text_etag};
+use repot_core::store::{
+    Cursor, Document, DocumentKey, Page, Query, QueryPage, Queryable, Scope, Store, text_etag,
+};
 use repot_core::{Error, Kind, Result, Retry};
 
 use super::beside::{Note, out_of_reach};
-use super::control::Control;
+use super::control::{Control, Fence};
 use super::member::{Moving, View, is_unreachable};
 use super::names::{canonical, name, of_tenant};
 use super::watching::Act;
@@ -41,6 +43,33 @@ impl Way {
 }
 
 impl Moving {
+    /// The old store for those who read: what it answers is the same, but a database need not make files of it first.
+    fn old(&self) -> &dyn Store {
+        self.sides.old_database.as_ref().map_or(&*self.sides.old, |database| &**database as &dyn Store)
+    }
+
+    /// The old store, where it is a database that leads alone: then it answers questions.
+    ///
+    /// # Errors
+    /// When the new store is out of reach, and the fence does not say either that the old one leads.
+    pub(super) async fn asked_of_old(&self) -> Result<Option<&dyn Queryable>> {
+        let Some(database) = self.sides.old_database.as_deref() else { return Ok(None) };
+        let is_alone = match self.ask().await {
+            Ok(View::Goes(control, _)) => control.leads.is_old_alone(),
+            Ok(View::Over) => false,
+            Err(error) if is_unreachable(&error) => {
+                let (fence, _) = self.sides.beside.fence().await?;
+                let is_alone = |fence: Fence| fence.leads.is_old_alone() && fence.wanted.is_old_alone();
+                if !fence.is_none_or(is_alone) {
+                    return Err(error);
+                }
+                true
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(is_alone.then_some(database))
+    }
+
     /// Where a read of a document goes.
     async fn way(&self, key: &DocumentKey, begun: Instant) -> Result<Way> {
         if let Some(view) = self.trusted() {
@@ -103,7 +132,7 @@ impl Moving {
             begun = Instant::now();
         }
         let (lead, found) = match way {
-            Ok(Way::Old | Way::Copy) => (Lead::Old, self.sides.old.get(&own).await),
+            Ok(Way::Old | Way::Copy) => (Lead::Old, self.old().get(&own).await),
             Ok(Way::New) => (Lead::New, self.sides.new.get(&own).await),
             Err(error) => (Lead::Old, Err(error)),
         };
@@ -122,7 +151,7 @@ impl Moving {
             return Ok(is_there);
         }
         match way {
-            Way::Old | Way::Copy => self.sides.old.exists(&own).await,
+            Way::Old | Way::Copy => self.old().exists(&own).await,
             Way::New => self.sides.new.exists(&own).await,
         }
     }
@@ -174,8 +203,6 @@ impl Moving {
                     .retry(Retry::Safe)
                     .hint("Send it again; `repot status` says what the copying waits for."));
             }
-            // what is gathered here is not what it waits for
-            self.hurry.notify_waiters();
             self.pacing.pause(pause_ms).await;
         }
     }
@@ -223,7 +250,7 @@ impl Moving {
             return Err(another_cursor());
         }
         let page = if old_leads {
-            self.sides.old.list(scope, own.as_ref(), most).await?
+            self.old().list(scope, own.as_ref(), most).await?
         } else {
             self.caught_up(scope).await?;
             self.sides.new.list(scope, own.as_ref(), most).await?
@@ -240,11 +267,17 @@ impl Moving {
     }
 
     pub(super) async fn question(&self, query: &Query) -> Result<QueryPage> {
+        if let Some(database) = self.asked_of_old().await? {
+            return database.query(query).await;
+        }
         self.caught_up(&query.scope).await?;
         self.sides.new.query(query).await
     }
 
     pub(super) async fn number(&self, query: &Query) -> Result<u64> {
+        if let Some(database) = self.asked_of_old().await? {
+            return database.count(query).await;
+        }
         self.caught_up(&query.scope).await?;
         self.sides.new.count(query).await
     }

@@ -107,8 +107,7 @@ async fn copy((moving, stops): Both) {
                 () = woken => {}
                 () = moving.pacing.pause(IDLE_MS) => {}
             },
-            Some(done) if done.is_full() => {}
-            Some(_) => moving.gather(moving.options.marks_ms).await,
+            Some(_) => {}
             None => moving.pacing.pause(AWAY_MS).await,
         }
     }

@@ -17,8 +17,8 @@ use super::member::Moving;
 ///
 /// What both stores can do can be done all the time; references and units of several documents from the moment that the new
 /// store leads everything; work queues, trash and history when the move is over.
-/// Questions and listings are answered by it as soon as it leads anything: they wait until the copies that they are about
-/// are there. Its log is the log of all changes: those of documents that the old store leads are in it when they are copied.
+/// An old store that is a database answers questions while it leads alone; else the new one does, and waits until the copies that
+/// they are about are there. Its log is the log of all changes: those of documents that the old store leads are in it when they are copied.
 #[derive(Debug)]
 pub struct MovingStore {
     moving: Arc<Moving>,
@@ -137,11 +137,17 @@ impl Queryable for MovingStore {
     }
 
     async fn read_sql(&self, question: SqlQuestion, sink: SqlSink) -> Result<bool> {
+        if let Some(database) = self.moving.asked_of_old().await? {
+            return database.read_sql(question, sink).await;
+        }
         self.moving.all_caught_up().await?;
         self.moving.sides.new.read_sql(question, sink).await
     }
 
     async fn explain(&self, query: &Query) -> Result<QueryExplanation> {
-        self.moving.sides.new.explain(query).await
+        match self.moving.asked_of_old().await? {
+            Some(database) => database.explain(query).await,
+            None => self.moving.sides.new.explain(query).await,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use repot_core::moving::{Announce, Announced, Lead, Phase};
-use repot_core::store::{DocumentKey, Precondition, Receipt, UnitOfWork, Write, text_etag};
+use repot_core::store::{DocumentKey, Precondition, Queryable, Receipt, UnitOfWork, Write, text_etag};
 use repot_core::{Error, Kind, Result, Retry};
 use tokio::sync::Mutex;
 
@@ -21,8 +21,11 @@ use super::watching::Act;
 const PAUSE_MS: u64 = 5;
 
 /// Where a unit of work goes.
-enum Way {
+enum Way<'a> {
     New(Option<i64>),
+    /// To an old store that leads alone and is a database. It refuses that while outsiders are kept out: a change began that is not
+    /// known here, or was taken back a moment ago.
+    Database(&'a dyn Queryable),
     /// Under this state of the move; `reads_copy`: its readers may have read the copy.
     Old {
         version: i64,
@@ -37,13 +40,11 @@ impl Moving {
     /// # Errors
     /// As [`repot_core::store::Store::apply`]; `R0711` when a change of the lead took too long; `R0712` where the documents
     /// are led by different stores; `R0713` when the new store leads and is out of reach.
-    pub(super) async fn write(self: &Arc<Self>, mut work: UnitOfWork) -> Result<Receipt> {
-        for write in &mut work.writes {
-            let key = canonical(&self.sides.layout, write.key())?;
-            rename(write, key);
-        }
+    pub(super) async fn write(self: &Arc<Self>, work: UnitOfWork) -> Result<Receipt> {
+        let work = self.named(work)?;
         let begun_ms = self.clock.now_ms();
         let mut view = self.last_known().await;
+        let mut is_kept_out = false;
         loop {
             // the wait for a change of the lead is no time of a store
             let begun = Instant::now();
@@ -52,7 +53,10 @@ impl Moving {
                 done
             };
             let way = match &view {
-                Ok(view) => way(view, &work)?,
+                Ok(view) => match self.database_alone(view, &work).filter(|_| !is_kept_out) {
+                    Some(database) => Way::Database(database),
+                    None => way(view, &work)?,
+                },
                 Err(error) if is_unreachable(error) => {
                     return ended(Lead::Old, self.write_by_note(work, error.clone()).await);
                 }
@@ -78,6 +82,10 @@ impl Moving {
                         }
                     }
                 }
+                Way::Database(database) => match database.apply(work.clone()).await {
+                    Err(error) if error.code() == "R0725" => is_kept_out = true,
+                    done => return ended(Lead::Old, done),
+                },
                 Way::Old { version, reads_copy } => match self.write_old(&work, version, reads_copy).await {
                     Ok(receipt) => return ended(Lead::Old, Ok(receipt)),
                     Err(Stopped::Lost(error)) => {
@@ -102,6 +110,32 @@ impl Moving {
                 }
             }
             view = self.ask().await;
+        }
+    }
+
+    /// The same, with the keys by which both stores know the documents.
+    fn named(&self, mut work: UnitOfWork) -> Result<UnitOfWork> {
+        for write in &mut work.writes {
+            let own = canonical(&self.sides.layout, write.key())?;
+            let (Write::Put { key, .. }
+            | Write::Patch { key, .. }
+            | Write::Update { key, .. }
+            | Write::Delete { key, .. }) = write;
+            *key = own;
+        }
+        Ok(work)
+    }
+
+    /// The old store where it is a database that leads alone, and the write is one of those that it does by itself. Its log tells
+    /// of the write, as of those of servers that take no part, so the journal need not know before.
+    fn database_alone(&self, view: &View, work: &UnitOfWork) -> Option<&dyn Queryable> {
+        let View::Goes(control, _) = view else { return None };
+        let is_one = work.writes.len() == 1;
+        let is_plain = work.facts.is_empty() && work.demands.is_empty() && work.holding.is_empty();
+        if is_one && is_plain && control.wanted.is_none() && control.leads.is_old_alone() {
+            self.sides.old_database.as_deref()
+        } else {
+            None
         }
     }
 
@@ -191,18 +225,21 @@ impl Moving {
         } else if self.gathered.push(intent) {
             let moving = Arc::clone(self);
             tokio::spawn(async move {
-                moving.gather(moving.options.intents_ms).await;
                 moving.take_gathered_back().await;
             });
         }
         Ok(())
     }
 
-    /// Takes intents back whose writes ended: those that were gathered by now.
+    /// Takes intents back whose writes ended, until there are none.
     pub(super) async fn take_gathered_back(&self) {
-        // where it fails, they run out
-        let _left = self.journal.take_all_back(&self.gathered.take()).await;
-        self.wake.notify_one();
+        while let intents = self.gathered.take()
+            && !intents.is_empty()
+        {
+            // where it fails, they run out
+            let _left = self.journal.take_all_back(&intents).await;
+            self.wake.notify_one();
+        }
     }
 
     /// Writes to the old store while the new one is out of reach: a note is left beside it, and the fence says whether the
@@ -255,7 +292,7 @@ fn old_part(work: &UnitOfWork, deadline_ms: i64) -> UnitOfWork {
     UnitOfWork { writes, holding, actor: work.actor.clone(), ..UnitOfWork::default() }.until(until_ms)
 }
 
-fn way(view: &View, work: &UnitOfWork) -> Result<Way> {
+fn way<'a>(view: &View, work: &UnitOfWork) -> Result<Way<'a>> {
     let View::Goes(control, version) = view else { return Ok(Way::New(None)) };
     let mut standings = work.writes.iter().map(|write| standing(control, write.key()));
     // facts alone are the new store's
@@ -277,15 +314,6 @@ fn way(view: &View, work: &UnitOfWork) -> Result<Way> {
 
 fn same(view: &View, version: Option<i64>) -> bool {
     matches!(view, View::Goes(_, now) if Some(*now) == version)
-}
-
-fn rename(write: &mut Write, own: DocumentKey) {
-    match write {
-        Write::Put { key, .. }
-        | Write::Patch { key, .. }
-        | Write::Update { key, .. }
-        | Write::Delete { key, .. } => *key = own,
-    }
 }
 
 /// The one document that a unit of work writes in the old store.

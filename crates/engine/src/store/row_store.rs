@@ -14,7 +14,6 @@ use repot_core::store::{
 use repot_core::{Clock, Error, Kind, Loading, LockHolder, Result, RowSecurity, Target};
 use repot_model::language::Model;
 use repot_model::plan::Plan;
-use repot_model::sql::Dialect;
 use tokio::task::coop::consume_budget;
 
 use super::answer::Answer;
@@ -117,14 +116,6 @@ impl RowStore {
         let store = Self { shown, layout, plan, options, lanes, caller, pruning, row_security, keeper };
         store.prune();
         Ok(store)
-    }
-
-    /// Which database it is.
-    ///
-    /// # Errors
-    /// When it is out of reach.
-    pub async fn dialect(&self) -> Result<Dialect> {
-        self.read(|desk, _| Ok(desk.reader().speech()?.dialect)).await
     }
 
     /// Whether the database itself holds tenants apart, and if not, why: found out when it was opened. It says so in

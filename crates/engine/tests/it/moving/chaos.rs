@@ -112,6 +112,8 @@ impl Chaos {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let leads = leads_by_chance(dice);
             if driver.moving.change(&leads, "by chance", 5_000).await.is_ok() {
+                // who takes part writes an old database by itself then
+                let _away = driver.moving.let_outsiders_in().await;
                 self.changes.fetch_add(1, Ordering::SeqCst);
             }
         }

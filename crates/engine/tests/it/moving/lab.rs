@@ -61,8 +61,6 @@ pub(super) const QUICK: MovingOptions = MovingOptions {
     ask_ms: 300,
     wait_ms: 3_000,
     claim_ms: 500,
-    intents_ms: 20,
-    marks_ms: 50,
 };
 
 pub(super) fn compiled() -> (Arc<Model>, Arc<Plan>, &'static str) {
@@ -177,6 +175,9 @@ impl World {
             old,
             beside: Beside::new(objects, ".repot/"),
             outsiders: self.old.as_ref().map(|(_, objects)| Arc::clone(objects) as _),
+            old_database: self.old.as_ref().map(|(_, objects)| {
+                Arc::new(FarStore { store: Arc::clone(objects.rows()), line: Arc::clone(&old_line) }) as _
+            }),
             into_new: Arc::clone(&new) as _,
             new,
             known: Arc::clone(&self.new) as _,

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use repot_core::store::{Fact, FactChange, FactValue, Ledger as _, Store, StoreExt as _};
+use repot_core::store::{
+    Fact, FactChange, FactValue, Ledger as _, Precondition, Query, Queryable as _, Scope, Store,
+    StoreExt as _, UnitOfWork, Write,
+};
 use repot_core::{Kind, Retry};
 use repot_engine::moving::{Leads, SLOTS};
 
@@ -193,6 +196,66 @@ fn facts_are_carried_over_once() {
             let expected: Vec<_> = expected.collect();
             let odd = found.iter().zip(&expected).find(|(found, expected)| found != expected);
             assert_eq!((odd, found.len()), (None, expected.len()));
+        });
+    }
+}
+
+/// Until the first change who takes part writes an old database as its own servers do: the journal of the move is not asked, and
+/// questions know of it at once. Who has not heard of a change is refused there, asks, and writes where it belongs; so is who comes
+/// when everything is back, and outsiders are still kept out.
+#[test]
+fn who_takes_part_writes_an_old_database_by_itself_until_the_first_change() {
+    for world in worlds() {
+        let (direct, key) = (world.direct().unwrap(), chat("u", "c"));
+        block_on(async {
+            direct.create(&key, empty("u", "c")).await.unwrap();
+            let (part, late) = (world.patient("a", 0), world.patient("b", 1));
+            part.moving.begin("test").await.unwrap();
+            part.moving.change(&Leads::share(SLOTS), "test", 60_000).await.unwrap();
+            part.moving.change(&Leads::share(0), "test", 60_000).await.unwrap();
+            let put = |body, etag| {
+                UnitOfWork::default().with(Write::Put {
+                    key: key.clone(),
+                    body,
+                    when: Precondition::Matches(etag),
+                })
+            };
+            let was = || async { part.moving.journal().pending().await.unwrap() };
+            // outsiders are kept out until they are let in, so the journal knows of it
+            say(&*part.store, &key, 1).await.unwrap();
+            assert_ne!(was().await, 0);
+            settle(&part).await;
+            assert!(part.moving.let_outsiders_in().await.unwrap());
+
+            let seen = part.store.get(&key).await.unwrap().unwrap();
+            for (n, process) in [(2, &part), (3, &late)] {
+                say(&*process.store, &key, n).await.unwrap();
+            }
+            assert_eq!(was().await, 0);
+            assert_eq!(numbers(direct.get(&key).await.unwrap().as_ref()), [1, 2, 3]);
+            assert_eq!(numbers(world.new.get(&key).await.unwrap().as_ref()), [1]);
+            let asked = Query::of(Scope::of("messages").in_tenant("u"));
+            assert_eq!(
+                (
+                    late.store.count(&asked).await.unwrap(),
+                    part.store.query(&asked).await.unwrap().items.len()
+                ),
+                (3, 3)
+            );
+            // a state that was read then is none any more, and one of now is
+            let overtaken = part.store.apply(put(empty("u", "c").into(), seen.etag)).await;
+            assert_eq!(overtaken.unwrap_err().kind(), Kind::Conflict);
+            let now = late.store.get(&key).await.unwrap().unwrap();
+            // somebody else's documents change store: it knows of no change, and the state that it read is still there
+            part.moving.change(&Leads::share(1), "test", 60_000).await.unwrap();
+            late.store.apply(put(now.body, now.etag)).await.unwrap();
+            assert_ne!(was().await, 0);
+            part.moving.change(&Leads::share(SLOTS), "test", 60_000).await.unwrap();
+            say(&*late.store, &key, 4).await.unwrap();
+            assert_eq!(numbers(world.new.get(&key).await.unwrap().as_ref()), [1, 2, 3, 4]);
+            settle(&part).await;
+            assert_eq!(numbers(world.old().get(&key).await.unwrap().as_ref()), [1, 2, 3, 4]);
+            assert_eq!(late.store.count(&asked).await.unwrap(), 4);
         });
     }
 }
