@@ -32,6 +32,8 @@ pub struct Budget {
     pub cuts: u8,
     /// Leases, claims and intents that end because time went by.
     pub lapses: u8,
+    /// Times that an operator lets outsiders in.
+    pub entries: u8,
 }
 
 /// What a change is of.
@@ -121,6 +123,8 @@ pub(crate) enum Pass {
 pub(crate) enum Server {
     Idle,
     Write(Operation),
+    /// Kept out of the old database; it asks who leads.
+    Refused(Operation),
     /// The note is made; the fence is looked at next.
     Noted(Operation),
     /// The fence is looked at (only where a mutant does so before the note).
@@ -225,6 +229,36 @@ pub(crate) enum Tail {
     },
 }
 
+/// Where who keeps outsiders out stands, for the change of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Keeper {
+    Idle,
+    /// They are refused.
+    Kept(u8),
+    /// And what they wrote is marked.
+    Looked(u8),
+}
+
+/// Where who lets outsiders in stands: what it saw keep them out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum LettingIn {
+    Idle,
+    Seen(u8),
+    Asked(u8),
+}
+
+/// An old store that is a database, which is written past the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Outside {
+    /// What keeps outsiders out, another number each time.
+    pub door: Option<u8>,
+    /// Entries of its log that were not followed, and how many of them the follower has read.
+    pub unseen: u8,
+    pub found: u8,
+    pub keeper: Keeper,
+    pub letting: LettingIn,
+}
+
 /// Everything that is stored, and where each process stands.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -244,6 +278,8 @@ pub struct State {
     pub(crate) servers: [Server; SERVERS],
     pub(crate) workers: [Worker; WORKERS],
     pub(crate) drivers: [Driver; DRIVERS],
+    /// `None`: the old store is no database.
+    pub(crate) outside: Option<Outside>,
     pub(crate) begun: u8,
     pub(crate) appended: u8,
     pub(crate) told: Register,
@@ -280,11 +316,21 @@ impl State {
             servers: [Server::Idle; SERVERS],
             workers: [Worker { at: Copying::Idle, claims: false, newest: false }; WORKERS],
             drivers: [Driver::Idle; DRIVERS],
+            outside: None,
             begun: 0,
             appended: 0,
             told: Register::default(),
             budget,
         }
+    }
+
+    /// The same where the old store is a database, which nobody is kept out of while it leads alone.
+    #[must_use]
+    pub fn between_databases(self) -> Self {
+        let is_alone = self.control.lead == Lead::Old && !self.control.reads;
+        let door = if is_alone { None } else { Some(0) };
+        let (keeper, letting) = (Keeper::Idle, LettingIn::Idle);
+        Self { outside: Some(Outside { door, unseen: 0, found: 0, keeper, letting }), ..self }
     }
 
     /// What of the invariants does not hold.
@@ -307,6 +353,7 @@ impl State {
         }
         let settled = !self.dirty
             && self.unread == 0
+            && self.outside.is_none_or(|outside| outside.unseen == 0)
             && !self.is_claimed()
             && self.intents.iter().chain(&self.notes).all(|there| !there);
         if settled && self.old != self.new {
@@ -345,6 +392,6 @@ impl State {
         drivers.sort_unstable();
         (servers, workers, drivers).hash(hasher);
         (self.old, self.fence, self.new, self.control, self.dirty, self.unread, self.tail).hash(hasher);
-        (self.begun, self.appended, &self.told, self.budget).hash(hasher);
+        (self.outside, self.begun, self.appended, &self.told, self.budget).hash(hasher);
     }
 }

@@ -83,11 +83,25 @@ pub enum Mutant {
     FencesReadsLate,
     /// Reads go to the copy before the notes are taken up.
     ReadsOverNotes,
+    /// A write to the old database by itself leaves nothing in its log.
+    NoOldLog,
+    /// Writes are stopped before outsiders are kept out.
+    DrainsWithOutsiders,
+    /// What outsiders wrote is looked for before they are kept out.
+    LooksBeforeKeepingOut,
+    /// What outsiders wrote is not looked for.
+    NoLookAtOutsiders,
+    /// Outsiders are let in whoever leads.
+    LetsInUnasked,
+    /// Outsiders are let in by somebody who asked who leads before they were seen to be kept out.
+    AsksBeforeSeeing,
+    /// Outsiders are let in though they were kept out anew since.
+    LetsInBlindly,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 47] = [
         Self::NothingBeforeWrite,
         Self::NoLog,
         Self::ReadsLogUnderAnyLead,
@@ -128,7 +142,29 @@ impl Mutant {
         Self::NotesUnderReads,
         Self::FencesReadsLate,
         Self::ReadsOverNotes,
+        Self::NoOldLog,
+        Self::DrainsWithOutsiders,
+        Self::LooksBeforeKeepingOut,
+        Self::NoLookAtOutsiders,
+        Self::LetsInUnasked,
+        Self::AsksBeforeSeeing,
+        Self::LetsInBlindly,
     ];
+
+    /// Whether the rule is one of outsiders, so that only worlds between databases can miss it.
+    #[must_use]
+    pub const fn is_of_outsiders(self) -> bool {
+        matches!(
+            self,
+            Self::NoOldLog
+                | Self::DrainsWithOutsiders
+                | Self::LooksBeforeKeepingOut
+                | Self::NoLookAtOutsiders
+                | Self::LetsInUnasked
+                | Self::AsksBeforeSeeing
+                | Self::LetsInBlindly
+        )
+    }
 
     /// Whether the rule is one of reads from the copy, so that only worlds with these can miss it.
     #[must_use]

@@ -3,7 +3,7 @@
 
 use repot_core::moving::{Lead, Phase};
 
-use super::Ahead;
+use super::{Ahead, outsiders};
 use crate::model::{Control, Driver, Fence, Look, State, Turn};
 use crate::mutant::Mutant;
 
@@ -17,7 +17,8 @@ pub(super) fn steps(ahead: &mut Ahead<'_>) {
         Phase::Announced => {
             let all_know =
                 state.leases.iter().all(|lease| !lease.valid || lease.acknowledged == control.epoch);
-            if all_know || !ahead.keeps(Mutant::NoLeaseWait) {
+            let may = all_know || !ahead.keeps(Mutant::NoLeaseWait);
+            if may && outsiders::are_out(ahead) {
                 ahead.step(who, "lets no more writes begin", |after| {
                     after.control = control.stepped(Phase::Draining);
                 });

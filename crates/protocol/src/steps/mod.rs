@@ -1,6 +1,7 @@
 //! What can happen next.
 
 mod lead;
+mod outsiders;
 mod reads;
 mod tail;
 mod workers;
@@ -66,6 +67,7 @@ pub(crate) fn successors(state: &State, mutant: Option<Mutant>) -> Vec<(Step, St
         lead::drive(&mut ahead, driver);
     }
     tail::steps(&mut ahead);
+    outsiders::steps(&mut ahead);
     ahead.found
 }
 

@@ -2,7 +2,7 @@
 
 use repot_core::moving::{Lead, Phase};
 
-use super::Ahead;
+use super::{Ahead, outsiders};
 use crate::model::{Operation, Pass, SERVERS, Server, State};
 use crate::mutant::Mutant;
 use crate::register::{Action, Text};
@@ -36,9 +36,14 @@ impl State {
 pub(super) fn steps(ahead: &mut Ahead<'_>, server: usize) {
     let state = ahead.state;
     let who = ("server", server);
+    if let Server::Write(operation) = state.servers[server] {
+        outsiders::write(ahead, server, operation);
+    }
     match state.servers[server] {
-        Server::Write(operation) if state.cut[server] => note(ahead, server, operation),
-        Server::Write(operation) => decide(ahead, server, operation),
+        Server::Write(operation) | Server::Refused(operation) if state.cut[server] => {
+            note(ahead, server, operation);
+        }
+        Server::Write(operation) | Server::Refused(operation) => decide(ahead, server, operation),
         Server::Noted(operation) => check_fence(ahead, server, operation),
         Server::Checked(operation) => {
             ahead.step(who, "leaves a note beside the old store", |after| {

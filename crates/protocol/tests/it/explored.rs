@@ -22,7 +22,10 @@ fn every_order_of_steps_keeps_the_invariants() {
 fn every_rule_left_out_is_noticed() {
     let mut missed = Vec::new();
     for mutant in Mutant::ALL {
-        let may_miss = |scenario: &Scenario| !mutant.is_of_reads() || scenario.is_of_reads();
+        let may_miss = |scenario: &Scenario| {
+            (!mutant.is_of_reads() || scenario.is_of_reads())
+                && (!mutant.is_of_outsiders() || scenario.is_database)
+        };
         let found = Scenario::ALL.into_iter().filter(may_miss).find_map(|scenario| {
             Some((scenario, explore(scenario.start(), Some(mutant), STATES_MAX).violation?))
         });
@@ -47,9 +50,13 @@ fn long_ways_by_chance_keep_the_invariants() {
         crashes: 2,
         cuts: 3,
         lapses: 6,
+        entries: 3,
     };
     println!("seed {seed}, {walks} ways");
-    if let Some(violation) = wander(&State::new(Lead::Old, false, budget), None, seed, walks) {
-        panic!("seed {seed}: {violation}");
+    let start = State::new(Lead::Old, false, budget);
+    for start in [start.clone(), start.between_databases()] {
+        if let Some(violation) = wander(&start, None, seed, walks) {
+            panic!("seed {seed}: {violation}");
+        }
     }
 }
