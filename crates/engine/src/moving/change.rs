@@ -197,7 +197,8 @@ impl Moving {
         self.carry_over(outsiders.ledger()).await?;
         self.follower().scan().await?;
         self.kept_out.store(control.epoch, Ordering::Relaxed);
-        Ok(None)
+        // copied while writes still go on
+        Ok(Some("what was written past the journal is not copied yet"))
     }
 
     /// Lets those write the old store again who take no part, where it leads alone; gives whether they were kept out. A change that
