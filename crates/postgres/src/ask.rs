@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use futures_util::StreamExt;
-use futures_util::future::{join3, join4};
+use futures_util::future::{join, join3, join4};
 use repot_core::{Answer, Error, Kind, Result};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{SETTING, Speech, Statement};
@@ -18,6 +18,8 @@ use crate::chain::{Encoded, borrowed, parameter};
 use crate::decode;
 use crate::error::failed;
 use crate::query::wrong;
+use crate::question::is_cancelled;
+use crate::standing::Asker;
 use crate::stored::Raw;
 
 /// For a role that was there when the store was opened.
@@ -61,6 +63,35 @@ pub(crate) struct Behind {
     pub what: &'static str,
     pub sql: &'static str,
     pub value: String,
+}
+
+/// The same by itself, on a session that is nobody else's: one message, or two where another tenant asked before. `None`: not in
+/// this way, or not as it should; then [`run_once`] says what is the matter.
+pub(crate) async fn run_alone(
+    client: &Client,
+    statement: &Statement,
+    (bytes_max, timeout): (usize, Duration),
+    role: Option<&str>,
+) -> Option<Result<Answer>> {
+    if !client.is_direct() {
+        return None;
+    }
+    let tenant = role.zip(statement.tenant.as_deref());
+    let asker = Asker {
+        timeout_ms: timeout.as_millis(),
+        tenant: tenant.map(|(role, tenant)| (role.to_owned(), named(tenant))),
+    };
+    let given = parameters(statement).ok()?;
+    let typed = borrowed(&given);
+    // now, so that nothing is waited for between the settings and the question
+    let kept = client.kept(&statement.sql, &typed).await.ok()?;
+    let change = client.change_for(asker).await.ok()?;
+    let asking = rows(client, (statement, kept.as_ref()), &typed, bytes_max);
+    match join(client.stand_for(change), asking).await {
+        (Ok(()), Err(error)) if is_cancelled(&error) => Some(Err(error)),
+        (Ok(()), Ok(answer)) => Some(Ok(answer)),
+        _ => None,
+    }
 }
 
 /// The same in a transaction of its own, which begins and ends with the same messages: no role, setting or state is left
@@ -192,7 +223,7 @@ impl Around {
             }
         };
         // the last is sent behind the rest, and awaited while the rows are read
-        let (begun, set, done, left) = join4(client.batch_execute(&self.first), setting, work, end).await;
+        let (begun, set, done, left) = join4(client.begin(&self.first), setting, work, end).await;
         let mended = |error: tokio_postgres::Error| {
             let is_role = self.is_tenants && error.code().is_some_and(|code| code.code() != "57014");
             let error = failed(what, error);

@@ -46,6 +46,11 @@ impl PostgresReader {
         bytes_max: usize,
         behind: Option<&Behind>,
     ) -> Result<(Answer, Vec<Row>)> {
+        if behind.is_none()
+            && let Some(answer) = self.asked_alone(statement, bytes_max)
+        {
+            return Ok((answer?, Vec::new()));
+        }
         for last in [false, true] {
             let begin = self.beginning()?;
             let (connection, statement) = (Arc::clone(&self.connection), statement.clone());
@@ -61,6 +66,19 @@ impl PostgresReader {
             }
         }
         Ok((Answer::default(), Vec::new()))
+    }
+
+    /// By one statement without a transaction around it; `None`: not in this way.
+    fn asked_alone(&self, statement: &Statement, bytes_max: usize) -> Option<Result<Answer>> {
+        if !self.connection.is_alive() {
+            return None;
+        }
+        let (connection, statement) = (Arc::clone(&self.connection), statement.clone());
+        let (role, bounds) = (self.tenants.clone(), (bytes_max, self.address.options.query_timeout));
+        let asked = self.runtime.run(async move {
+            Ok(ask::run_alone(&connection.client, &statement, bounds, role.as_deref()).await)
+        });
+        asked.unwrap_or_else(|error| Some(Err(error)))
     }
 
     /// What begins a transaction on a session that lives.

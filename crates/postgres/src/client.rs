@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::is_lost;
+use crate::standing::Standings;
 use repot_core::Echo;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{BorrowToSql, ToSql, Type};
@@ -18,6 +19,7 @@ pub(crate) struct Client {
     echo: Option<Echo>,
     /// Statements that were prepared, by their text; empty until the session is known to be nobody else's.
     kept: OnceLock<Mutex<HashMap<String, Statement>>>,
+    standings: Standings,
 }
 
 /// Statements that a session keeps; when there are more, all are made anew.
@@ -53,8 +55,13 @@ fn untyped<'a>(values: &'a [Typed<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
 pub(crate) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 impl Client {
-    pub(crate) const fn new(inner: tokio_postgres::Client, echo: Option<Echo>) -> Self {
-        Self { inner, echo, kept: OnceLock::new() }
+    pub(crate) fn new(inner: tokio_postgres::Client, echo: Option<Echo>) -> Self {
+        Self { inner, echo, kept: OnceLock::new(), standings: Standings::default() }
+    }
+
+    /// What the session is set to between transactions.
+    pub(crate) const fn standings(&self) -> &Standings {
+        &self.standings
     }
 
     /// The session is nobody else's: statements that come again are prepared once.

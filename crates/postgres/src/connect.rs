@@ -84,8 +84,8 @@ impl Connection {
         self.alive.store(false, Ordering::Release);
     }
 
-    /// False once the connection has ended.
+    /// False once the connection has ended, or is of no more use.
     pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire) && !self.client.is_closed()
+        self.alive.load(Ordering::Acquire) && !self.client.is_closed() && !self.client.is_stuck()
     }
 }

@@ -46,6 +46,7 @@ mod runtime;
 mod scan;
 mod search;
 mod snapshots;
+mod standing;
 mod states;
 mod stored;
 mod target;

@@ -232,7 +232,8 @@ impl Asking {
 
 type Rows = Vec<Vec<Option<String>>>;
 
-fn is_cancelled(error: &Error) -> bool {
+/// Its time was up, or somebody ended it.
+pub(crate) fn is_cancelled(error: &Error) -> bool {
     let cause =
         std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
     cause.and_then(tokio_postgres::Error::code).is_some_and(|code| code.code() == "57014")

@@ -122,7 +122,7 @@ impl PostgresReader {
         let connection = Arc::clone(&self.connection);
         let sql = begin(&self.connection.client, &self.address, READING);
         self.runtime.run(async move {
-            connection.client.batch_execute(&sql).await.map_err(|error| {
+            connection.client.begin(&sql).await.map_err(|error| {
                 if is_lost(&error) {
                     connection.give_up();
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use repot_core::Result;
 use tokio_postgres::Row;
 
@@ -45,7 +46,10 @@ impl PostgresReader {
             let (connection, sql) = (Arc::clone(&self.connection), sql.to_owned());
             let parameters = Arc::clone(&parameters);
             let read = self.runtime.run(async move {
-                let mut read = connection.client.query_again(&sql, &listed(&parameters)).await;
+                let given = listed(&parameters);
+                let (stood_down, read) =
+                    join(connection.client.stand_down(), connection.client.query_again(&sql, &given)).await;
+                let mut read = stood_down.and(read);
                 if read.as_ref().is_err_and(is_stale) {
                     read = connection.client.query_again(&sql, &listed(&parameters)).await;
                 }

@@ -187,6 +187,17 @@ fn reads_wait_once() {
                 assert!(seen.iter().all(|(_, turns)| turns.len() == 1), "{seen:#?}");
             }
         }
+        // of the same tenant once more, without columns that need a state: one statement, and nothing around it
+        for query in [&notes, &chats] {
+            counted.turns(store.query(query)).await;
+            let (_, turns) = counted.turns(store.query(query)).await;
+            let [said] = turns.as_slice() else { panic!("{turns:#?}") };
+            assert!(
+                matches!(said.as_slice(), [bind, execute, sync]
+                if bind.starts_with("bind") && execute == "execute" && sync == "sync"),
+                "{said:#?}"
+            );
+        }
     });
 }
 

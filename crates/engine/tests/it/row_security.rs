@@ -6,10 +6,12 @@ use std::sync::Arc;
 use repot_core::store::{
     DocumentKey, Filter, Query, QueryExplanation, Queryable as _, Scope, Store as _, StoreExt as _,
 };
-use repot_core::{RowSecurity, TenantGuard as _};
+use repot_core::{Answer, LockHolder, Reader, RowSecurity, Target as _, TenantGuard as _};
 use repot_engine::store::RowStore;
 use repot_model::language::Model;
-use repot_model::plan::Plan;
+use repot_model::plan::{ColumnKind, Plan};
+use repot_model::row::{Cell, Cells};
+use repot_model::sql::query::Statement;
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::postgres::{PgServer, postgres};
 
@@ -222,6 +224,73 @@ fn what_a_tenant_asks_runs_under_the_role() {
         let shared = Query::of(Scope::of("voices"));
         assert_eq!(count(shared).await, 1, "no tenant asks");
     });
+}
+
+/// A session stays set for a tenant's questions from one to the next: each is asked under the role, in its tenant's name, the first
+/// one too; what is read for nobody, and what takes a state, finds the session as it was.
+#[test]
+fn a_session_that_is_set_for_a_tenant_is_nobody_elses() {
+    let Some((server, url, store)) = filled() else { return };
+    drop(store);
+    let own = role(&server, &url);
+    let user = server.query(&url, "select current_user").trim().to_owned();
+    let mut target = PostgresTarget::open(&url, PostgresOptions::default()).unwrap();
+    let me = LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 };
+    target.share(&me).unwrap();
+    target.enforce_rules(&model().1).unwrap();
+    let mut reader = target.connections().unwrap().reader().unwrap();
+    let what = "select concat_ws(' ', current_user, coalesce(current_setting('repot.tenant', true), ''), \
+                current_setting('transaction_read_only'), current_setting('statement_timeout'))";
+    let statement = |tenant: Option<&str>, sql: &str| Statement {
+        sql: sql.to_owned(),
+        parameters: Vec::new(),
+        columns: vec![ColumnKind::Text(None)],
+        order: Vec::new(),
+        tenant: tenant.map(str::to_owned),
+        keyed: false,
+    };
+    let told = |answer: &Answer| {
+        let (_, cells) = answer.rows.iter().next().unwrap();
+        match Cells::new(cells).next() {
+            Some(Cell::Text(text)) => text.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let asked = |reader: &mut dyn Reader, tenant: Option<&str>| {
+        told(&reader.ask_once(&statement(tenant, what), 1_000).unwrap())
+    };
+    for (tenant, expected) in [
+        (Some("u"), format!("{own} u on 30s")),
+        (Some("u"), format!("{own} u on 30s")),
+        (Some("v"), format!("{own} v on 30s")),
+        (None, format!("{user}  on 30s")),
+        (Some("u"), format!("{own} u on 30s")),
+    ] {
+        assert_eq!(asked(&mut *reader, tenant), expected, "{tenant:?}");
+    }
+    // of nobody, and in a state that is held, under the role that it had
+    assert!(reader.stored("u/a.json").unwrap().is_some());
+    assert_eq!(asked(&mut *reader, Some("v")), format!("{own} v on 30s"));
+    assert!(reader.meta("version").is_ok());
+    let held = reader.query(what, 1).unwrap();
+    assert_eq!(held.rows, [[Some(format!("{user}  on 30s"))]]);
+    assert_eq!(asked(&mut *reader, Some("v")), format!("{own} v on 30s"), "in the state that is held");
+    reader.refresh().unwrap();
+
+    // one that fails says the same as in a transaction, and leaves the session as it should be
+    let failing = |sql: &str| statement(Some("u"), sql);
+    let denied = reader.ask_once(&failing("select text::text from repot_documents"), 1_000).unwrap_err();
+    assert!(denied.to_string().contains("permission denied"), "{denied}");
+    let write = reader.ask_once(&failing("update books set title = 'x' returning id"), 1_000).unwrap_err();
+    assert!(write.to_string().contains("read-only"), "{write}");
+    assert_eq!(asked(&mut *reader, Some("u")), format!("{own} u on 30s"));
+    assert!(reader.stored("u/a.json").unwrap().is_some());
+    // the role is gone while the session has it
+    let take = format!("revoke all on books from {own}");
+    assert_eq!(server.query(&url, &take), "");
+    let gone = reader.ask_once(&failing("select id from books limit 1"), 1_000).unwrap_err();
+    assert!(gone.to_string().contains("permission denied"), "{gone}");
+    assert!(reader.stored("u/a.json").unwrap().is_some());
 }
 
 /// The owner, and whoever else may use the tables, see all rows as before; a table with policies of somebody else's keeps

@@ -1,0 +1,142 @@
+//! What a session is set to between transactions. A question by one statement needs no transaction of its own where the session
+//! is nobody else's: its bound of time, its role and its tenant stay set from one question to the next, and are set anew only for
+//! another tenant. Whatever else the session is used for takes them back first.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use futures_util::future::join;
+use repot_model::sql::query::SETTING;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Statement};
+
+use crate::client::{Client, Typed};
+
+/// Whose questions the session is set for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asker {
+    /// Longest time of a statement, milliseconds.
+    pub timeout_ms: u128,
+    /// The role that holds tenants apart, and the tenant. `None`: the session's own role.
+    pub tenant: Option<(String, String)>,
+}
+
+impl Asker {
+    /// Values of the statement that sets the session up for it.
+    fn values<'a>(&'a self, timeout_ms: &'a String) -> Vec<Typed<'a>> {
+        let mut values: Vec<&'a (dyn ToSql + Sync)> = vec![timeout_ms];
+        if let Some((role, tenant)) = &self.tenant {
+            values.push(role);
+            values.push(tenant);
+        }
+        values.into_iter().map(|value| (value, Type::TEXT)).collect()
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+enum Standing {
+    /// As it was when it was opened.
+    #[default]
+    Own,
+    Asking(Asker),
+    /// It was not taken back, and something may have been sent behind that.
+    Stuck,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Standings(Mutex<Standing>);
+
+impl Standings {
+    fn get(&self) -> Standing {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, standing: Standing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+}
+
+/// Only reads, as the transaction of a reader does.
+const OWN: &str = "select set_config('statement_timeout', $1, false), set_config('default_transaction_read_only', 'on', false)";
+
+/// The same, under the role that holds tenants apart.
+static TENANTS: LazyLock<String> =
+    LazyLock::new(|| format!("{OWN}, set_config('role', $2, false), set_config('{SETTING}', $3, false)"));
+
+/// What is to be sent before a question.
+#[derive(Debug)]
+pub(crate) struct Change {
+    asker: Asker,
+    sql: &'static str,
+    kept: Option<Statement>,
+}
+
+impl Client {
+    /// It could not be taken back what was set for questions: the session is of no more use.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.standings().get() == Standing::Stuck
+    }
+
+    /// What is to be sent before this one's question, with [`Client::stand_for`]; `None`: nothing. All that has to be waited for
+    /// is done here, so that the change goes out in its turn.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn change_for(&self, asker: Asker) -> Result<Option<Change>, Error> {
+        let before = self.standings().get();
+        if before == Standing::Asking(asker.clone()) {
+            return Ok(None);
+        }
+        let sql: &'static str = if asker.tenant.is_some() { &TENANTS } else { OWN };
+        let kept = self.kept(sql, &asker.values(&asker.timeout_ms.to_string())).await?;
+        Ok(Some(Change { asker, sql, kept }))
+    }
+
+    /// Sets the session up. What is sent behind it runs whatever becomes of it, so its error counts first.
+    ///
+    /// # Errors
+    /// What the server says; the session stands as before then.
+    pub(crate) async fn stand_for(&self, change: Option<Change>) -> Result<(), Error> {
+        let Some(Change { asker, sql, kept }) = change else { return Ok(()) };
+        let timeout = asker.timeout_ms.to_string();
+        let values = asker.values(&timeout);
+        let from_another = async {
+            match &asker.tenant {
+                // the role is replaced with the tenant
+                Some(_) => Ok(()),
+                None => self.stand_down().await,
+            }
+        };
+        let (stood_down, set) = join(from_another, self.query_kept((sql, kept.as_ref()), &values)).await;
+        stood_down.and(set)?;
+        self.standings().set(Standing::Asking(asker));
+        Ok(())
+    }
+
+    /// Sends what begins a transaction, behind what makes the session its own again.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn begin(&self, sql: &str) -> Result<(), Error> {
+        let (stood_down, begun) = join(self.stand_down(), self.batch_execute(sql)).await;
+        stood_down.and(begun)
+    }
+
+    /// Takes back what was set for questions; sends nothing where nothing was. To be sent before anything else.
+    ///
+    /// # Errors
+    /// What the server says; the session is stuck then.
+    pub(crate) async fn stand_down(&self) -> Result<(), Error> {
+        if self.standings().get() == Standing::Own {
+            return Ok(());
+        }
+        // until it is known to be done
+        self.standings().set(Standing::Stuck);
+        let sql = format!(
+            "reset role; reset {SETTING}; reset default_transaction_read_only; set statement_timeout = 0"
+        );
+        self.batch_execute(&sql).await?;
+        self.standings().set(Standing::Own);
+        Ok(())
+    }
+}
