@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use futures_util::future::BoxFuture;
+
 use crate::error::Result;
 use crate::target::{Reader, Target};
 
@@ -9,9 +11,15 @@ use crate::target::{Reader, Target};
 pub trait Connections: Debug + Send + Sync {
     /// A connection for reading. It sees a consistent state from its first read to its drop.
     ///
+    /// With [`Connections::fetch`] it lives in the tokio runtime with several threads that this is called in, if any.
+    ///
     /// # Errors
     /// When it cannot be opened.
     fn reader(&self) -> Result<Box<dyn Reader>>;
+
+    /// Whether the readers of a database that is a server can fetch answers ([`Missing::Answer`]); they do so while they live in a
+    /// runtime of several threads.
+    fn fetch(&self) -> bool;
 
     /// How many may write at once; 1 where one writer has the database to itself.
     fn writers_max(&self) -> usize;
@@ -47,14 +55,29 @@ pub trait Writers {
     fn writers(&mut self) -> Result<Vec<String>>;
 }
 
-/// A connection that can be asked to answer at once or not at all.
+/// A connection that can be read where a read is asked for, without a thread that waits for it.
 pub trait Prompt {
     /// `only`: from here on, and until this is taken back, each read answers at once or fails. It fails where it would wait for
     /// somebody, and where it turns out to be long; all reads until the next call count together. Such a read changed
-    /// nothing, and is to be done again without this. [`crate::Reader::refresh`] works in any case.
+    /// nothing; [`Prompt::missing`] says whether and when it is to be done again. [`crate::Reader::refresh`] works in any case.
     ///
-    /// `false`: the connection cannot promise that, since somebody is at its other end; nothing changed.
+    /// `false`: the connection cannot do that, or not now; nothing changed.
     fn at_once(&mut self, only: bool) -> bool;
+
+    /// What a read that failed since [`Prompt::at_once`] was in want of.
+    fn missing(&mut self) -> Missing<'_>;
+}
+
+/// What a read that had to answer at once was in want of.
+#[expect(missing_debug_implementations, reason = "a future has nothing to show")]
+pub enum Missing<'r> {
+    /// Nothing: that it failed is its answer.
+    Nothing,
+    /// Time, or what only a connection without that demand does.
+    Time,
+    /// An answer from afar. When this has brought it, the same reads in the same order find it, and go on to the next that is
+    /// missing. It may be dropped at any moment. With an error there is none, and the read is to be done without the demand.
+    Answer(BoxFuture<'r, Result<()>>),
 }
 
 /// A connection that can idle.

@@ -36,7 +36,7 @@ pub use cache::{
     CacheValue,
 };
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use connections::{Connections, Idling, Prompt, ReaderPair, Snapshots, Writers};
+pub use connections::{Connections, Idling, Missing, Prompt, ReaderPair, Snapshots, Writers};
 pub use echo::{Echo, is_echo_wanted, truth, without_values};
 pub use entropy::Entropy;
 pub use error::{Error, Kind, Problem, Result, Retry};

@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use crate::ask::{self, Behind};
 use crate::client::{was_lost, was_stale};
 use crate::error::failed;
+use crate::fetch::{Fetched, Question};
 use crate::reader::{PostgresReader, READING};
 use crate::transaction::begin;
 
@@ -45,11 +46,17 @@ impl PostgresReader {
         statement: &Statement,
         bytes_max: usize,
         behind: Option<&Behind>,
-    ) -> Result<(Answer, Vec<Row>)> {
+    ) -> Result<(Answer, Arc<Vec<Row>>)> {
+        if let Some(fetching) = &mut self.fetching {
+            return match fetching.ask(Question::Statement(statement.clone(), bytes_max, behind.cloned()))? {
+                Fetched::Answer(answered) => answered,
+                Fetched::Rows(_) => Err(fetching.refuse()),
+            };
+        }
         if behind.is_none()
             && let Some(answer) = self.asked_alone(statement, bytes_max)
         {
-            return Ok((answer?, Vec::new()));
+            return Ok((answer?, Arc::default()));
         }
         for last in [false, true] {
             let begin = self.beginning()?;
@@ -62,10 +69,10 @@ impl PostgresReader {
             });
             match answer {
                 Err(error) if self.may_ask_again(&error)? && !last => {}
-                other => return other,
+                other => return other.map(|(answer, rows)| (answer, Arc::new(rows))),
             }
         }
-        Ok((Answer::default(), Vec::new()))
+        Ok((Answer::default(), Arc::default()))
     }
 
     /// By one statement without a transaction around it; `None`: not in this way.
@@ -83,6 +90,9 @@ impl PostgresReader {
 
     /// What begins a transaction on a session that lives.
     fn beginning(&mut self) -> Result<String> {
+        if let Some(fetching) = &mut self.fetching {
+            return Err(fetching.refuse());
+        }
         if !self.connection.is_alive() {
             self.reconnect()?;
         }

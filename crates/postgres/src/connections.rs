@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use repot_core::{Connections, Idling, Prompt, Reader, Result, Target, Writers};
+use repot_core::{Connections, Idling, Reader, Result, Target, Writers};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::address::Address;
 use crate::connect::Connection;
@@ -28,13 +30,16 @@ pub(crate) struct PostgresConnections {
 
 impl Connections for PostgresConnections {
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        let direct = self.shares == Some(Shared::BySession);
-        Ok(Box::new(PostgresReader::open(
-            Runtime::own()?,
-            self.address.clone(),
-            self.tenants.clone(),
-            direct,
-        )?))
+        let direct = self.fetch();
+        let here = Handle::try_current().ok().filter(|_| direct);
+        let home = here.filter(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread);
+        let (runtime, tenants) = (Runtime::own()?, self.tenants.clone());
+        Ok(Box::new(PostgresReader::open((runtime, home), self.address.clone(), tenants, direct)?))
+    }
+
+    /// On sessions that are nobody else's.
+    fn fetch(&self) -> bool {
+        self.shares == Some(Shared::BySession)
     }
 
     fn writers_max(&self) -> usize {
@@ -76,13 +81,6 @@ impl Writers for PostgresTarget {
             writer.ready().await?;
             lock::writing(writer.client()).await
         })
-    }
-}
-
-/// Each question goes to the server and back.
-impl Prompt for PostgresReader {
-    fn at_once(&mut self, _only: bool) -> bool {
-        false
     }
 }
 

@@ -22,6 +22,7 @@ mod epoch;
 mod error;
 mod extend;
 mod facts;
+mod fetch;
 mod finish;
 mod flight;
 mod indexes;

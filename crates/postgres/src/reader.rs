@@ -16,6 +16,7 @@ use repot_core::{
 use repot_model::plan::{Plan, RowsWanted, key_text};
 use repot_model::row::RowBuffer;
 use repot_model::sql::query::{Speech, Statement};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -25,6 +26,7 @@ use crate::ahead::Seen;
 use crate::client::was_stale;
 use crate::connect::Connection;
 use crate::error::{failed, is_lost};
+use crate::fetch::{Fetching, Question};
 use crate::parameters::{Parameters, given, limit};
 use crate::question::Asking;
 use crate::runtime::Runtime;
@@ -45,11 +47,15 @@ fn at(path: &str) -> Parameters {
 /// A connection for reading.
 pub struct PostgresReader {
     pub(crate) runtime: Runtime,
+    /// The runtime of those who read, where the connection lives in it.
+    pub(crate) home: Option<Handle>,
     pub(crate) address: Address,
     pub(crate) connection: Arc<Connection>,
+    /// While each read has to answer at once.
+    pub(crate) fetching: Option<Fetching>,
     plan: SharedPlan,
     pub(crate) begun: bool,
-    speech: Option<Speech>,
+    pub(crate) speech: Option<Speech>,
     /// The database is not of a version before changes were kept beside texts.
     keeps: Option<bool>,
     /// The role that a tenant's statements run under.
@@ -66,20 +72,40 @@ impl fmt::Debug for PostgresReader {
     }
 }
 
+/// A connection that lives at home, or where there is no home any more, with who waits for it.
+fn connected(
+    (runtime, home): (&Runtime, &mut Option<Handle>),
+    address: &Address,
+    direct: bool,
+) -> Result<Connection> {
+    let connecting = || {
+        let to = address.clone();
+        async move { Connection::open_settled(&to, direct).await }
+    };
+    if let Some(there) = home {
+        match runtime.run_in(there, connecting()) {
+            Some(connection) => return connection,
+            None => *home = None,
+        }
+    }
+    runtime.run(connecting())
+}
+
 impl PostgresReader {
     /// `direct`: no pooler gives the session to others.
     pub(crate) fn open(
-        runtime: Runtime,
+        (runtime, mut home): (Runtime, Option<Handle>),
         address: Address,
         tenants: Option<Arc<str>>,
         direct: bool,
     ) -> Result<Self> {
-        let to = address.clone();
-        let connection = runtime.run(async move { Connection::open_settled(&to, direct).await })?;
+        let connection = Arc::new(connected((&runtime, &mut home), &address, direct)?);
         Ok(Self {
             runtime,
+            home,
             address,
-            connection: Arc::new(connection),
+            connection,
+            fetching: None,
             plan: SharedPlan::default(),
             begun: false,
             within: None,
@@ -99,8 +125,10 @@ impl PostgresReader {
         let plan = SharedPlan::default();
         Self {
             runtime,
+            home: None,
             address,
             connection,
+            fetching: None,
             plan,
             begun: true,
             within: Some(within),
@@ -112,9 +140,8 @@ impl PostgresReader {
     }
 
     pub(crate) fn reconnect(&mut self) -> Result<()> {
-        let (to, direct) = (self.address.clone(), self.direct);
-        self.connection =
-            Arc::new(self.runtime.run(async move { Connection::open_settled(&to, direct).await })?);
+        let at = (&self.runtime, &mut self.home);
+        self.connection = Arc::new(connected(at, &self.address, self.direct)?);
         Ok(())
     }
 
@@ -132,6 +159,9 @@ impl PostgresReader {
     }
 
     fn begin(&mut self) -> Result<()> {
+        if let Some(fetching) = &mut self.fetching {
+            return Err(fetching.refuse());
+        }
         if !self.begun {
             if !self.connection.is_alive() {
                 self.reconnect()?;
@@ -536,6 +566,10 @@ impl Reader for PostgresReader {
         match self.speech {
             Some(speech) => Ok(speech),
             None => {
+                if let Some(fetching) = &mut self.fetching {
+                    fetching.ask(Question::Speech)?;
+                    return Err(fetching.refuse());
+                }
                 let mut speech =
                     self.run(|connection| async move { ask::speech(&connection.client).await })?;
                 speech.policed = self.tenants.is_some();

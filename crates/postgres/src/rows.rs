@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 
 use crate::client::is_stale;
 use crate::error::{failed, is_lost};
+use crate::fetch::{Fetched, Question};
 use crate::parameters::{Parameters, listed};
 use crate::reader::PostgresReader;
 
@@ -34,11 +35,17 @@ impl PostgresReader {
         what: &'static str,
         sql: &str,
         parameters: Parameters,
-    ) -> Result<Vec<Row>> {
+    ) -> Result<Arc<Vec<Row>>> {
         if self.begun {
-            return self.rows(what, sql.to_owned(), parameters);
+            return self.rows(what, sql.to_owned(), parameters).map(Arc::new);
         }
         let parameters = Arc::new(parameters);
+        if let Some(fetching) = &mut self.fetching {
+            return match fetching.ask(Question::Rows { what, sql: sql.to_owned(), parameters })? {
+                Fetched::Rows(rows) => Ok(rows),
+                Fetched::Answer(_) => Err(fetching.refuse()),
+            };
+        }
         for again in [true, false] {
             if !self.connection.is_alive() {
                 self.reconnect()?;
@@ -63,9 +70,9 @@ impl PostgresReader {
             match read {
                 // a session that ended while nobody used it
                 Err(_) if again && !self.connection.is_alive() => {}
-                other => return other,
+                other => return other.map(Arc::new),
             }
         }
-        Ok(Vec::new())
+        Ok(Arc::default())
     }
 }

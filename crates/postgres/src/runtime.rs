@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use repot_core::{Error, Kind, Result};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
@@ -40,6 +40,15 @@ impl Runtime {
     ) -> Result<T> {
         let task = self.0.spawn(work);
         self.0.block_on(task).unwrap_or_else(|error| Err(panicked(error)))
+    }
+
+    /// Runs `work` in a task of another runtime and waits for it; `None`: that one has ended, or lacks what it takes.
+    pub(crate) fn run_in<T: Send + 'static>(
+        &self,
+        other: &Handle,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Option<Result<T>> {
+        self.0.block_on(other.spawn(work)).ok()
     }
 
     /// Runs `produce` in a task and hands what it sends to `each` here, a few at a time. When `each` fails the

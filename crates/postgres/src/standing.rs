@@ -63,6 +63,11 @@ const OWN: &str = "select set_config('statement_timeout', $1, false), set_config
 static TENANTS: LazyLock<String> =
     LazyLock::new(|| format!("{OWN}, set_config('role', $2, false), set_config('{SETTING}', $3, false)"));
 
+/// Takes back what was set.
+static LEAVE: LazyLock<String> = LazyLock::new(|| {
+    format!("reset role; reset {SETTING}; reset default_transaction_read_only; set statement_timeout = 0")
+});
+
 /// What is to be sent before a question.
 #[derive(Debug)]
 pub(crate) struct Change {
@@ -100,17 +105,25 @@ impl Client {
         let Some(Change { asker, sql, kept }) = change else { return Ok(()) };
         let timeout = asker.timeout_ms.to_string();
         let values = asker.values(&timeout);
-        let from_another = async {
-            match &asker.tenant {
-                // the role is replaced with the tenant
-                Some(_) => Ok(()),
-                None => self.stand_down().await,
+        let before = self.standings().get();
+        // the role of a tenant is replaced with the tenant
+        let is_left = asker.tenant.is_none() && before != Standing::Own;
+        // until it is known to be done, and for good where nobody waits any more
+        self.standings().set(Standing::Stuck);
+        let leaving = async {
+            match is_left {
+                true => self.batch_execute(&LEAVE).await,
+                false => Ok(()),
             }
         };
-        let (stood_down, set) = join(from_another, self.query_kept((sql, kept.as_ref()), &values)).await;
-        stood_down.and(set)?;
-        self.standings().set(Standing::Asking(asker));
-        Ok(())
+        let (left, set) = join(leaving, self.query_kept((sql, kept.as_ref()), &values)).await;
+        left?;
+        self.standings().set(match &set {
+            Ok(_) => Standing::Asking(asker),
+            Err(_) if is_left => Standing::Own,
+            Err(_) => before,
+        });
+        set.map(drop)
     }
 
     /// Sends what begins a transaction, behind what makes the session its own again.
@@ -132,10 +145,7 @@ impl Client {
         }
         // until it is known to be done
         self.standings().set(Standing::Stuck);
-        let sql = format!(
-            "reset role; reset {SETTING}; reset default_transaction_read_only; set statement_timeout = 0"
-        );
-        self.batch_execute(&sql).await?;
+        self.batch_execute(&LEAVE).await?;
         self.standings().set(Standing::Own);
         Ok(())
     }

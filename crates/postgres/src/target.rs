@@ -129,7 +129,7 @@ impl PostgresTarget {
                 self.reading.get_or_init(|| made).clone()
             }
         };
-        PostgresReader::open(runtime, self.address.clone(), self.tenants.clone(), false)
+        PostgresReader::open((runtime, None), self.address.clone(), self.tenants.clone(), false)
     }
 }
 

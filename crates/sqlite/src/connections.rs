@@ -22,6 +22,10 @@ impl Connections for SqliteConnections {
         Ok(Box::new(SqliteReader::open(&self.path, &self.options, self.echo.as_ref())?))
     }
 
+    fn fetch(&self) -> bool {
+        false
+    }
+
     fn writers_max(&self) -> usize {
         // a second one would only wait for the first
         1

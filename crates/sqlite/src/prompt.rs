@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use repot_core::Prompt;
+use repot_core::{Missing, Prompt};
 use rusqlite::limits::Limit;
 
 use crate::connection::Connection;
@@ -80,5 +80,10 @@ impl Prompt for SqliteReader {
     fn at_once(&mut self, only: bool) -> bool {
         let (connection, bound) = self.bound();
         bound.is_some_and(|bound| bound.set(connection, only).is_ok())
+    }
+
+    /// What failed at once may be well done with time, and an error of its own comes again.
+    fn missing(&mut self) -> Missing<'_> {
+        Missing::Time
     }
 }

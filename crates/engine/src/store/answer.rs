@@ -21,6 +21,19 @@ pub async fn waiting<T>(call: impl Future<Output = T>) -> (T, Duration) {
     WAITED.scope(Cell::new(Duration::ZERO), call).await
 }
 
+/// Awaits a connection, as a part of what [`waiting`] counts.
+pub(super) async fn count_waiting<T>(connection: impl Future<Output = T>) -> T {
+    let since = Instant::now();
+    let found = connection.await;
+    count(since.elapsed());
+    found
+}
+
+/// Who asks from elsewhere does not want to know.
+fn count(waited: Duration) {
+    let _untold = WAITED.try_with(|before| before.set(before.get() + waited));
+}
+
 /// Where a thread leaves what it found.
 pub(super) struct Answer<T> {
     to: oneshot::Sender<Result<T>>,
@@ -64,11 +77,8 @@ impl<T> Answered<T> {
     /// What the thread says; `R0901` when it ended without a word.
     pub(super) async fn get(self) -> Result<T> {
         let found = self.from.await;
-        // who asks from elsewhere does not want to know
-        let _untold = WAITED.try_with(|waited| {
-            let until = self.begun.get().copied().unwrap_or_else(Instant::now);
-            waited.set(waited.get() + until.saturating_duration_since(self.since));
-        });
+        let until = self.begun.get().copied().unwrap_or_else(Instant::now);
+        count(until.saturating_duration_since(self.since));
         found.map_err(|_closed| ended())?
     }
 }

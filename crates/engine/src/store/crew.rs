@@ -8,9 +8,11 @@ use repot_core::{Connections, Error, Kind, Reader, Result, Target};
 use repot_model::language::Model;
 use repot_model::place::Router;
 use repot_model::plan::Plan;
+use tokio::runtime::Handle;
 
 use super::desk::{Desk, Texts, Tools};
 use super::pool::{Bell, Bounds, Lane, Waits};
+use super::prompt::Home;
 use super::queue::{Queue, TOGETHER, TOGETHER_BESIDE, Writing, write};
 use super::row_store::RowStoreOptions;
 use super::writing::same;
@@ -60,6 +62,7 @@ pub(super) struct Crew {
     pub dictionaries: Dictionaries,
     pub lanes: Arc<Lanes>,
     pub bell: Arc<Bell>,
+    pub home: Home,
 }
 
 /// The lanes that `options` ask for; one of the writing connections is there.
@@ -85,12 +88,13 @@ pub(super) fn lanes(options: &RowStoreOptions, writers_max: usize, bell: &Arc<Be
 }
 
 impl Crew {
-    /// Starts threads and minds the time until the lanes have ended, and all threads with them. `first` writes.
+    /// Starts threads and minds the time until the lanes have ended, and all threads with them: but not those whose connections
+    /// live in a runtime that may wait for this. `first` writes.
     pub(super) fn keep(self, first: Box<dyn Target>) {
         let crew = Arc::new(self);
-        let mut threads = Vec::new();
-        let mut start = |work: fn(&Self)| {
-            threads.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
+        let (mut readers, mut writers) = (Vec::new(), Vec::new());
+        let start = |threads: &mut Vec<thread::JoinHandle<()>>, work: fn(&Self)| {
+            threads.retain(|thread| !thread.is_finished());
             let crew = Arc::clone(&crew);
             threads.push(thread::spawn(move || work(&crew)));
         };
@@ -98,21 +102,26 @@ impl Crew {
         let first = thread::spawn(move || writing.write(first));
         loop {
             let (reading, writing) = (crew.lanes.reading.tend(), crew.lanes.writing.tend());
-            (0..reading.start).for_each(|_| start(Self::open_reader));
-            (0..writing.start).for_each(|_| start(Self::open_writer));
+            (0..reading.start).for_each(|_| start(&mut readers, Self::open_reader));
+            (0..writing.start).for_each(|_| start(&mut writers, Self::open_writer));
             if reading.done && writing.done {
                 break;
             }
             let alarm_ms = reading.alarm_ms.min(writing.alarm_ms);
             crew.bell.sleep(alarm_ms.saturating_sub(crew.options.clock.now_ms()));
         }
-        for thread in threads.drain(..).chain([first]) {
+        let readers = readers.into_iter().filter(|_| crew.home.get().is_none());
+        for thread in readers.chain(writers).chain([first]) {
             let _panicked = thread.join();
         }
     }
 
     fn open_reader(&self) {
-        match self.connections.reader() {
+        let opened = {
+            let _in_it = self.home.get().map(Handle::enter);
+            self.connections.reader()
+        };
+        match opened {
             Ok(reader) => {
                 if let Err(error) = self.read(reader) {
                     self.lanes.reading.unopened(&error, same);

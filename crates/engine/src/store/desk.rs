@@ -61,6 +61,8 @@ pub(super) struct Desk<'p, 'r> {
     texts: Texts,
     /// Bytes of texts that may still be unpacked; `None`: any.
     left: Option<u64>,
+    /// There was something that would have taken too long.
+    is_late: bool,
     reader: &'r mut dyn Reader,
 }
 
@@ -127,14 +129,17 @@ impl<'p, 'r> Desk<'p, 'r> {
         reader: &'r mut dyn Reader,
     ) -> Self {
         let Tools { again, texts } = tools;
-        Self { plan, routes, limits, again, texts, left: None, reader }
+        Self { plan, routes, limits, again, texts, left: None, is_late: false, reader }
     }
 
-    /// From here on what takes long fails: large texts, rows that differ from their text, and what the connection does not
-    /// answer at once. `false`: it cannot do that.
-    pub(super) fn hurry(&mut self) -> bool {
+    /// From here on what takes long here fails: large texts, and rows that differ from their text.
+    pub(super) const fn hurry(&mut self) {
         self.left = Some(BYTES_AT_ONCE);
-        self.reader.at_once(true)
+    }
+
+    /// Whether something failed for that.
+    pub(super) const fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// What the next desk goes on with.
@@ -390,7 +395,10 @@ impl<'p, 'r> Desk<'p, 'r> {
         let Some(left) = &mut self.left else { return Ok(()) };
         match left.checked_sub(size).filter(|_| stamp == 0) {
             Some(rest) => *left = rest,
-            None => return Err(Error::new(Kind::Internal, "R0901", "this cannot be read at once")),
+            None => {
+                self.is_late = true;
+                return Err(Error::new(Kind::Internal, "R0901", "this cannot be read at once"));
+            }
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 //!
 //! A thread that idles leaves what it works with, its tool, in the pool. Who can use that where it is borrows it: the
 //! connection counts as in use meanwhile, and its thread sleeps on. Given back, it is the thread's again: for what waits by
-//! then, or to idle, or to be closed.
+//! then, or to idle, or to be closed. Who finds none may wait for one ([`loan`]), in one queue with what waits for threads.
+
+mod loan;
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,7 +13,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use repot_core::store::PoolUsage;
-use repot_core::{Clock, Error, Kind, Retry};
+use repot_core::{Clock, Error, Kind, Result, Retry};
+use tokio::sync::oneshot;
+
+pub(super) use self::loan::Borrowed;
 
 /// How long a connection above those that are kept idles before it is closed: the next of a crowd may be near.
 const LINGER_MS: i64 = 1_000;
@@ -92,7 +97,7 @@ pub(super) struct Lane<T: Waits> {
 }
 
 struct State<T: Waits> {
-    waiting: VecDeque<(T, i64)>,
+    waiting: VecDeque<(Waiter<T>, i64)>,
     /// The last was at work last, and is the next to be at work.
     idle: Vec<Idle<T>>,
     /// There, or to be opened.
@@ -104,6 +109,25 @@ struct State<T: Waits> {
     /// When the keeper looks next.
     alarm_ms: i64,
     ended: bool,
+}
+
+/// What waits for a connection.
+enum Waiter<T: Waits> {
+    /// For its thread.
+    Job(T),
+    /// For its tool.
+    Borrower(oneshot::Sender<Result<Idle<T>>>),
+}
+
+impl<T: Waits> Waiter<T> {
+    fn fail(self, error: Error) {
+        match self {
+            Self::Job(job) => job.fail(error),
+            Self::Borrower(to) => {
+                let _gone = to.send(Err(error));
+            }
+        }
+    }
 }
 
 /// A connection that idles.
@@ -121,14 +145,28 @@ enum Order<T: Waits> {
     Close(Option<T::Tool>),
 }
 
+/// Whether a connection was given to who waits.
+enum Served<T: Waits> {
+    Yes,
+    /// Its thread is gone.
+    NoThread(Waiter<T>),
+    /// Nobody waits there any more.
+    NoWaiter(Idle<T>),
+}
+
 impl<T: Waits> Idle<T> {
-    /// Has its thread do it; a thread that is gone gives it back.
-    fn work(self, job: T) -> Option<T> {
-        match self.thread.try_send(Order::Work(job, self.tool, self.since_ms)) {
-            Ok(()) => None,
-            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => match order {
-                Order::Work(job, ..) => Some(job),
-                Order::Close(_) => None,
+    fn serve(self, waiter: Waiter<T>) -> Served<T> {
+        match waiter {
+            Waiter::Job(job) => match self.thread.try_send(Order::Work(job, self.tool, self.since_ms)) {
+                Err(
+                    TrySendError::Full(Order::Work(job, ..))
+                    | TrySendError::Disconnected(Order::Work(job, ..)),
+                ) => Served::NoThread(Waiter::Job(job)),
+                _ => Served::Yes,
+            },
+            Waiter::Borrower(to) => match to.send(Ok(self)) {
+                Err(Ok(idle)) => Served::NoWaiter(idle),
+                _ => Served::Yes,
             },
         }
     }
@@ -190,22 +228,32 @@ impl<T: Waits> Lane<T> {
 
     /// Gives a job to a connection that idles, or lets it wait for one.
     pub(super) fn submit(&self, job: T) {
+        self.enter(Waiter::Job(job));
+    }
+
+    fn enter(&self, waiter: Waiter<T>) {
         let now_ms = self.clock.now_ms();
         let mut state = self.state();
         if state.ended {
             drop(state);
-            job.fail(Error::new(Kind::Internal, "R0901", "the store was closed"));
+            waiter.fail(Error::new(Kind::Internal, "R0901", "the store was closed"));
             return;
         }
         let overdue = self.mind(&mut state, now_ms);
-        let mut job = Some(job);
-        while job.is_some()
-            && let Some(idle) = state.idle.pop()
-        {
-            job = job.and_then(|job| idle.work(job));
+        let mut waiter = Some(waiter);
+        while let Some(one) = waiter.take() {
+            let Some(idle) = state.idle.pop() else {
+                waiter = Some(one);
+                break;
+            };
+            match idle.serve(one) {
+                Served::Yes => {}
+                Served::NoThread(one) => waiter = Some(one),
+                Served::NoWaiter(idle) => self.lay_down(&mut state, idle),
+            }
         }
-        if let Some(job) = job {
-            state.waiting.push_back((job, now_ms));
+        if let Some(waiter) = waiter {
+            state.waiting.push_back((waiter, now_ms));
             let due_ms = now_ms.saturating_add(self.bounds.wait_ms);
             if self.want_more(&mut state) || due_ms < state.alarm_ms {
                 state.alarm_ms = state.alarm_ms.min(due_ms);
@@ -214,6 +262,30 @@ impl<T: Waits> Lane<T> {
         }
         drop(state);
         self.tell(overdue);
+    }
+
+    /// A connection has nothing to do: it goes to what waits, or idles from now on, or is closed.
+    fn hand_on(&self, state: &mut State<T>, mut idle: Idle<T>) {
+        while let Some((waiter, asked_ms)) = state.waiting.pop_front() {
+            match idle.serve(waiter) {
+                Served::Yes => return,
+                Served::NoThread(waiter) => {
+                    // another connection does it
+                    state.waiting.push_front((waiter, asked_ms));
+                    if self.want_more(state) {
+                        self.bell.ring();
+                    }
+                    return;
+                }
+                Served::NoWaiter(unused) => idle = unused,
+            }
+        }
+        if state.ended {
+            state.open -= 1;
+            idle.close();
+        } else {
+            self.lay_down(state, idle);
+        }
     }
 
     /// Asks for another connection where one may be and somebody waits for it.
@@ -228,7 +300,7 @@ impl<T: Waits> Lane<T> {
     }
 
     /// Closes what idled for too long; gives what waited for too long.
-    fn mind(&self, state: &mut State<T>, now_ms: i64) -> Vec<(T, i64)> {
+    fn mind(&self, state: &mut State<T>, now_ms: i64) -> Vec<(Waiter<T>, i64)> {
         while state.open - state.starting > self.bounds.least
             && let Some(idle) = state.idle.first()
             && now_ms.saturating_sub(idle.since_ms) >= self.patience_ms(state)
@@ -240,7 +312,7 @@ impl<T: Waits> Lane<T> {
         while let Some((_, since_ms)) = state.waiting.front()
             && now_ms.saturating_sub(*since_ms) >= self.bounds.wait_ms
         {
-            overdue.extend(state.waiting.pop_front().map(|(job, since_ms)| (job, now_ms - since_ms)));
+            overdue.extend(state.waiting.pop_front().map(|(waiter, since_ms)| (waiter, now_ms - since_ms)));
         }
         overdue
     }
@@ -250,17 +322,17 @@ impl<T: Waits> Lane<T> {
         if state.open > self.bounds.kept { LINGER_MS.min(self.bounds.idle_ms) } else { self.bounds.idle_ms }
     }
 
-    fn tell(&self, overdue: Vec<(T, i64)>) {
+    fn tell(&self, overdue: Vec<(Waiter<T>, i64)>) {
         if overdue.is_empty() {
             return;
         }
         let PoolUsage { most, open, in_use, waiting, .. } = self.usage();
-        for (job, waited_ms) in overdue {
+        for (waiter, waited_ms) in overdue {
             let name = self.bounds.name;
             let message = format!(
                 "no {name} connection became free within {waited_ms} ms: {in_use} of at most {most} are in use, {waiting} calls wait"
             );
-            job.fail(
+            waiter.fail(
                 Error::new(Kind::Unavailable, "R0428", message)
                     .retry(Retry::Safe)
                     .detail(format!("open: {open}"))
@@ -293,8 +365,8 @@ impl<T: Waits> Lane<T> {
         state.starting -= 1;
         let failing = if state.open == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
         drop(state);
-        for (job, _) in failing {
-            job.fail(same(error));
+        for (waiter, _) in failing {
+            waiter.fail(same(error));
         }
     }
 
@@ -310,27 +382,10 @@ impl<T: Waits> Lane<T> {
         self.bell.ring();
     }
 
-    /// The tool of a connection that idles; the one that was at work last. `None`: all are at work, or there is none yet.
-    pub(super) fn borrow(&self) -> Option<Borrowed<'_, T>> {
-        let now_ms = self.clock.now_ms();
-        let mut state = self.state();
-        let overdue = self.mind(&mut state, now_ms);
-        let idle = state.idle.pop();
-        drop(state);
-        self.tell(overdue);
-        idle.map(|Idle { thread, tool, since_ms }| Borrowed {
-            lane: self,
-            thread,
-            tool: Some(tool),
-            idled_ms: now_ms.saturating_sub(since_ms),
-        })
-    }
-
-    /// A connection has nothing to do: from now on it idles.
-    fn lay_down(&self, state: &mut State<T>, thread: SyncSender<Order<T>>, tool: T::Tool) {
-        let since_ms = self.clock.now_ms();
-        state.idle.push(Idle { thread, tool, since_ms });
-        let due_ms = since_ms.saturating_add(self.patience_ms(state));
+    fn lay_down(&self, state: &mut State<T>, idle: Idle<T>) {
+        let idle = Idle { since_ms: self.clock.now_ms(), ..idle };
+        let due_ms = idle.since_ms.saturating_add(self.patience_ms(state));
+        state.idle.push(idle);
         if due_ms < state.alarm_ms && state.open - state.starting > self.bounds.least {
             state.alarm_ms = due_ms;
             self.bell.ring();
@@ -368,14 +423,19 @@ impl<T: Waits> Seat<'_, T> {
     pub(super) fn rest(&mut self, tool: T::Tool) -> Option<(T, T::Tool)> {
         {
             let mut state = self.lane.state();
-            if let Some((job, _)) = state.waiting.pop_front() {
+            let first = state.waiting.pop_front();
+            if let Some((Waiter::Job(job), _)) = first {
                 self.idled_ms = 0;
                 return Some((job, tool));
             }
             if state.ended {
                 return None;
             }
-            self.lane.lay_down(&mut state, self.order.clone(), tool);
+            let idle = Idle { thread: self.order.clone(), tool, since_ms: self.lane.clock.now_ms() };
+            if let Some(borrower) = first {
+                state.waiting.push_front(borrower);
+            }
+            self.lane.hand_on(&mut state, idle);
         }
         if let Ok(Order::Work(job, tool, since_ms)) = self.orders.recv() {
             self.idled_ms = self.lane.clock.now_ms().saturating_sub(since_ms);
@@ -391,17 +451,14 @@ impl<T: Waits> Seat<'_, T> {
         let now_ms = self.lane.clock.now_ms();
         let mut state = self.lane.state();
         for job in jobs.rev() {
-            state.waiting.push_front((job, now_ms));
+            state.waiting.push_front((Waiter::Job(job), now_ms));
         }
         // others may do them, too
         while self.lane.want_more(&mut state) {}
         while !state.waiting.is_empty()
             && let Some(idle) = state.idle.pop()
         {
-            let Some((job, since_ms)) = state.waiting.pop_front() else { break };
-            if let Some(job) = idle.work(job) {
-                state.waiting.push_front((job, since_ms));
-            }
+            self.lane.hand_on(&mut state, idle);
         }
         drop(state);
         self.lane.bell.ring();
@@ -412,14 +469,18 @@ impl<T: Waits> Seat<'_, T> {
         let mut state = self.lane.state();
         let (mut taken, mut left) = (Vec::new(), VecDeque::new());
         while taken.len() < most
-            && let Some((job, since_ms)) = state.waiting.pop_front()
+            && let Some((waiter, since_ms)) = state.waiting.pop_front()
         {
+            let Waiter::Job(job) = waiter else {
+                left.push_back((waiter, since_ms));
+                continue;
+            };
             let chosen = choose(&job);
             if chosen == Some(true) {
                 taken.push(job);
                 continue;
             }
-            left.push_back((job, since_ms));
+            left.push_back((Waiter::Job(job), since_ms));
             if chosen == Some(false) {
                 break;
             }
@@ -448,61 +509,6 @@ impl<T: Waits<Tool = ()>> Seat<'_, T> {
     /// The next job, where nobody borrows.
     pub(super) fn next(&mut self) -> Option<T> {
         self.rest(()).map(|(job, ())| job)
-    }
-}
-
-/// The tool of a connection, in use away from its thread. Dropped without being given back, it is gone, and the connection
-/// with it.
-pub(super) struct Borrowed<'l, T: Waits> {
-    lane: &'l Lane<T>,
-    thread: SyncSender<Order<T>>,
-    tool: Option<T::Tool>,
-    idled_ms: i64,
-}
-
-impl<T: Waits> Borrowed<'_, T> {
-    /// What was borrowed; to be given back.
-    pub(super) const fn take(&mut self) -> Option<T::Tool> {
-        self.tool.take()
-    }
-
-    /// How long the connection had nothing to do.
-    pub(super) const fn idled_ms(&self) -> i64 {
-        self.idled_ms
-    }
-
-    /// Goes back: to what waits by now, or to idle.
-    pub(super) fn give_back(mut self, tool: T::Tool) {
-        self.tool = Some(tool);
-    }
-}
-
-impl<T: Waits> Drop for Borrowed<'_, T> {
-    fn drop(&mut self) {
-        let Some(tool) = self.tool.take() else {
-            // a thread that ended has given its seat back
-            if self.thread.try_send(Order::Close(None)).is_ok() {
-                self.lane.gone();
-            }
-            return;
-        };
-        let (lane, thread) = (self.lane, self.thread.clone());
-        let mut state = lane.state();
-        if let Some((job, asked_ms)) = state.waiting.pop_front() {
-            let idle = Idle { thread, tool, since_ms: lane.clock.now_ms() };
-            if let Some(job) = idle.work(job) {
-                // its thread ended, and another connection does it
-                state.waiting.push_front((job, asked_ms));
-                if lane.want_more(&mut state) {
-                    lane.bell.ring();
-                }
-            }
-        } else if state.ended {
-            state.open -= 1;
-            let _gone = thread.try_send(Order::Close(Some(tool)));
-        } else {
-            lane.lay_down(&mut state, thread, tool);
-        }
     }
 }
 

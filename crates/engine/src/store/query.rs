@@ -44,7 +44,7 @@ impl Queryable for RowStore {
                 None
             };
             let (found, waits) = match here {
-                Some(answer) => answer,
+                Some(answer) => answer?,
                 None => {
                     let query = query.clone();
                     self.read(move |desk, layout| page(desk, layout, &query, &marks)).await?
@@ -64,10 +64,13 @@ impl Queryable for RowStore {
             self.settle_new(&query.scope.collection).await?;
         }
         let query = Query { after: None, offset: 0, ..query.clone() };
-        let mut marks = Marks::default();
+        let (mut marks, is_plain) = (Marks::default(), is_plain(&query.filter));
         loop {
             let asked = query.clone();
-            let (found, waits) = self.read(move |desk, layout| count(desk, layout, &asked, &marks)).await?;
+            let counting =
+                move |desk: &mut Desk<'_, '_>, layout: &Layout| count(desk, layout, &asked, &marks);
+            let (found, waits) =
+                if is_plain { self.read_short(counting).await? } else { self.read(counting).await? };
             match found {
                 Some(count) => return Ok(count),
                 None => self.index_words().await?,

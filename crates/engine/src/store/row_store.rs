@@ -96,9 +96,10 @@ impl RowStore {
         let mut reader = target.reader()?;
         let dictionaries = Dictionaries::shared(reader.dictionaries()?);
         let router = Routes::new(&model, &plan)?.router();
-        let caller = Caller::new(Arc::clone(&plan), Arc::clone(&router), reader.as_mut());
-        drop(reader);
         let (connections, bell) = (target.connections()?, Arc::new(Bell::default()));
+        let made = (Arc::clone(&plan), Arc::clone(&router));
+        let caller = Caller::new(made, connections.as_ref(), reader.as_mut());
+        drop(reader);
         let lanes = Arc::new(lanes(&options, connections.writers_max(), &bell));
         let crew = Crew {
             connections,
@@ -110,6 +111,7 @@ impl RowStore {
             dictionaries,
             lanes: Arc::clone(&lanes),
             bell,
+            home: caller.home(),
         };
         let keeper = Some(thread::spawn(move || crew.keep(target)));
         let pruning = Pruning::default();
@@ -155,7 +157,7 @@ impl RowStore {
         work: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         match self.read_here(&work).await {
-            Some(found) => Ok(found),
+            Some(found) => found,
             None => self.read(work).await,
         }
     }
@@ -164,8 +166,8 @@ impl RowStore {
     pub(super) async fn read_here<T>(
         &self,
         work: &impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout) -> Result<T>,
-    ) -> Option<T> {
-        let found = self.caller.read((&self.lanes, &self.layout, &self.options), work)?;
+    ) -> Option<Result<T>> {
+        let found = self.caller.read((&self.lanes, &self.layout, &self.options), work).await?;
         // who reads all the time lets the runtime's other tasks have their turn
         consume_budget().await;
         Some(found)

@@ -13,7 +13,7 @@ use repot_testkit::QuickPacing;
 use repot_testkit::conformance::layout;
 use tokio::task::JoinHandle;
 
-use crate::documents::{Database, block_on, note};
+use crate::documents::{Database, block_on, in_turn, note};
 use crate::grouped::{open, session};
 
 type Done = JoinHandle<repot_core::Result<Receipt>>;
@@ -164,7 +164,7 @@ fn units_of_one_transaction_come_one_after_the_other() {
     let Database::Postgres(_, url) = &database else { return };
     let (store, _) = open(url, 1);
     let store: Arc<dyn Store> = store;
-    block_on(async {
+    in_turn(async {
         let (holder, asked) = (session(url).await, session(url).await);
         let demand = noted(&*store).await;
         holder.batch_execute("begin; lock table repot_objects in share mode").await.unwrap();

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use repot_core::change_log::ChangeRetention;
 use repot_core::store::{DocumentKey, Precondition, Scope, Store, StoreExt as _, UnitOfWork, Write};
@@ -19,6 +19,7 @@ use repot_testkit::TempTree;
 use repot_testkit::conformance::{DOCUMENT_BYTES_MAX, Subject, model};
 use repot_testkit::postgres::{PgServer, postgres};
 use rusqlite::types::ValueRef;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::scripted::Scripted;
 
@@ -176,8 +177,17 @@ pub(crate) fn note(id: &str) -> DocumentKey {
     DocumentKey::new("notes", id)
 }
 
+/// In the one runtime of the test, in which connections live that answers are fetched by.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        Builder::new_multi_thread().worker_threads(2).thread_name("caller").enable_all().build().unwrap()
+    });
+    RUNTIME.block_on(future)
+}
+
+/// With the tasks that it starts on one thread, in their order.
+pub(crate) fn in_turn<F: Future>(future: F) -> F::Output {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 const TEXT: &str = "{\r\n    \"id\": \"a\",\r\n    \"title\":\t\"caf\\u00e9\",\r\n    \"count\": 1.0,\r\n    \"more\": [1.10, 1e400],\r\n    \"marks\": [{\"word\": \"x\"}, {\"word\": \"y\"}]\r\n}\r\n";

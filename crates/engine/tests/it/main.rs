@@ -15,6 +15,7 @@ mod containers;
 mod deadlines;
 mod demands;
 mod documents;
+mod fetching;
 mod follow;
 mod follow_random;
 mod grouped;

@@ -139,9 +139,7 @@ pub(crate) fn compiled(text: &str) -> (Arc<Model>, Arc<Plan>) {
     (Arc::new(model), Arc::new(plan))
 }
 
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
+pub(crate) use crate::documents::block_on;
 
 const DRAMAS: &str = include_str!("../../../../apps/dramas/repot.toml");
 const COUNCIL: &str = include_str!("../../../../apps/council/repot.toml");

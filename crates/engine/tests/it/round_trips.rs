@@ -10,6 +10,7 @@ use repot_core::store::{DocumentKey, Precondition, Query, Queryable as _, Scope,
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::conformance::model;
+use tokio::runtime::Builder;
 
 use crate::documents::{Database, block_on, note};
 
@@ -161,8 +162,10 @@ fn of_chat(id: &str, title: &str) -> String {
 #[test]
 fn reads_wait_once() {
     let Some(counted) = Counted::open() else { return };
-    let store = &counted.store;
-    block_on(async {
+    // on one thread with the connections that answers are fetched by: what is sent together is sent at once
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let reading = runtime.spawn(async move {
+        let store = &counted.store;
         for id in ["a", "b", "c"] {
             store.create(&note(id), text(id, "t")).await.unwrap();
             store.create(&chat(id), of_chat(id, "t")).await.unwrap();
@@ -199,6 +202,7 @@ fn reads_wait_once() {
             );
         }
     });
+    runtime.block_on(reading).unwrap();
 }
 
 #[test]

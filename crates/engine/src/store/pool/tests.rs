@@ -1,8 +1,10 @@
 //! The pool by itself: connections are seats that the tests take, and time is a number.
 
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use repot_core::{Clock, Error, Kind, Result, Retry};
@@ -311,7 +313,8 @@ fn what_is_lent_is_in_use_and_idles_when_it_is_back() {
         hand.0.store(90_000, Ordering::SeqCst);
         assert_eq!(lane.tend().alarm_ms, i64::MAX);
         assert_eq!(lane.usage().open, 1);
-        lent.give_back("tool");
+        lent.put("tool");
+        drop(lent);
         assert_eq!((lane.usage().open, lane.usage().in_use), (1, 0));
         assert_eq!(lane.tend().alarm_ms, 110_000);
         hand.0.store(110_000, Ordering::SeqCst);
@@ -332,7 +335,8 @@ fn who_waits_gets_what_is_given_back_and_who_waits_too_long_is_told() {
         hand.0.store(500, Ordering::SeqCst);
         lane.tend();
         assert_eq!(answers.recv().unwrap().unwrap_err().code(), "R0428");
-        lent.give_back(tool);
+        lent.put(tool);
+        drop(lent);
         assert_eq!(answers.recv().unwrap().unwrap(), 2);
         idle(lane);
         assert!(lane.borrow().is_some());
@@ -367,4 +371,97 @@ fn what_comes_back_after_the_end_is_closed() {
         drop(lent);
         assert_eq!(lane.usage().open, 0);
     });
+}
+
+/// Asks for the tool once.
+fn ask<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(found) => Some(found),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn who_waits_for_a_tool_gets_it_in_turn_with_what_waits_for_its_thread() {
+    lending(1, |lane, _| {
+        let (answer, answers) = channel();
+        let lent = ask(pin!(lane.loan(1_000))).unwrap().unwrap().unwrap();
+        let mut first = pin!(lane.loan(1_000));
+        assert!(ask(first.as_mut()).is_none());
+        lane.submit(Loan(1, answer));
+        let mut second = pin!(lane.loan(1_000));
+        assert!(ask(second.as_mut()).is_none());
+        assert_eq!(lane.usage().waiting, 3);
+        drop(lent);
+        assert_eq!(lane.usage().waiting, 2, "the first has it");
+        assert!(ask(second.as_mut()).is_none());
+        let mut lent = ask(first.as_mut()).unwrap().unwrap().unwrap();
+        assert_eq!(lent.take(), Some("tool"));
+        lent.put("tool");
+        assert!(answers.try_recv().is_err());
+        drop(lent);
+        // the thread hands it on when it is done
+        assert_eq!(answers.recv().unwrap().unwrap(), 1);
+        let lent = loop {
+            match ask(second.as_mut()) {
+                Some(lent) => break lent.unwrap().unwrap(),
+                None => thread::yield_now(),
+            }
+        };
+        drop(lent);
+        assert_eq!((lane.usage().open, lane.usage().in_use, lane.usage().waiting), (1, 0, 0));
+    });
+}
+
+/// However far it had come to them.
+#[test]
+fn what_nobody_waits_for_any_more_goes_to_the_next() {
+    lending(1, |lane, _| {
+        let lent = ask(pin!(lane.loan(1_000))).unwrap().unwrap().unwrap();
+        let mut gone: Vec<_> = (0..3).map(|_| Box::pin(lane.loan(1_000))).collect();
+        for one in &mut gone {
+            assert!(ask(one.as_mut()).is_none());
+        }
+        let mut next = pin!(lane.loan(1_000));
+        assert!(ask(next.as_mut()).is_none());
+        drop(gone.remove(0));
+        drop(lent);
+        // it is under way to the second of them, passed over by the first
+        assert!(ask(next.as_mut()).is_none());
+        gone.clear();
+        assert!(ask(next.as_mut()).unwrap().unwrap().is_ok());
+        idle(lane);
+        assert_eq!((lane.usage().open, lane.usage().waiting), (1, 0));
+    });
+}
+
+#[test]
+fn who_waits_too_long_for_a_tool_is_told_and_a_tool_that_idled_is_looked_at_first() {
+    lending(1, |lane, hand| {
+        hand.0.store(999, Ordering::SeqCst);
+        let lent = ask(pin!(lane.loan(1_000))).unwrap().unwrap().unwrap();
+        let mut late = pin!(lane.loan(1_000));
+        assert!(ask(late.as_mut()).is_none());
+        hand.0.store(1_499, Ordering::SeqCst);
+        lane.tend();
+        let error = ask(late.as_mut()).unwrap().unwrap().err().unwrap();
+        assert_eq!((error.code(), error.may_retry()), ("R0428", Retry::Safe));
+        drop(lent);
+        hand.0.store(2_499, Ordering::SeqCst);
+        assert!(ask(pin!(lane.loan(1_000))).unwrap().is_none(), "its thread looks at it");
+        assert_eq!((lane.usage().open, lane.usage().in_use), (1, 0));
+        assert_eq!(lane.borrow().unwrap().idled_ms(), 1_000);
+    });
+}
+
+#[test]
+fn where_none_can_be_opened_who_waits_for_a_tool_is_told() {
+    let hand = Arc::new(Hand::default());
+    let lane: Lane<Loan> = Lane::new(BOUNDS, hand as Arc<dyn Clock>, Arc::new(Bell::default()));
+    let mut waiting = pin!(lane.loan(1_000));
+    assert!(ask(waiting.as_mut()).is_none());
+    assert_eq!(lane.tend().start, 1, "one is opened for it");
+    let error = Error::new(Kind::TargetUnavailable, "R0106", "no answer");
+    lane.unopened(&error, Error::clone);
+    assert_eq!(ask(waiting.as_mut()).unwrap().unwrap().err().unwrap().code(), "R0106");
 }

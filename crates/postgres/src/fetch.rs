@@ -1,0 +1,163 @@
+//! Questions that are asked without waiting: the answers are fetched between two runs of the same reading, in the task of whoever
+//! wants to read. See [`repot_core::Prompt`].
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+use repot_core::{Answer, Error, Kind, Missing, Prompt, Result};
+use repot_model::sql::query::{Speech, Statement};
+use tokio_postgres::Row;
+
+use crate::ask::{self, Behind};
+use crate::error::{failed, is_lost};
+use crate::parameters::{Parameters, listed};
+use crate::question::is_cancelled;
+use crate::reader::{PostgresReader, READING};
+use crate::transaction::begin;
+
+/// A question that takes no transaction.
+#[derive(Clone)]
+pub(crate) enum Question {
+    Rows {
+        what: &'static str,
+        sql: String,
+        parameters: Arc<Parameters>,
+    },
+    /// With the bytes of the largest answer, and what is sent behind it in its transaction.
+    Statement(Statement, usize, Option<Behind>),
+    Speech,
+}
+
+impl Question {
+    fn sql(&self) -> &str {
+        match self {
+            Self::Rows { sql, .. } => sql,
+            Self::Statement(statement, ..) => &statement.sql,
+            Self::Speech => "",
+        }
+    }
+}
+
+/// What a question was answered with.
+#[derive(Clone)]
+pub(crate) enum Fetched {
+    Rows(Arc<Vec<Row>>),
+    /// With the rows of what was sent behind it. An error counts: the statement is wrong, or takes too long.
+    Answer(Result<(Answer, Arc<Vec<Row>>)>),
+}
+
+/// The questions of a reading, in their order.
+#[derive(Default)]
+pub(crate) struct Fetching {
+    answered: Vec<(Question, Fetched)>,
+    /// Of these, the next to be asked.
+    at: usize,
+    wanted: Option<Question>,
+    /// There was something that is not asked in this way.
+    refused: bool,
+}
+
+impl Fetching {
+    /// The answer, where it is there.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn ask(&mut self, question: Question) -> Result<Fetched> {
+        match self.answered.get(self.at) {
+            Some((asked, answer)) if asked.sql() == question.sql() => {
+                self.at += 1;
+                Ok(answer.clone())
+            }
+            Some(_) => Err(self.refuse()),
+            None => {
+                self.wanted = Some(question);
+                Err(not_here())
+            }
+        }
+    }
+
+    /// This is not asked in this way.
+    pub(crate) fn refuse(&mut self) -> Error {
+        self.refused = true;
+        not_here()
+    }
+}
+
+fn not_here() -> Error {
+    Error::new(Kind::Internal, "R0901", "this cannot be read at once")
+}
+
+impl Prompt for PostgresReader {
+    fn at_once(&mut self, only: bool) -> bool {
+        let can = self.home.is_some() && !self.begun && self.connection.is_alive();
+        self.fetching = (only && can).then(Fetching::default);
+        can
+    }
+
+    fn missing(&mut self) -> Missing<'_> {
+        let Some(fetching) = &mut self.fetching else { return Missing::Time };
+        match fetching.wanted.take() {
+            _ if fetching.refused => Missing::Time,
+            Some(question) => Missing::Answer(Box::pin(self.fetch(question))),
+            None => Missing::Nothing,
+        }
+    }
+}
+
+impl PostgresReader {
+    async fn fetch(&mut self, question: Question) -> Result<()> {
+        let client = &self.connection.client;
+        let fetched = match &question {
+            Question::Rows { what, sql, parameters } => {
+                let given = listed(parameters);
+                let (stood_down, read) = join(client.stand_down(), client.query_again(sql, &given)).await;
+                let rows = stood_down.and(read).map_err(|error| {
+                    if is_lost(&error) {
+                        self.connection.give_up();
+                    }
+                    failed(what, error)
+                })?;
+                Fetched::Rows(Arc::new(rows))
+            }
+            Question::Statement(statement, bytes_max, behind) => {
+                let bounds = (*bytes_max, self.address.options.query_timeout);
+                let role = self.tenants.as_deref();
+                let asked = match behind {
+                    None => {
+                        let asked = ask::run_alone(client, statement, bounds, role).await;
+                        asked.ok_or_else(not_here)?.map(|answer| (answer, Vec::new()))
+                    }
+                    Some(_) => {
+                        let begin = begin(client, &self.address, READING);
+                        ask::run_once(client, statement, bounds, (&begin, role), behind.clone()).await
+                    }
+                };
+                match asked {
+                    // the transaction may be left open, or the session lost
+                    Err(error) if !is_cancelled(&error) => return Err(error),
+                    asked => Fetched::Answer(asked.map(|(answer, rows)| (answer, Arc::new(rows)))),
+                }
+            }
+            Question::Speech => {
+                let (stood_down, speech) = join(client.stand_down(), ask::speech(client)).await;
+                stood_down.map_err(|error| failed("read the locale", error))?;
+                // from here on it is not asked any more
+                self.speech = Some(Speech { policed: self.tenants.is_some(), ..speech? });
+                self.again();
+                return Ok(());
+            }
+        };
+        if let Some(fetching) = &mut self.fetching {
+            fetching.answered.push((question, fetched));
+        }
+        self.again();
+        Ok(())
+    }
+
+    /// The reading begins anew.
+    const fn again(&mut self) {
+        if let Some(fetching) = &mut self.fetching {
+            fetching.at = 0;
+        }
+    }
+}
