@@ -8,7 +8,7 @@
 //! Where the database is a server, the answers are awaited in the caller's task, in whose runtime the connection lives. The
 //! reading itself is written as if it had them at hand: one that comes to a question without an answer ends there, the answer is
 //! fetched, and it begins again. A short read has one question, seldom two or three, so little is done twice. A future that is
-//! dropped meanwhile gives its connection back; what is still on its way to it is passed over there.
+//! dropped meanwhile gives its connection to the connection's thread, which waits a while for what is still on its way.
 //!
 //! Whatever does not end well there is done again on a thread, whose answer counts: it waits for locks, and takes
 //! its time for large texts, for rows that SQL changed, and for filters that no index helps. Where no connection idles, or
@@ -88,7 +88,9 @@ impl Caller {
             },
         };
         let Kit { mut reader, texts } = borrowed.take()?;
-        let is_awake = borrowed.idled_ms() < check_ms || reader.wake().is_ok();
+        // one that fetches comes from its thread, or from who was at work with it, and must not be waited for here
+        let is_fresh = matches!(self.way, Way::Fetching) || borrowed.idled_ms() < check_ms;
+        let is_awake = is_fresh || reader.wake().is_ok();
         let is_prompt = is_awake && reader.refresh().is_ok() && reader.at_once(true);
         borrowed.put(Kit { reader, texts });
         if !is_prompt {
@@ -99,10 +101,15 @@ impl Caller {
                 Ok(found) => return Some(Ok(found)),
                 Err(error) => error,
             };
-            match borrowed.tool()?.reader.missing() {
-                Missing::Nothing => return Some(Err(error)),
-                Missing::Time => return None,
-                Missing::Answer(fetch) => fetch.await.ok()?,
+            borrowed.is_under_way = true;
+            let fetched = match borrowed.tool()?.reader.missing() {
+                Missing::Nothing => Err(Some(error)),
+                Missing::Time => Err(None),
+                Missing::Answer(fetch) => fetch.await.map_err(|_read_by_a_thread| None),
+            };
+            borrowed.is_under_way = false;
+            if let Err(error) = fetched {
+                return error.map(Err);
             }
         }
         None

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use repot_core::Echo;
 use repot_core::store::{DocumentKey, Query, Queryable as _, Scope, Store as _, StoreExt as _};
-use repot_engine::store::{RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::conformance::model;
 use tokio::runtime::{Builder, Runtime};
@@ -26,6 +26,10 @@ struct Heard {
 
 impl Heard {
     fn open(readers: usize, model: OwnModel<'_>, options: PostgresOptions) -> Option<Self> {
+        Self::open_with(RowStoreOptions { readers, ..Database::options() }, model, options)
+    }
+
+    fn open_with(own: RowStoreOptions, model: OwnModel<'_>, options: PostgresOptions) -> Option<Self> {
         let database = Database::postgres()?;
         let said: Arc<Mutex<Vec<Said>>> = Arc::default();
         let sink = Arc::clone(&said);
@@ -33,8 +37,7 @@ impl Heard {
             sink.lock().unwrap().push((thread::current().name().map(str::to_owned), sql.to_owned()));
         });
         let target = PostgresTarget::open_with_echo(&database.url(), options, Some(echo)).unwrap();
-        let options = RowStoreOptions { readers, ..Database::options() };
-        let store = Arc::new(RowStore::open(Box::new(target), model, options).unwrap());
+        let store = Arc::new(RowStore::open(Box::new(target), model, own).unwrap());
         Some(Self { store, said, database })
     }
 
@@ -97,7 +100,20 @@ fn short_reads_are_awaited_by_those_who_read_and_others_by_a_thread() {
 /// Those for whom there is no connection at the moment take turns with it, and no thread does it for them.
 #[test]
 fn many_who_read_share_few_connections() {
-    let Some(heard) = Heard::open(2, model(), PostgresOptions::default()) else { return };
+    // also where each that idled is tried before it is used, which its thread does
+    for check_ms in [1_000, 0] {
+        let pool = PoolOptions { check_ms, ..PoolOptions::default() };
+        let options = RowStoreOptions { readers: 2, pool, ..Database::options() };
+        let Some(heard) = Heard::open_with(options, model(), PostgresOptions::default()) else { return };
+        let asked = read_by_many(&heard);
+        assert!(asked.len() >= 32 * 40, "{}", asked.len());
+        assert!(check_ms == 0 || asked.iter().all(|(thread, _)| thread.is_some()));
+        assert!(heard.store.pools().0.open <= 2);
+    }
+}
+
+/// Which notes were asked for by 32 who read.
+fn read_by_many(heard: &Heard) -> Vec<Said> {
     block_on(async {
         for number in 0..20 {
             let id = format!("n{number}");
@@ -119,11 +135,7 @@ fn many_who_read_share_few_connections() {
             reader.await.unwrap();
         }
     });
-    let asked = heard.said();
-    let asked: Vec<_> = asked.iter().filter(|(_, sql)| sql.contains("from \"notes\"")).collect();
-    assert!(asked.len() >= 32 * 40, "{}", asked.len());
-    assert!(asked.iter().all(|(thread, _)| thread.is_some()));
-    assert!(heard.store.pools().0.open <= 2);
+    heard.said().into_iter().filter(|(_, sql)| sql.contains("from \"notes\"")).collect()
 }
 
 const TENANTS: &str = "[repot]\nsource = \"./data\"\n\n[books]\nfile = \"{user}/{id}.json\"\ntenant = \"user\"\n\n\
@@ -197,6 +209,35 @@ fn a_read_that_takes_too_long_is_not_begun_again() {
         assert_eq!(said.iter().filter(|(_, sql)| sql.contains("from \"notes\"")).count(), 1, "{said:?}");
         client.batch_execute("commit").await.unwrap();
         assert_eq!(heard.store.query(&notes()).await.unwrap().items.len(), 1);
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
+}
+
+/// What is under way for nobody keeps its connection, but not those who read next.
+#[test]
+fn nobody_waits_behind_a_read_that_was_dropped() {
+    let Some(heard) = Heard::open(2, repot_testkit::compiled(TENANTS), PostgresOptions::default()) else {
+        return;
+    };
+    let books = Query::of(Scope::of("books").in_tenant("u")).sort("id").limit(50);
+    let key = DocumentKey::new("books", "a").in_tenant("u");
+    block_on(async {
+        heard.store.create(&key, r#"{"id": "a", "user": "u"}"#).await.unwrap();
+        heard.store.query(&books).await.unwrap();
+        let (client, connection) =
+            tokio_postgres::connect(&heard.database.url(), tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute("begin; lock table books in access exclusive mode").await.unwrap();
+        let asking = tokio::time::timeout(Duration::from_millis(50), heard.store.query(&books));
+        assert!(asking.await.is_err());
+        // the table of its rows is locked until the end of this test, for longer than this waits
+        for _ in 0..3 {
+            let read = tokio::time::timeout(Duration::from_secs(20), heard.store.require(&key)).await;
+            assert_eq!(read.unwrap().unwrap().body, r#"{"id": "a", "user": "u"}"#);
+        }
+        heard.said();
+        assert_eq!(heard.store.pools().0.in_use, 0, "its thread waited no longer than for a sign of life");
         drop(client);
         connection.await.unwrap().unwrap();
     });
