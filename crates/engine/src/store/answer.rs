@@ -29,8 +29,8 @@ pub(super) async fn count_waiting<T>(connection: impl Future<Output = T>) -> T {
     found
 }
 
-/// Who asks from elsewhere does not want to know.
-fn count(waited: Duration) {
+/// Adds it to what [`waiting`] counts; who asks from elsewhere does not want to know.
+pub(super) fn count(waited: Duration) {
     let _untold = WAITED.try_with(|before| before.set(before.get() + waited));
 }
 

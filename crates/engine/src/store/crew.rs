@@ -36,16 +36,6 @@ impl Waits for Reading {
     fn fail(self, error: Error) {
         (self.0)(Err(error));
     }
-
-    /// Waits for what nobody reads any more, for so long as for a sign of life; after that another connection is opened.
-    fn recovery() -> Option<Self> {
-        Some(Self(Box::new(|desk| {
-            if let Ok(desk) = desk {
-                // where it cannot be reached, the next job says so
-                let _unreachable = desk.reader().wake();
-            }
-        })))
-    }
 }
 
 /// What waits for connections, and who uses them.

@@ -51,11 +51,6 @@ pub(super) trait Waits: Send + Sized {
 
     /// Answers with an error.
     fn fail(self, error: Error);
-
-    /// What a thread does with a tool that comes back with something still under way; `None`: nothing ever is.
-    fn recovery() -> Option<Self> {
-        None
-    }
 }
 
 /// Wakes the keeper.

@@ -38,18 +38,10 @@ impl Queryable for RowStore {
         }
         let (mut marks, is_short) = (Marks::default(), is_short(query));
         loop {
-            let here = if is_short {
-                self.read_here(&|desk, layout| page(desk, layout, query, &marks)).await
-            } else {
-                None
-            };
-            let (found, waits) = match here {
-                Some(answer) => answer?,
-                None => {
-                    let query = query.clone();
-                    self.read(move |desk, layout| page(desk, layout, &query, &marks)).await?
-                }
-            };
+            let asked = query.clone();
+            let asking = move |desk: &mut Desk<'_, '_>, layout: &Layout| page(desk, layout, &asked, &marks);
+            let (found, waits) =
+                if is_short { self.read_short(asking).await? } else { self.read(asking).await? };
             match found {
                 Some(page) => return Ok(page),
                 // a step at a time, so that writes get their turn

@@ -22,7 +22,7 @@ use super::crew::{Crew, Lanes, Reading, lanes};
 use super::desk::Desk;
 use super::jobs::Job;
 use super::pool::{Bell, PoolOptions};
-use super::prompt::Caller;
+use super::prompt::{Caller, Work};
 use super::queue::Task;
 use super::settle::SETTLED_AT_ONCE;
 use super::writing::SETTLED_MOST;
@@ -73,7 +73,7 @@ pub struct RowStore {
     plan: Arc<Plan>,
     pub(super) options: RowStoreOptions,
     lanes: Arc<Lanes>,
-    caller: Caller,
+    caller: Arc<Caller>,
     pub(super) pruning: Pruning,
     row_security: RowSecurity,
     keeper: Option<thread::JoinHandle<()>>,
@@ -97,10 +97,10 @@ impl RowStore {
         let dictionaries = Dictionaries::shared(reader.dictionaries()?);
         let router = Routes::new(&model, &plan)?.router();
         let (connections, bell) = (target.connections()?, Arc::new(Bell::default()));
-        let made = (Arc::clone(&plan), Arc::clone(&router));
-        let caller = Caller::new(made, connections.as_ref(), reader.as_mut());
-        drop(reader);
         let lanes = Arc::new(lanes(&options, connections.writers_max(), &bell));
+        let with = (connections.as_ref(), &lanes);
+        let caller = Arc::new(Caller::new((&plan, &router, &layout), with, &options, reader.as_mut()));
+        drop(reader);
         let crew = Crew {
             connections,
             model,
@@ -152,25 +152,14 @@ impl RowStore {
     }
 
     /// Runs `work`, which is short, where it is asked for; on a reading thread where it cannot be done at once.
-    pub(super) async fn read_short<T: Send + 'static>(
-        &self,
-        work: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        match self.read_here(&work).await {
-            Some(found) => found,
-            None => self.read(work).await,
+    pub(super) async fn read_short<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        let work = Arc::new(work);
+        if let Some(found) = self.caller.read(&work).await {
+            // who reads all the time lets the runtime's other tasks have their turn
+            consume_budget().await;
+            return found;
         }
-    }
-
-    /// Runs `work` here and now; `None`: that cannot be, and a thread does it.
-    pub(super) async fn read_here<T>(
-        &self,
-        work: &impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout) -> Result<T>,
-    ) -> Option<Result<T>> {
-        let found = self.caller.read((&self.lanes, &self.layout, &self.options), work).await?;
-        // who reads all the time lets the runtime's other tasks have their turn
-        consume_budget().await;
-        Some(found)
+        self.read(move |desk, layout| work(desk, layout)).await
     }
 
     /// Hands something to a writing thread.
@@ -188,6 +177,7 @@ impl RowStore {
         look: impl for<'p, 'r> Fn(&mut Desk<'p, 'r>, &Layout, &DocumentKey) -> Result<Option<T>>
         + Copy
         + Send
+        + Sync
         + 'static,
     ) -> Result<T> {
         for _ in 0..SETTLED_MOST {

@@ -2,11 +2,12 @@
 //! nobody else is bound; where the role cannot be made, that is said.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use repot_core::store::{
     DocumentKey, Filter, Query, QueryExplanation, Queryable as _, Scope, Store as _, StoreExt as _,
 };
-use repot_core::{Answer, LockHolder, Reader, RowSecurity, Target as _, TenantGuard as _};
+use repot_core::{Answer, LockHolder, Missing, Reader, RowSecurity, Target as _, TenantGuard as _};
 use repot_engine::store::RowStore;
 use repot_model::language::Model;
 use repot_model::plan::{ColumnKind, Plan};
@@ -14,6 +15,7 @@ use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::Statement;
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::postgres::{PgServer, postgres};
+use tokio::task::spawn_blocking;
 
 use crate::documents::{Database, block_on};
 
@@ -226,6 +228,74 @@ fn what_a_tenant_asks_runs_under_the_role() {
     });
 }
 
+/// Under which role a question is asked, in whose name, and how it is bound.
+const WHO: &str = "select concat_ws(' ', current_user, coalesce(current_setting('repot.tenant', true), ''), \
+                   current_setting('transaction_read_only'), current_setting('statement_timeout'))";
+
+fn statement(tenant: Option<&str>, sql: &str) -> Statement {
+    Statement {
+        sql: sql.to_owned(),
+        parameters: Vec::new(),
+        columns: vec![ColumnKind::Text(None)],
+        order: Vec::new(),
+        tenant: tenant.map(str::to_owned),
+        keyed: false,
+    }
+}
+
+fn told(answer: &Answer) -> String {
+    let (_, cells) = answer.rows.iter().next().unwrap();
+    match Cells::new(cells).next() {
+        Some(Cell::Text(text)) => text.into_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A target of stores, with the policies.
+fn guarded(url: &str) -> PostgresTarget {
+    let mut target = PostgresTarget::open(url, PostgresOptions::default()).unwrap();
+    let me = LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 };
+    target.share(&me).unwrap();
+    target.enforce_rules(&model().1).unwrap();
+    target
+}
+
+/// What is fetched for a tenant and dropped on the way, wherever that is, leaves no session that is his to others.
+#[test]
+fn what_is_fetched_for_a_tenant_and_dropped_is_nobody_elses() {
+    let Some((server, url, store)) = filled() else { return };
+    drop(store);
+    let user = server.query(&url, "select current_user").trim().to_owned();
+    let connections = guarded(&url).connections().unwrap();
+    block_on(async {
+        let mut reader = spawn_blocking(move || connections.reader().unwrap()).await.unwrap();
+        let (mut fetched, mut dropped) = (0, 0);
+        for number in 0..300_u64 {
+            assert!(reader.at_once(true));
+            assert!(reader.ask_once(&statement(Some("u"), WHO), 1_000).is_err());
+            let Missing::Answer(fetch) = reader.missing() else { panic!("nothing is missing") };
+            match tokio::time::timeout(Duration::from_micros(number * 5), fetch).await {
+                Ok(done) => {
+                    done.unwrap();
+                    fetched += 1;
+                }
+                Err(_) => dropped += 1,
+            }
+            let (again, who) = spawn_blocking(move || {
+                reader.at_once(false);
+                let who = told(&reader.ask_once(&statement(None, WHO), 1_000).unwrap());
+                (reader, who)
+            })
+            .await
+            .unwrap();
+            assert_eq!(who, format!("{user}  on 30s"), "{number}");
+            reader = again;
+        }
+        spawn_blocking(move || drop(reader)).await.unwrap();
+        assert!(fetched > 0 && dropped > 0, "{fetched} fetched, {dropped} dropped");
+    });
+}
+
 /// A session stays set for a tenant's questions from one to the next: each is asked under the role, in its tenant's name, the first
 /// one too; what is read for nobody, and what takes a state, finds the session as it was.
 #[test]
@@ -234,30 +304,9 @@ fn a_session_that_is_set_for_a_tenant_is_nobody_elses() {
     drop(store);
     let own = role(&server, &url);
     let user = server.query(&url, "select current_user").trim().to_owned();
-    let mut target = PostgresTarget::open(&url, PostgresOptions::default()).unwrap();
-    let me = LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 };
-    target.share(&me).unwrap();
-    target.enforce_rules(&model().1).unwrap();
-    let mut reader = target.connections().unwrap().reader().unwrap();
-    let what = "select concat_ws(' ', current_user, coalesce(current_setting('repot.tenant', true), ''), \
-                current_setting('transaction_read_only'), current_setting('statement_timeout'))";
-    let statement = |tenant: Option<&str>, sql: &str| Statement {
-        sql: sql.to_owned(),
-        parameters: Vec::new(),
-        columns: vec![ColumnKind::Text(None)],
-        order: Vec::new(),
-        tenant: tenant.map(str::to_owned),
-        keyed: false,
-    };
-    let told = |answer: &Answer| {
-        let (_, cells) = answer.rows.iter().next().unwrap();
-        match Cells::new(cells).next() {
-            Some(Cell::Text(text)) => text.into_owned(),
-            other => panic!("{other:?}"),
-        }
-    };
+    let mut reader = guarded(&url).connections().unwrap().reader().unwrap();
     let asked = |reader: &mut dyn Reader, tenant: Option<&str>| {
-        told(&reader.ask_once(&statement(tenant, what), 1_000).unwrap())
+        told(&reader.ask_once(&statement(tenant, WHO), 1_000).unwrap())
     };
     for (tenant, expected) in [
         (Some("u"), format!("{own} u on 30s")),
@@ -272,7 +321,7 @@ fn a_session_that_is_set_for_a_tenant_is_nobody_elses() {
     assert!(reader.stored("u/a.json").unwrap().is_some());
     assert_eq!(asked(&mut *reader, Some("v")), format!("{own} v on 30s"));
     assert!(reader.meta("version").is_ok());
-    let held = reader.query(what, 1).unwrap();
+    let held = reader.query(WHO, 1).unwrap();
     assert_eq!(held.rows, [[Some(format!("{user}  on 30s"))]]);
     assert_eq!(asked(&mut *reader, Some("v")), format!("{own} v on 30s"), "in the state that is held");
     reader.refresh().unwrap();

@@ -65,21 +65,19 @@ impl<T: Waits> Drop for Waiting<'_, T> {
     }
 }
 
-/// The tool of a connection, in use away from its thread. Dropped, it goes back: to what waits by then, or to idle; first to its
-/// thread where something is under way in it. Where it was taken and not put back, it is gone, and the connection with it.
+/// The tool of a connection, in use away from its thread. Dropped, it goes back: to what waits by then, or to idle. Where it was
+/// taken and not put back, it is gone, and the connection with it.
 pub(in crate::store) struct Borrowed<'l, T: Waits> {
     lane: &'l Lane<T>,
     thread: SyncSender<Order<T>>,
     tool: Option<T::Tool>,
     idled_ms: i64,
-    /// Something was begun with it that has not ended.
-    pub(in crate::store) is_under_way: bool,
 }
 
 impl<'l, T: Waits> Borrowed<'l, T> {
     fn new(lane: &'l Lane<T>, Idle { thread, tool, since_ms }: Idle<T>) -> Self {
         let idled_ms = lane.clock.now_ms().saturating_sub(since_ms);
-        Self { lane, thread, tool: Some(tool), idled_ms, is_under_way: false }
+        Self { lane, thread, tool: Some(tool), idled_ms }
     }
 
     /// What was borrowed; to be put back.
@@ -109,13 +107,7 @@ impl<T: Waits> Drop for Borrowed<'_, T> {
         match self.tool.take() {
             Some(tool) => {
                 let idle = Idle { thread, tool, since_ms: self.lane.clock.now_ms() };
-                let mut state = self.lane.state();
-                let recovery = if self.is_under_way { T::recovery() } else { None };
-                match recovery.map(Waiter::Job) {
-                    None => self.lane.hand_on(&mut state, idle),
-                    // where its thread is gone, it has given its seat back
-                    Some(recovery) => drop(idle.serve(recovery)),
-                }
+                self.lane.hand_on(&mut self.lane.state(), idle);
             }
             // a thread that ended has given its seat back
             None if thread.try_send(Order::Close(None)).is_ok() => self.lane.gone(),
