@@ -11,7 +11,7 @@ use crate::target::{Reader, Target};
 pub trait Connections: Debug + Send + Sync {
     /// A connection for reading. It sees a consistent state from its first read to its drop.
     ///
-    /// With [`Connections::fetch`] it lives in the tokio runtime with several threads that this is called in, if any.
+    /// With [`Connections::can_fetch`] it lives in the tokio runtime with several threads that this is called in, if any.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -19,7 +19,7 @@ pub trait Connections: Debug + Send + Sync {
 
     /// Whether the readers of a database that is a server can fetch answers ([`Missing::Answer`]); they do so while they live in a
     /// runtime of several threads.
-    fn fetch(&self) -> bool;
+    fn can_fetch(&self) -> bool;
 
     /// How many may write at once; 1 where one writer has the database to itself.
     fn writers_max(&self) -> usize;

@@ -48,7 +48,8 @@ impl PostgresReader {
         behind: Option<&Behind>,
     ) -> Result<(Answer, Arc<Vec<Row>>)> {
         if let Some(fetching) = &mut self.fetching {
-            return match fetching.ask(Question::Statement(statement.clone(), bytes_max, behind.cloned()))? {
+            let question = || Question::Statement(statement.clone(), bytes_max, behind.cloned());
+            return match fetching.ask(&statement.sql, question)? {
                 Fetched::Answer(answered) => answered,
                 Fetched::Rows(_) => Err(fetching.refuse()),
             };

@@ -30,7 +30,7 @@ pub(crate) struct PostgresConnections {
 
 impl Connections for PostgresConnections {
     fn reader(&self) -> Result<Box<dyn Reader>> {
-        let direct = self.fetch();
+        let direct = self.can_fetch();
         let here = Handle::try_current().ok().filter(|_| direct);
         let home = here.filter(|here| here.runtime_flavor() == RuntimeFlavor::MultiThread);
         let (runtime, tenants) = (Runtime::own()?, self.tenants.clone());
@@ -38,7 +38,7 @@ impl Connections for PostgresConnections {
     }
 
     /// On sessions that are nobody else's.
-    fn fetch(&self) -> bool {
+    fn can_fetch(&self) -> bool {
         self.shares == Some(Shared::BySession)
     }
 

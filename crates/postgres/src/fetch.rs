@@ -9,10 +9,11 @@ use repot_model::sql::query::{Speech, Statement};
 use tokio_postgres::Row;
 
 use crate::ask::{self, Behind};
-use crate::error::{failed, is_lost};
-use crate::parameters::{Parameters, listed};
+use crate::error::failed;
+use crate::parameters::Parameters;
 use crate::question::is_cancelled;
 use crate::reader::{PostgresReader, READING};
+use crate::rows::alone;
 use crate::transaction::begin;
 
 /// A question that takes no transaction.
@@ -62,18 +63,21 @@ impl Fetching {
     ///
     /// # Errors
     /// It is not.
-    pub(crate) fn ask(&mut self, question: Question) -> Result<Fetched> {
+    pub(crate) fn ask(&mut self, sql: &str, question: impl FnOnce() -> Question) -> Result<Fetched> {
         match self.answered.get(self.at) {
-            Some((asked, answer)) if asked.sql() == question.sql() => {
+            Some((asked, answer)) if asked.sql() == sql => {
                 self.at += 1;
                 Ok(answer.clone())
             }
             Some(_) => Err(self.refuse()),
-            None => {
-                self.wanted = Some(question);
-                Err(not_here())
-            }
+            None => Err(self.want(question())),
         }
+    }
+
+    /// This is to be fetched.
+    pub(crate) fn want(&mut self, question: Question) -> Error {
+        self.wanted = Some(question);
+        not_here()
     }
 
     /// This is not asked in this way.
@@ -109,15 +113,7 @@ impl PostgresReader {
         let client = &self.connection.client;
         let fetched = match &question {
             Question::Rows { what, sql, parameters } => {
-                let given = listed(parameters);
-                let (stood_down, read) = join(client.stand_down(), client.query_again(sql, &given)).await;
-                let rows = stood_down.and(read).map_err(|error| {
-                    if is_lost(&error) {
-                        self.connection.give_up();
-                    }
-                    failed(what, error)
-                })?;
-                Fetched::Rows(Arc::new(rows))
+                Fetched::Rows(Arc::new(alone(&self.connection, what, sql, parameters).await?))
             }
             Question::Statement(statement, bytes_max, behind) => {
                 let bounds = (*bytes_max, self.address.options.query_timeout);

@@ -567,8 +567,7 @@ impl Reader for PostgresReader {
             Some(speech) => Ok(speech),
             None => {
                 if let Some(fetching) = &mut self.fetching {
-                    fetching.ask(Question::Speech)?;
-                    return Err(fetching.refuse());
+                    return Err(fetching.want(Question::Speech));
                 }
                 let mut speech =
                     self.run(|connection| async move { ask::speech(&connection.client).await })?;

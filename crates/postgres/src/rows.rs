@@ -7,10 +7,32 @@ use repot_core::Result;
 use tokio_postgres::Row;
 
 use crate::client::is_stale;
+use crate::connect::Connection;
 use crate::error::{failed, is_lost};
 use crate::fetch::{Fetched, Question};
 use crate::parameters::{Parameters, listed};
 use crate::reader::PostgresReader;
+
+/// Rows by one statement on the session as it is its own.
+pub(crate) async fn alone(
+    connection: &Connection,
+    what: &str,
+    sql: &str,
+    parameters: &Parameters,
+) -> Result<Vec<Row>> {
+    let (client, given) = (&connection.client, listed(parameters));
+    let (stood_down, read) = join(client.stand_down(), client.query_again(sql, &given)).await;
+    let mut read = stood_down.and(read);
+    if read.as_ref().is_err_and(is_stale) {
+        read = client.query_again(sql, &given).await;
+    }
+    read.map_err(|error| {
+        if is_lost(&error) {
+            connection.give_up();
+        }
+        failed(what, error)
+    })
+}
 
 impl PostgresReader {
     /// In the state that it reads.
@@ -41,7 +63,8 @@ impl PostgresReader {
         }
         let parameters = Arc::new(parameters);
         if let Some(fetching) = &mut self.fetching {
-            return match fetching.ask(Question::Rows { what, sql: sql.to_owned(), parameters })? {
+            let question = || Question::Rows { what, sql: sql.to_owned(), parameters };
+            return match fetching.ask(sql, question)? {
                 Fetched::Rows(rows) => Ok(rows),
                 Fetched::Answer(_) => Err(fetching.refuse()),
             };
@@ -52,21 +75,7 @@ impl PostgresReader {
             }
             let (connection, sql) = (Arc::clone(&self.connection), sql.to_owned());
             let parameters = Arc::clone(&parameters);
-            let read = self.runtime.run(async move {
-                let given = listed(&parameters);
-                let (stood_down, read) =
-                    join(connection.client.stand_down(), connection.client.query_again(&sql, &given)).await;
-                let mut read = stood_down.and(read);
-                if read.as_ref().is_err_and(is_stale) {
-                    read = connection.client.query_again(&sql, &listed(&parameters)).await;
-                }
-                read.map_err(|error| {
-                    if is_lost(&error) {
-                        connection.give_up();
-                    }
-                    failed(what, error)
-                })
-            });
+            let read = self.runtime.run(async move { alone(&connection, what, &sql, &parameters).await });
             match read {
                 // a session that ended while nobody used it
                 Err(_) if again && !self.connection.is_alive() => {}

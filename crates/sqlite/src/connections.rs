@@ -22,7 +22,7 @@ impl Connections for SqliteConnections {
         Ok(Box::new(SqliteReader::open(&self.path, &self.options, self.echo.as_ref())?))
     }
 
-    fn fetch(&self) -> bool {
+    fn can_fetch(&self) -> bool {
         false
     }
 

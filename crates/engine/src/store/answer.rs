@@ -83,6 +83,6 @@ impl<T> Answered<T> {
     }
 }
 
-fn ended() -> Error {
+pub(super) fn ended() -> Error {
     Error::new(Kind::Internal, "R0901", "a thread of the store ended unexpectedly")
 }

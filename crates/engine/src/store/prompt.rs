@@ -76,7 +76,7 @@ impl Caller {
     ) -> Self {
         let way = match reader.at_once(true) {
             true => Way::Here,
-            false if connections.fetch() => Way::Fetching,
+            false if connections.can_fetch() => Way::Fetching,
             false => Way::None,
         };
         Self {
@@ -134,15 +134,15 @@ impl Caller {
         if !borrowed.tool()?.reader.at_once(true) {
             return None;
         }
-        for _ in 0..=FETCHES_MAX {
+        for fetches in 0..=FETCHES_MAX {
             let error = match self.attempt(&mut borrowed, work)? {
                 Ok(found) => return Some(Ok(found)),
                 Err(error) => error,
             };
             match borrowed.tool()?.reader.missing() {
                 Missing::Nothing => return Some(Err(error)),
-                Missing::Time => return None,
-                Missing::Answer(fetch) => fetch.await.ok()?,
+                Missing::Answer(fetch) if fetches < FETCHES_MAX => fetch.await.ok()?,
+                Missing::Time | Missing::Answer(_) => return None,
             }
         }
         None

@@ -2,11 +2,11 @@
 
 use std::sync::mpsc::SyncSender;
 
-use repot_core::{Error, Kind, Result};
+use repot_core::Result;
 use tokio::sync::oneshot;
 
 use super::{Idle, Lane, Order, Waiter, Waits};
-use crate::store::answer::count_waiting;
+use crate::store::answer::{count_waiting, ended};
 
 impl<T: Waits> Lane<T> {
     /// The tool of a connection that idles; the one that was at work last. `None`: all are at work, or there is none yet.
@@ -43,9 +43,7 @@ impl<T: Waits> Lane<T> {
         let lent = count_waiting(&mut waiting.from).await;
         Some(match lent {
             Ok(idle) => idle.map(|idle| Borrowed::new(self, idle)),
-            Err(_closed) => {
-                Err(Error::new(Kind::Internal, "R0901", "a thread of the store ended unexpectedly"))
-            }
+            Err(_closed) => Err(ended()),
         })
     }
 }
