@@ -21,14 +21,15 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Values of the statement that sets the session up for it.
-    fn values<'a>(&'a self, timeout_ms: &'a String) -> Vec<Typed<'a>> {
-        let mut values: Vec<&'a (dyn ToSql + Sync)> = vec![timeout_ms];
-        if let Some((role, tenant)) = &self.tenant {
-            values.push(role);
-            values.push(tenant);
+    /// The statement that sets a session up for it, with its values.
+    fn setting(&self, before: &Standing) -> (&'static str, Vec<String>) {
+        match &self.tenant {
+            Some((_, tenant)) if before.is_beside(self) => (&TENANT, vec![tenant.clone()]),
+            Some((role, tenant)) => {
+                (&TENANTS, vec![self.timeout_ms.to_string(), role.clone(), tenant.clone()])
+            }
+            None => (OWN, vec![self.timeout_ms.to_string()]),
         }
-        values.into_iter().map(|value| (value, Type::TEXT)).collect()
     }
 }
 
@@ -40,6 +41,15 @@ enum Standing {
     Asking(Asker),
     /// It was not taken back, and something may have been sent behind that.
     Stuck,
+}
+
+impl Standing {
+    /// Set for a tenant, from whom this one differs in nothing else.
+    fn is_beside(&self, other: &Asker) -> bool {
+        let Self::Asking(asker) = self else { return false };
+        let role = |asker: &Asker| asker.tenant.as_ref().map(|(role, _)| role.clone());
+        asker.timeout_ms == other.timeout_ms && role(asker).is_some() && role(asker) == role(other)
+    }
 }
 
 /// See the module.
@@ -63,16 +73,24 @@ const OWN: &str = "select set_config('statement_timeout', $1, false), set_config
 static TENANTS: LazyLock<String> =
     LazyLock::new(|| format!("{OWN}, set_config('role', $2, false), set_config('{SETTING}', $3, false)"));
 
+/// The tenant after another one: a role costs about as much to set as a question to answer.
+static TENANT: LazyLock<String> = LazyLock::new(|| format!("select set_config('{SETTING}', $1, false)"));
+
 /// Takes back what was set.
 static LEAVE: LazyLock<String> = LazyLock::new(|| {
     format!("reset role; reset {SETTING}; reset default_transaction_read_only; set statement_timeout = 0")
 });
+
+fn typed(values: &[String]) -> Vec<Typed<'_>> {
+    values.iter().map(|value| (value as &(dyn ToSql + Sync), Type::TEXT)).collect()
+}
 
 /// What is to be sent before a question.
 #[derive(Debug)]
 pub(crate) struct Change {
     asker: Asker,
     sql: &'static str,
+    values: Vec<String>,
     kept: Option<Statement>,
 }
 
@@ -92,9 +110,9 @@ impl Client {
         if before == Standing::Asking(asker.clone()) {
             return Ok(None);
         }
-        let sql: &'static str = if asker.tenant.is_some() { &TENANTS } else { OWN };
-        let kept = self.kept(sql, &asker.values(&asker.timeout_ms.to_string())).await?;
-        Ok(Some(Change { asker, sql, kept }))
+        let (sql, values) = asker.setting(&before);
+        let kept = self.kept(sql, &typed(&values)).await?;
+        Ok(Some(Change { asker, sql, values, kept }))
     }
 
     /// Sets the session up. What is sent behind it runs whatever becomes of it, so its error counts first.
@@ -102,9 +120,8 @@ impl Client {
     /// # Errors
     /// What the server says; the session stands as before then.
     pub(crate) async fn stand_for(&self, change: Option<Change>) -> Result<(), Error> {
-        let Some(Change { asker, sql, kept }) = change else { return Ok(()) };
-        let timeout = asker.timeout_ms.to_string();
-        let values = asker.values(&timeout);
+        let Some(Change { asker, sql, values, kept }) = change else { return Ok(()) };
+        let values = typed(&values);
         let before = self.standings().get();
         // the role of a tenant is replaced with the tenant
         let is_left = asker.tenant.is_none() && before != Standing::Own;

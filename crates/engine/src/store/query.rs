@@ -15,7 +15,7 @@ use repot_core::store::{
 };
 use repot_core::{Answer, Error, Kind, Result};
 use repot_json::{Limits, Tree};
-use repot_model::plan::{Plan, cell_json_into, key_text};
+use repot_model::plan::{Plan, cell_json_into, key_text_into};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{Expansion, Helps, Select, Speech, Statement, reads_all};
 
@@ -152,7 +152,7 @@ fn rows(
     answer: &Answer,
 ) -> Result<QueryPage> {
     let mut made = Vec::with_capacity(answer.rows.len().min(resolved.limit()));
-    let (names, any) = (Names::new(plan, resolved), any_key(resolved));
+    let (names, mut key) = (Names::new(plan, resolved), Keys::new(resolved));
     // one text for all of them, of which each item has its part
     let mut text = String::with_capacity(answer.rows.size_bytes() * 2);
     let mut raw = Vec::new();
@@ -160,7 +160,7 @@ fn rows(
         raw_cells(row, &mut raw);
         let begin = text.len();
         names.object(&raw, &mut text);
-        made.push((key(resolved, &any, &raw), begin..text.len()));
+        made.push((key.of(&raw), begin..text.len()));
     }
     let text = Bytes::from(text);
     let item = |(key, range)| QueryItem { key, etag: None, body: text.slice(range) };
@@ -180,14 +180,14 @@ fn documents(
     let mut items = Vec::new();
     let mut bytes = 0;
     let mut left_out = answer.cut || answer.rows.len() > resolved.limit();
-    let (any, mut raw) = (any_key(resolved), Vec::new());
+    let (mut key, mut raw) = (Keys::new(resolved), Vec::new());
     for (_, row) in answer.rows.iter().take(resolved.limit()) {
         if bytes > PAGE_BYTES {
             left_out = true;
             break;
         }
         raw_cells(row, &mut raw);
-        let Some(key) = key(resolved, &any, &raw) else { continue };
+        let Some(key) = key.of(&raw) else { continue };
         if let Some(Document { key, etag, body }) = desk.document(layout, &key)?.flatten() {
             bytes += body.len();
             items.push(QueryItem { key: Some(key), etag: Some(etag), body });
@@ -203,18 +203,33 @@ fn raw_cells<'r>(row: &'r [u8], raw: &mut Vec<&'r [u8]>) {
     raw.extend(std::iter::from_fn(|| cells.next_raw()));
 }
 
-/// A key of the collection and tenant that are asked.
-fn any_key(resolved: &Resolved<'_>) -> DocumentKey {
-    let Scope { collection, tenant } = &resolved.query.scope;
-    DocumentKey::of_record((collection, tenant.as_deref()), "")
+/// The keys of rows that are documents of the collection and tenant that are asked.
+struct Keys<'r> {
+    resolved: &'r Resolved<'r>,
+    /// Any of them.
+    any: DocumentKey,
+    text: String,
 }
 
-fn key(resolved: &Resolved<'_>, any: &DocumentKey, row: &[&[u8]]) -> Option<DocumentKey> {
-    let cell = |&at: &usize| row.get(at).copied();
-    Some(any.beside(&match resolved.key.as_deref()? {
-        [only] => key_text(cell(only)?),
-        several => key_text(&several.iter().map(cell).collect::<Option<Vec<_>>>()?.concat()),
-    }))
+impl<'r> Keys<'r> {
+    fn new(resolved: &'r Resolved<'r>) -> Self {
+        let Scope { collection, tenant } = &resolved.query.scope;
+        let any = DocumentKey::of_record((collection, tenant.as_deref()), "");
+        Self { resolved, any, text: String::new() }
+    }
+
+    fn of(&mut self, row: &[&[u8]]) -> Option<DocumentKey> {
+        let cell = |&at: &usize| row.get(at).copied();
+        self.text.clear();
+        match self.resolved.key.as_deref()? {
+            [only] => key_text_into(cell(only)?, &mut self.text),
+            several => {
+                let cells: Vec<&[u8]> = several.iter().map(cell).collect::<Option<_>>()?;
+                key_text_into(&cells.concat(), &mut self.text);
+            }
+        }
+        Some(self.any.beside(&self.text))
+    }
 }
 
 /// The names of what is shown, ready to stand in an object.

@@ -10,13 +10,18 @@ use crate::row::{Cell, Cells};
 #[must_use]
 pub fn key_text(cells: &[u8]) -> String {
     let mut out = String::new();
+    key_text_into(cells, &mut out);
+    out
+}
+
+/// The same, behind what is there.
+pub fn key_text_into(cells: &[u8], out: &mut String) {
     for (index, cell) in Cells::new(cells).enumerate() {
         if index > 0 {
             out.push('/');
         }
-        push(&mut out, &cell);
+        push(out, &cell);
     }
-    out
 }
 
 fn push(out: &mut String, cell: &Cell<'_>) {

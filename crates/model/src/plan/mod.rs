@@ -26,7 +26,7 @@ pub use additions::Additions;
 pub use among::{Gaps, Standing, Stuck};
 pub(crate) use convert::decimal;
 pub use convert::{json as cell_json, json_into as cell_json_into};
-pub use key::{key_cell, key_cells, key_text, uuid_text};
+pub use key::{key_cell, key_cells, key_text, key_text_into, uuid_text};
 pub use lay_over::{LaidOver, now_like};
 pub use outline::{Outline, OutlineEntry, OutlineRows, OutlineStep};
 pub(crate) use part::PartRules;
