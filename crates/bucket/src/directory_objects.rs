@@ -12,10 +12,11 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use repot_core::store::{ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
+use repot_core::store::{Barrier, ETag, ObjectBody, ObjectMeta, ObjectPowers, Objects, Precondition};
 use repot_core::{Clock, Error, Kind, Object, Result, Retry, SystemClock, path_text};
 use rustix::fs::{FileType, Stat, fstat};
 use rustix::io::Errno;
@@ -32,6 +33,9 @@ const READS_MAX: usize = 5;
 const ETAG_BYTES: usize = 16;
 /// Read at once where only the `ETag` is wanted.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// A barrier is waited for this long with the lock of a folder.
+const HELD_MAX: Duration = Duration::from_millis(20);
 
 /// The code of a write whose folder somebody else has locked.
 const HELD: &str = "R0731";
@@ -135,6 +139,27 @@ impl Objects for DirectoryObjects {
     ) -> Result<ETag> {
         let (own, when) = (path.to_owned(), when.clone());
         self.writing((path, until_ms), move |folder| folder.put(&own, &bytes, (&when, until_ms))).await
+    }
+
+    /// The content is on the disk beside its place when the barrier is passed.
+    async fn put_behind(
+        &self,
+        barrier: &Barrier,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
+        let (passing, own, content, own_when) =
+            (barrier.clone(), path.to_owned(), bytes.clone(), when.clone());
+        let tried = self.writing((path, until_ms), move |folder| {
+            folder.put_if(&own, &content, (&own_when, until_ms), &|| passing.passed_within(HELD_MAX))
+        });
+        if let Some(etag) = tried.await? {
+            return Ok(etag);
+        }
+        barrier.passed().await?;
+        self.put(path, bytes, when, until_ms).await
     }
 
     async fn delete(&self, path: &str, when: &Precondition, until_ms: Option<i64>) -> Result<bool> {

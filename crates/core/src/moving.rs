@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Result;
-use crate::store::{DocumentKey, Ledger, ObjectBody, Precondition, Receipt, UnitOfWork};
+use crate::store::{Barrier, DocumentKey, Ledger, ObjectBody, Precondition, Receipt, UnitOfWork};
 
 /// The store whose answer counts for a document: its primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,7 +90,7 @@ pub trait Announce: Debug + Send + Sync {
     async fn announce(&self, write: Announced) -> Result<()>;
 }
 
-/// A store of objects that says what it is about to write.
+/// A store of objects that says what it is about to write, or waits before it does.
 #[async_trait]
 pub trait Announcing: Debug + Send + Sync {
     /// As [`Store::apply`](crate::store::Store::apply); each write of an object is announced, also the second one where somebody
@@ -99,6 +99,13 @@ pub trait Announcing: Debug + Send + Sync {
     /// # Errors
     /// As [`Store::apply`](crate::store::Store::apply), and those of [`Announce::announce`].
     async fn apply_announced(&self, work: UnitOfWork, to: Arc<dyn Announce>) -> Result<Receipt>;
+
+    /// As [`Store::apply`](crate::store::Store::apply), and nothing is changed before the barrier is passed; what is read for the
+    /// write may be read before that.
+    ///
+    /// # Errors
+    /// As [`Store::apply`](crate::store::Store::apply), and that of the barrier.
+    async fn apply_behind(&self, work: UnitOfWork, barrier: &Barrier) -> Result<Receipt>;
 }
 
 /// Programs that write the old store without taking part in the move, where that store can tell them from those who do.

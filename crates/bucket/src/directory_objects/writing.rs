@@ -43,27 +43,41 @@ enum Make {
     No,
 }
 
+/// Whether what is ready may be put in its place; `None`: it is not known yet, and not waited for any longer.
+type MayPass<'a> = &'a dyn Fn() -> Option<Result<()>>;
+
 /// What a try came to.
 enum Try<T> {
     Done(T),
+    /// It may not be done yet.
+    NotYet,
     /// The folder went meanwhile.
     Again,
 }
 
 /// Why a file was not replaced.
 enum Stop {
+    /// It may not be yet.
+    NotYet,
     /// The folder went meanwhile.
     Gone,
     Failed(Error),
 }
 
 impl Folder {
-    pub(super) fn put(
+    pub(super) fn put(&self, path: &str, bytes: &[u8], on: (&Precondition, Option<i64>)) -> Result<ETag> {
+        let done = self.put_if(path, bytes, on, &|| Some(Ok(())))?;
+        done.ok_or_else(|| self.unwritable(path, io::Error::other("it was never put in its place")))
+    }
+
+    /// The same where it may be done once it is ready; `None`: nothing was done.
+    pub(super) fn put_if(
         &self,
         path: &str,
         bytes: &[u8],
         (when, until_ms): (&Precondition, Option<i64>),
-    ) -> Result<ETag> {
+        may_pass: MayPass<'_>,
+    ) -> Result<Option<ETag>> {
         let whole = name(path)?;
         self.is_there()?;
         let (parent, name) = split(&whole);
@@ -85,15 +99,15 @@ impl Folder {
                 }
             };
             let place = Place { path, folder, name };
-            match self.put_at(&place, &whole, bytes, (when, until_ms)) {
-                Ok(Try::Done(etag)) => return Ok(etag),
-                Ok(Try::Again) => {}
-                Err(error) => {
-                    // folders that were made for it
-                    self.remove_empty(parent);
-                    return Err(error);
-                }
+            let tried = self.put_at(&place, (&whole, bytes), (when, until_ms), may_pass);
+            match tried {
+                Ok(Try::Done(etag)) => return Ok(Some(etag)),
+                Ok(Try::Again) => continue,
+                Ok(Try::NotYet) | Err(_) => {}
             }
+            // folders that were made for it
+            self.remove_empty(parent);
+            return tried.map(|_not_yet| None);
         }
         self.is_there()?;
         Err(self.unwritable(path, io::Error::other("its folder was removed again and again")))
@@ -102,9 +116,9 @@ impl Folder {
     fn put_at(
         &self,
         place: &Place<'_>,
-        whole: &[u8],
-        bytes: &[u8],
+        (whole, bytes): (&[u8], &[u8]),
         (when, until_ms): (&Precondition, Option<i64>),
+        may_pass: MayPass<'_>,
     ) -> Result<Try<ETag>> {
         let path = place.path;
         let before = match statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -136,18 +150,26 @@ impl Folder {
         let temporary = temporary(place.name);
         let aside = self.write_aside(place, &temporary, before.as_ref(), bytes);
         let replaced = aside.map_err(|error| self.stop(path, error)).and_then(|()| {
+            may_pass().ok_or(Stop::NotYet)?.map_err(Stop::Failed)?;
             // whoever is stopped from here on holds the lock until the file is in its place
             check_deadline(until_ms, self.clock.now_ms())
                 .map_err(|error| Stop::Failed(error.detail(format!("file: {path}"))))?;
             renameat(&place.folder, temporary.as_str(), &place.folder, place.name)
                 .map_err(|error| self.stop(path, error))
         });
+        // the next writer clears it, should this fail too
+        let clear = || {
+            let _left = unlinkat(&place.folder, temporary.as_str(), AtFlags::empty());
+        };
         match replaced {
             Ok(()) => {}
             Err(Stop::Gone) => return Ok(Try::Again),
+            Err(Stop::NotYet) => {
+                clear();
+                return Ok(Try::NotYet);
+            }
             Err(Stop::Failed(error)) => {
-                // the next writer clears it, should this fail too
-                let _left = unlinkat(&place.folder, temporary.as_str(), AtFlags::empty());
+                clear();
                 return Err(error);
             }
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "helpers of tests fail by panicking")]
 
+mod behind;
 mod changing;
 mod containers;
 mod deadlines;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::barrier::Barrier;
 use super::change::Change;
 use super::contract::{Capabilities, Store};
 use super::deadline::check_deadline;
@@ -56,6 +57,14 @@ pub struct BucketStore {
 struct On<'w> {
     when: &'w Precondition,
     until_ms: Option<i64>,
+    barrier: Option<&'w Barrier>,
+}
+
+impl On<'_> {
+    /// Whether somebody else was faster, so that another try may help.
+    fn was_overtaken(&self, error: &Error) -> bool {
+        is_overtaken(error) && self.barrier.and_then(Barrier::known).is_none_or(|passed| passed.is_ok())
+    }
 }
 
 /// The error of a change of what is not there.
@@ -137,9 +146,8 @@ impl BucketStore {
     }
 
     async fn put(&self, key: &DocumentKey, body: Bytes, on: On<'_>) -> Result<Written> {
-        let On { when, until_ms } = on;
         let layout = &self.shelf.layout;
-        layout.check_precondition(key, when)?;
+        layout.check_precondition(key, on.when)?;
         if layout.has_rules(key)? {
             // what is stored depends on what is there
             let new = layout.check_size(key, body.len(), self.shelf.document_bytes_max)?;
@@ -149,20 +157,16 @@ impl BucketStore {
         }
         let new = layout.check_put(key, &body, self.shelf.document_bytes_max)?;
         let path = self.shelf.locate(key).await?.unwrap_or(new);
-        let put = self.shelf.objects.put(&path, body, when, until_ms).await;
+        let put = self.shelf.put(&path, body, on).await;
         put.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")))
     }
 
     /// The document as `make` has it from what is there, if nobody wrote it meanwhile; again when somebody did and the
     /// caller does not mind. `None`: it stays as it is.
-    async fn rewrite(
-        &self,
-        (key, path): (&DocumentKey, &str),
-        On { when, until_ms }: On<'_>,
-        make: &Edit,
-    ) -> Result<Written> {
+    async fn rewrite(&self, (key, path): (&DocumentKey, &str), on: On<'_>, make: &Edit) -> Result<Written> {
+        let when = on.when;
         for _ in 0..TRIES_MAX {
-            check_deadline(until_ms, self.shelf.clock.now_ms())?;
+            check_deadline(on.until_ms, self.shelf.clock.now_ms())?;
             let found = self.shelf.objects.get(path, self.shelf.document_bytes_max).await?;
             let etag = found.as_ref().map(|object| &object.etag);
             when.check(key, etag)?;
@@ -173,8 +177,8 @@ impl BucketStore {
             };
             let body = self.shelf.revise((key, path), &body, before)?;
             let still = etag.map_or(Precondition::Absent, |etag| Precondition::Matches(etag.clone()));
-            match self.shelf.objects.put(path, body, &still, until_ms).await {
-                Err(error) if is_overtaken(&error) && *when == Precondition::Any => {}
+            match self.shelf.put(path, body, On { when: &still, ..on }).await {
+                Err(error) if on.was_overtaken(&error) && *when == Precondition::Any => {}
                 done => {
                     return done.map(Written::Put).map_err(|error| error.detail(format!("document: {key}")));
                 }
@@ -198,34 +202,76 @@ impl BucketStore {
     /// Reads, changes, and writes if nothing changed meanwhile. Without a precondition the change is made together
     /// with others that wait, and again when something did change.
     async fn patch(&self, key: &DocumentKey, change: &Change, on: On<'_>) -> Result<ETag> {
-        let On { when, until_ms } = on;
+        let when = on.when;
         when.check_present()?;
         self.shelf.layout.check_precondition(key, when)?;
         self.shelf.demand_conditions("change a part of a document")?;
         let path = self.shelf.locate(key).await?.ok_or_else(|| absent(key))?;
         if *when == Precondition::Any {
-            return self.queues.change(&self.shelf, &path, (key, until_ms), change).await;
+            return self.queues.change(&self.shelf, &path, (key, on), change).await;
         }
         let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
         when.check(key, found.as_ref().map(|object| &object.etag))?;
         let object = found.ok_or_else(|| absent(key))?;
         let body = self.shelf.changed((key, &path), &object.bytes, change)?;
         let still = Precondition::Matches(object.etag);
-        let put = self.shelf.objects.put(&path, body, &still, until_ms).await;
+        let put = self.shelf.put(&path, body, On { when: &still, ..on }).await;
         put.map_err(|error| error.detail(format!("document: {key}")))
     }
 
     async fn delete(&self, key: &DocumentKey, on: On<'_>) -> Result<Written> {
-        let On { when, until_ms } = on;
+        let On { when, until_ms, barrier } = on;
         when.check_present()?;
         self.shelf.layout.check_precondition(key, when)?;
         let Some(path) = self.shelf.locate(key).await? else {
             when.check(key, None)?;
             return Ok(Written::Missing);
         };
+        if let Some(barrier) = barrier {
+            barrier.passed().await?;
+        }
         let deleted = self.shelf.objects.delete(&path, when, until_ms).await;
         let deleted = deleted.map_err(|error| error.detail(format!("document: {key}")))?;
         Ok(if deleted { Written::Deleted } else { Written::Missing })
+    }
+
+    /// [`Store::apply`], which changes nothing before the barrier is passed.
+    async fn apply_with(&self, work: UnitOfWork, barrier: Option<&Barrier>) -> Result<Receipt> {
+        let mut receipt = Receipt::default();
+        if !(work.facts.is_empty() && work.demands.is_empty()) {
+            return Err(no_ledger(self));
+        }
+        refuse_holding(&work)?;
+        if work.writes.is_empty() {
+            return Ok(receipt);
+        }
+        self.shelf.layout.check_off_record(&work)?;
+        self.check_deadline(work.until_ms)?;
+        if let Some(journal) = &self.journal {
+            if let Some(barrier) = barrier {
+                barrier.passed().await?;
+            }
+            return unit::run(&self.shelf, journal, &work).await;
+        }
+        let on = On { when: &Precondition::Any, until_ms: work.until_ms, barrier };
+        if let Some((path, writes)) = within::of_one_file(&self.shelf, &work.writes)? {
+            let written = self.shelf.write_within(&self.turns, &path, (&writes, on)).await?;
+            return Ok(Receipt { written });
+        }
+        unit::refuse_several(&self.shelf, &work)?;
+        for write in work.writes {
+            receipt.written.push(match write {
+                Write::Put { key, body, when } => self.put(&key, body, On { when: &when, ..on }).await?,
+                Write::Patch { key, change, when } => {
+                    Written::Put(self.patch(&key, &change, On { when: &when, ..on }).await?)
+                }
+                Write::Update { key, edit, when } => {
+                    self.update(&key, &edit, On { when: &when, ..on }).await?
+                }
+                Write::Delete { key, when } => self.delete(&key, On { when: &when, ..on }).await?,
+            });
+        }
+        Ok(receipt)
     }
 }
 
@@ -283,36 +329,7 @@ impl Store for BucketStore {
     }
 
     async fn apply(&self, work: UnitOfWork) -> Result<Receipt> {
-        let mut receipt = Receipt::default();
-        if !(work.facts.is_empty() && work.demands.is_empty()) {
-            return Err(no_ledger(self));
-        }
-        refuse_holding(&work)?;
-        if work.writes.is_empty() {
-            return Ok(receipt);
-        }
-        self.shelf.layout.check_off_record(&work)?;
-        self.check_deadline(work.until_ms)?;
-        if let Some(journal) = &self.journal {
-            return unit::run(&self.shelf, journal, &work).await;
-        }
-        if let Some((path, writes)) = within::of_one_file(&self.shelf, &work.writes)? {
-            let written = self.shelf.write_within(&self.turns, &path, (&writes, work.until_ms)).await?;
-            return Ok(Receipt { written });
-        }
-        unit::refuse_several(&self.shelf, &work)?;
-        for write in work.writes {
-            let on = |when| On { when, until_ms: work.until_ms };
-            receipt.written.push(match write {
-                Write::Put { key, body, when } => self.put(&key, body, on(&when)).await?,
-                Write::Patch { key, change, when } => {
-                    Written::Put(self.patch(&key, &change, on(&when)).await?)
-                }
-                Write::Update { key, edit, when } => self.update(&key, &edit, on(&when)).await?,
-                Write::Delete { key, when } => self.delete(&key, on(&when)).await?,
-            });
-        }
-        Ok(receipt)
+        self.apply_with(work, None).await
     }
 
     async fn list(&self, scope: &Scope, after: Option<&Cursor>, most: usize) -> Result<Page> {

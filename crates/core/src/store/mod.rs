@@ -1,5 +1,6 @@
 //! How documents are read and written, the same on every store.
 
+mod barrier;
 mod bucket;
 mod change;
 mod changes;
@@ -26,6 +27,7 @@ mod whose;
 mod within;
 mod work_queue;
 
+pub use barrier::Barrier;
 pub use bucket::{BucketStore, Journal, Recovery};
 pub use change::Change;
 pub use changes::{ChangeEntry, ChangeFeed, ChangePage, ChangePosition, ChangeScope};

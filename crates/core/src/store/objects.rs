@@ -6,6 +6,7 @@ use std::fmt::{Debug, Display};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::barrier::Barrier;
 use super::etag::{ETag, Precondition};
 use crate::error::Result;
 
@@ -89,6 +90,23 @@ pub trait Objects: Debug + Display + Send + Sync + 'static {
     /// As the contract says.
     async fn put(&self, path: &str, bytes: Bytes, when: &Precondition, until_ms: Option<i64>)
     -> Result<ETag>;
+
+    /// The same behind a barrier, for which a place that has much to get ready first may wait meanwhile. It keeps nobody else from
+    /// writing for as long as that takes.
+    ///
+    /// # Errors
+    /// As the contract says, and that of the barrier; nothing was changed then.
+    async fn put_behind(
+        &self,
+        barrier: &Barrier,
+        path: &str,
+        bytes: Bytes,
+        when: &Precondition,
+        until_ms: Option<i64>,
+    ) -> Result<ETag> {
+        barrier.passed().await?;
+        self.put(path, bytes, when, until_ms).await
+    }
 
     /// Removes an object, before the deadline if there is one; gives whether one was there. [`Precondition::Absent`] makes no sense here and is
     /// [`crate::Kind::Invalid`].

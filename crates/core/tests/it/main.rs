@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod barrier;
 mod change_log;
 mod containers;
 mod deadlines;

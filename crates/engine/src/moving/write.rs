@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use repot_core::moving::{Announce, Announced, Lead, Phase};
-use repot_core::store::{DocumentKey, Precondition, Queryable, Receipt, UnitOfWork, Write, text_etag};
+use repot_core::store::{
+    Barrier, DocumentKey, Precondition, Queryable, Receipt, UnitOfWork, Write, text_etag,
+};
 use repot_core::{Error, Kind, Result, Retry};
 use tokio::sync::Mutex;
 
@@ -176,22 +179,12 @@ impl Moving {
     async fn write_by_intent(self: &Arc<Self>, work: &UnitOfWork, version: i64) -> Result<Receipt, Stopped> {
         let key = single(work).map_err(Stopped::Failed)?;
         let deadline_ms = self.clock.now_ms() + self.options.write_ms;
-        let mut intent = Intent::new(&key, (deadline_ms, self.pacing.random()), &work.facts);
-        match self.in_time(self.intend(&mut intent, version)).await {
-            Ok(()) => {}
-            Err(error) if is_lost(&error) => return Err(Stopped::Lost(error)),
-            // an intent that was left all the same runs out
-            Err(error) if is_unreachable(&error) => return Err(Stopped::Unreachable(error)),
-            Err(error) => return Err(Stopped::Failed(error)),
-        }
+        let intent = Intent::new(&key, (deadline_ms, self.pacing.random()), &work.facts);
         let old = old_part(work, deadline_ms);
         let (written, intent) = if intent.doubted.is_empty() {
-            (self.sides.old.apply(old).await, intent)
+            (self.write_behind(old, &intent, version).await.map_err(not_intended)?, intent)
         } else {
-            let announcer = Arc::new(Announcer { moving: Arc::clone(self), intent: Mutex::new(intent) });
-            let written = self.sides.announcing_old.apply_announced(old, Arc::clone(&announcer) as _).await;
-            let intent = announcer.intent.lock().await.clone();
-            (written, intent)
+            self.write_announced(old, intent, version).await.map_err(not_intended)?
         };
         if written.as_ref().is_err_and(|error| error.may_retry() == Retry::Unknown) {
             // it may still happen, until the deadline: the intent says so
@@ -201,10 +194,42 @@ impl Moving {
         written.map_err(Stopped::Failed)
     }
 
-    /// Leaves an intent, and knows its version where it will say more.
-    async fn intend(&self, intent: &mut Intent, version: i64) -> Result<()> {
-        self.journal.intend(intent, version).await?;
-        if intent.doubted.is_empty() { Ok(()) } else { self.journal.versioned(intent).await }
+    /// Leaves the intent while the old store gets ready for the write, which changes nothing before the intent is there.
+    ///
+    /// # Errors
+    /// The intent was not left; then nothing was changed.
+    async fn write_behind(
+        self: &Arc<Self>,
+        old: UnitOfWork,
+        intent: &Intent,
+        version: i64,
+    ) -> Result<Result<Receipt>> {
+        let (moving, left) = (Arc::clone(self), intent.clone());
+        let intent = Barrier::new(async move { moving.in_time(moving.journal.intend(&left, version)).await });
+        let (left, written) =
+            join(intent.passed(), self.sides.announcing_old.apply_behind(old, &intent)).await;
+        left.map(|()| written)
+    }
+
+    /// Leaves an intent that says, before anything is sent, what that is.
+    ///
+    /// # Errors
+    /// The intent was not left; then nothing was changed.
+    async fn write_announced(
+        self: &Arc<Self>,
+        old: UnitOfWork,
+        mut intent: Intent,
+        version: i64,
+    ) -> Result<(Result<Receipt>, Intent)> {
+        let left = async {
+            self.journal.intend(&intent, version).await?;
+            self.journal.versioned(&mut intent).await
+        };
+        self.in_time(left).await?;
+        let announcer = Arc::new(Announcer { moving: Arc::clone(self), intent: Mutex::new(intent) });
+        let written = self.sides.announcing_old.apply_announced(old, Arc::clone(&announcer) as _).await;
+        let intent = announcer.intent.lock().await.clone();
+        Ok((written, intent))
     }
 
     /// Takes an intent back now that it is known whether the write was done. What the caller notes is there before the answer is.
@@ -282,6 +307,17 @@ enum Stopped {
     /// The new store is out of reach: there is another way.
     Unreachable(Error),
     Failed(Error),
+}
+
+/// Why a write without an intent went no further; one that was left all the same runs out.
+fn not_intended(error: Error) -> Stopped {
+    if is_lost(&error) {
+        Stopped::Lost(error)
+    } else if is_unreachable(&error) {
+        Stopped::Unreachable(error)
+    } else {
+        Stopped::Failed(error)
+    }
 }
 
 /// The part of a unit of work that the old store does.

@@ -12,6 +12,7 @@ use super::shelf::Shelf;
 use super::{BucketStore, Queues, Turns};
 use crate::error::Result;
 use crate::moving::{Announce, Announced, Announcing, CopyInto};
+use crate::store::barrier::Barrier;
 use crate::store::contract::Store as _;
 use crate::store::document::{Receipt, UnitOfWork};
 use crate::store::etag::{ETag, Precondition};
@@ -41,6 +42,10 @@ impl Announcing for BucketStore {
     async fn apply_announced(&self, work: UnitOfWork, to: Arc<dyn Announce>) -> Result<Receipt> {
         let objects = Arc::new(AnnouncedObjects { objects: Arc::clone(&self.shelf.objects), to });
         self.beside(objects, self.shelf.layout.clone()).apply(work).await
+    }
+
+    async fn apply_behind(&self, work: UnitOfWork, barrier: &Barrier) -> Result<Receipt> {
+        self.apply_with(work, Some(barrier)).await
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::On;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
+use crate::store::etag::ETag;
 use crate::store::key::DocumentKey;
 use crate::store::layout::Layout;
 use crate::store::objects::Objects;
@@ -42,6 +44,15 @@ impl Shelf {
             }
         }
         Ok(paths.into_iter().next())
+    }
+
+    /// Writes an object where all of this holds.
+    pub(super) async fn put(&self, path: &str, bytes: Bytes, on: On<'_>) -> Result<ETag> {
+        let On { when, until_ms, barrier } = on;
+        match barrier {
+            Some(barrier) => self.objects.put_behind(barrier, path, bytes, when, until_ms).await,
+            None => self.objects.put(path, bytes, when, until_ms).await,
+        }
     }
 
     /// The text to store when `body` is to be this document from now on, by the rules of the model.

@@ -14,8 +14,9 @@ use futures_util::future::{BoxFuture, Shared};
 use repot_json::patch;
 
 use super::shelf::Shelf;
-use super::{TRIES_MAX, absent};
+use super::{On, TRIES_MAX, absent};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::store::barrier::Barrier;
 use crate::store::change::Change;
 use crate::store::deadline::deadline_over;
 use crate::store::etag::{ETag, Precondition, is_overtaken};
@@ -31,7 +32,15 @@ struct Waiting {
     key: DocumentKey,
     change: Change,
     until_ms: Option<i64>,
+    barrier: Option<Barrier>,
     outcome: Mutex<Option<Result<ETag>>>,
+}
+
+impl Waiting {
+    /// The error of its barrier.
+    fn cannot_pass(&self) -> Option<Error> {
+        self.barrier.as_ref()?.known()?.err()
+    }
 }
 
 /// Changes that are made together; `None` once they are.
@@ -84,11 +93,12 @@ impl Queues {
         &self,
         shelf: &Arc<Shelf>,
         path: &str,
-        (key, until_ms): (&DocumentKey, Option<i64>),
+        (key, on): (&DocumentKey, On<'_>),
         change: &Change,
     ) -> Result<ETag> {
-        let (key, change) = (key.clone(), change.clone());
-        let waiting = Arc::new(Waiting { key, change, until_ms, outcome: Mutex::new(None) });
+        let (key, change, barrier) = (key.clone(), change.clone(), on.barrier.cloned());
+        let waiting =
+            Arc::new(Waiting { key, change, until_ms: on.until_ms, barrier, outcome: Mutex::new(None) });
         let (run, _caller) = self.enter(shelf, path, &waiting);
         run.await;
         let outcome = lock(&waiting.outcome).take();
@@ -153,6 +163,7 @@ async fn make(shelf: &Shelf, path: &str, mut changes: Vec<Arc<Waiting>>) -> Resu
     loop {
         let now_ms = shelf.clock.now_ms();
         leave(&mut changes, |until_ms| now_ms >= until_ms);
+        turn_back(&mut changes);
         if changes.is_empty() {
             return Ok(());
         }
@@ -168,7 +179,9 @@ async fn make(shelf: &Shelf, path: &str, mut changes: Vec<Arc<Waiting>>) -> Resu
         let until_ms = now.iter().filter_map(|waiting| waiting.until_ms).min();
         let put = if outcomes.iter().any(Result::is_ok) {
             tries += 1;
-            shelf.objects.put(path, text, &Precondition::Matches(object.etag), until_ms).await
+            let barrier = Barrier::all(now.iter().filter_map(|waiting| waiting.barrier.clone()).collect());
+            let still = Precondition::Matches(object.etag);
+            shelf.put(path, text, On { when: &still, until_ms, barrier: barrier.as_ref() }).await
         } else {
             Ok(object.etag)
         };
@@ -176,6 +189,9 @@ async fn make(shelf: &Shelf, path: &str, mut changes: Vec<Arc<Waiting>>) -> Resu
             && error.code() == "R0452"
         {
             leave(&mut changes, |until_ms| until_ms <= over_ms);
+            continue;
+        }
+        if put.is_err() && now.iter().any(|waiting| waiting.cannot_pass().is_some()) {
             continue;
         }
         let overtaken = matches!(&put, Err(error) if is_overtaken(error));
@@ -210,6 +226,18 @@ fn leave(changes: &mut Vec<Arc<Waiting>>, is_over: impl Fn(i64) -> bool) {
             *lock(&waiting.outcome) = Some(Err(error));
         }
         !over
+    });
+}
+
+/// Refuses those whose barrier cannot be passed.
+fn turn_back(changes: &mut Vec<Arc<Waiting>>) {
+    changes.retain(|waiting| {
+        let error = waiting.cannot_pass();
+        let passes = error.is_none();
+        if let Some(error) = error {
+            *lock(&waiting.outcome) = Some(Err(error));
+        }
+        passes
     });
 }
 

@@ -12,11 +12,11 @@ use repot_model::plan::{Gaps, Place, SplitDocument, Splitter};
 use repot_model::row::RowBuffer;
 
 use super::shelf::Shelf;
-use super::{LISTED_AT_ONCE, TRIES_MAX, absent};
+use super::{LISTED_AT_ONCE, On, TRIES_MAX, absent};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::store::deadline::check_deadline;
 use crate::store::document::{Cursor, Document, DocumentMeta, Page, Write, Written};
-use crate::store::etag::{Precondition, is_overtaken};
+use crate::store::etag::Precondition;
 use crate::store::key::{DocumentKey, Scope};
 use crate::store::layout::Layout;
 use crate::store::within::{Within, stuck, text_etag};
@@ -305,7 +305,7 @@ impl Shelf {
         &self,
         turns: &Turns,
         path: &str,
-        (writes, until_ms): (&[(Within, &Write)], Option<i64>),
+        (writes, on): (&[(Within, &Write)], On<'_>),
     ) -> Result<Vec<Written>> {
         self.demand_conditions("write a document that stands with others in one file")?;
         for (_, write) in writes {
@@ -316,7 +316,7 @@ impl Shelf {
         let turn = turns.of(path);
         let _mine = turn.lock().await;
         for _ in 0..TRIES_MAX {
-            check_deadline(until_ms, self.clock.now_ms())?;
+            check_deadline(on.until_ms, self.clock.now_ms())?;
             let found = match path {
                 "" => None,
                 path => self.objects.get(path, self.document_bytes_max).await?,
@@ -324,9 +324,9 @@ impl Shelf {
             let edited = edit(self, path, found.as_ref().map(|object| &object.bytes), &named)?;
             let Some(bytes) = edited.bytes else { return Ok(edited.written) };
             let still = found.map_or(Precondition::Absent, |object| Precondition::Matches(object.etag));
-            match self.objects.put(path, bytes, &still, until_ms).await {
+            match self.put(path, bytes, On { when: &still, ..on }).await {
                 Ok(_) => return Ok(edited.written),
-                Err(error) if is_overtaken(&error) => {}
+                Err(error) if on.was_overtaken(&error) => {}
                 Err(error) => return Err(error.detail(format!("document: {}", first.key()))),
             }
         }

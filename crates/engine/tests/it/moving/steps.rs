@@ -135,6 +135,35 @@ fn a_write_that_was_held_up_across_a_change_is_refused_or_counted() {
     }
 }
 
+/// It gets ready meanwhile, but the file is as it was until the intent is there.
+#[test]
+fn a_write_is_not_done_before_its_intent_is_there() {
+    for world in worlds(MovingOptions { ask_ms: 20_000, write_ms: 20_000, ..QUICK }) {
+        block_on(async {
+            let (slow, other) = (world.process("slow", 1), world.process("other", 2));
+            other.moving.begin("a test").await.unwrap();
+            other.moving.read_log().await.unwrap();
+            let key = chat("u1", "a");
+            other.store.create(&key, empty("u1", "a")).await.unwrap();
+            slow.moving.renew().await.unwrap();
+            for number in 0..5 {
+                settle(&other).await;
+                let (old, before) = (world.old(), text(&*world.old(), &key).await);
+                slow.new_line.delay_ms.store(200, Ordering::SeqCst);
+                let (store, own) = (Arc::clone(&slow.store), key.clone());
+                let write = tokio::spawn(async move { say(&*store, &own, number).await });
+                while text(&*old, &key).await == before {
+                    tokio::task::yield_now().await;
+                }
+                let pending = other.moving.journal().pending().await.unwrap();
+                assert!(pending > 0, "{number}: the file is another, and nobody knows of it");
+                write.await.unwrap().unwrap();
+                slow.new_line.delay_ms.store(0, Ordering::SeqCst);
+            }
+        });
+    }
+}
+
 #[test]
 fn without_the_new_store_writes_go_on_by_note_while_the_old_one_leads() {
     for world in worlds(MovingOptions { ask_ms: 20_000, write_ms: 2_000, ..QUICK }) {
