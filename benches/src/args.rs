@@ -169,7 +169,7 @@ pub(crate) struct LiveArguments {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
     pub(crate) rounds: u16,
     /// The lead goes to the database and back so often.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) changes: u16,
     /// Only from there.
     #[arg(long)]

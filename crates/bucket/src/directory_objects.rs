@@ -34,8 +34,8 @@ const ETAG_BYTES: usize = 16;
 /// Read at once where only the `ETag` is wanted.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// A barrier is waited for this long with the lock of a folder.
-const HELD_MAX: Duration = Duration::from_millis(20);
+/// How long a barrier is waited for with the lock of a folder.
+const BARRIER_WAIT: Duration = Duration::from_millis(20);
 
 /// The code of a write whose folder somebody else has locked.
 const HELD: &str = "R0731";
@@ -153,7 +153,7 @@ impl Objects for DirectoryObjects {
         let (passing, own, content, own_when) =
             (barrier.clone(), path.to_owned(), bytes.clone(), when.clone());
         let tried = self.writing((path, until_ms), move |folder| {
-            folder.put_if(&own, &content, (&own_when, until_ms), &|| passing.passed_within(HELD_MAX))
+            folder.put_if(&own, &content, (&own_when, until_ms), &|| passing.passed_within(BARRIER_WAIT))
         });
         if let Some(etag) = tried.await? {
             return Ok(etag);
