@@ -93,7 +93,7 @@ pub struct KeptChange {
     pub columns: Vec<Vec<usize>>,
 }
 
-/// A document without its text.
+/// What has to be known of a document to change a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     /// Its object.
@@ -116,6 +116,13 @@ pub struct Outline {
     pub standing: Vec<u8>,
     /// [`DocumentRecord::skips`].
     pub skips: bool,
+    /// Its text, packed, with its dictionary: of one beside which nothing is kept, of at most [`Outline::TEXT_BYTES_MAX`].
+    pub text: Option<(i64, Vec<u8>)>,
+}
+
+impl Outline {
+    /// Bytes of a text that an outline has along: so few that to read them costs less than to ask once more.
+    pub const TEXT_BYTES_MAX: u64 = 64 << 10;
 }
 
 /// A piece of an object too large for one document, compressed.

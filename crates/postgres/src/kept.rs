@@ -37,11 +37,13 @@ pub(crate) fn kept_sql(object: &str) -> String {
 pub(crate) static OUTLINE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, coalesce(p.etag, d.etag), d.size, {}, \
-         coalesce(p.seq, 0), p.standing, exists (select from repot_pending z where z.object = o.id and z.seq = 0) \
+         coalesce(p.seq, 0), p.standing, exists (select from repot_pending z where z.object = o.id and z.seq = 0), \
+         d.dictionary, case when p.seq is null and d.size <= {} then d.text end \
          from repot_objects o join repot_documents d on d.object = o.id and d.ordinal = 0 \
          left join lateral (select * from repot_pending l where l.object = o.id and l.seq > 0 order by l.seq desc limit 1) p on true \
          where o.path = $1",
-        marks::stamp_sql("d.collection", "d.key")
+        marks::stamp_sql("d.collection", "d.key"),
+        Outline::TEXT_BYTES_MAX,
     )
 });
 
@@ -59,6 +61,7 @@ pub(crate) fn outline(row: &Row, at: usize) -> Result<Outline> {
             seq: row.try_get(at + 7)?,
             standing: row.try_get::<_, Option<Vec<u8>>>(at + 8)?.unwrap_or_default(),
             skips: row.try_get(at + 9)?,
+            text: row.try_get::<_, Option<_>>(at + 10)?.zip(row.try_get(at + 11)?),
         })
     };
     read().map_err(|error| failed("look at a document", error))

@@ -95,9 +95,11 @@ impl Writer {
         units: &[Unit],
         flight: &mut Flight,
     ) -> Result<Option<LoadReport>, Failure> {
-        // facts alone have no constraints that could wait
+        // facts alone have no constraints that could wait; what a change of a part refers to is there, or comes before it, and where
+        // not, its text is written instead
+        let waits = batch.items.iter().any(|item| item.kept.is_none());
         let constrain = |flight: &mut Flight, when: &str| {
-            if !batch.items.is_empty() {
+            if waits {
                 flight.say("load a batch", format!("set constraints all {when}"), Vec::new());
             }
         };

@@ -38,8 +38,9 @@ impl Runtime {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let task = self.0.spawn(work);
-        self.0.block_on(task).unwrap_or_else(|error| Err(panicked(error)))
+        // begun from inside, so that nothing has to be woken for it
+        let run = async { tokio::spawn(work).await };
+        self.0.block_on(run).unwrap_or_else(|error| Err(panicked(error)))
     }
 
     /// Runs `work` in a task of another runtime and waits for it; `None`: that one has ended, or lacks what it takes.

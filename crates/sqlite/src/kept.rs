@@ -39,15 +39,17 @@ pub(crate) fn of_objects(connection: &Connection, (first, last): (i64, i64)) -> 
 static OUTLINE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, coalesce(p.etag, d.etag), d.size, {}, \
-         coalesce(p.seq, 0), p.standing, exists (select 1 from repot_pending as z where z.object = o.id and z.seq = 0) \
+         coalesce(p.seq, 0), p.standing, exists (select 1 from repot_pending as z where z.object = o.id and z.seq = 0), \
+         d.dictionary, case when p.seq is null and d.size <= {} then d.text end \
          from repot_objects as o join repot_documents as d on d.object = o.id and d.ordinal = 0 \
          left join repot_pending as p on p.object = o.id and p.seq = (select max(l.seq) from repot_pending as l where l.object = o.id and l.seq > 0) \
          where o.path = ?1",
-        marks::stamp_sql("d.collection", "d.key")
+        marks::stamp_sql("d.collection", "d.key"),
+        Outline::TEXT_BYTES_MAX,
     )
 });
 
-/// The first document of the object with this path, without its text.
+/// The first document of the object with this path.
 pub(crate) fn outline(connection: &Connection, path: &str) -> Result<Option<Outline>> {
     connection
         .prepare_cached(&OUTLINE)
@@ -72,6 +74,7 @@ fn read_outline(row: &Row<'_>) -> rusqlite::Result<Result<Outline>> {
         seq: row.get(7)?,
         standing: row.get::<_, Option<Vec<u8>>>(8)?.unwrap_or_default(),
         skips: row.get(9)?,
+        text: row.get::<_, Option<_>>(10)?.zip(row.get(11)?),
     }))
 }
 

@@ -32,13 +32,14 @@ pub struct Standing {
     pub sets: u32,
     /// Lists that grew, and their lengths.
     pub lengths: Vec<(Pointer, i64)>,
-    /// Times that were set, which so have three digits of seconds at least.
-    pub times: Vec<Pointer>,
+    /// Times that were set, and what the last digit of their text stands for, microseconds.
+    pub times: Vec<(Pointer, i64)>,
 }
 
 const SET: u8 = 1;
 const APPEND: u8 = 2;
 const TIME: u8 = 3;
+const TIME_TO: u8 = 4;
 
 /// No bounds: what is laid over a text was within them when it was accepted.
 const UNBOUNDED: Limits = Limits { depth_max: usize::MAX, nodes_max: usize::MAX };
@@ -84,7 +85,7 @@ impl Step {
 }
 
 impl Standing {
-    /// With these steps more; lengths are told by [`Standing::set_length`].
+    /// With these steps more; lengths are told by [`Standing::set_length`], forms of times by [`Standing::set_precision`].
     pub fn add(&mut self, steps: &[Step]) {
         for step in steps {
             match step {
@@ -92,13 +93,9 @@ impl Standing {
                 Step::Set(at, value) => {
                     self.size_bytes += value.len() as u64;
                     self.sets += 1;
-                    self.times.retain(|time| time != at);
+                    self.times.retain(|(time, _)| time != at);
                 }
-                Step::Time(at, _) => {
-                    if !self.times.contains(at) {
-                        self.times.push(at.clone());
-                    }
-                }
+                Step::Time(..) => {}
             }
         }
     }
@@ -117,6 +114,20 @@ impl Standing {
         }
     }
 
+    /// What the last digit of the time at this place stands for, microseconds, where it is known.
+    #[must_use]
+    pub fn precision_us(&self, time: &[String]) -> Option<i64> {
+        self.times.iter().find(|(at, _)| at.parts() == time).map(|&(_, precision_us)| precision_us)
+    }
+
+    /// The last digit of the time at this place stands for so many microseconds.
+    pub fn set_precision(&mut self, time: &Pointer, precision_us: i64) {
+        match self.times.iter_mut().find(|(at, _)| at == time) {
+            Some(known) => known.1 = precision_us,
+            None => self.times.push((time.clone(), precision_us)),
+        }
+    }
+
     /// As it is stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -128,9 +139,10 @@ impl Standing {
             put(&mut out, at.to_string().as_bytes());
             out.extend_from_slice(&length.to_le_bytes());
         }
-        for at in &self.times {
-            out.push(TIME);
+        for (at, precision_us) in &self.times {
+            out.push(TIME_TO);
             put(&mut out, at.to_string().as_bytes());
+            out.extend_from_slice(&precision_us.to_le_bytes());
         }
         out
     }
@@ -145,7 +157,7 @@ impl Standing {
             let at = Pointer::parse(std::str::from_utf8(take(&mut bytes)?).ok()?).ok()?;
             match tag {
                 APPEND => standing.lengths.push((at, i64::from_le_bytes(fixed(&mut bytes)?))),
-                TIME => standing.times.push(at),
+                TIME_TO => standing.times.push((at, i64::from_le_bytes(fixed(&mut bytes)?))),
                 _ => return None,
             }
         }
@@ -278,7 +290,7 @@ mod tests {
             size_bytes: 7,
             sets: 2,
             lengths: vec![(at("/a~1b"), 9), (at("/c"), 1)],
-            times: vec![at("/x/y")],
+            times: vec![(at("/x/y"), 1_000_000)],
         };
         assert_eq!(Standing::decode(&standing.encode()), Some(standing));
         assert_eq!(Standing::decode(&[1]), None);

@@ -2,12 +2,15 @@
 //! itself is kept beside the text ([`repot_core::store::Step`]). Where that would not surely give what a change of the text gives, the text is read.
 
 use bytes::Bytes;
-use repot_core::store::{Change, DocumentKey, ETag, Pointer, Standing, Step, Whereabouts, Write, Written};
+use repot_core::store::{
+    Change, DocumentKey, ETag, Pointer, Standing, Step, Whereabouts, Write, Written, lay,
+};
 use repot_core::{
     Batch, DocumentRecord, Item, KeptChange, Mark, ObjectRecord, Outline, Result, RowChanges, Status,
 };
+use repot_json::patch::resolve;
 use repot_json::{Kind, Limits, Tree};
-use repot_model::plan::{PartEditor, PartRows, Place, key_cells};
+use repot_model::plan::{PartEditor, PartRows, Place, Touched, key_cells};
 
 use super::desk::Desk;
 use super::hand::{Hand, before};
@@ -27,6 +30,8 @@ const FOLDED_AT_ONCE: usize = 64;
 /// A document whose parts are changed, by one unit of work or several.
 pub(super) struct Open<'p> {
     outline: Outline,
+    /// The stored text, where it is at hand.
+    text: Option<Vec<u8>>,
     editor: PartEditor<'p>,
     standing: Standing,
     /// All changes so far, and the `ETag` after them.
@@ -103,7 +108,10 @@ impl<'p> Hand<'_, 'p, '_> {
                 return Ok(None);
             };
             let etag = outline.etag.clone();
-            self.open.insert(path.clone(), Open { outline, editor, standing, steps: Vec::new(), etag });
+            self.open.insert(
+                path.clone(),
+                Open { outline, text: None, editor, standing, steps: Vec::new(), etag },
+            );
             return Ok(Some(path));
         }
         Ok(None)
@@ -124,15 +132,13 @@ impl<'p> Hand<'_, 'p, '_> {
     /// One change of an open document; `None`: its text has to be read, and what is open is of no use any more.
     fn change_part(&mut self, path: &str, steps: &[Step]) -> Result<Option<Written>> {
         let (plan, limits) = (self.decider.plan, self.decider.layout.limits());
-        let (bytes_max, now_us) =
-            (self.decider.document_bytes_max, self.decider.now_ms.saturating_mul(1_000));
+        let bytes_max = self.decider.document_bytes_max;
         let Some(open) = self.open.get_mut(path) else { return Ok(None) };
         open.standing.add(steps);
         if !open.has_room(bytes_max, limits) {
             return Ok(None);
         }
         open.editor.begin();
-        let mut find = |wanted: &_| self.desk.reader().held_rows(plan, wanted);
         let mut tree = Tree::default();
         for step in steps {
             let (Step::Set(at, value) | Step::Append(at, value)) = step else { continue };
@@ -141,9 +147,15 @@ impl<'p> Hand<'_, 'p, '_> {
             }
             let Some(value) = tree.root(value) else { return Ok(None) };
             let done = if matches!(step, Step::Set(..)) {
+                let mut find = |wanted: &_| self.desk.reader().held_rows(plan, wanted);
                 open.editor.set(at.parts(), value, &mut find)?
             } else {
-                let length = open.standing.length(at);
+                let length = match open.standing.length(at) {
+                    None => brought(&mut open.text, &mut open.outline, self.desk)?
+                        .and_then(|text| length(text, at, limits)),
+                    known => known,
+                };
+                let mut find = |wanted: &_| self.desk.reader().held_rows(plan, wanted);
                 let length = open.editor.append(at.parts(), value, length, &mut find)?;
                 length.map(|length| open.standing.set_length(at, length))
             };
@@ -151,11 +163,8 @@ impl<'p> Hand<'_, 'p, '_> {
                 return Ok(None);
             }
         }
-        let exact = |at: &[String]| open.standing.times.iter().any(|time| time.parts() == at);
-        let Some(touched) = open.editor.touch(now_us, &exact) else { return Ok(None) };
-        let times: Vec<Step> =
-            touched.into_iter().map(|at| Step::Time(Pointer::from_parts(at), now_us)).collect();
-        open.standing.add(&times);
+        let now_us = self.decider.now_ms.saturating_mul(1_000);
+        let Some(times) = open.touch(self.desk, path, now_us)? else { return Ok(None) };
         let own = [steps, &times].concat();
         // equal only when the text before and all that was done to it since are
         open.etag = etag(&sha256(&[open.etag.as_bytes(), b"\n", &Step::encode(&own)].concat()));
@@ -164,7 +173,53 @@ impl<'p> Hand<'_, 'p, '_> {
     }
 }
 
+/// The stored text, where it came along with the outline.
+fn brought<'t>(
+    text: &'t mut Option<Vec<u8>>,
+    outline: &mut Outline,
+    desk: &mut Desk<'_, '_>,
+) -> Result<Option<&'t [u8]>> {
+    if let Some((dictionary, packed)) = outline.text.take() {
+        *text = Some(desk.unpack_text(dictionary, &packed, outline.size)?);
+    }
+    Ok(text.as_deref())
+}
+
+/// The length of a list, where there is one.
+fn length(text: &[u8], list: &Pointer, limits: Limits) -> Option<i64> {
+    let mut tree = Tree::default();
+    tree.scan(text, limits).ok()?;
+    let list = resolve(tree.root(text)?, list).filter(|list| list.kind() == Kind::Array)?;
+    i64::try_from(list.elements().count()).ok()
+}
+
 impl Open<'_> {
+    /// Sets the times that a write sets; gives the steps for them.
+    fn touch(&mut self, desk: &mut Desk<'_, '_>, path: &str, now_us: i64) -> Result<Option<Vec<Step>>> {
+        let Self { outline, editor, standing, text, steps, .. } = self;
+        let known = |at: &[String]| standing.precision_us(at);
+        let mut text = || {
+            let stored = match brought(text, outline, desk)? {
+                Some(text) => Some(text.to_owned()),
+                None => desk.at(path)?.map(|found| found.assembled.bytes),
+            };
+            // what the transaction did to it so far is not stored yet
+            stored.map(|stored| lay(stored, [Step::encode(steps).as_slice()])).transpose()
+        };
+        let Some(touched) = editor.touch(now_us, &known, &mut text)? else { return Ok(None) };
+        let mut times = Vec::with_capacity(touched.len());
+        for Touched { at, micros, precision_us, missing } in touched {
+            let at = Pointer::from_parts(at);
+            times.push(match missing {
+                Some(json) => Step::Set(at.clone(), json.into()),
+                None => Step::Time(at.clone(), micros),
+            });
+            standing.add(&times[times.len() - 1..]);
+            standing.set_precision(&at, precision_us);
+        }
+        Ok(Some(times))
+    }
+
     /// The text stays within its bounds, and reading it stays cheap.
     fn has_room(&self, bytes_max: u64, limits: Limits) -> bool {
         let (size, kept) = (self.outline.size, self.standing.size_bytes);
@@ -176,7 +231,7 @@ impl Open<'_> {
     }
 
     fn close(self, path: String) -> Item {
-        let Self { outline, editor, standing, steps, etag } = self;
+        let Self { outline, editor, standing, steps, etag, .. } = self;
         let PartRows { updates, columns, inserts } = editor.finish();
         let document = DocumentRecord {
             ordinal: 0,

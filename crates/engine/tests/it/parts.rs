@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
+use repot_core::moving::CopyInto as _;
 use repot_core::store::{
     BucketStore, Change, DocumentKey, Layout, MemoryObjects, Pointer, Precondition, Store, StoreExt as _,
+    UnitOfWork, Write,
 };
 use repot_core::{Clock, FixedClock, Kind};
-use repot_engine::store::RowStore;
+use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_engine::verify::{self, Verify};
 use repot_engine::{NoProgress, Options};
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
+use repot_testkit::HandClock;
 
 use crate::documents::{Database, block_on};
 
@@ -34,6 +37,7 @@ mood       = "calm | loud?"
 more       = "json?"
 code       = "text? unique"
 updated_at = "time = now on write"
+seen_at    = "time?"
 
 [messages]
 in = "chats.messages[]"
@@ -68,7 +72,11 @@ order    = "position"
 const NOW_MS: i64 = 1_700_000_000_123;
 
 fn own() -> (Arc<Model>, Arc<Plan>) {
-    let model = parse(MODEL, "repot.toml", &|_| None).unwrap();
+    compiled(MODEL)
+}
+
+fn compiled(text: &str) -> (Arc<Model>, Arc<Plan>) {
+    let model = parse(text, "repot.toml", &|_| None).unwrap();
     let plan = Plan::compile(&model).unwrap();
     (Arc::new(model), Arc::new(plan))
 }
@@ -80,10 +88,17 @@ fn open(database: &Database) -> RowStore {
     RowStore::open(database.target(), (model, plan, MODEL), options).unwrap()
 }
 
-fn memory() -> BucketStore {
+fn open_at(database: &Database, clock: Arc<dyn Clock>) -> RowStore {
+    let (model, plan) = own();
+    // with one writer calls come in their order
+    let options = RowStoreOptions { clock, writers: 1, ..Database::options() };
+    RowStore::open(database.target(), (model, plan, MODEL), options).unwrap()
+}
+
+fn memory(clock: Arc<dyn Clock>) -> BucketStore {
     let (model, plan) = own();
     let layout = Layout::new(model, plan, repot_json::Limits::default()).unwrap();
-    BucketStore::new(Arc::new(MemoryObjects::new()), layout, 1 << 20).with_clock(Arc::new(FixedClock(NOW_MS)))
+    BucketStore::new(Arc::new(MemoryObjects::new()), layout, 1 << 20).with_clock(clock)
 }
 
 fn prove(database: &Database) {
@@ -179,7 +194,7 @@ fn changes() -> Vec<(Change, Option<bool>)> {
 #[test]
 fn a_part_changed_by_rows_reads_like_a_text_that_was_changed() {
     for database in Database::all() {
-        let (store, memory) = (open(&database), memory());
+        let (store, memory) = (open(&database), memory(Arc::new(FixedClock(NOW_MS))));
         block_on(async {
             store.put(&chat(), TEXT).await.unwrap();
             memory.put(&chat(), TEXT).await.unwrap();
@@ -213,6 +228,174 @@ fn a_part_changed_by_rows_reads_like_a_text_that_was_changed() {
             assert_eq!(store.require(&chat()).await.unwrap(), was);
             // the `ETag` still writes
             store.replace(&chat(), was.body.clone(), &was.etag).await.unwrap();
+        });
+        drop(store);
+        prove(&database);
+    }
+}
+
+/// Texts with their times in many forms, and whether a change of a part is done without them.
+fn times() -> Vec<(&'static str, bool)> {
+    vec![
+        (
+            r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09Z", "messages": [{"at": "2024-05-06T00:00:00Z"}]}"#,
+            true,
+        ),
+        (
+            r#"{"id": "c", "user": "u", "messages": [{"at": "2024-05-06T07:08:09Z"}], "updated_at": "2024-05-06 07:08"}"#,
+            true,
+        ),
+        (
+            r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09,5+05:30", "messages": [{"at": "2024-05-06T00:00:00Z"}]}"#,
+            true,
+        ),
+        (
+            r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09.100Z", "messages": [{"at": "2024-05-06T00:00:00Z"}]}"#,
+            true,
+        ),
+        (
+            r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09.123456789Z", "messages": [{}]}"#,
+            true,
+        ),
+        // of an empty list the rows say nothing
+        (r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09.001Z", "messages": [ ]}"#, true),
+        // not there, and spelled like the other time of its row
+        (
+            r#"{"id": "c", "seen_at": "2024-05-06T07:08:09Z", "user": "u", "messages": [{"at": "2024-05-06T00:00:00Z"}]}"#,
+            true,
+        ),
+        (
+            "{\n\t\"id\": \"c\",\n\t\"seen_at\": \"2024-05-06 07:08:09.12\",\n\t\"user\": \"u\",\n\t\"messages\": [{}]\n}",
+            true,
+        ),
+        // like one of another row, or like none
+        (r#"{"id": "c", "user": "u", "messages": [{"at": "2024-05-06T07:08:09"}]}"#, false),
+        (r#"{"id": "c", "seen_at": null, "user": "u", "messages": [{}]}"#, false),
+        (r#"{"id": "c", "user": "u", "updated_at": null, "messages": [{}]}"#, false),
+    ]
+}
+
+/// The form of a time follows from the text once, and is known from then on.
+#[test]
+fn a_time_in_any_form_is_set_by_rows() {
+    const VOICES: &str = r#", "voices": {"bo": {"pitch": 1, "changed_at": "2024-05-06T07:08:09+00:00"}}}"#;
+    for database in Database::all() {
+        let clock = HandClock::at(NOW_MS);
+        let (store, memory) = (open_at(&database, Arc::new(clock.clone())), memory(Arc::new(clock.clone())));
+        for (text, by_rows) in times() {
+            let text = format!("{}{VOICES}", text.trim_end_matches('}').trim_end());
+            block_on(async {
+                // as from files: a write would set the time
+                let write = Write::Put { key: chat(), body: text.clone().into(), when: Precondition::Any };
+                let work = UnitOfWork::default().with(write);
+                store.copy_in(work.clone()).await.unwrap();
+                memory.copy_in(work).await.unwrap();
+                for (number, passed_ms) in [0, 400, 700, 60_000, 3].into_iter().enumerate() {
+                    clock.turn(passed_ms);
+                    let before = kept(&database);
+                    let change = match number {
+                        2 => set("/voices/bo/pitch", &format!("{number}")),
+                        3 => Change::Merge(format!(r#"{{"stars": {number}, "title": "t"}}"#).into()),
+                        _ => append("/messages", r#"{"text": "c", "at": "2025-01-01T00:00:00Z"}"#),
+                    };
+                    patch(&memory, change.clone()).await.unwrap();
+                    patch(&store, change).await.unwrap();
+                    let (read, there) =
+                        (store.require(&chat()).await.unwrap(), memory.require(&chat()).await.unwrap());
+                    assert!(read.body == there.body, "{text} {number}:\n{:?}\n{:?}", read.body, there.body);
+                    // what is written by its text has a time with a known form from then on
+                    let expected = if by_rows || number > 0 { before + 1 } else { 0 };
+                    assert_eq!(kept(&database), expected, "{text} {number}");
+                }
+            });
+        }
+        drop(store);
+        prove(&database);
+    }
+}
+
+/// A time that is missing is spelled like another one, also where that is set by the same change.
+#[test]
+fn a_missing_time_is_spelled_like_the_one_that_is_set() {
+    let text = r#"{"id": "c", "seen_at": "2024-05-06T07:08:09Z", "user": "u", "messages": []}"#;
+    for database in Database::all() {
+        let (store, memory) = (open(&database), memory(Arc::new(FixedClock(NOW_MS))));
+        block_on(async {
+            let write = Write::Put { key: chat(), body: text.into(), when: Precondition::Any };
+            store.copy_in(UnitOfWork::default().with(write.clone())).await.unwrap();
+            memory.copy_in(UnitOfWork::default().with(write)).await.unwrap();
+            let change = set("/seen_at", "\"2026-01-01 10:11\"");
+            patch(&memory, change.clone()).await.unwrap();
+            patch(&store, change).await.unwrap();
+            let (read, there) =
+                (store.require(&chat()).await.unwrap(), memory.require(&chat()).await.unwrap());
+            assert!(read.body == there.body, "{:?}\n{:?}", read.body, there.body);
+        });
+        drop(store);
+        prove(&database);
+    }
+}
+
+/// A time that is missing with the object that would hold it takes a write of the text.
+#[test]
+fn a_time_in_an_object_that_is_missing_is_set_by_the_text() {
+    let tended = "seen_at = \"time?\"\ntended_at = \"time from meta.tended_at = now on write\"";
+    let model = MODEL.replace("seen_at    = \"time?\"", tended);
+    for database in Database::all() {
+        let (compiled, plan) = compiled(&model);
+        let layout =
+            Layout::new(Arc::clone(&compiled), Arc::clone(&plan), repot_json::Limits::default()).unwrap();
+        let clock = Arc::new(FixedClock(NOW_MS));
+        let memory = BucketStore::new(Arc::new(MemoryObjects::new()), layout, 1 << 20)
+            .with_clock(Arc::clone(&clock) as _);
+        let options = RowStoreOptions { clock, ..Database::options() };
+        let store = RowStore::open(database.target(), (compiled, plan, &*model), options).unwrap();
+        block_on(async {
+            for (text, by_rows) in [
+                (r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09Z"}"#, 0),
+                (r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09Z", "meta": {}}"#, 1),
+            ] {
+                let write = Write::Put { key: chat(), body: text.into(), when: Precondition::Any };
+                store.copy_in(UnitOfWork::default().with(write.clone())).await.unwrap();
+                memory.copy_in(UnitOfWork::default().with(write)).await.unwrap();
+                patch(&memory, set("/stars", "2")).await.unwrap();
+                patch(&store, set("/stars", "2")).await.unwrap();
+                assert_eq!(kept(&database), by_rows, "{text}");
+                let (read, there) =
+                    (store.require(&chat()).await.unwrap(), memory.require(&chat()).await.unwrap());
+                assert!(read.body == there.body, "{:?}\n{:?}", read.body, there.body);
+            }
+        });
+    }
+}
+
+/// Several changes of one document in one transaction, the form of whose time is not known before.
+#[test]
+fn a_time_in_a_new_form_is_that_of_the_changes_before() {
+    let text = r#"{"id": "c", "user": "u", "updated_at": "2024-05-06T07:08:09Z", "messages": [{}]}"#;
+    for database in Database::all() {
+        let clock = HandClock::at(NOW_MS);
+        let (store, memory) = (open_at(&database, Arc::new(clock.clone())), memory(Arc::new(clock.clone())));
+        block_on(async {
+            store.put(&chat(), text).await.unwrap();
+            memory.put(&chat(), text).await.unwrap();
+            let changes = [
+                set("/updated_at", "\"2026-01-01 10:11:12.5\""),
+                set("/stars", "1"),
+                set("/updated_at", "\"2026-01-01T10:11\""),
+                set("/stars", "2"),
+            ];
+            for change in &changes {
+                patch(&memory, change.clone()).await.unwrap();
+            }
+            // while one writes, the others come together
+            let all = changes.iter().map(|change| patch(&store, change.clone()));
+            for done in futures_util::future::join_all(all).await {
+                done.unwrap();
+            }
+            let (read, there) =
+                (store.require(&chat()).await.unwrap(), memory.require(&chat()).await.unwrap());
+            assert!(read.body == there.body, "{:?}\n{:?}", read.body, there.body);
         });
         drop(store);
         prove(&database);

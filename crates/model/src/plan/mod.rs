@@ -30,7 +30,7 @@ pub use key::{key_cell, key_cells, key_text, key_text_into, uuid_text};
 pub use lay_over::{LaidOver, now_like};
 pub use outline::{Outline, OutlineEntry, OutlineRows, OutlineStep};
 pub(crate) use part::PartRules;
-pub use part::{Find, PartEditor, PartRows, RowsWanted};
+pub use part::{Find, PartEditor, PartRows, RowsWanted, Touched};
 pub use problem::{PROBLEMS_MAX, Problem};
 pub use revise::{Revised, Revision, StateChange};
 pub use rules::{Machine, QueueRules, TableRules};

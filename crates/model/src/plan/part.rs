@@ -2,22 +2,20 @@
 //! whole text would do to the rows is done here without the text. Where the rows do not say enough the answer is `None`,
 //! and the text has to be read.
 
+mod touch;
+
 use std::borrow::Cow;
 
 use repot_json::{Kind, Value};
 
+use super::Plan;
 use super::convert;
 use super::program::{Child, Op, Shape};
-use super::rules::Filler;
 use super::split::Place;
 use super::walker::{Element, Held, Walker};
-use super::{ColumnKind, Plan};
 use crate::row::{Cell, Cells, RowBuffer};
 
-/// Microseconds of a second.
-const SECOND_US: i64 = 1_000_000;
-/// Microseconds of the last digit that the times of writes have.
-const STEP_US: i64 = 1_000;
+pub use touch::Touched;
 
 /// Which rows are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -312,40 +310,6 @@ impl<'p> PartEditor<'p> {
             let names = self.plan.programs[table].columns[filling.column].path.as_deref().unwrap_or_default();
             names.iter().try_fold(element, |here, name| here.get(name)).is_some()
         })
-    }
-
-    /// Sets the times that a write sets; gives where they stand. `exact`: the text of the time there is known to have
-    /// three digits of seconds at least. Comes after all other changes. `now_us` is in whole milliseconds.
-    pub fn touch(&mut self, now_us: i64, exact: &dyn Fn(&[String]) -> bool) -> Option<Vec<Vec<String>>> {
-        let mut touched = Vec::new();
-        for number in 0..self.rows.len() {
-            let table = self.rows[number].table;
-            for filling in &self.plan.rules[table].fillings {
-                let column = filling.column;
-                let by_path = number == 0 && self.captured.contains(&column);
-                if filling.with != Filler::NowOnWrite || by_path || self.rows[number].set.contains(&column) {
-                    continue;
-                }
-                let program = &self.plan.programs[table].columns[column];
-                let names = program.path.as_deref().unwrap_or_default();
-                let at: Vec<String> = self.rows[number].at.iter().chain(names).cloned().collect();
-                let (ColumnKind::Time, Cell::Time(old)) = (program.kind, self.rows[number].cell(column))
-                else {
-                    return None;
-                };
-                // a text with fewer digits could not say the new time
-                let fraction = old.rem_euclid(SECOND_US);
-                let digits = fraction % (10 * STEP_US) != 0;
-                if now_us % STEP_US != 0 || !(digits || exact(&at)) {
-                    return None;
-                }
-                if old != now_us {
-                    self.rows[number].put(column, &Cell::Time(now_us));
-                    touched.push(at);
-                }
-            }
-        }
-        Some(touched)
     }
 
     /// What becomes of the rows.

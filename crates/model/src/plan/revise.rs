@@ -225,7 +225,7 @@ fn cell(row: &[u8], column: usize) -> Cell<'_> {
 }
 
 /// Where a value stands, or would stand.
-enum Spot<'t> {
+pub(super) enum Spot<'t> {
     There(Value<'t>),
     /// The object that is there, and how many of the names led to it.
     Missing(Value<'t>, usize),
@@ -233,7 +233,7 @@ enum Spot<'t> {
     Nowhere,
 }
 
-fn spot<'t>(element: Value<'t>, names: &[String]) -> Spot<'t> {
+pub(super) fn spot<'t>(element: Value<'t>, names: &[String]) -> Spot<'t> {
     let mut here = element;
     for (depth, name) in names.iter().enumerate() {
         if here.kind() != Kind::Object {

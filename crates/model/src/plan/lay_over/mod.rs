@@ -15,3 +15,4 @@ mod tests;
 
 pub use file::LaidOver;
 pub use spell::now_like;
+pub(super) use spell::precision_us;

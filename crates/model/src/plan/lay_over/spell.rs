@@ -8,6 +8,8 @@ use crate::plan::program::ColumnProgram;
 use crate::plan::time::{parse_time, time_text};
 use crate::row::{Cell, Cells};
 
+const MINUTE_US: i64 = 60_000_000;
+
 /// Values of cells are held to no limit; the document as a whole is.
 const NO_LIMITS: Limits = Limits { depth_max: usize::MAX, nodes_max: usize::MAX };
 
@@ -120,17 +122,18 @@ fn decimal_like(plain: &str, old: &str) -> String {
 /// times of one form finds that form. `None` when `old` is no time.
 #[must_use]
 pub fn now_like(micros: i64, old: &str) -> Option<String> {
-    parse_time(old)?;
-    let rest = old.get(16..)?;
-    let step = match rest.strip_prefix(':').and_then(|rest| rest.get(2..)) {
-        None => 60_000_000,
-        Some(rest) => {
-            let fraction = rest.strip_prefix(['.', ',']).unwrap_or_default();
-            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-            10_i64.pow(u32::try_from(6_usize.saturating_sub(digits)).ok()?)
-        }
-    };
-    time_like(micros - micros.rem_euclid(step), old)
+    let precision_us = precision_us(old)?;
+    time_like(micros - micros.rem_euclid(precision_us), old)
+}
+
+/// What the last digit of this time stands for, microseconds; `None` when it is no time.
+pub(in crate::plan) fn precision_us(time: &str) -> Option<i64> {
+    parse_time(time)?;
+    let rest = time.get(16..)?;
+    let Some(rest) = rest.strip_prefix(':').and_then(|rest| rest.get(2..)) else { return Some(MINUTE_US) };
+    let fraction = rest.strip_prefix(['.', ',']).unwrap_or_default();
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    Some(10_i64.pow(u32::try_from(6_usize.saturating_sub(digits)).ok()?))
 }
 
 /// The instant with the separator, precision and zone of `old`.
@@ -155,7 +158,7 @@ fn time_like(micros: i64, old: &str) -> Option<String> {
         text = text.replace('.', ",");
     }
     text.extend(std::iter::repeat_n('0', digits.saturating_sub(6)));
-    if after_seconds.is_none() && local % 60_000_000 == 0 {
+    if after_seconds.is_none() && local % MINUTE_US == 0 {
         text.truncate(16);
     }
     text.push_str(zone);
