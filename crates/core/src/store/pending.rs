@@ -2,6 +2,8 @@
 //! element more in a list neither reads nor writes the whole document. The rows have them already; whoever reads the text
 //! lays them over it, with the same result as if each had been made in the text at once.
 
+mod at_once;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use repot_json::patch::{self, PatchError, Pointer};
 use repot_json::{Limits, Tree};
 use repot_model::plan::now_like;
 
+use self::at_once::at_once;
 use crate::error::{Error, Kind, Result};
 
 /// One step of a change.
@@ -193,13 +196,20 @@ pub fn lay<'e>(text: Vec<u8>, kept: impl IntoIterator<Item = &'e [u8]>) -> Resul
         Error::new(Kind::Corrupt, "R0803", "what is kept beside a text is no change of it")
             .hint("Somebody changed Repot's own tables; restore the database from a backup.")
     };
-    let mut laid = Laid { text, grown: BTreeMap::new(), times: BTreeMap::new() };
+    let mut steps = Vec::new();
     for change in kept {
-        for step in Step::decode(change).ok_or_else(damaged)? {
-            laid.step(step).map_err(|error| damaged().cause(error))?;
-        }
+        steps.extend(Step::decode(change).ok_or_else(damaged)?);
     }
-    laid.finish().map_err(|error| damaged().cause(error))
+    match at_once(&text, &steps) {
+        Some(laid) => Ok(laid),
+        None => one_by_one(text, steps).map_err(|error| damaged().cause(error)),
+    }
+}
+
+fn one_by_one(text: Vec<u8>, steps: Vec<Step>) -> Result<Vec<u8>, PatchError> {
+    let mut laid = Laid { text, grown: BTreeMap::new(), times: BTreeMap::new() };
+    steps.into_iter().try_for_each(|step| laid.step(step))?;
+    laid.finish()
 }
 
 struct Laid {
@@ -247,7 +257,7 @@ impl Laid {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pointer, Standing, Step, lay};
+    use super::{Pointer, Standing, Step, at_once, lay, one_by_one};
 
     fn at(text: &str) -> Pointer {
         Pointer::parse(text).unwrap()
@@ -273,6 +283,86 @@ mod tests {
         assert_eq!(laid.as_bytes(), one_by_one);
         assert!(laid.contains("\"at\": \"1970-01-01 02:00:04.567+02:00\""), "{laid}");
         assert!(laid.contains("\"title\": \"b\""), "{laid}");
+    }
+
+    /// Pseudo-random numbers (xorshift64, Marsaglia 2003).
+    struct Random(u64);
+
+    impl Random {
+        fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            values[usize::try_from(self.0 % values.len() as u64).unwrap()]
+        }
+    }
+
+    /// Read and written once, a text is what it is after one step after the other, to the byte, or that is not tried.
+    #[test]
+    fn at_once_is_as_one_by_one() {
+        let texts = [
+            TEXT,
+            r#"{"title":"caf\u00e9","at":"2026-01-02T03:04Z","list":[],"more":{"x":{"y":[1,{}]}},"n":1.0}"#,
+            "{\n\t\"list\": [{\"text\": \"a\"},{}],\n\t\"other\": [\n\t\t[1]\n\t],\n\t\"title\": \"x\",\n\t\"more\": {}\n}",
+            r#"{"title": "a", "title": "b", "list": [ 1 , 2 ], "at": "2026-01-02 03:04:05,1"}"#,
+            r#"{"title": "\u00E0\/", "list": [], "other": ["\u003C"], "at": "2026-01-02 03:04:05"}"#,
+            r#"{"title": "a", "list": ["\u00e0"], "other": [], "at": "2026-01-02 03:04:05"}"#,
+            "{}",
+            "[]",
+        ];
+        let values = [
+            "1",
+            "\"caf\u{e9}\"",
+            "\"2026-01-02T03:04:05Z\"",
+            "{\"a\": [1,  2]}",
+            "[]",
+            " 1.0 ",
+            "null",
+            "\"a\"",
+            "\"\\u00e9\"",
+            "\"\\u00e0\\n<\\/\"",
+            "\"\\u00C0\\u003c\"",
+            "\"a/<\"",
+            "{\n \"x\": {\"y\": [ ]}}",
+        ];
+        let places = [
+            "/title",
+            "/at",
+            "/n",
+            "/more",
+            "/more/x",
+            "/more/x/y",
+            "/new",
+            "/more/z",
+            "/list/0",
+            "/list/0/text",
+            "/list/2",
+        ];
+        let lists = ["/list", "/other", "/more/x/y", "/title", "/list/0"];
+        let (mut random, mut made) = (Random(0x9e37_79b9_7f4a_7c15), 0);
+        for round in 0..20_000_i64 {
+            let text = random.pick(&texts).as_bytes().to_vec();
+            // few places, so that they often meet
+            let (places, lists) =
+                ([(); 2].map(|()| random.pick(&places)), [(); 2].map(|()| random.pick(&lists)));
+            let steps: Vec<Step> = (0..random.pick(&[1, 2, 3, 5]))
+                .map(|_| match random.pick(&[0, 1, 1, 2]) {
+                    0 => Step::Append(at(random.pick(&lists)), random.pick(&values).into()),
+                    1 => Step::Set(at(random.pick(&places)), random.pick(&values).into()),
+                    _ => Step::Time(at(random.pick(&places)), round * 123_457_000),
+                })
+                .collect();
+            let Some(laid) = at_once(&text, &steps) else { continue };
+            made += 1;
+            let expected = one_by_one(text.clone(), steps.clone()).unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&laid),
+                String::from_utf8_lossy(&expected),
+                "{steps:?} over {}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+        assert!(made > 1_000, "{made} of 20,000");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::value::Value;
 
 /// Whether two values are written the same but for white space between their parts and escapes in their strings.
 /// Setting the one to the other would change nothing.
-pub(super) fn same_text(one: Value<'_>, other: Value<'_>) -> bool {
+#[must_use]
+pub fn same_text(one: Value<'_>, other: Value<'_>) -> bool {
     let end = one.node().next - one.index();
     end == other.node().next - other.index()
         && (0..end).all(|step| {

@@ -31,7 +31,7 @@ mod way;
 pub use apply::apply;
 pub use change::{append, append_all, remove, set};
 pub use differences::{Difference, differences};
-pub use equal::same_value;
+pub use equal::{same_text, same_value};
 pub use error::{PatchError, PatchFault, Place, Text};
 pub use lists::{Lists, Part};
 pub use merge::merge;
