@@ -28,9 +28,7 @@ create table if not exists repot_pending (
 /// What is kept for an object, and the `ETag` after it, as two columns.
 pub(crate) fn kept_sql(object: &str) -> String {
     let of = format!("from repot_pending p where p.object = {object} and p.seq > 0");
-    format!(
-        "(select array_agg(p.change order by p.seq) {of}), (select p.etag {of} order by p.seq desc limit 1)"
-    )
+    format!("array(select p.change {of} order by p.seq), (select p.etag {of} order by p.seq desc limit 1)")
 }
 
 /// The first document of the object with a path.
