@@ -20,6 +20,11 @@ use crate::route::Route;
 
 /// So much may be kept beside a text of any size, bytes; beside a large one, half its size.
 const KEPT_BYTES_MIN: u64 = 32 << 10;
+/// So many changes are kept beside a text of any size, and one more for each [`BYTES_OF_ONE`]: each costs every reader, and to
+/// write the text costs the more the larger it is.
+const KEPT_MIN: u64 = 32;
+/// Bytes of a text.
+const BYTES_OF_ONE: u64 = 16 << 10;
 /// Changes that set something, of those kept beside one text: each costs every reader a walk over the text.
 const SETS_MAX: u32 = 16;
 /// How much larger a value may become in the formatting of a text.
@@ -224,6 +229,7 @@ impl Open<'_> {
     fn has_room(&self, bytes_max: u64, limits: Limits) -> bool {
         let (size, kept) = (self.outline.size, self.standing.size_bytes);
         self.standing.sets <= SETS_MAX
+            && self.outline.seq.unsigned_abs() < KEPT_MIN + size / BYTES_OF_ONE
             && kept <= KEPT_BYTES_MIN.max(size / 2)
             && size.saturating_add(kept.saturating_mul(SPREAD)) <= bytes_max
             // no node is shorter than a byte and what parts it from the next

@@ -521,6 +521,30 @@ fn appends_of_many_writers_are_all_there() {
     }
 }
 
+/// A reader meets no long row of changes, however many are made; beside a larger text there may be more.
+#[test]
+fn so_many_changes_are_kept_beside_a_text() {
+    for database in Database::all() {
+        let store = open(&database);
+        block_on(async {
+            for (title, most) in [(1, 32), (70_000, 36)] {
+                let large = format!("\"more\": \"{}\", \"title\"", "x".repeat(title));
+                store.put(&chat(), TEXT.replace("\"title\"", &large)).await.unwrap();
+                let mut seen = Vec::new();
+                for _ in 0..80 {
+                    let message = r#"{"text": "c", "at": "2025-01-01T00:00:00Z"}"#;
+                    patch(&store, append("/messages", message)).await.unwrap();
+                    seen.push(kept(&database));
+                }
+                assert_eq!(seen.iter().max(), Some(&most), "{seen:?}");
+                assert_eq!(seen.iter().filter(|&&kept| kept == 0).count(), 2, "{seen:?}");
+            }
+        });
+        drop(store);
+        prove(&database);
+    }
+}
+
 /// A field of a large document costs what the field costs.
 #[test]
 fn a_field_of_a_large_document_is_a_small_write() {
