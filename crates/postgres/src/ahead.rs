@@ -10,6 +10,7 @@ use repot_core::store::Fact;
 use repot_core::{Ahead, FoundObject, Outline};
 use repot_model::plan::{Plan, RowsWanted};
 use repot_model::row::RowBuffer;
+use repot_model::sql::SEARCH_META;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -45,7 +46,20 @@ static STAMPS: LazyLock<String> = LazyLock::new(|| {
     format!("select m.collection, m.key, {stamp} from unnest($1, $2) as m (collection, key)")
 });
 
-const META: &str = "select key, value from repot_meta where key = any($1)";
+/// Values of ours. With the one that says how the full text indexes were made, the triggers are told that this transaction keeps them
+/// itself, if that is how.
+const META: &str = "\
+select key, value, case when key = $2 and value = $3 then set_config('repot.search', value, true) end is not null \
+from repot_meta where key = any($1)";
+
+/// What is asked ahead.
+#[derive(Debug)]
+pub(crate) struct Questions<'q> {
+    pub plan: &'q Plan,
+    pub ahead: &'q Ahead,
+    /// The transaction keeps the full text indexes itself where they were made in this way.
+    pub search: Option<String>,
+}
 
 /// Answers that were read ahead, by question.
 #[derive(Debug, Default)]
@@ -57,6 +71,7 @@ pub(crate) struct Seen {
     meta: HashMap<String, Option<String>>,
     facts: HashMap<(String, String), Option<Fact>>,
     former: HashMap<String, Option<FormerDocument>>,
+    search_kept: Option<bool>,
 }
 
 impl Seen {
@@ -82,6 +97,11 @@ impl Seen {
         std::mem::take(&mut self.former)
     }
 
+    /// Whether the transaction keeps the full text indexes itself; `None`: that was not asked.
+    pub(crate) const fn search_kept(&self) -> Option<bool> {
+        self.search_kept
+    }
+
     pub(crate) fn meta(&mut self, key: &str) -> Option<Option<String>> {
         self.meta.remove(key)
     }
@@ -95,7 +115,8 @@ impl Seen {
 ///
 /// # Errors
 /// What the server says.
-pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<Seen, Failure> {
+pub(crate) async fn read(client: &Client, questions: &Questions<'_>) -> Result<Seen, Failure> {
+    let Questions { plan, ahead, search } = questions;
     let what = "read ahead";
     let texts = async |sql: &str, of: &Vec<String>| -> Result<Vec<Row>, Failure> {
         if of.is_empty() {
@@ -120,7 +141,8 @@ pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<
         pairs(&STAMPS, &ahead.stamps),
         rows,
     );
-    let beside = future::join(texts(META, &ahead.meta), pairs(&facts::NAMED, &ahead.facts));
+    let beside =
+        future::join(values(client, &ahead.meta, search.as_deref()), pairs(&facts::NAMED, &ahead.facts));
     let ((outlines, found, stamps, rows), (meta, noted)) = future::join(documents, beside).await;
     let mut seen = Seen::default();
     // what is not among the answers is not there
@@ -144,7 +166,9 @@ pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<
     }
     seen.stamps.extend(stamps?.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))));
     seen.meta.extend(ahead.meta.iter().map(|key| (key.clone(), None)));
-    seen.meta.extend(meta?.iter().map(|row| (row.get(0), row.get(1))));
+    let meta = meta?;
+    seen.meta.extend(meta.iter().map(|row| (row.get(0), row.get(1))));
+    seen.search_kept = search.is_some().then(|| meta.iter().any(|row| row.get(2)));
     seen.facts.extend(ahead.facts.iter().map(|named| (named.clone(), None)));
     seen.facts.extend(
         noted?.iter().map(facts::read).map(|fact| ((fact.kind.clone(), fact.name.clone()), Some(fact))),
@@ -153,4 +177,15 @@ pub(crate) async fn read(client: &Client, plan: &Plan, ahead: &Ahead) -> Result<
         seen.rows.push((wanted.clone(), rows?));
     }
     Ok(seen)
+}
+
+/// Values of ours, and whether the transaction keeps the full text indexes itself.
+async fn values(client: &Client, keys: &[String], search: Option<&str>) -> Result<Vec<Row>, Failure> {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).chain(search.map(|_| SEARCH_META)).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let given: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&keys, Type::TEXT_ARRAY), (&SEARCH_META, Type::TEXT), (&search, Type::TEXT)];
+    client.query_again(META, &given).await.map_err(Failure::server("read ahead"))
 }

@@ -31,14 +31,14 @@ pub(crate) fn kept_sql(object: &str) -> String {
     format!("array(select p.change {of} order by p.seq), (select p.etag {of} order by p.seq desc limit 1)")
 }
 
-/// The first document of the object with a path.
+/// The first document of the object with a path. Where none may be kept, that is all there is of its changes.
 pub(crate) static OUTLINE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, coalesce(p.etag, d.etag), d.size, {}, \
-         coalesce(p.seq, 0), p.standing, exists (select from repot_pending z where z.object = o.id and z.seq = 0), \
+        "select o.id, o.status = 0 and o.frame is null and d.code is null, d.collection, d.key, case when p.seq > 0 then p.etag else d.etag end, d.size, {}, \
+         coalesce(p.seq, 0), p.standing, coalesce(p.seq = 0, false), \
          d.dictionary, case when p.seq is null and d.size <= {} then d.text end \
          from repot_objects o join repot_documents d on d.object = o.id and d.ordinal = 0 \
-         left join lateral (select * from repot_pending l where l.object = o.id and l.seq > 0 order by l.seq desc limit 1) p on true \
+         left join lateral (select * from repot_pending l where l.object = o.id order by l.seq desc limit 1) p on true \
          where o.path = $1",
         marks::stamp_sql("d.collection", "d.key"),
         Outline::TEXT_BYTES_MAX,

@@ -121,10 +121,7 @@ impl Writer {
         self.prepare_records(batch, flight).await?;
         say_deletes(plan, batch, flight)?;
         self.put_rows(plan, batch, units, flight).await?;
-        if self.search_kept {
-            flight.send(self.client()).await?;
-        }
-        self.index_batch(plan, batch).await?;
+        self.index_batch(plan, batch, flight).await?;
         let numbers = self.object_numbers(batch).await?;
         self.put_records(batch, &numbers, &Refused::new(), flight).await?;
         constrain(flight, "immediate");

@@ -20,6 +20,7 @@ use crate::copy::Failure;
 use crate::create::{meta, set_meta};
 use crate::encode::type_of;
 use crate::error::{failed, is_given_up};
+use crate::flight::Flight;
 use crate::stored::Raw;
 use crate::transaction::Writer;
 
@@ -29,8 +30,17 @@ const PIPELINED: usize = 64;
 /// Tries of one step, when the server gives it up for another transaction.
 const TRIES_MAX: usize = 10;
 
+const KEEP: &str =
+    "select set_config('repot.search', value, true) from repot_meta where key = $1 and value = $2";
+
 /// A part: the keys of its row, and its words as the text of a `tsvector`.
 type Indexed = Vec<Encoded>;
+
+/// What is kept under [`SEARCH_META`] where our own writes can keep the indexes of this model; `None`: there are none, or they cannot.
+pub(crate) fn kept_by_writes(plan: &Plan) -> Option<String> {
+    let indexes = search_indexes(plan);
+    search_meta(indexes).filter(|_| is_kept_by_writes(plan, indexes))
+}
 
 impl Writer {
     /// Makes what the model asks for, empty and with a mark on every row; removes what it does not ask for.
@@ -58,15 +68,20 @@ impl Writer {
         client.batch_execute("lock table repot_meta in share row exclusive mode").await.map_err(what)?;
         let statements = statements(client, plan).await?.join(";\n");
         client.batch_execute(&statements).await.map_err(what)?;
-        let meta = search_meta(&search_indexes(plan));
+        let meta = search_meta(search_indexes(plan));
         set_meta(client, SEARCH_META, meta.as_deref()).await.map_err(what)
     }
 
-    /// Indexes the rows of a batch, after they are written. Where the indexes are not there, or are of another model,
-    /// the triggers mark what is written, if there are any.
-    pub(crate) async fn index_batch(&mut self, plan: &Plan, batch: &Batch) -> Result<(), Failure> {
+    /// Indexes the rows of a batch, after they are written, which what is still to be sent may do. Where the indexes are not there, or
+    /// are of another model, the triggers mark what is written, if there are any.
+    pub(crate) async fn index_batch(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        flight: &mut Flight,
+    ) -> Result<(), Failure> {
         let indexes = search_indexes(plan);
-        if !self.search_kept || indexes.is_empty() {
+        if self.search_kept != Some(true) || indexes.is_empty() {
             return Ok(());
         }
         let shapes: Vec<Table> = indexes.iter().map(|index| index.shape(&plan.tables[index.table])).collect();
@@ -92,6 +107,7 @@ impl Writer {
         if gone.is_empty() {
             return Ok(());
         }
+        flight.send(self.client()).await?;
         self.delete_found(&shapes, gone.iter().map(|(at, keys)| (*at, keys.as_slice()))).await?;
         for (at, index) in indexes.iter().enumerate() {
             let own = indexed.iter().filter(|(of, _)| *of == at).map(|(_, part)| part);
@@ -100,18 +116,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Tells the triggers that this transaction keeps the indexes itself, where they are there and of this model.
+    /// Tells the triggers that this transaction keeps the indexes itself, where they are there and of this model; unless it was told
+    /// with what was read ahead.
     pub(crate) async fn keep_search(&mut self, plan: &Plan) -> Result<(), Failure> {
-        self.search_kept = false;
-        let indexes = search_indexes(plan);
-        let Some(wanted) = search_meta(&indexes).filter(|_| is_kept_by_writes(plan, &indexes)) else {
+        if self.search_kept.is_some() {
             return Ok(());
+        }
+        let kept = match kept_by_writes(plan) {
+            Some(made) => {
+                let given: [(&(dyn ToSql + Sync), Type); 2] =
+                    [(&SEARCH_META, Type::TEXT), (&made, Type::TEXT)];
+                let kept = self.client().query_again(KEEP, &given).await;
+                !kept.map_err(Failure::server(WHAT))?.is_empty()
+            }
+            None => false,
         };
-        let sql =
-            "select set_config('repot.search', value, true) from repot_meta where key = $1 and value = $2";
-        let given: [(&(dyn ToSql + Sync), Type); 2] = [(&SEARCH_META, Type::TEXT), (&wanted, Type::TEXT)];
-        let kept = self.client().query_typed_opt(sql, &given).await.map_err(Failure::server(WHAT))?;
-        self.search_kept = kept.is_some();
+        self.search_kept = Some(kept);
         Ok(())
     }
 
@@ -175,11 +195,11 @@ impl Writer {
 
     async fn catch_up(&mut self, plan: &Plan) -> Result<bool, Failure> {
         let indexes = search_indexes(plan);
-        if meta(self.client(), SEARCH_META).await? != search_meta(&indexes) {
+        if meta(self.client(), SEARCH_META).await? != search_meta(indexes) {
             return Ok(false);
         }
         let mut more = false;
-        for index in &indexes {
+        for index in indexes {
             more |= self.catch_up_with(index, &plan.tables[index.table]).await?;
         }
         Ok(more)

@@ -92,7 +92,7 @@ impl PostgresTarget {
             former: Vec::new(),
             prepared: HashMap::new(),
             epoch: Epoch::default(),
-            search_kept: false,
+            search_kept: None,
         };
         let (writer, plan) = (Arc::new(Mutex::new(writer)), SharedPlan::default());
         let ahead = Ahead::default();

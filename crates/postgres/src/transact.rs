@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future;
 use repot_core::change_log::FormerDocument;
-use repot_core::{Ahead, Batch, Decide, Error, Item, Kind, LoadReport, Refusal, Result, Retry, Status};
+use repot_core::{Batch, Decide, Error, Item, Kind, LoadReport, Refusal, Result, Retry, Status};
 use repot_model::plan::Plan;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::ahead::{self, Seen};
+use crate::ahead::{self, Questions, Seen};
 use crate::connect::Connection;
 use crate::copy::Failure;
 use crate::create::set_meta;
@@ -24,6 +24,7 @@ use crate::lock::{self, SHARE, Shared, is_pooled};
 use crate::parameters::given;
 use crate::reader::PostgresReader;
 use crate::records::{Refused, former};
+use crate::search::kept_by_writes;
 use crate::target::PostgresTarget;
 use crate::transaction::{Writer, begin_writing};
 use crate::within::Within;
@@ -66,7 +67,11 @@ impl PostgresTarget {
         let (mut careful, mut last) = (false, None);
         for tried in 0..TRIES_MAX {
             let (wanted, plan_of, ahead) = (Arc::clone(&paths), Arc::clone(plan), Arc::clone(&ahead));
-            let opened = self.run(|mut writer| async move { writer.open(&wanted, (&plan_of, &ahead)).await });
+            // who takes more care lets the triggers look after the full text indexes
+            let search = if careful { None } else { kept_by_writes(plan) };
+            let opened = self.run(|mut writer| async move {
+                writer.open(&wanted, Questions { plan: &plan_of, ahead: &ahead, search }).await
+            });
             let (number, connection, within) = match opened {
                 Ok(Step::Done(opened)) => opened,
                 Ok(Step::Carefully) => continue,
@@ -158,7 +163,7 @@ impl Writer {
     }
 
     /// Begins, locks the objects at these paths, which are in byte order, and reads ahead.
-    async fn open(&mut self, paths: &[String], ahead: (&Plan, &Ahead)) -> Result<Step<Opened>> {
+    async fn open(&mut self, paths: &[String], questions: Questions<'_>) -> Result<Step<Opened>> {
         self.locked.clear();
         self.known.clear();
         self.claimed.clear();
@@ -173,7 +178,7 @@ impl Writer {
                     locked.map(|rows| (rows, Seen::default())).map_err(Failure::server("lock documents")),
                 )
             }
-            None => self.begin_locking(paths, Some(ahead)).await?,
+            None => self.begin_locking(paths, Some(&questions)).await?,
         };
         let (rows, mut seen) = match rows {
             Ok(rows) => rows,
@@ -185,6 +190,7 @@ impl Writer {
         };
         self.locked = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         self.known = seen.take_former();
+        self.search_kept = seen.search_kept();
         let within = Within {
             paths: paths.iter().cloned().collect(),
             numbers: self.locked.values().copied().collect(),
@@ -214,7 +220,7 @@ impl Writer {
     async fn begin_locking(
         &mut self,
         paths: &[String],
-        ahead: Option<(&Plan, &Ahead)>,
+        questions: Option<&Questions<'_>>,
     ) -> Result<(String, Locked)> {
         self.know_epoch().await;
         // prepared before, or what is read ahead would overtake the locks
@@ -223,7 +229,7 @@ impl Writer {
             known.map_err(|error| self.unbegun(error))?;
         }
         let mut begin = begin_writing(self.client(), &self.address);
-        if ahead.is_some_and(|(_, ahead)| ahead.hurries) {
+        if questions.is_some_and(|questions| questions.ahead.hurries) {
             begin.push_str(&format!("; set local lock_timeout = {HURRIED_WAIT_MS}"));
         }
         let (client, class) = (self.client(), lock::class());
@@ -235,8 +241,8 @@ impl Writer {
             client.query_again(LOCK, &[(&paths, Type::TEXT_ARRAY)]).await
         };
         let reading = async {
-            match ahead {
-                Some((plan, ahead)) => ahead::read(client, plan, ahead).await,
+            match questions {
+                Some(questions) => ahead::read(client, questions).await,
                 None => Ok(Seen::default()),
             }
         };

@@ -46,8 +46,8 @@ pub(crate) struct Writer {
     pub prepared: HashMap<String, Statement>,
     /// Whether what the server says of a transaction's number is about that transaction.
     pub epoch: Epoch,
-    /// The transaction under way keeps the full text indexes itself.
-    pub search_kept: bool,
+    /// Whether the transaction under way keeps the full text indexes itself; `None`: that was not asked yet.
+    pub search_kept: Option<bool>,
 }
 
 /// What every transaction of ours begins with; `local`, so that nothing stays behind in a pooled session.
@@ -138,6 +138,7 @@ impl Writer {
     pub(crate) async fn begin(&mut self) -> Result<String> {
         self.ready().await?;
         self.know_epoch().await;
+        self.search_kept = None;
         let begin = begin_writing(self.client(), &self.address);
         let client = &self.connection.client;
         let number = match &self.held {

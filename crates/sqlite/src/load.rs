@@ -88,7 +88,7 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
         for (table, _, row) in in_order(access, batch) {
             writer.insert(table, row).map_err(|error| stop(access, table, error))?;
         }
-        search::index(access, batch, &searched)?;
+        search::index(access, batch, searched)?;
         let mut records = Records::new(access.connection)?;
         for item in &batch.items {
             records.put(item, &refused)?;
@@ -106,7 +106,7 @@ fn fast(access: Access<'_>, batch: &Batch, loading: Loading) -> Result<Refused, 
             changes::log(access.connection, batch, &records.former, &refused)?;
         }
     }
-    search::leave(access.connection, &searched)?;
+    search::leave(access.connection, searched)?;
     end((access.plan, loading), work, batch, &refused)?;
     Ok(refused)
 }

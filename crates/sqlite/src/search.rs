@@ -33,7 +33,7 @@ pub(crate) fn settle(connection: &Connection, plan: &Plan) -> Result<()> {
     for statement in statements(connection, plan)? {
         connection.execute(&statement, ()).map_err(failed(what))?;
     }
-    set_meta(connection, SEARCH_META, search_meta(&search_indexes(plan)).as_deref())?;
+    set_meta(connection, SEARCH_META, search_meta(search_indexes(plan)).as_deref())?;
     transaction.commit().map_err(failed(what))
 }
 
@@ -53,22 +53,21 @@ fn statements(connection: &Connection, plan: &Plan) -> Result<Vec<String>> {
 
 /// From here to [`leave`] the transaction keeps these indexes itself. None where they are not there, or are of another
 /// model: then the triggers mark what it writes, if there are any.
-pub(crate) fn enter(connection: &Connection, plan: &Plan, batch: &Batch) -> Result<Vec<SearchIndex>> {
-    let mut indexes = search_indexes(plan);
+pub(crate) fn enter<'p>(connection: &Connection, plan: &'p Plan, batch: &Batch) -> Result<&'p [SearchIndex]> {
+    let indexes = search_indexes(plan);
     if batch.items.iter().all(|item| item.kept.is_some()) {
         // triggers look at the columns that are searched, so no other write needs our mark
-        indexes.retain(|index| {
+        let touches = |index: &SearchIndex| {
             let mut written = batch.items.iter().flat_map(Item::written);
             written.any(|(table, _, columns)| table == index.table && index.is_touched_by(columns))
-        });
-        if indexes.is_empty() {
-            return Ok(indexes);
+        };
+        if !indexes.iter().any(touches) {
+            return Ok(&[]);
         }
-        indexes = search_indexes(plan);
     }
-    let Some(wanted) = search_meta(&indexes) else { return Ok(indexes) };
-    if !is_kept_by_writes(plan, &indexes) || meta(connection, SEARCH_META)?.as_ref() != Some(&wanted) {
-        return Ok(Vec::new());
+    let Some(wanted) = search_meta(indexes) else { return Ok(&[]) };
+    if !is_kept_by_writes(plan, indexes) || meta(connection, SEARCH_META)?.as_ref() != Some(&wanted) {
+        return Ok(&[]);
     }
     say(connection, &wanted)?;
     Ok(indexes)
@@ -119,12 +118,12 @@ fn of_row(row: &[u8], columns: &[usize]) -> Vec<Part> {
 pub(crate) fn step(connection: &Connection, plan: &Plan) -> Result<bool> {
     let indexes = search_indexes(plan);
     let work = Work::begin(connection)?;
-    if meta(connection, SEARCH_META)? != search_meta(&indexes) {
+    if meta(connection, SEARCH_META)? != search_meta(indexes) {
         work.undo()?;
         return Ok(false);
     }
     let mut more = false;
-    for index in &indexes {
+    for index in indexes {
         more |= catch_up(connection, index, &plan.tables[index.table]).map_err(failed(WHAT))?;
     }
     work.keep()?;

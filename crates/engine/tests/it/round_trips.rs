@@ -6,13 +6,17 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use repot_core::store::{DocumentKey, Precondition, Query, Queryable as _, Scope, Store as _, StoreExt as _};
+use repot_core::store::{
+    Change, DocumentKey, Pointer, Precondition, Query, Queryable as _, Scope, Store as _, StoreExt as _,
+};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::conformance::model;
 use tokio::runtime::Builder;
 
-use crate::documents::{Database, block_on, note};
+use crate::documents::{Database, OwnModel, block_on, note};
+use repot_model::language::parse;
+use repot_model::plan::Plan;
 
 /// A conversation with the server: turns of the client, each the messages that it sent without hearing anything in between.
 #[derive(Default)]
@@ -89,9 +93,13 @@ struct Counted {
 
 impl Counted {
     fn open() -> Option<Self> {
+        Self::of(model())
+    }
+
+    fn of(model: OwnModel<'_>) -> Option<Self> {
         let database = Database::postgres()?;
         // makes the tables
-        drop(database.open());
+        drop(database.open_as((Arc::clone(&model.0), Arc::clone(&model.1), model.2)));
         let (heard, url) = (Conversations::default(), database.url());
         let (before, rest) = url.split_once('@').unwrap();
         let (host, name) = rest.split_once('/').unwrap();
@@ -100,7 +108,7 @@ impl Counted {
         let target = PostgresTarget::open(&url, PostgresOptions::default()).unwrap();
         // one session of each kind, so that it is surely warm the second time
         let options = RowStoreOptions { readers: 1, writers: 1, ..Database::options() };
-        let store = RowStore::open(Box::new(target), model(), options).unwrap();
+        let store = RowStore::open(Box::new(target), model, options).unwrap();
         Some(Self { store, heard })
     }
 
@@ -240,6 +248,35 @@ fn writes_wait_twice() {
             if round == 2 {
                 assert_eq!(waits(&seen), wanted, "{seen:#?}");
             }
+        }
+    });
+}
+
+/// What is written by rows keeps the indexes of words up to date, and asks for nothing more where none of it is searched.
+#[test]
+fn a_searched_collection_waits_twice_where_nothing_searched_is_written() {
+    let (_, _, text_of) = model();
+    let searched = text_of.replacen("[notes]\n", "[notes]\nsearch = [\"title\"]\n", 1);
+    let parsed = parse(&searched, "repot.toml", &|_| None).unwrap();
+    let plan = Plan::compile(&parsed).unwrap();
+    let Some(counted) = Counted::of((Arc::new(parsed), Arc::new(plan), &searched)) else { return };
+    let store = &counted.store;
+    block_on(async {
+        let a = note("a");
+        store.create(&a, text("a", "t")).await.unwrap();
+        for round in 0..3 {
+            let append = store.append(&a, "/marks", r#"{"word": "y"}"#);
+            let (_, appended) = counted.turns(append).await;
+            let at = Pointer::parse("/title").unwrap();
+            let change = Change::Set { at, value: format!(r#""found{round}""#).into() };
+            store.change(&a, change, Precondition::Any).await.unwrap();
+            if round == 2 {
+                assert_eq!(appended.len(), 2, "{appended:#?}");
+            }
+        }
+        for (word, found) in [("found2", 1), ("found1", 0)] {
+            let page = store.query(&Query::of(Scope::of("notes")).search(word)).await.unwrap();
+            assert_eq!(page.items.len(), found, "{word}");
         }
     });
 }

@@ -13,6 +13,7 @@ use super::{Column, ColumnKind, ForeignKey, IndexPlan, Parent, Plan, Root, SqlDe
 use crate::language::{
     Body, Collection, DefaultValue, Field, FieldKind, Format, InPlace, Index, Model, Place, Problem, Step,
 };
+use crate::sql::SearchIndex;
 
 impl Plan {
     /// Compiles a model that [`crate::language::check`] found no fault with.
@@ -455,8 +456,10 @@ impl<'m> Compiler<'m> {
             hash,
             programs: self.programs,
             parts: Vec::new(),
+            searches: Vec::new(),
         };
         plan.parts = (0..plan.tables.len()).map(|table| PartRules::of(&plan, table)).collect();
+        plan.searches = SearchIndex::all(&plan);
         plan
     }
 }

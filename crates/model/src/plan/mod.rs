@@ -21,6 +21,7 @@ pub mod time;
 mod walker;
 
 use crate::language::Format;
+use crate::sql::SearchIndex;
 
 pub use additions::Additions;
 pub use among::{Gaps, Standing, Stuck};
@@ -58,6 +59,7 @@ pub struct Plan {
     pub(crate) programs: Vec<TableProgram>,
     /// One for each table.
     pub(crate) parts: Vec<PartRules>,
+    pub(crate) searches: Vec<SearchIndex>,
 }
 
 /// A collection whose documents are files or stand in files.

@@ -65,10 +65,8 @@ pub struct SearchIndex {
 
 /// The indexes that the model asks for.
 #[must_use]
-pub fn search_indexes(plan: &Plan) -> Vec<SearchIndex> {
-    let searched = plan.rules.iter().enumerate().filter(|(_, rules)| !rules.search.is_empty());
-    let named = searched.filter(|&(table, _)| !plan.tables[table].identity.is_empty());
-    named.map(|(table, rules)| SearchIndex::new(plan, table, &rules.search)).collect()
+pub fn search_indexes(plan: &Plan) -> &[SearchIndex] {
+    &plan.searches
 }
 
 /// Whether our own writes can keep these indexes, because no searched column changes but by them: a reference is also
@@ -100,7 +98,7 @@ pub fn settle_search(
     dialect: Dialect,
 ) -> Vec<String> {
     let wanted = search_indexes(plan);
-    let spec = search_meta(&wanted).unwrap_or_default();
+    let spec = search_meta(wanted).unwrap_or_default();
     let there: Vec<(&str, &str)> =
         meta.into_iter().flat_map(str::lines).filter_map(|line| line.split_once(' ')).collect();
     let is_there = |one: &SearchIndex| there.contains(&(one.made.as_str(), one.name.as_str()));
@@ -152,6 +150,13 @@ impl Names {
 }
 
 impl SearchIndex {
+    /// Of a plan that is being compiled.
+    pub(crate) fn all(plan: &Plan) -> Vec<Self> {
+        let searched = plan.rules.iter().enumerate().filter(|(_, rules)| !rules.search.is_empty());
+        let named = searched.filter(|&(table, _)| !plan.tables[table].identity.is_empty());
+        named.map(|(table, rules)| Self::new(plan, table, &rules.search)).collect()
+    }
+
     fn new(plan: &Plan, table: usize, columns: &[usize]) -> Self {
         let shape = &plan.tables[table];
         let Names { rows, words, stale } = Names::of(&shape.name);

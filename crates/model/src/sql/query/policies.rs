@@ -88,7 +88,7 @@ pub fn settle_policies(plan: &Plan, role: &str, schema: &str, there: &[Policed])
     for index in search_indexes(plan) {
         if tenancy.applies(plan, index.table) {
             let name = seen_name(&index.rows);
-            statements.extend(view(plan, &tenancy, &index, role, found(&name)));
+            statements.extend(view(plan, &tenancy, index, role, found(&name)));
         }
     }
     if !statements.is_empty() {

@@ -11,7 +11,7 @@ use crate::sql::{Dialect, quote, search_indexes};
 impl Writer<'_> {
     /// Each term by itself: a text may be so long that its words stand in several parts.
     pub(super) fn search(&mut self, terms: &[Term], table: usize, alias: &str) -> String {
-        let Some(index) = search_indexes(self.plan).into_iter().find(|index| index.table == table) else {
+        let Some(index) = search_indexes(self.plan).iter().find(|index| index.table == table) else {
             return "false".to_owned();
         };
         let shape = &self.plan.tables[table];
@@ -80,7 +80,7 @@ fn collect(table: usize, condition: &Condition, found: &mut Vec<usize>) {
 /// none, so the index is as the rows are.
 #[must_use]
 pub fn marks(plan: &Plan, table: usize) -> Option<Statement> {
-    let index = search_indexes(plan).into_iter().find(|index| index.table == table)?;
+    let index = search_indexes(plan).iter().find(|index| index.table == table)?;
     let sql = format!("select min(seq), max(seq) from {}", quote(&index.stale));
     let parameters: Vec<Parameter> = Vec::new();
     Some(Statement {
