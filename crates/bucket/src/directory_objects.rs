@@ -196,7 +196,7 @@ impl Folder {
             (&mut open).take(size(&before) + 1).read_to_end(&mut bytes).map_err(failed)?;
             if is_unchanged(&open, &before, bytes.len() as u64).map_err(failed)? {
                 let etag = etag(Sha256::digest(&bytes).as_slice());
-                return Ok(Some(ObjectBody { bytes: bytes.into(), etag }));
+                return Ok(Some(ObjectBody { bytes: bytes.into(), etag, modified_ns: modified_ns(&before) }));
             }
         }
         Err(self.changing(path))

@@ -60,6 +60,8 @@ pub struct DocumentState {
     pub etag: String,
     /// Stamp of its mark; 0: its rows are those of its text, and the `ETag` is that of both.
     pub stamp: i64,
+    /// When it was written last by Repot, or what its file said when it was copied, milliseconds since 1970; `None`: that is not known.
+    pub modified_ms: Option<i64>,
 }
 
 /// What the records say of a document among those of its object; its text is not read.

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use repot_core::store::{MADE_BYTES, made_ms, millis};
 use repot_core::{Answer, DocumentState, Member, Result, StateReader};
 use repot_model::sql::query::{BETWEEN_KEYS, KEYS, Statement};
 use tokio_postgres::Row;
@@ -18,10 +19,12 @@ const WHAT: &str = "read the states of documents";
 /// Mostly nothing of the collection is marked, and often nothing is kept beside texts: that is asked once, and not of each.
 static STATES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "select d.key, coalesce(case when (select exists (select from repot_pending)) then \
-         (select p.etag from repot_pending p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1) end, d.etag), \
-         case when (select exists (select from repot_touched m where m.collection = $1)) then {} else 0 end \
-         from repot_documents d where d.collection = $1 and d.key = any($2)",
+        "select d.key, coalesce(p.etag, d.etag), \
+         case when (select exists (select from repot_touched m where m.collection = $1)) then {} else 0 end, o.modified_ns, p.made \
+         from repot_documents d join repot_objects o on o.id = d.object \
+         left join lateral (select l.etag, substring(l.change from 1 for {MADE_BYTES}) as made from repot_pending l \
+         where (select exists (select from repot_pending)) and l.object = d.object and l.seq > 0 order by l.seq desc limit 1) p on true \
+         where d.collection = $1 and d.key = any($2)",
         marks::stamp_sql("d.collection", "d.key")
     )
 });
@@ -56,7 +59,11 @@ fn member(row: &Row) -> Result<Member, tokio_postgres::Error> {
 
 fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
     let state = |row: &Row| -> Result<DocumentState, tokio_postgres::Error> {
-        Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)? })
+        let modified_ms = match row.try_get::<_, Option<&[u8]>>(4)? {
+            Some(made) => made_ms(made),
+            None => millis(row.try_get(3)?),
+        };
+        Ok(DocumentState { key: row.try_get(0)?, etag: row.try_get(1)?, stamp: row.try_get(2)?, modified_ms })
     };
     rows.iter().map(state).collect::<Result<_, _>>().map_err(|error| failed(WHAT, error))
 }

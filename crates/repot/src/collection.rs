@@ -132,7 +132,7 @@ impl<T: Entity> Collection<T> {
     pub async fn create_at(&self, id: impl Into<Id> + Send, value: T) -> Result<Stored<T>> {
         let (key, body) = self.text_at(self.key(id), &value)?;
         let etag = self.inside.store.create(&key, body.clone()).await.map_err(Error::of_create)?;
-        Ok(self.written(value, Document { key, etag, body: body.into() }).await)
+        Ok(self.written(value, unread(key, etag, body)).await)
     }
 
     /// What is there after a write: where the model fills fields, it is read again. When that fails, the write
@@ -199,7 +199,7 @@ impl<T: Entity> Collection<T> {
         let Document { key, etag, .. } = &stored.document;
         match self.inside.store.replace(key, text.clone(), etag).await {
             Ok(etag) => {
-                let document = Document { key: key.clone(), etag, body: text.into() };
+                let document = unread(key.clone(), etag, text);
                 Ok(self.written(stored.value, document).await)
             }
             Err(error) if error.code() == "R0401" && !self.inside.store.exists(key).await? => {
@@ -235,14 +235,14 @@ impl<T: Entity> Collection<T> {
     async fn create_text(&self, value: &T) -> Result<Document> {
         let (key, body) = self.new_text(value)?;
         let etag = self.inside.store.create(&key, body.clone()).await?;
-        Ok(Document { key, etag, body: body.into() })
+        Ok(unread(key, etag, body))
     }
 
     async fn replace_text(&self, document: Document, value: &T) -> Result<Document> {
         let Some(text) = self.changed_text(&document, value)? else { return Ok(document) };
         let when = Precondition::Matches(document.etag);
         let etag = self.inside.store.put_when(&document.key, text.clone(), when).await?;
-        Ok(Document { key: document.key, etag, body: text.into() })
+        Ok(unread(document.key, etag, text))
     }
 
     /// Reads the document, lets `change` change it, and writes what differs; again when somebody else was faster. An
@@ -374,6 +374,11 @@ fn too_often(key: &DocumentKey) -> Error {
     let message = format!("others were faster {TRIES_MAX} times in writing {key}");
     let error = Cause::new(Kind::Conflict, "R0401", message).retry(Retry::Safe);
     error.hint("Try again later, or write less often to this one document.").into()
+}
+
+/// A document as it was written; what the store made of it was not read.
+fn unread(key: DocumentKey, etag: ETag, body: Vec<u8>) -> Document {
+    Document { key, etag, body: body.into(), modified_ms: None }
 }
 
 #[cfg(test)]

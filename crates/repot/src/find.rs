@@ -140,11 +140,14 @@ async fn ask(
     while found.len() < window.limit {
         query.limit = (window.limit - found.len()).min(PAGE_ITEMS_MAX);
         let page = store.query(&query).await?;
-        found.extend(
-            page.items
-                .into_iter()
-                .filter_map(|item| Some(Document { key: item.key?, etag: item.etag?, body: item.body })),
-        );
+        found.extend(page.items.into_iter().filter_map(|item| {
+            Some(Document {
+                key: item.key?,
+                etag: item.etag?,
+                body: item.body,
+                modified_ms: item.modified_ms,
+            })
+        }));
         let Some(next) = page.next else { break };
         query.offset = 0;
         query.after = Some(next);

@@ -1,11 +1,16 @@
 //! Answers that carry documents.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use repot_core::store::ETag;
 use repot_model::language::Format;
+
+/// From 1970 to the end of 9999.
+const YEARS: Duration = Duration::from_secs(253_402_300_800);
 
 /// `ETag` as a header; nothing, where it cannot stand in one.
 pub(crate) fn etag_header(etag: &str) -> Option<(HeaderName, HeaderValue)> {
@@ -28,6 +33,18 @@ pub(crate) fn document(status: StatusCode, (media, etag): (&'static str, &ETag),
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     headers.extend(etag_header(etag.as_str()));
+    response
+}
+
+/// The same answer, which says when its document was written last, milliseconds since 1970, where that is known. A time to come, as a
+/// file may have, is now (RFC 9110, 8.8.2.1).
+pub(crate) fn modified(mut response: Response, modified_ms: Option<i64>, now_ms: i64) -> Response {
+    let seconds = modified_ms.and_then(|ms| u64::try_from(ms.min(now_ms) / 1_000).ok());
+    let at = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    // the library's dates end with the year 9999
+    let value = at.filter(|at| *at < UNIX_EPOCH + YEARS).map(httpdate::fmt_http_date);
+    let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
+    response.headers_mut().extend(value.map(|value| (header::LAST_MODIFIED, value)));
     response
 }
 

@@ -11,6 +11,29 @@ use crate::problem::{Answered, Problem};
 const FILTERS_MAX: usize = 256;
 /// Where a row has the tag of its document.
 pub(crate) const STATE: &str = "_etag";
+/// Where a row has the time at which its document was written last.
+pub(crate) const UPDATED: &str = "_updated";
+
+/// What rows tell of their documents beside the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DocumentColumns {
+    pub state: bool,
+    pub updated: bool,
+}
+
+impl DocumentColumns {
+    /// What rows of a collection can tell: not what a field of its own is named after.
+    pub(crate) fn of(model: &Model, collection: &str) -> Self {
+        let own = model.collection(collection);
+        let is_free = |name: &str| own.is_none_or(|found| found.field(name).is_none());
+        Self { state: is_free(STATE), updated: is_free(UPDATED) }
+    }
+
+    /// Their names.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        [self.state.then_some(STATE), self.updated.then_some(UPDATED)].into_iter().flatten()
+    }
+}
 
 /// The parameters as they were sent, decoded; `+` is a space, as forms have it.
 ///
@@ -36,6 +59,7 @@ pub(crate) fn pairs(head: &Parts) -> Answered<Vec<(String, String)>> {
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub query: Query,
+    pub told: DocumentColumns,
     /// It says something that only tables can answer.
     pub needs_tables: bool,
     /// The names of its filters and its order, without values: what decides which of them an index helps.
@@ -48,7 +72,7 @@ pub(crate) struct Listing {
 /// 400 for a parameter that is none: wrong operator, wrong number, said twice. Whether its field is there, the store says.
 pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -> Answered<Listing> {
     let mut query = Query::of(scope);
-    query.etags = tells_state(model, &query.scope.collection);
+    let mut told = DocumentColumns::of(model, &query.scope.collection);
     let mut filters = 0;
     let mut form = query.scope.collection.clone();
     for (at, (name, value)) in pairs.iter().enumerate() {
@@ -64,7 +88,7 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
                 form.push_str(&format!("&sort={value}"));
                 query = query.sort(value);
             }
-            "fields" => query = fields(query, value)?,
+            "fields" => (query, told) = fields(query, told, value)?,
             "expand" => {
                 let names = value.split(',').filter(|name| !name.is_empty());
                 query.expand = names.map(str::to_owned).collect();
@@ -98,24 +122,21 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
     }
     let plain = filters == 0 && query.sort.is_empty() && query.fields.is_empty();
     let needs_tables = !plain || !query.expand.is_empty() || query.offset > 0;
-    Ok(Listing { query, needs_tables, form })
+    query.etags = told.names().next().is_some();
+    Ok(Listing { query, told, needs_tables, form })
 }
 
-/// Only these columns; the state of its document is one of them, where rows say it, and is worked out only for who asks.
-fn fields(query: Query, value: &str) -> Answered<Query> {
-    let tells = query.etags;
-    let (states, columns): (Vec<&str>, Vec<&str>) =
-        value.split(',').filter(|name| !name.is_empty()).partition(|name| tells && *name == STATE);
-    if columns.is_empty() && !states.is_empty() {
-        return Err(wrong("fields", &format!("names no column beside {STATE}")));
+/// Only these columns; what rows tell of their documents are some of them, and are worked out only for who asks.
+fn fields(query: Query, told: DocumentColumns, value: &str) -> Answered<(Query, DocumentColumns)> {
+    let names: Vec<&str> = told.names().collect();
+    let (own, columns): (Vec<&str>, Vec<&str>) =
+        value.split(',').filter(|name| !name.is_empty()).partition(|name| names.contains(name));
+    if columns.is_empty() && !own.is_empty() {
+        return Err(wrong("fields", &format!("names no column beside {}", names.join(" and "))));
     }
-    let etags = tells && (columns.is_empty() || !states.is_empty());
-    Ok(Query { etags, ..query.fields(&columns.join(",")) })
-}
-
-/// Whether rows of a collection say the state of their document: not where a field of its own has the name.
-pub(crate) fn tells_state(model: &Model, collection: &str) -> bool {
-    model.collection(collection).is_none_or(|found| found.field(STATE).is_none())
+    let asked = |name: &str| columns.is_empty() || own.contains(&name);
+    let told = DocumentColumns { state: told.state && asked(STATE), updated: told.updated && asked(UPDATED) };
+    Ok((query.fields(&columns.join(",")), told))
 }
 
 fn boolean(name: &str, value: &str) -> Answered<bool> {

@@ -23,11 +23,17 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// From the headers.
+    /// From the headers. `If-Modified-Since` is passed over, as RFC 9110 allows: two writes in one second have the same time.
     ///
     /// # Errors
-    /// 400 when one is no list of entity tags.
+    /// 400 when one is no list of entity tags, and where a time alone is to guard a write.
     pub(crate) fn of(headers: &HeaderMap) -> Answered<Self> {
+        if headers.contains_key(header::IF_UNMODIFIED_SINCE) && !headers.contains_key(header::IF_MATCH) {
+            return Err(Problem::bad(
+                "If-Unmodified-Since cannot tell two writes of one second apart".to_owned(),
+                "Send If-Match with the ETag of what you read.",
+            ));
+        }
         Ok(Self {
             matches: tags(headers, &header::IF_MATCH, false)?,
             none_matches: tags(headers, &header::IF_NONE_MATCH, true)?,

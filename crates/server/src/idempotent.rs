@@ -24,9 +24,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const GIVEN_BACK_MS: u64 = 250;
 const GIVEN_BACK_TRIES: usize = 240;
 /// Headers that are answered again.
-const KEPT: [HeaderName; 5] = [
+const KEPT: [HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::ETAG,
+    header::LAST_MODIFIED,
     header::LOCATION,
     header::LINK,
     HeaderName::from_static("preference-applied"),

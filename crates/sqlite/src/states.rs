@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use repot_core::store::{MADE_BYTES, made_ms, millis};
 use repot_core::{DocumentState, Member, Result, StateReader};
 
 use crate::error::failed;
@@ -11,8 +12,11 @@ use crate::reader::SqliteReader;
 /// The keys are a JSON list, so that there is one statement for every number of them.
 static STATES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "select d.key, coalesce((select p.etag from repot_pending as p where p.object = d.object and p.seq > 0 order by p.seq desc limit 1), d.etag), {} \
-         from json_each(?2) as j cross join repot_documents as d on d.collection = ?1 and d.key = j.value",
+        "select d.key, coalesce(p.etag, d.etag), {}, o.modified_ns, substr(p.change, 1, {MADE_BYTES}) \
+         from json_each(?2) as j cross join repot_documents as d on d.collection = ?1 and d.key = j.value \
+         cross join repot_objects as o on o.id = d.object \
+         left join repot_pending as p on p.object = d.object \
+         and p.seq = (select max(l.seq) from repot_pending as l where l.object = d.object and l.seq > 0)",
         marks::stamp_sql("d.collection", "d.key")
     )
 });
@@ -63,7 +67,11 @@ impl StateReader for SqliteReader {
         let run = || -> rusqlite::Result<Vec<DocumentState>> {
             let mut statement = connection.prepare_cached(&STATES)?;
             let rows = statement.query_map((collection, list), |row| {
-                Ok(DocumentState { key: row.get(0)?, etag: row.get(1)?, stamp: row.get(2)? })
+                let modified_ms = match row.get::<_, Option<Vec<u8>>>(4)? {
+                    Some(made) => made_ms(&made),
+                    None => millis(row.get(3)?),
+                };
+                Ok(DocumentState { key: row.get(0)?, etag: row.get(1)?, stamp: row.get(2)?, modified_ms })
             })?;
             rows.collect()
         };

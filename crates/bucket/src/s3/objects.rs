@@ -242,7 +242,7 @@ impl Place {
             Err(failure) => return Err(self.error(&failure, path)),
         };
         let etag = etag_of(Some(&head)).ok_or_else(|| self.no_etag(path))?;
-        Ok(Some(ObjectBody { bytes: bytes.into(), etag }))
+        Ok(Some(ObjectBody { bytes: bytes.into(), etag, modified_ns: head.modified_ns }))
     }
 
     async fn head(&self, path: String) -> Result<Option<ObjectMeta>> {

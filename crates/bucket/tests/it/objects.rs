@@ -92,9 +92,10 @@ fn an_object_is_written_read_and_removed() {
     let etag = calls.put("a/b/c.json", b"{}", &Precondition::Any).expect("written");
     // the first half of the SHA-256 of `{}`
     assert_eq!(etag.as_str(), "44136fa355b3678a1146ad16f7e8649e");
-    assert_eq!(calls.get("a/b/c.json"), Some(ObjectBody { bytes: "{}".into(), etag: etag.clone() }));
-    let head = calls.head("a/b/c.json").expect("it is there");
     let modified_ns = modified_ns(&tree.path().join("a/b/c.json"));
+    let body = ObjectBody { bytes: "{}".into(), etag: etag.clone(), modified_ns };
+    assert_eq!(calls.get("a/b/c.json"), Some(body));
+    let head = calls.head("a/b/c.json").expect("it is there");
     assert_eq!(head, ObjectMeta { path: "a/b/c.json".to_owned(), size_bytes: 2, modified_ns, etag: None });
     assert_eq!(names(&tree.path().join("a/b")), ["c.json"]);
     let error = calls.runtime.block_on(calls.store.get("a/b/c.json", 1)).expect_err("too large");

@@ -315,7 +315,10 @@ impl Store for BucketStore {
         }
         let Some(path) = self.shelf.locate(key).await? else { return Ok(None) };
         let found = self.shelf.objects.get(&path, self.shelf.document_bytes_max).await?;
-        Ok(found.map(|object| Document { key: key.clone(), etag: object.etag, body: object.bytes }))
+        Ok(found.map(|object| {
+            let modified_ms = object.modified_ms();
+            Document { key: key.clone(), etag: object.etag, body: object.bytes, modified_ms }
+        }))
     }
 
     async fn exists(&self, key: &DocumentKey) -> Result<bool> {

@@ -21,6 +21,10 @@ pub struct Document {
     pub etag: ETag,
     /// The very bytes that were written.
     pub body: Bytes,
+    /// When it was written last, milliseconds since 1970, as far as the store knows: as its file says, which may hold other documents
+    /// too, or by the clock of the process that wrote it to a database. `None`: that is not known, as where plain SQL changed its rows
+    /// and no text was made of them yet, and what was written and not read again.
+    pub modified_ms: Option<i64>,
 }
 
 /// A document in a listing.

@@ -124,7 +124,7 @@ impl Objects for MemoryObjects {
         check_deadline(until_ms, self.clock.now_ms())?;
         inner.writes += 1;
         let etag = ETag::new(&inner.writes.to_string());
-        inner.objects.insert(path.to_owned(), ObjectBody { bytes, etag: etag.clone() });
+        inner.objects.insert(path.to_owned(), ObjectBody { bytes, etag: etag.clone(), modified_ns: 0 });
         Ok(etag)
     }
 

@@ -43,8 +43,8 @@ pub use ledger::{
     LedgerExt, UNIT_FACTS_MAX, check_demands, check_fact_name, check_facts, no_ledger,
 };
 pub use memory::MemoryObjects;
-pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects};
-pub use pending::{Standing, Step, lay};
+pub use objects::{ObjectBody, ObjectMeta, ObjectPowers, Objects, millis};
+pub use pending::{MADE_BYTES, Standing, Step, lay, made_ms};
 pub use query::{
     Filter, Op, PAGE_ITEMS, PAGE_ITEMS_MAX, Query, QueryExplanation, QueryItem, QueryPage, QueryValue,
     Queryable, QueryableExt, SortBy,

@@ -17,6 +17,22 @@ pub struct ObjectBody {
     pub bytes: Bytes,
     /// Of that state.
     pub etag: ETag,
+    /// Modification time, nanoseconds since 1970; 0 where there is none.
+    pub modified_ns: i64,
+}
+
+impl ObjectBody {
+    /// Modification time, milliseconds since 1970.
+    #[must_use]
+    pub fn modified_ms(&self) -> Option<i64> {
+        millis(self.modified_ns)
+    }
+}
+
+/// Milliseconds of a modification time in nanoseconds; 0 is none.
+#[must_use]
+pub fn millis(modified_ns: i64) -> Option<i64> {
+    (modified_ns != 0).then(|| modified_ns.div_euclid(1_000_000))
 }
 
 /// An object without its content.

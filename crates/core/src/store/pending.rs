@@ -43,6 +43,17 @@ const SET: u8 = 1;
 const APPEND: u8 = 2;
 const TIME: u8 = 3;
 const TIME_TO: u8 = 4;
+const MADE: u8 = 5;
+
+/// Bytes of a kept change that say when it was made, from its first on.
+pub const MADE_BYTES: usize = 9;
+
+/// When a kept change was made, milliseconds since 1970; `None`: it does not say. Its first [`MADE_BYTES`] are enough.
+#[must_use]
+pub fn made_ms(change: &[u8]) -> Option<i64> {
+    let (&MADE, mut rest) = change.split_first()? else { return None };
+    fixed(&mut rest).map(i64::from_le_bytes)
+}
 
 /// No bounds: what is laid over a text was within them when it was accepted.
 const UNBOUNDED: Limits = Limits { depth_max: usize::MAX, nodes_max: usize::MAX };
@@ -69,9 +80,18 @@ impl Step {
         out
     }
 
-    /// What [`Step::encode`] stored; `None`: it is something else.
+    /// The same, with when they were made, milliseconds since 1970.
+    #[must_use]
+    pub fn encode_made(steps: &[Self], made_ms: i64) -> Vec<u8> {
+        [&[MADE][..], &made_ms.to_le_bytes(), &Self::encode(steps)].concat()
+    }
+
+    /// What [`Step::encode`] or [`Step::encode_made`] stored; `None`: it is something else.
     fn decode(mut bytes: &[u8]) -> Option<Vec<Self>> {
         let mut steps = Vec::new();
+        if made_ms(bytes).is_some() {
+            bytes = bytes.get(MADE_BYTES..)?;
+        }
         while let Some((&tag, rest)) = bytes.split_first() {
             bytes = rest;
             let at = Pointer::parse(std::str::from_utf8(take(&mut bytes)?).ok()?).ok()?;

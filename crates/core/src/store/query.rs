@@ -406,6 +406,8 @@ pub struct QueryItem {
     /// The state of the document: of whole documents, and of rows where [`Query::etags`] asks for it. `None` too for a row
     /// that a document holds, and for one that plain SQL made and nobody has read or written as a document yet.
     pub etag: Option<ETag>,
+    /// When the document was written last, as [`super::Document::modified_ms`] has it; where its state is told.
+    pub modified_ms: Option<i64>,
     /// The row as one JSON object, or the document's very bytes.
     pub body: Bytes,
 }

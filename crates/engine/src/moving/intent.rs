@@ -152,8 +152,11 @@ mod tests {
 
     #[test]
     fn what_is_there_tells_whether_a_write_was_done_unless_somebody_else_wrote() {
-        let object =
-            |text: &'static str, etag: &str| ObjectBody { bytes: text.into(), etag: ETag::new(etag) };
+        let object = |text: &'static str, etag: &str| ObjectBody {
+            bytes: text.into(),
+            etag: ETag::new(etag),
+            modified_ns: 0,
+        };
         let hash = |text: &str| <[u8; 32]>::from(<sha2::Sha256 as sha2::Digest>::digest(text));
         let mut intent = Intent::new(&DocumentKey::new("notes", "a"), (5, 9), &[]);
         assert_eq!(intent.is_done(None), Some(false), "nothing was sent");

@@ -124,9 +124,9 @@ impl Moving {
         if let Ok(Way::Copy) = way {
             if let Some(found) = self.of_copy(&own, self.sides.new.get(&own)).await {
                 self.sample(&own, (Lead::Old, Lead::New), found.as_ref());
-                return Ok(found.map(|Document { body, .. }| {
-                    let etag = text_etag(&body);
-                    Document { key: key.clone(), etag, body }
+                return Ok(found.map(|found| {
+                    let etag = text_etag(&found.body);
+                    Document { key: key.clone(), etag, ..found }
                 }));
             }
             begun = Instant::now();

@@ -1,6 +1,6 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts, Within};
+use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts, Within, made_ms, millis};
 use repot_core::{
     AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
     Result, Status, StoredObject, TrashWanted, Trashed,
@@ -94,6 +94,17 @@ impl Found {
         Some((document.record.etag.clone(), document.record.version))
     }
 
+    /// When it was written last, milliseconds since 1970; `None`: that is not known.
+    pub(super) fn modified_ms(&self) -> Option<i64> {
+        if self.stamp != 0 {
+            return None;
+        }
+        match self.whole.documents.first().and_then(|document| document.kept.last()) {
+            Some(change) => made_ms(change),
+            None => millis(self.whole.object.record.modified_ns),
+        }
+    }
+
     /// A copy of it as what is there before a write.
     pub(super) fn as_before(&self) -> Before {
         let Assembled { bytes, spans, without_kept } = &self.assembled;
@@ -170,8 +181,14 @@ impl<'p, 'r> Desk<'p, 'r> {
     ) -> Result<Option<Option<Document>>> {
         Ok(match self.find(layout, key)? {
             Sought::There(found) => {
+                let modified_ms = found.modified_ms();
                 let body = found.assembled.bytes;
-                Some(found.etag.map(|etag| Document { key: key.clone(), etag, body: body.into() }))
+                Some(found.etag.map(|etag| Document {
+                    key: key.clone(),
+                    etag,
+                    body: body.into(),
+                    modified_ms,
+                }))
             }
             Sought::Nothing(_) => Some(None),
             Sought::Unsettled => None,

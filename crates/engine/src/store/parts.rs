@@ -91,7 +91,7 @@ impl<'p> Hand<'_, 'p, '_> {
             if let (false, Some(key)) = (open.steps.is_empty(), &open.outline.key) {
                 let collection = open.outline.collection.clone();
                 parts.marks.push(Mark { collection, key: key.clone(), stamp: 0 });
-                parts.items.push(open.close(path));
+                parts.items.push(open.close(path, self.decider.now_ms));
             }
         }
         parts
@@ -236,7 +236,7 @@ impl Open<'_> {
             && size.saturating_add(kept) / 2 < limits.nodes_max as u64
     }
 
-    fn close(self, path: String) -> Item {
+    fn close(self, path: String, now_ms: i64) -> Item {
         let Self { outline, editor, standing, steps, etag, .. } = self;
         let PartRows { updates, columns, inserts } = editor.finish();
         let document = DocumentRecord {
@@ -263,7 +263,7 @@ impl Open<'_> {
             reason: None,
             frame: None,
         };
-        let (change, standing) = (Step::encode(&steps), standing.encode());
+        let (change, standing) = (Step::encode_made(&steps, now_ms), standing.encode());
         Item {
             object,
             documents: vec![document],
@@ -331,11 +331,11 @@ impl<'p> Scribe<'p> {
                     let Some(found) = desk.at(path)? else { continue };
                     let (Some((own, version)), 0) = (found.kept(), found.stamp) else { continue };
                     let body = found.assembled.bytes.clone();
-                    let record = &found.whole.object.record;
+                    let modified_ns = found.modified_ms().unwrap_or_default().saturating_mul(1_000_000);
                     let object = repot_core::Object {
                         path: path.clone(),
                         size: body.len() as u64,
-                        modified_ns: record.modified_ns,
+                        modified_ns,
                         etag: None,
                     };
                     marks.extend(found.mark());

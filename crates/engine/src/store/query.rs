@@ -163,7 +163,7 @@ fn rows(
         made.push((key.of(&raw), begin..text.len()));
     }
     let text = Bytes::from(text);
-    let item = |(key, range)| QueryItem { key, etag: None, body: text.slice(range) };
+    let item = |(key, range)| QueryItem { key, etag: None, modified_ms: None, body: text.slice(range) };
     let items = made.into_iter().map(item).collect();
     let more = answer.cut || answer.rows.len() > resolved.limit();
     let next = (more && !raw.is_empty()).then(|| resolved.cursor(statement, &raw)).transpose()?;
@@ -188,9 +188,9 @@ fn documents(
         }
         raw_cells(row, &mut raw);
         let Some(key) = key.of(&raw) else { continue };
-        if let Some(Document { key, etag, body }) = desk.document(layout, &key)?.flatten() {
+        if let Some(Document { key, etag, body, modified_ms }) = desk.document(layout, &key)?.flatten() {
             bytes += body.len();
-            items.push(QueryItem { key: Some(key), etag: Some(etag), body });
+            items.push(QueryItem { key: Some(key), etag: Some(etag), modified_ms, body });
         }
     }
     let next = (left_out && !raw.is_empty()).then(|| resolved.cursor(made, &raw)).transpose()?;

@@ -296,7 +296,7 @@ impl Objects for World {
 
     async fn get(&self, path: &str, _: u64) -> Result<Option<ObjectBody>> {
         let text = self.call().await?.files.get(path).map(|file| file.0.clone());
-        Ok(text.map(|text| ObjectBody { bytes: text.into(), etag: ETag::new("x") }))
+        Ok(text.map(|text| ObjectBody { bytes: text.into(), etag: ETag::new("x"), modified_ns: 0 }))
     }
 
     async fn head(&self, path: &str) -> Result<Option<ObjectMeta>> {

@@ -1,12 +1,15 @@
 //! The states of documents beside the rows of a listing: each is the one that reading the document gives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use repot_core::store::{
     Change, DocumentKey, Pointer, Precondition, Query, QueryItem, Queryable as _, Scope, Store as _,
     StoreExt as _,
 };
 use repot_engine::store::RowStore;
+use repot_testkit::HandClock;
+use repot_testkit::conformance::model;
 
 use crate::documents::{Database, block_on, note};
 
@@ -43,7 +46,12 @@ async fn told(store: &RowStore, scope: Scope) -> BTreeMap<String, Option<String>
     for item in rows(store, scope).await {
         let key = item.key.unwrap();
         if item.etag.is_some() {
-            assert_eq!(item.etag, store.get(&key).await.unwrap().map(|found| found.etag), "{key}");
+            let found = store.get(&key).await.unwrap().unwrap();
+            assert_eq!(
+                (item.etag.as_ref(), item.modified_ms),
+                (Some(&found.etag), found.modified_ms),
+                "{key}"
+            );
         }
         told.insert(key.text().to_owned(), item.etag.map(|etag| etag.as_str().to_owned()));
     }
@@ -113,6 +121,64 @@ fn of_tenants_and_in_shared_files() {
             let cards = told(&store, Scope::of("cards")).await;
             assert_eq!(cards.len(), 3);
             assert!(chats.values().chain(cards.values()).all(Option::is_some), "{chats:?} {cards:?}");
+        });
+    }
+}
+
+/// The time at which a document was written last is that of the write, also of one of its parts, whether its text has it yet or not.
+#[test]
+fn a_document_says_when_it_was_written_last() {
+    const BEGIN_MS: i64 = 1_700_000_000_789;
+    for database in Database::all() {
+        let clock = HandClock::at(BEGIN_MS);
+        let mut options = Database::options();
+        options.clock = Arc::new(clock.clone());
+        let store = RowStore::open(database.target(), model(), options).unwrap();
+        block_on(async {
+            let said = async |key: &DocumentKey| {
+                let found = store.require(key).await.unwrap();
+                let rows = rows(&store, Scope::of(key.collection())).await;
+                let row = rows.iter().find(|row| row.key.as_ref() == Some(key)).unwrap();
+                assert_eq!((row.etag.as_ref(), row.modified_ms), (Some(&found.etag), found.modified_ms));
+                let full = Query { full: true, ..Query::of(Scope::of(key.collection())) };
+                let full = store.query(&full).await.unwrap().items;
+                let whole = full.iter().find(|row| row.key.as_ref() == Some(key)).unwrap();
+                assert_eq!(whole.modified_ms, found.modified_ms);
+                found.modified_ms
+            };
+            let (a, b) = (note("a"), note("b"));
+            for key in [&a, &b] {
+                let body = format!(r#"{{"id": "{}", "marks": []}}"#, key.text());
+                store.create(key, body).await.unwrap();
+            }
+            assert_eq!(said(&a).await, Some(BEGIN_MS));
+            let mut last_ms = BEGIN_MS;
+            for change in
+                [("/marks", r#"{"word": "x"}"#), ("/title", "\"t\""), ("/marks", r#"{"word": "y"}"#)]
+            {
+                let at = Pointer::parse(change.0).unwrap();
+                let change = match change {
+                    ("/title", value) => Change::Set { at, value: value.into() },
+                    (_, element) => Change::Append { list: at, element: element.into() },
+                };
+                last_ms = clock.turn(60_000);
+                store.change(&a, change, Precondition::Any).await.unwrap();
+                assert_eq!(said(&a).await, Some(last_ms));
+            }
+            // a text is made of it, which is no write
+            clock.turn(60_000);
+            store.settle().await.unwrap();
+            assert_eq!(said(&a).await, Some(last_ms));
+            assert_eq!(said(&b).await, Some(BEGIN_MS));
+            // nobody knows when SQL did it, until it is found
+            database.sql("update notes set title = 's' where id = 'a'");
+            assert_eq!(said(&a).await, None);
+            last_ms = clock.turn(60_000);
+            store.settle().await.unwrap();
+            assert_eq!(said(&a).await, Some(last_ms));
+            last_ms = clock.turn(60_000);
+            store.put(&a, r#"{"id": "a"}"#).await.unwrap();
+            assert_eq!(said(&a).await, Some(last_ms));
         });
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::responses::{self, header};
 use super::schemas::{self, bounded};
 use super::subject::Subject;
-use crate::ask::STATE;
+use crate::ask::DocumentColumns;
 
 /// The operation of a listing.
 pub(super) fn operation(subject: &Subject<'_>) -> Value {
@@ -63,6 +63,11 @@ pub(super) fn page(subject: &Subject<'_>) -> Value {
             "type": "array",
             "description": "With `full=1`: the states of the items.",
             "items": {"type": ["string", "null"]}
+        });
+        properties["updated"] = json!({
+            "type": "array",
+            "description": "With `full=1`: when each of the items was written last.",
+            "items": {"type": ["string", "null"], "format": "date-time"}
         });
     }
     json!({"type": "object", "properties": properties, "required": ["items"]})
@@ -134,14 +139,16 @@ fn choices(subject: &Subject<'_>) -> Vec<Value> {
     found
 }
 
-/// Only these columns; with the state of the document where rows say it, but not that alone.
+/// Only these columns; with what rows tell of their document, but not that alone.
 fn fields(subject: &Subject<'_>, all: &[&str]) -> Value {
-    if !schemas::rows_tell_state(subject) {
+    let told: Vec<&str> = schemas::rows_tell(subject).into_iter().flat_map(DocumentColumns::names).collect();
+    if told.is_empty() {
         return query("fields", "Only these columns.", names(all, "", MANY));
     }
-    let one = format!("({})", all.join("|"));
-    let pattern = format!("^(({STATE},)*{one}(,({STATE}|{one}))*)?$");
-    query("fields", "Only these columns, `_etag` being one.", json!({"type": "string", "pattern": pattern}))
+    let (own, one) = (format!("({})", told.join("|")), format!("({})", all.join("|")));
+    let pattern = format!("^(({own},)*{one}(,({own}|{one}))*)?$");
+    let about = format!("Only these columns, of which `{}` may be some.", told.join("` and `"));
+    query("fields", &about, json!({"type": "string", "pattern": pattern}))
 }
 
 fn filters(subject: &Subject<'_>) -> Vec<Value> {

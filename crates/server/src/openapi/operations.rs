@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::responses::{body, empty, header, responses, with_etag, with_location};
+use super::responses::{body, empty, header, responses, with_etag, with_location, with_state};
 use super::subject::{Door, LEASES, Subject, has_queues};
 use super::{record, schemas};
 use crate::answer::media_type;
@@ -22,7 +22,7 @@ fn schema(subject: &Subject<'_>, name: &str) -> Value {
 }
 
 pub(super) fn document(subject: &Subject<'_>, about: &str) -> Value {
-    with_etag(body(about, media(subject), &schema(subject, subject.name())))
+    with_state(body(about, media(subject), &schema(subject, subject.name())))
 }
 
 fn made(subject: &Subject<'_>) -> Value {
@@ -110,7 +110,7 @@ pub(super) fn of_document(subject: &Subject<'_>, door: &Door) -> Value {
         // nothing can be written on what it was
         found["headers"]["ETag"]["required"] = json!(false);
     }
-    let not_modified = with_etag(empty("It is in the state of `If-None-Match`."));
+    let not_modified = with_state(empty("It is in the state of `If-None-Match`."));
     let mut item = json!({
         "parameters": door.parameters,
         "get": {

@@ -6,7 +6,7 @@ use repot_model::plan::{Outline, OutlineStep};
 use serde_json::{Value, json};
 
 use super::operations::{demanded, headers, writing};
-use super::responses::{body, empty, responses, with_etag, with_location};
+use super::responses::{body, empty, responses, with_etag, with_location, with_state};
 use super::schemas::{LOOSE, element_name, reference};
 use super::subject::{Door, Subject};
 
@@ -101,8 +101,8 @@ fn of_part(subject: &Subject<'_>, target: Target) -> (String, Value) {
         all.extend(demanded(subject));
         all
     };
-    let found = with_etag(body("It, as it stands in the document.", "application/json", &value));
-    let not_modified = with_etag(empty("The document is in the state of `If-None-Match`."));
+    let found = with_state(body("It, as it stands in the document.", "application/json", &value));
+    let not_modified = with_state(empty("The document is in the state of `If-None-Match`."));
     let changed = |more: &[u16]| responses(&[(204, with_etag(empty("It is changed.")))], &problems(more));
     let appended = with_location(with_etag(empty("It is at the end of the list.")));
     let with = |mut operation: Value, body: Value| {

@@ -72,19 +72,26 @@ pub(super) fn body(about: &str, media: &str, schema: &Value) -> Value {
 
 /// With the state of the document.
 pub(super) fn with_etag(response: Value) -> Value {
-    with_header(response, "ETag", "The state of the document.")
+    with_header(response, ("ETag", "The state of the document."), true)
+}
+
+/// With its state, and with when it was written last.
+pub(super) fn with_state(response: Value) -> Value {
+    let about = "When the document was written last; missing where that is not known.";
+    with_header(with_etag(response), ("Last-Modified", about), false)
 }
 
 /// With the path of the document.
 pub(super) fn with_location(response: Value) -> Value {
-    with_header(response, "Location", "The path of the document.")
+    with_header(response, ("Location", "The path of the document."), true)
 }
 
-fn with_header(mut response: Value, name: &str, about: &str) -> Value {
+fn with_header(mut response: Value, (name, about): (&str, &str), required: bool) -> Value {
     if !response["headers"].is_object() {
         response["headers"] = json!({});
     }
-    response["headers"][name] = json!({"required": true, "description": about, "schema": {"type": "string"}});
+    response["headers"][name] =
+        json!({"required": required, "description": about, "schema": {"type": "string"}});
     response
 }
 

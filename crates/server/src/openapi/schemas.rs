@@ -5,7 +5,7 @@ use repot_model::plan::{Column, ColumnKind, Outline, OutlineRows, OutlineStep, P
 use serde_json::{Map, Value, json};
 
 use super::subject::Subject;
-use crate::ask::{STATE, tells_state};
+use crate::ask::{DocumentColumns, STATE, UPDATED};
 
 /// The marker of schemas that say less than the server takes.
 pub(super) const LOOSE: &str = "x-repot-loose";
@@ -261,16 +261,22 @@ pub(super) fn row(subject: &Subject<'_>) -> Value {
         }
         properties.insert(column.name.clone(), schema);
     }
-    if rows_tell_state(subject) {
+    let told = rows_tell(subject);
+    if told.is_some_and(|told| told.state) {
         let about = "The state of the row's document: its `ETag`, without quotes. Missing where plain SQL made the row and nobody has read it as a document yet.";
         properties.insert(STATE.to_owned(), json!({"type": "string", "description": about}));
+    }
+    if told.is_some_and(|told| told.updated) {
+        let about = "When the row's document was written last. Missing where plain SQL did that since.";
+        let schema = json!({"type": "string", "format": "date-time", "description": about});
+        properties.insert(UPDATED.to_owned(), schema);
     }
     json!({"type": "object", "properties": properties})
 }
 
-/// Whether rows of a listing say the state of their document.
-pub(super) fn rows_tell_state(subject: &Subject<'_>) -> bool {
-    subject.shape.is_some() && tells_state(subject.layout.model(), subject.name())
+/// What rows of a listing tell of their document; `None`: they stand inside one.
+pub(super) fn rows_tell(subject: &Subject<'_>) -> Option<DocumentColumns> {
+    subject.shape.is_some().then(|| DocumentColumns::of(subject.layout.model(), subject.name()))
 }
 
 /// The tables whose rows can stand in the place of a reference.

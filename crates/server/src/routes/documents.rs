@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use repot_core::store::{Change, DocumentKey, Precondition, Write, Written};
+use repot_core::store::{Change, Document, DocumentKey, Precondition, Write, Written};
 use repot_core::{Error, Kind};
 
 use super::{Asked, history, no_parameters};
@@ -24,9 +24,24 @@ pub(super) async fn get(asked: &Asked<'_>, key: &DocumentKey) -> Answered {
     let Some(found) = asked.app.store().get(key).await? else { return gone(asked, key).await };
     conditions.check_read(key, &found.etag)?;
     if conditions.is_unchanged(&found.etag) {
-        return Ok(answer::empty(StatusCode::NOT_MODIFIED, Some(&found.etag)));
+        return Ok(modified(
+            asked,
+            answer::empty(StatusCode::NOT_MODIFIED, Some(&found.etag)),
+            found.modified_ms,
+        ));
     }
-    Ok(answer::document(StatusCode::OK, (media(asked, key), &found.etag), found.body))
+    Ok(document(asked, StatusCode::OK, found))
+}
+
+/// A document as it was found.
+fn document(asked: &Asked<'_>, status: StatusCode, found: Document) -> Response {
+    let media = media(asked, &found.key);
+    modified(asked, answer::document(status, (media, &found.etag), found.body), found.modified_ms)
+}
+
+/// The answer, which says when its document was written last.
+pub(super) fn modified(asked: &Asked<'_>, response: Response, modified_ms: Option<i64>) -> Response {
+    answer::modified(response, modified_ms, asked.app.clock().now_ms())
 }
 
 /// 404, or 410 where it can be had back.
@@ -157,7 +172,7 @@ pub(super) async fn written(
         response
     } else {
         match asked.app.store().get(key).await? {
-            Some(found) => answer::document(status, (media(asked, key), &found.etag), found.body),
+            Some(found) => document(asked, status, found),
             // somebody deleted it since
             None => answer::empty(status, Some(&etag)),
         }

@@ -6,15 +6,16 @@ use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use repot_core::store::{Cursor, Page, Query, QueryItem};
+use repot_core::store::{Cursor, ETag, Page, Query, QueryItem};
 use repot_core::{Error, Kind};
 use repot_engine::ledger::Right;
 use repot_model::language::{FieldKind, Model};
+use repot_model::plan::time::utc_text;
 use serde_json::json;
 
 use super::{Asked, accepts};
 use crate::answer::{self, Preferences, media_type};
-use crate::ask::{Listing, STATE, listing, pairs};
+use crate::ask::{DocumentColumns, Listing, STATE, UPDATED, listing, pairs};
 use crate::caller::Standing;
 use crate::problem::{Answered, Problem};
 
@@ -31,7 +32,8 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
         return Err(Problem::missing(&format!("a collection {collection}")));
     }
     let pairs = pairs(asked.head)?;
-    let Listing { query, needs_tables, form } = listing(model, asked.caller.scope(app, collection), &pairs)?;
+    let Listing { query, told, needs_tables, form } =
+        listing(model, asked.caller.scope(app, collection), &pairs)?;
     for name in &query.expand {
         for target in referred(model, collection, name) {
             asked.caller.may(Right::Read, Some(target))?;
@@ -45,7 +47,7 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
         false => None,
     };
     if accepts(&asked.head.headers, LINES) {
-        return Ok(counted(lines(asked, query), count));
+        return Ok(counted(lines(asked, query, told), count));
     }
     let tables = app.store().capabilities().queries;
     let (items, next) = if tables || needs_tables {
@@ -57,7 +59,7 @@ pub(super) async fn list(asked: &Asked<'_>, collection: &str) -> Answered {
         read(asked, page).await?
     };
     let mut response = answer::json(StatusCode::OK, &json!(null));
-    *response.body_mut() = Body::from(body(&items, next.as_ref(), query.full || !tables));
+    *response.body_mut() = Body::from(body(&items, next.as_ref(), (tables && !query.full).then_some(told)));
     let headers = response.headers_mut();
     headers.extend(next.as_ref().and_then(|next| link(asked, &pairs, next)));
     if tables && needs_tables {
@@ -102,6 +104,7 @@ async fn read(asked: &Asked<'_>, page: Page) -> Answered<(Vec<QueryItem>, Option
         Ok::<_, Error>(found.map(|found| QueryItem {
             key: Some(found.key),
             etag: Some(found.etag),
+            modified_ms: found.modified_ms,
             body: found.body,
         }))
     };
@@ -111,21 +114,26 @@ async fn read(asked: &Asked<'_>, page: Page) -> Answered<(Vec<QueryItem>, Option
     Ok((items.into_iter().flatten().collect(), page.next))
 }
 
-/// `items`, `next`, and for whole documents `etags` in the same order; rows have theirs in [`STATE`].
-fn body(items: &[QueryItem], next: Option<&Cursor>, full: bool) -> Bytes {
-    let size: usize = items.iter().map(|item| item.body.len() + 80).sum();
+/// `items`, `next`, and for whole documents `etags` and `updated` in the same order; rows have theirs in them, as far as it is `told`.
+fn body(items: &[QueryItem], next: Option<&Cursor>, told: Option<DocumentColumns>) -> Bytes {
+    let size: usize = items.iter().map(|item| item.body.len() + 120).sum();
     let mut out = BytesMut::with_capacity(size + 200);
     out.put_slice(b"{\"items\":[");
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
             out.put_u8(b',');
         }
-        if full { out.put_slice(&item.body) } else { row(&mut out, item) }
+        match told {
+            Some(told) => row(&mut out, item, told),
+            None => out.put_slice(&item.body),
+        }
     }
     out.put_u8(b']');
-    if full {
-        let etags = items.iter().map(|item| item.etag.as_ref().map(|etag| etag.as_str()));
-        out.put_slice(format!(",\"etags\":{}", json!(etags.collect::<Vec<_>>())).as_bytes());
+    if told.is_none() {
+        let etags: Vec<Option<&str>> =
+            items.iter().map(|item| item.etag.as_ref().map(ETag::as_str)).collect();
+        let updated: Vec<Option<String>> = items.iter().map(|item| item.modified_ms.map(utc_text)).collect();
+        out.put_slice(format!(",\"etags\":{},\"updated\":{}", json!(etags), json!(updated)).as_bytes());
     }
     if let Some(next) = next {
         out.put_slice(format!(",\"next\":{}", json!(next.as_str())).as_bytes());
@@ -134,22 +142,29 @@ fn body(items: &[QueryItem], next: Option<&Cursor>, full: bool) -> Bytes {
     out.freeze()
 }
 
-/// A row, which is an object of ours, with the tag of its document.
-fn row(out: &mut BytesMut, item: &QueryItem) {
-    let Some((etag, open)) = item.etag.as_ref().zip(item.body.strip_suffix(b"}")) else {
-        return out.put_slice(&item.body);
-    };
+/// A row, which is an object of ours, with what it tells of its document.
+fn row(out: &mut BytesMut, item: &QueryItem, told: DocumentColumns) {
+    let Some(open) = item.body.strip_suffix(b"}") else { return out.put_slice(&item.body) };
     out.put_slice(open);
-    let comma = if open == b"{" { "" } else { "," };
-    out.put_slice(format!("{comma}\"{STATE}\":").as_bytes());
-    // a text into memory: nothing of it can fail
-    let _written = serde_json::to_writer((&mut *out).writer(), etag.as_str());
+    let mut comma = if open == b"{" { "" } else { "," };
+    let mut tell = |name: &str, value: &str| {
+        out.put_slice(format!("{comma}\"{name}\":").as_bytes());
+        // a text into memory: nothing of it can fail
+        let _written = serde_json::to_writer((&mut *out).writer(), value);
+        comma = ",";
+    };
+    if let Some(etag) = item.etag.as_ref().filter(|_| told.state) {
+        tell(STATE, etag.as_str());
+    }
+    if let Some(ms) = item.modified_ms.filter(|_| told.updated) {
+        tell(UPDATED, &utc_text(ms));
+    }
     out.put_u8(b'}');
 }
 
 /// All of it, a page in memory at a time. A failure on the way breaks the answer off, so that nobody takes it for whole;
 /// so does the end of the key.
-fn lines(asked: &Asked<'_>, query: Query) -> Response {
+fn lines(asked: &Asked<'_>, query: Query, told: DocumentColumns) -> Response {
     let full = query.full;
     let start = (asked.app.clone(), Standing::of(&asked.head.headers), Some(query));
     let pages = futures_util::stream::try_unfold(start, move |(app, standing, query)| async move {
@@ -161,7 +176,7 @@ fn lines(asked: &Asked<'_>, query: Query) -> Response {
             if full {
                 one_line(&mut out, &item.body);
             } else {
-                row(&mut out, item);
+                row(&mut out, item, told);
             }
             out.put_u8(b'\n');
         }

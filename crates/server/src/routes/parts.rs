@@ -11,7 +11,7 @@ use repot_core::{Error, Kind, Result};
 use repot_json::patch::{Found, Lists, WayStep, find};
 use repot_json::{Limits, Tree};
 
-use super::documents::{located, no_patch, write};
+use super::documents::{located, modified, no_patch, write};
 use super::{Asked, no_parameters};
 use crate::address::path_of;
 use crate::answer::{self, Preferences};
@@ -47,9 +47,11 @@ pub(super) async fn get(asked: &Asked<'_>, part: &PartOf) -> Answered {
     let value = value.ok_or_else(|| absent(part))?;
     conditions.check_read(&part.key, &document.etag)?;
     if conditions.is_unchanged(&document.etag) {
-        return Ok(answer::empty(StatusCode::NOT_MODIFIED, Some(&document.etag)));
+        let unchanged = answer::empty(StatusCode::NOT_MODIFIED, Some(&document.etag));
+        return Ok(modified(asked, unchanged, document.modified_ms));
     }
-    Ok(answer::document(StatusCode::OK, ("application/json", &document.etag), value))
+    let found = answer::document(StatusCode::OK, ("application/json", &document.etag), value);
+    Ok(modified(asked, found, document.modified_ms))
 }
 
 pub(super) async fn put(asked: &Asked<'_>, part: PartOf, body: Body) -> Answered {

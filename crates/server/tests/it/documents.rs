@@ -1,6 +1,10 @@
 //! Whole documents.
 
-use crate::kit::{ALL, CLIPS, COUNCIL, DRAMAS, Lab, MEDIA, TABLES, TRANSLATION, labs};
+use std::time::UNIX_EPOCH;
+
+use repot_core::{Clock as _, SystemClock};
+
+use crate::kit::{ALL, Answer, CLIPS, COUNCIL, DRAMAS, Lab, MEDIA, TABLES, TRANSLATION, labs};
 
 const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
 
@@ -260,5 +264,52 @@ async fn the_sample_of_the_clips_app_comes_back_as_it_was_written() {
         let left = lab.send("GET /v1/raw_clips?fields=id", &one, "").await.is(200).json();
         assert_eq!(left["items"].as_array().unwrap().len(), 2, "{left}");
         lab.send("GET /v1/raw_clips/9", &[("repot-tenant", "u2")], "").await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn a_document_says_when_it_was_written_last() {
+    for lab in labs(&["directory", "sqlite", "postgres"], DRAMAS).await {
+        let seconds = || u64::try_from(SystemClock.now_ms() / 1_000).unwrap();
+        let said = |answer: &Answer| {
+            let at = httpdate::parse_http_date(answer.header("last-modified").unwrap()).unwrap();
+            at.duration_since(UNIX_EPOCH).unwrap().as_secs()
+        };
+        // the clock of files may be some milliseconds behind
+        let before = seconds() - 1;
+        let body = r#"{"id":"d1","title":"a","characters":[]}"#;
+        let made = lab.send("PUT /v1/dramas/d1", &[("idempotency-key", "k")], body).await.is(201);
+        let added = lab.send("POST /v1/dramas/d1/characters", &[], r#"{"id":"c","name":"C"}"#).await.is(201);
+        assert!((before..=seconds()).contains(&said(&made)), "{}", lab.kind);
+        let got = lab.get("/v1/dramas/d1").await.is(200);
+        assert!((said(&made)..=seconds()).contains(&said(&got)), "{}", lab.kind);
+        let head = lab.send("HEAD /v1/dramas/d1", &[], "").await.is(200);
+        let part = lab.get("/v1/dramas/d1/characters/c/name").await.is(200);
+        let same = lab.send("GET /v1/dramas/d1", &[("if-none-match", &added.etag())], "").await.is(304);
+        for other in [head, part, same] {
+            assert_eq!(other.header("last-modified"), got.header("last-modified"), "{}", lab.kind);
+        }
+        // two writes of one second have the same time, so none is a condition
+        let last = got.header("last-modified").unwrap();
+        lab.send("GET /v1/dramas/d1", &[("if-modified-since", last)], "").await.is(200);
+        let guarded = [("if-unmodified-since", last)];
+        lab.send("PUT /v1/dramas/d1", &guarded, body).await.is(400);
+        assert_eq!(lab.get("/v1/dramas/d1").await.etag(), got.etag());
+        let guarded = [guarded[0], ("if-match", &*got.etag())];
+        lab.send("PUT /v1/dramas/d1", &guarded, body).await.is(200);
+        // whole documents, and rows where there are tables
+        let full = lab.get("/v1/dramas?full=1").await.is(200).json();
+        let updated = full["updated"][0].as_str().unwrap();
+        assert!(updated.starts_with("20") && updated.ends_with('Z') && updated.len() == 24, "{updated}");
+        if TABLES.contains(&lab.kind) {
+            let rows = lab.get("/v1/dramas").await.is(200).json();
+            assert_eq!(rows["items"][0]["_updated"], updated, "{}", lab.kind);
+            for (fields, wanted) in [("id,_updated", "_updated"), ("_etag,id", "_etag")] {
+                let some = lab.get(&format!("/v1/dramas?fields={fields}")).await.is(200).json();
+                assert_eq!(some["items"][0].as_object().unwrap().len(), 2);
+                assert_eq!(some["items"][0][wanted], rows["items"][0][wanted]);
+            }
+            lab.get("/v1/dramas?fields=_updated,_etag").await.is(400);
+        }
     }
 }

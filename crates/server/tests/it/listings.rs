@@ -203,7 +203,13 @@ async fn a_row_is_written_on_in_the_state_that_it_tells() {
     let own = "[repot]\nsource = \"./data\"\n[notes]\nfile = \"notes/{id}.json\"\n[notes.fields]\nid = \"text key\"\n_etag = \"text?\"\n";
     for lab in labs(TABLES, own).await {
         lab.send("PUT /v1/notes/a", &[], r#"{"id":"a","_etag":"mine"}"#).await.is(201);
-        assert_eq!(lab.get("/v1/notes").await.text(), r#"{"items":[{"id":"a","_etag":"mine"}]}"#);
+        let rows = lab.get("/v1/notes?fields=id,_etag").await;
+        assert_eq!(rows.text(), r#"{"items":[{"id":"a","_etag":"mine"}]}"#);
+        let rows = lab.get("/v1/notes").await.json();
+        assert_eq!(
+            (&rows["items"][0]["_etag"], rows["items"][0]["_updated"].is_string()),
+            (&"mine".into(), true)
+        );
     }
 }
 

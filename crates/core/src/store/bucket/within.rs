@@ -19,6 +19,7 @@ use crate::store::document::{Cursor, Document, DocumentMeta, Page, Write, Writte
 use crate::store::etag::Precondition;
 use crate::store::key::{DocumentKey, Scope};
 use crate::store::layout::Layout;
+use crate::store::objects::ObjectBody;
 use crate::store::within::{Within, stuck, text_etag};
 
 /// Stands between path and key in the mark of a listing; no path has it.
@@ -279,13 +280,14 @@ pub(super) fn check(shelf: &Shelf, write: &Write) -> Result<()> {
 }
 
 impl Shelf {
-    /// The file's documents; none where there is no file.
-    async fn file(&self, path: &str) -> Result<File> {
+    /// The file's documents, none where there is no file, and when it was written last, milliseconds since 1970.
+    async fn file(&self, path: &str) -> Result<(File, Option<i64>)> {
         let found = match path {
             "" => None,
             path => self.objects.get(path, self.document_bytes_max).await?,
         };
-        File::read(&self.layout, path, found.as_ref().map(|object| &object.bytes))
+        let file = File::read(&self.layout, path, found.as_ref().map(|object| &object.bytes))?;
+        Ok((file, found.as_ref().and_then(ObjectBody::modified_ms)))
     }
 
     pub(super) async fn get_within(
@@ -293,11 +295,11 @@ impl Shelf {
         key: &DocumentKey,
         (path, within): (&str, &Within),
     ) -> Result<Option<Document>> {
-        let file = self.file(path).await?;
+        let (file, modified_ms) = self.file(path).await?;
         let Some(at) = file.position(within) else { return Ok(None) };
         // a copy of its own, so that the file does not stay in memory with it
         let body = Bytes::copy_from_slice(&file.documents[at].text);
-        Ok(Some(Document { key: key.clone(), etag: text_etag(&body), body }))
+        Ok(Some(Document { key: key.clone(), etag: text_etag(&body), body, modified_ms }))
     }
 
     /// Writes documents of one file together; again when somebody else wrote the file meanwhile.
@@ -393,7 +395,7 @@ impl Shelf {
             return Ok(None);
         }
         let mut last = after.map(str::to_owned);
-        let file = self.file(path).await?;
+        let (file, _) = self.file(path).await?;
         let root = self.layout.plan.roots.iter().position(|root| root.name == scope.collection);
         let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
         for held in file.documents.iter().filter(|held| Some(held.root) == root) {

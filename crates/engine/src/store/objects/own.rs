@@ -68,7 +68,8 @@ impl RowObjects {
             let message = format!("{path} has {size} bytes, {bytes_max} are the most");
             return Err(Error::new(Kind::Unsupported, "R0213", message));
         }
-        Ok(Some(ObjectBody { etag: own.etag(), bytes: own.bytes }))
+        let modified_ns = own.modified_ms.saturating_mul(1_000_000);
+        Ok(Some(ObjectBody { etag: own.etag(), bytes: own.bytes, modified_ns }))
     }
 
     pub(super) async fn own_head(&self, path: &str) -> Result<Option<ObjectMeta>> {

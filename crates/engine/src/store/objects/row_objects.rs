@@ -124,7 +124,11 @@ impl Objects for RowObjects {
             return self.own(path, bytes_max).await;
         }
         let found = self.view(path, bytes_max).await?;
-        Ok(found.map(|view| ObjectBody { bytes: view.bytes.into(), etag: view.etag }))
+        Ok(found.map(|view| ObjectBody {
+            bytes: view.bytes.into(),
+            etag: view.etag,
+            modified_ns: view.modified_ns,
+        }))
     }
 
     async fn head(&self, path: &str) -> Result<Option<ObjectMeta>> {

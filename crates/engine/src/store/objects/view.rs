@@ -21,7 +21,7 @@ const NEW_AT_ONCE: usize = 256;
 pub(super) struct View {
     pub bytes: Vec<u8>,
     pub etag: ETag,
-    modified_ns: i64,
+    pub modified_ns: i64,
 }
 
 impl View {

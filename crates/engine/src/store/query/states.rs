@@ -10,7 +10,7 @@ use super::resolve::Resolved;
 use super::{PAGE_BYTES, rows};
 use crate::store::desk::Desk;
 
-/// A page of rows, each with the `ETag` of its document, as reading the document would give it in the state of the database
+/// A page of rows, each with the `ETag` of its document and when that was written last, as reading the document would give it in the state of the database
 /// that the rows were read in. One statement says nearly all of them. Only a document that plain SQL changed since its
 /// text was written is read itself, since its `ETag` is that of the text that its rows make.
 pub(super) fn page(
@@ -33,34 +33,41 @@ pub(super) fn page(
     if !keys.is_empty() {
         let states = desk.reader().states(collection, &keys)?;
         tell(&mut page.items, states, &mut |key| {
-            Ok(Some(desk.document(layout, key)?.flatten().map(|document| document.etag)))
+            let found = desk.document(layout, key)?.flatten();
+            Ok(Some(found.map(|document| (document.etag, document.modified_ms))))
         })?;
     }
     Ok(page)
 }
 
-/// Gives each row its `ETag`; those whose records do not say it from `read`. `false`: `read` does not know it either.
+/// The `ETag` of a document, and when it was written last, milliseconds since 1970.
+type Told = (ETag, Option<i64>);
+
+/// Gives each row what is told of its document; those whose records do not say it from `read`. `false`: `read` does not know it either.
 fn tell(
     items: &mut [QueryItem],
     states: Vec<DocumentState>,
-    read: &mut dyn FnMut(&DocumentKey) -> Result<Option<Option<ETag>>>,
+    read: &mut dyn FnMut(&DocumentKey) -> Result<Option<Option<Told>>>,
 ) -> Result<bool> {
     // `None`: its record does not say all
-    let mut told: HashMap<String, Option<ETag>> = HashMap::with_capacity(states.len());
+    let mut told: HashMap<String, Option<Told>> = HashMap::with_capacity(states.len());
     for state in states {
-        let known = (state.stamp == 0).then(|| ETag::new(&state.etag));
+        let known = (state.stamp == 0).then(|| (ETag::new(&state.etag), state.modified_ms));
         told.entry(state.key).and_modify(|several| *several = None).or_insert(known);
     }
     for item in items {
         let Some(key) = &item.key else { continue };
-        item.etag = match told.remove(key.text()) {
-            Some(Some(etag)) => Some(etag),
+        let told = match told.remove(key.text()) {
+            Some(Some(told)) => Some(told),
             Some(None) => match read(key)? {
                 Some(found) => found,
                 None => return Ok(false),
             },
             None => None,
         };
+        if let Some((etag, modified_ms)) = told {
+            (item.etag, item.modified_ms) = (Some(etag), modified_ms);
+        }
     }
     Ok(true)
 }
