@@ -16,23 +16,25 @@ use crate::reader::PostgresReader;
 
 const WHAT: &str = "read the states of documents";
 
-/// Mostly nothing of the collection is marked, and often nothing is kept beside texts: that is asked once, and not of each.
-static STATES: LazyLock<String> = LazyLock::new(|| {
+/// Mostly nothing of the collection is marked, and often nothing is kept beside texts: that is asked once, and not of each. The keys
+/// are rows, so that however few documents there are, none is compared with all of them.
+fn states(keys: &str) -> String {
     format!(
         "select d.key, coalesce(p.etag, d.etag), \
          case when (select exists (select from repot_touched m where m.collection = $1)) then {} else 0 end, o.modified_ns, p.made \
-         from repot_documents d join repot_objects o on o.id = d.object \
+         from (select distinct unnest({keys}) as key) k join repot_documents d on d.collection = $1 and d.key = k.key \
+         join repot_objects o on o.id = d.object \
          left join lateral (select l.etag, substring(l.change from 1 for {MADE_BYTES}) as made from repot_pending l \
-         where (select exists (select from repot_pending)) and l.object = d.object and l.seq > 0 order by l.seq desc limit 1) p on true \
-         where d.collection = $1 and d.key = any($2)",
+         where (select exists (select from repot_pending)) and l.object = d.object and l.seq > 0 order by l.seq desc limit 1) p on true",
         marks::stamp_sql("d.collection", "d.key")
     )
-});
+}
+
+static STATES: LazyLock<String> = LazyLock::new(|| states("$2::text[]"));
 
 /// The same of the documents whose rows the statement before it gave.
-static STATES_OF_ROWS: LazyLock<String> = LazyLock::new(|| {
-    STATES.replace("$2", &format!("string_to_array(current_setting('{KEYS}'), '{BETWEEN_KEYS}')"))
-});
+static STATES_OF_ROWS: LazyLock<String> =
+    LazyLock::new(|| states(&format!("string_to_array(current_setting('{KEYS}'), '{BETWEEN_KEYS}')")));
 
 /// The documents of objects.
 static MEMBERS: LazyLock<String> = LazyLock::new(|| {
