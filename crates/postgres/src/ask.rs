@@ -26,12 +26,30 @@ use crate::stored::Raw;
 const MEND: &str =
     "The role that holds tenants apart is gone, or may not be taken any more; open the store again.";
 
-/// How this database compares texts: by bytes where its locale is `C`.
+/// Whether the database compares texts by bytes: where its locale is `C`, or one of the server's own. `null`: that is to be looked at.
+const LOCALE: &str = "\
+select case coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') when 'b' then true when 'c' then \
+case when datcollate in ('C', 'POSIX') then true \
+when datcollate in ('C.UTF-8', 'C.utf8') and pg_encoding_to_char(encoding) = 'UTF8' then null else false end \
+else false end from pg_database d where datname = current_database()";
+
+/// Whether it does so with a few pairs of texts: cases, signs, accents, characters beyond 65,535, and some that no standard knows yet. The
+/// order of the system's `C.UTF-8` is that of the characters' numbers, which in UTF-8 is that of the bytes, unless the system is too old.
+const PAIRS: &str = "\
+select bool_and(one < other and not other < one) from (values ('A', 'a'), ('B', 'a'), ('Z', '_'), ('_', 'a'), ('a b', 'a-b'), ('a-b', 'aa'), \
+('a', 'a '), ('co-op', 'coat'), ('1', 'A'), ('10', '9'), ('z', U&'\\00e4'), (U&'a\\0301', U&'\\00e1'), (U&'\\00df', U&'\\0153'), \
+(U&'\\fffd', U&'\\+010000'), (U&'\\e000', U&'\\+01f600'), (U&'\\0378', U&'\\0391'), (U&'\\+03fffd', U&'\\+10fffd')) as pairs (one, other)";
+
+/// How this database compares texts.
 pub(crate) async fn speech(client: &Client) -> Result<Speech> {
-    let sql = "select datcollate in ('C', 'POSIX') and coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' \
-               from pg_database d where datname = current_database()";
-    let rows = client.query_typed(sql, &[]).await.map_err(|error| failed("read the locale", error))?;
-    let texts_by_bytes = rows.first().is_some_and(|row| row.get(0));
+    let ask = async |sql: &str| {
+        let rows = client.query_typed(sql, &[]).await.map_err(|error| failed("read the locale", error))?;
+        Ok::<Option<bool>, Error>(rows.first().and_then(|row| row.get(0)))
+    };
+    let texts_by_bytes = match ask(LOCALE).await? {
+        Some(known) => known,
+        None => ask(PAIRS).await? == Some(true),
+    };
     Ok(Speech { dialect: Dialect::Postgres, texts_by_bytes, policed: false })
 }
 

@@ -10,7 +10,9 @@ use repot_engine::store::RowStore;
 use repot_json::patch::Pointer;
 use repot_model::language::{Model, parse};
 use repot_model::plan::Plan;
-use repot_testkit::postgres::PgServer;
+use repot_postgres::{PostgresOptions, PostgresTarget};
+use repot_testkit::conformance::model;
+use repot_testkit::postgres::{PgServer, postgres};
 
 use crate::documents::{Database, block_on};
 
@@ -111,6 +113,54 @@ fn the_index_gives_the_order_of_the_newest() {
             page.items.iter().filter_map(|item| item.key.as_ref().map(|key| key.text().to_owned())).collect();
         assert_eq!(ids, wanted.lines().collect::<Vec<_>>());
     });
+}
+
+/// Where texts are compared by bytes, in whatever locale that is, the key's own index gives the pages in its order, and a pattern's rows.
+#[test]
+fn the_key_gives_the_order_of_pages_where_texts_are_compared_by_bytes() {
+    let Some(server) = postgres() else { return };
+    // not every server is built with it
+    let has_icu = server
+        .query(server.url(), "select exists (select from pg_collation where collprovider = 'i')")
+        == "t";
+    for (at, (locale, fits)) in
+        [("locale 'C'", true), ("locale 'C.UTF-8'", true), ("locale_provider icu icu_locale 'en-US'", false)]
+            .into_iter()
+            .enumerate()
+    {
+        if locale.contains("icu") && !has_icu {
+            continue;
+        }
+        let url = server.fresh_database();
+        let (before, name) = url.rsplit_once('/').unwrap();
+        let name = format!("{name}_{at}");
+        let create = format!("create database {name} template template0 encoding 'UTF8' {locale}");
+        assert_eq!(server.query(&url, &create), "");
+        let url = format!("{before}/{name}");
+        let target = PostgresTarget::open(&url, PostgresOptions::default()).unwrap();
+        let store = RowStore::open(Box::new(target), model(), Database::options()).unwrap();
+        let fill = "insert into notes (id, title) select 'n' || i, 't' from generate_series(0, 9999) i; insert into notes (id) values ('Z'); analyze notes";
+        assert_eq!(server.query(&url, fill), "");
+        block_on(async {
+            let plan = async |query: &Query| store.explain(query).await.unwrap().plan.join("\n");
+            let pattern = || Filter::Like { field: "id".to_owned(), pattern: "n99%".to_owned() };
+            let notes = || Query::of(Scope::of("notes")).limit(50).fields("id");
+            let first = store.query(&notes()).await.unwrap();
+            let last = first.items.last().and_then(|item| item.key.as_ref()).map(|key| key.text().to_owned());
+            // by bytes `Z` comes first, whatever the database makes of it
+            assert_eq!((first.items.len(), last.as_deref()), (50, Some("n1040")), "{locale}");
+            for query in [notes(), notes().after(first.next.unwrap()), notes().filter(pattern())] {
+                let plan = plan(&query).await;
+                assert_eq!(
+                    !plan.contains("Seq Scan") && plan.contains("notes_pkey"),
+                    fits,
+                    "{locale}: {plan}"
+                );
+            }
+            let found = store.query(&notes().filter(pattern()).limit(1_000)).await.unwrap();
+            assert_eq!(found.items.len(), 111, "{locale}");
+        });
+    }
 }
 
 #[test]

@@ -216,19 +216,19 @@ impl<'p> Writer<'p> {
                 let sqlite = self.is(Dialect::Sqlite);
                 let pattern = if sqlite { glob(pattern) } else { pattern.clone() };
                 let mark = self.mark_cell(&Cell::Text(pattern.into()), ColumnKind::Text(None));
-                if sqlite {
-                    let like = format!("{value} glob {mark}");
-                    self.between(condition, &value)
-                        .map_or_else(|| like.clone(), |range| format!("({like}{range})"))
-                } else {
-                    format!("{value} like {mark} escape E'\\\\'")
-                }
+                let like = match self.speech.dialect {
+                    Dialect::Sqlite => format!("{value} glob {mark}"),
+                    Dialect::Postgres => format!("{value} like {mark} escape E'\\\\'"),
+                };
+                let range = if self.speech.texts_by_bytes { self.between(condition, &value) } else { None };
+                range.map_or_else(|| like.clone(), |range| format!("({like}{range})"))
             }
             _ => "false".to_owned(),
         }
     }
 
-    /// SQLite looks at no value before it decides on an index, so it is told between which texts a pattern's are.
+    /// SQLite looks at no value before it decides on an index, nor does PostgreSQL for a statement that it keeps, so they are told between
+    /// which texts a pattern's are.
     fn between(&mut self, condition: &Condition, value: &str) -> Option<String> {
         let Condition::Like(Operand::Column(_), pattern) = condition else { return None };
         let first = literal_start(pattern);
