@@ -98,6 +98,17 @@ pub trait StateReader {
     /// When they cannot be read.
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>>;
 
+    /// [`Reader::stored`] is asked for these paths next, while one state is held; what has to wait for a server reads them at once. Each
+    /// answer is given once, and only a small text is there already.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    ///
+    /// [`Reader::stored`]: crate::Reader::stored
+    fn expect(&mut self, _paths: Vec<String>) -> Result<()> {
+        Ok(())
+    }
+
     /// The rows of a statement that leaves their keys, and the states of their documents, of one state of the database, which
     /// is not held afterwards; both with one journey to the server. `None` where that cannot be: a state is held, the
     /// statement leaves no keys, or the leaf saves nothing by it.

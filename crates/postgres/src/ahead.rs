@@ -16,6 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::client::Client;
 use crate::copy::Failure;
+use crate::reader::PostgresReader;
 use crate::records::former;
 use crate::{facts, kept, marks, stored};
 
@@ -51,6 +52,17 @@ static STAMPS: LazyLock<String> = LazyLock::new(|| {
 const META: &str = "\
 select key, value, case when key = $2 and value = $3 then set_config('repot.search', value, true) end is not null \
 from repot_meta where key = any($1)";
+
+impl PostgresReader {
+    /// An answer that was read ahead.
+    pub(crate) fn seen<T>(&mut self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
+        match &self.within {
+            Some(within) => within.seen(find),
+            None if self.begun => find(&mut self.expected),
+            None => None,
+        }
+    }
+}
 
 /// What is asked ahead.
 #[derive(Debug)]
@@ -95,6 +107,25 @@ impl Seen {
     /// What objects hold, of which at most one document is there, by path.
     pub(crate) fn take_former(&mut self) -> HashMap<String, Option<FormerDocument>> {
         std::mem::take(&mut self.former)
+    }
+
+    /// What was found at these paths; what is not among it is not there.
+    fn note_stored(&mut self, paths: &[String], found: &[Row]) -> Result<(), Failure> {
+        self.stored.extend(paths.iter().map(|path| (path.clone(), None)));
+        for row in found {
+            let path: String = row.get(1);
+            let is_there = row.get::<_, Option<i64>>(DOCUMENT_AT).is_some();
+            if row.get::<_, bool>(ALONE_AT) {
+                let former = is_there.then(|| former(path.clone(), row, DOCUMENT_AT));
+                self.former.insert(path.clone(), former);
+            }
+            if is_there && row.get::<_, Option<&[u8]>>(TEXT_AT).is_none() {
+                self.stored.remove(&path);
+            } else {
+                self.stored.insert(path, Some(stored::found(row)?));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the transaction keeps the full text indexes itself; `None`: that was not asked.
@@ -150,20 +181,7 @@ pub(crate) async fn read(client: &Client, questions: &Questions<'_>) -> Result<S
     for row in outlines? {
         seen.outlines.insert(row.get(0), Some(kept::outline(&row, 1)?));
     }
-    seen.stored.extend(ahead.stored.iter().map(|path| (path.clone(), None)));
-    for row in found? {
-        let path: String = row.get(1);
-        let is_there = row.get::<_, Option<i64>>(DOCUMENT_AT).is_some();
-        if row.get::<_, bool>(ALONE_AT) {
-            let former = is_there.then(|| former(path.clone(), &row, DOCUMENT_AT));
-            seen.former.insert(path.clone(), former);
-        }
-        if is_there && row.get::<_, Option<&[u8]>>(TEXT_AT).is_none() {
-            seen.stored.remove(&path);
-        } else {
-            seen.stored.insert(path, Some(stored::found(&row)?));
-        }
-    }
+    seen.note_stored(&ahead.stored, &found?)?;
     seen.stamps.extend(stamps?.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))));
     seen.meta.extend(ahead.meta.iter().map(|key| (key.clone(), None)));
     let meta = meta?;
@@ -176,6 +194,17 @@ pub(crate) async fn read(client: &Client, questions: &Questions<'_>) -> Result<S
     for (wanted, rows) in ahead.rows.iter().zip(rows) {
         seen.rows.push((wanted.clone(), rows?));
     }
+    Ok(seen)
+}
+
+/// What is stored at these paths.
+///
+/// # Errors
+/// What the server says.
+pub(crate) async fn stored(client: &Client, paths: &[String]) -> Result<Seen, Failure> {
+    let found = client.query_again(&STORED, &[(&paths, Type::TEXT_ARRAY)]).await;
+    let mut seen = Seen::default();
+    seen.note_stored(paths, &found.map_err(Failure::server("read documents"))?)?;
     Ok(seen)
 }
 

@@ -63,7 +63,9 @@ pub struct PostgresReader {
     /// Its session is nobody else's: settings and prepared statements stay.
     direct: bool,
     /// It reads in a transaction that is not its own to end.
-    within: Option<Arc<Within>>,
+    pub(crate) within: Option<Arc<Within>>,
+    /// What was read ahead of the state that is held.
+    pub(crate) expected: Seen,
 }
 
 impl fmt::Debug for PostgresReader {
@@ -109,6 +111,7 @@ impl PostgresReader {
             plan: SharedPlan::default(),
             begun: false,
             within: None,
+            expected: Seen::default(),
             speech: None,
             keeps: None,
             tenants,
@@ -132,6 +135,7 @@ impl PostgresReader {
             plan,
             begun: true,
             within: Some(within),
+            expected: Seen::default(),
             speech: None,
             keeps: Some(true),
             tenants: None,
@@ -174,7 +178,7 @@ impl PostgresReader {
                 self.reconnect()?;
                 self.try_begin()?;
             }
-            self.begun = true;
+            (self.begun, self.expected) = (true, Seen::default());
         }
         Ok(())
     }
@@ -192,11 +196,6 @@ impl PostgresReader {
             within.escaped.store(true, Ordering::Relaxed);
         }
         done
-    }
-
-    /// An answer that was read ahead.
-    pub(crate) fn seen<T>(&self, find: impl FnOnce(&mut Seen) -> Option<T>) -> Option<T> {
-        self.within.as_ref()?.seen(find)
     }
 
     /// Streams rows, mapped in the task, in pages bounded in bytes.
@@ -439,7 +438,7 @@ impl Reader for PostgresReader {
             given(limit(most), Type::INT8),
         ];
         parameters.extend(new.map(|new| given(new.to_owned(), Type::TEXT)));
-        let rows = self.rows("read the marks", marks::page_sql(new.is_some()), parameters)?;
+        let rows = self.rows_now("read the marks", &marks::page_sql(new.is_some()), parameters)?;
         Ok(rows
             .iter()
             .map(|row| Mark { collection: row.get(0), key: row.get(1), stamp: row.get(2) })

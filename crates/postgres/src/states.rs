@@ -8,6 +8,7 @@ use repot_model::sql::query::{BETWEEN_KEYS, KEYS, Statement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::ahead;
 use crate::ask::Behind;
 use crate::error::failed;
 use crate::marks;
@@ -87,6 +88,15 @@ impl StateReader for PostgresReader {
             read.map_err(|error| failed(WHAT, error))
         })?;
         told(&rows)
+    }
+
+    fn expect(&mut self, paths: Vec<String>) -> Result<()> {
+        if paths.is_empty() || !self.begun || self.within.is_some() {
+            return Ok(());
+        }
+        self.expected =
+            self.run(|connection| async move { Ok(ahead::stored(&connection.client, &paths).await?) })?;
+        Ok(())
     }
 
     fn ask_with_states(

@@ -195,6 +195,18 @@ impl<'p, 'r> Desk<'p, 'r> {
         })
     }
 
+    /// These documents are read next, in the state of the database that is held.
+    pub(super) fn expect(&mut self, layout: &Layout, keys: &[DocumentKey]) -> Result<()> {
+        let mut paths = Vec::with_capacity(keys.len());
+        for key in keys {
+            if layout.within(key)?.is_none() {
+                paths.extend(layout.whereabouts(key)?.paths);
+            }
+        }
+        paths.retain(|path| !path.contains('\0'));
+        self.reader.expect(paths)
+    }
+
     /// The document with this key.
     pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
         if let Some(within) = layout.within(key)? {

@@ -26,6 +26,8 @@ use super::row_store::RowStore;
 
 /// A page ends when its rows, or its documents, have this many bytes.
 const PAGE_BYTES: usize = 8 << 20;
+/// Whole documents of a page that are read together.
+const EXPECTED_AT_ONCE: usize = 32;
 /// Rows of a page that is short.
 const SHORT_ITEMS: usize = 100;
 
@@ -180,14 +182,25 @@ fn documents(
     let mut items = Vec::new();
     let mut bytes = 0;
     let mut left_out = answer.cut || answer.rows.len() > resolved.limit();
-    let (mut key, mut raw) = (Keys::new(resolved), Vec::new());
-    for (_, row) in answer.rows.iter().take(resolved.limit()) {
+    let (mut keys, mut raw) = (Keys::new(resolved), Vec::new());
+    let rows: Vec<&[u8]> = answer.rows.iter().take(resolved.limit()).map(|(_, row)| row).collect();
+    for (at, row) in rows.iter().enumerate() {
         if bytes > PAGE_BYTES {
             left_out = true;
             break;
         }
+        if at % EXPECTED_AT_ONCE == 0 {
+            let next = rows[at..].iter().take(EXPECTED_AT_ONCE);
+            let next: Vec<DocumentKey> = next
+                .filter_map(|row| {
+                    raw_cells(row, &mut raw);
+                    keys.of(&raw)
+                })
+                .collect();
+            desk.expect(layout, &next)?;
+        }
         raw_cells(row, &mut raw);
-        let Some(key) = key.of(&raw) else { continue };
+        let Some(key) = keys.of(&raw) else { continue };
         if let Some(Document { key, etag, body, modified_ms }) = desk.document(layout, &key)?.flatten() {
             bytes += body.len();
             items.push(QueryItem { key: Some(key), etag: Some(etag), modified_ms, body });

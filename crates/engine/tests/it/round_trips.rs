@@ -280,3 +280,49 @@ fn a_searched_collection_waits_twice_where_nothing_searched_is_written() {
         }
     });
 }
+
+/// The documents of a page are read together; what is large, or of rows that SQL changed, by itself.
+#[test]
+fn a_page_of_whole_documents_waits_a_few_times() {
+    let Some(counted) = Counted::open() else { return };
+    let (store, page) = (&counted.store, Query { full: true, ..Query::of(Scope::of("notes")).limit(50) });
+    block_on(async {
+        for number in 10..50 {
+            let id = format!("n{number}");
+            store.create(&note(&id), text(&id, "t")).await.unwrap();
+        }
+        for id in ["n20", "n21"] {
+            // beside its text
+            store.append(&note(id), "/marks", r#"{"word": "y"}"#).await.unwrap();
+        }
+        // the end of what was read is not waited for, and may be heard late
+        let waited = |turns: Turns| turns.iter().filter(|said| **said != ["query commit"]).count();
+        store.query(&page).await.unwrap();
+        let (_, turns) = counted.turns(store.query(&page)).await;
+        // whether SQL made rows, the rows, 32 documents, the other 8
+        assert_eq!(waited(turns), 4);
+        let big = format!(r#"{{"id": "n30", "marks": [{{"word": "{}"}}]}}"#, noise(400_000));
+        store.put(&note("n30"), big.clone()).await.unwrap();
+        store.query(&page).await.unwrap();
+        let (found, turns) = counted.turns(store.query(&page)).await;
+        assert_eq!((waited(turns), found.items.len()), (5, 40));
+        for item in &found.items {
+            let key = item.key.as_ref().unwrap();
+            let read = store.require(key).await.unwrap();
+            assert_eq!((item.etag.as_ref(), &item.body), (Some(&read.etag), &read.body), "{key}");
+        }
+        assert!(found.items.iter().any(|item| item.body == big));
+    });
+}
+
+/// Text that hardly becomes smaller (xorshift64, Marsaglia 2003).
+fn noise(length: usize) -> String {
+    let mut state = 88_172_645_463_325_252_u64;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'a' + u8::try_from(state % 26).unwrap())
+    };
+    (0..length).map(letter).collect()
+}
