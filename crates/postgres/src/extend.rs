@@ -6,6 +6,7 @@ use repot_core::{Error, Kind, Result};
 use repot_model::plan::{Additions, Plan};
 use repot_model::sql::{Dialect, create_table};
 
+use crate::ask::speech;
 use crate::copy::Failure;
 use crate::create::{existing, meta, set_meta};
 use crate::error::{failed, is_given_up};
@@ -79,7 +80,8 @@ impl Writer {
         let mut keyed = self.keyed().await?;
         keyed.retain(|name| !names.contains(name));
         let constraints: BTreeSet<String> = self.constraints().await?;
-        for step in wanted(plan, &keyed, &constraints) {
+        let by_bytes = speech(client).await?.texts_by_bytes;
+        for step in wanted(plan, (&keyed, &constraints), by_bytes) {
             run(step.sql.clone(), format!("build the {}", step.says)).await?;
         }
         for (key, value) in [("model_text", model_text), ("plan_hash", &plan.hash)] {

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use repot_core::{Kind, Result};
 use repot_model::plan::{ColumnKind, IndexPlan, Plan, Table};
-use repot_model::sql::{Dialect, create_index, foreign_key, index_order, primary_key, quote};
+use repot_model::sql::{
+    Dialect, create_index, create_order_index, foreign_key, index_order, primary_key, quote,
+};
 
+use crate::ask::speech;
 use crate::finish::BUILD_MEMORY;
 use crate::transaction::Writer;
 
@@ -27,7 +30,8 @@ pub(crate) async fn steps(writer: &mut Writer, plan: &Plan) -> Result<Vec<Step>>
     writer.ready().await?;
     let keyed = writer.keyed().await?;
     let constraints = writer.constraints().await?;
-    let mut steps = wanted(plan, &keyed, &constraints);
+    let by_bytes = speech(writer.client()).await?.texts_by_bytes;
+    let mut steps = wanted(plan, (&keyed, &constraints), by_bytes);
     let mut step = |says: String, sql: String| steps.push(Step { says, sql, shorter: None });
     for table in
         plan.tables.iter().map(|table| table.name.as_str()).chain(["repot_objects", "repot_documents"])
@@ -41,8 +45,13 @@ pub(crate) async fn steps(writer: &mut Writer, plan: &Plan) -> Result<Vec<Step>>
     Ok(steps)
 }
 
-/// The keys, indexes and references to make in a database where these tables have a primary key, and these constraints are.
-pub(crate) fn wanted(plan: &Plan, keyed: &BTreeSet<String>, constraints: &BTreeSet<String>) -> Vec<Step> {
+/// The keys, indexes and references to make in a database where these tables have a primary key, and these constraints are; `by_bytes`: it
+/// compares texts in our order. Where it does not, documents that are listed without a tenant have an index for the order of pages.
+pub(crate) fn wanted(
+    plan: &Plan,
+    (keyed, constraints): (&BTreeSet<String>, &BTreeSet<String>),
+    by_bytes: bool,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |says: String, sql: String, shorter| steps.push(Step { says, sql, shorter });
     for table in plan.tables.iter().filter(|table| table.key_is_auto && !keyed.contains(&table.name)) {
@@ -55,6 +64,12 @@ pub(crate) fn wanted(plan: &Plan, keyed: &BTreeSet<String>, constraints: &BTreeS
                 create_index(table, index, Dialect::Postgres),
                 shorter(table, index),
             );
+        }
+    }
+    let roots: BTreeSet<usize> = plan.roots.iter().filter_map(|root| root.table).collect();
+    for table in roots.into_iter().map(|at| &plan.tables[at]).filter(|table| table.tenant.is_none()) {
+        if let Some(sql) = create_order_index(table).filter(|_| !by_bytes) {
+            step(format!("index for the order of {}", table.name), sql, None);
         }
     }
     step(

@@ -17,7 +17,7 @@ const ROLE: &str = "repot_tenant";
 
 /// The statements that a first copy makes tables, views, triggers, policies and indexes with, in the order in which it runs them;
 /// what it writes into tables is not among them. They have no `;` at their ends. Where the schema stands in a
-/// statement it is `public`; the role for tenants is called `repot_tenant`, and `postgres` takes it.
+/// statement it is `public`; texts are compared by bytes; the role for tenants is called `repot_tenant`, and `postgres` takes it.
 #[must_use]
 pub fn schema_sql(plan: &Plan) -> Vec<String> {
     let dialect = Dialect::Postgres;
@@ -40,7 +40,7 @@ pub fn schema_sql(plan: &Plan) -> Vec<String> {
         all.extend(settle_policies(plan, ROLE, SCHEMA, &[]));
     }
     let nothing = BTreeSet::new();
-    all.extend(indexes::wanted(plan, &nothing, &nothing).into_iter().map(|step| step.sql));
+    all.extend(indexes::wanted(plan, (&nothing, &nothing), true).into_iter().map(|step| step.sql));
     all
 }
 

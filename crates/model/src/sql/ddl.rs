@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::transitions::bounded;
 use crate::language::OnDelete;
 use crate::plan::{Column, ColumnKind, ForeignKey, IndexPlan, SqlDefault, Table};
 
@@ -88,6 +89,29 @@ pub fn create_index(table: &Table, index: &IndexPlan, dialect: Dialect) -> Strin
         quote(&table.name),
         columns.join(", ")
     )
+}
+
+/// The index that gives the rows of a table in the order of its key on PostgreSQL, where the database has an order of texts of its own, in
+/// which the key's own index is. `None`: the key has no texts.
+#[must_use]
+pub fn create_order_index(table: &Table) -> Option<String> {
+    let columns = table.key.iter().map(|&column| &table.columns[column]);
+    let is_text = |column: &Column| matches!(column.kind, ColumnKind::Text(_));
+    if !columns.clone().any(is_text) {
+        return None;
+    }
+    let ordered = columns.map(|column| {
+        let order = index_order(column, false, Dialect::Postgres);
+        format!("{}{}{order}", quote(&column.name), if is_text(column) { " collate \"C\"" } else { "" })
+    });
+    let name = bounded(&format!("repot_order_{}", table.name));
+    let columns: Vec<String> = ordered.collect();
+    Some(format!(
+        "create index if not exists {} on {} ({})",
+        quote(&name),
+        quote(&table.name),
+        columns.join(", ")
+    ))
 }
 
 /// How a column of an index is ordered. Questions have nulls before all values, as SQLite has; an index of PostgreSQL

@@ -12,7 +12,8 @@ mod transitions;
 
 pub use audit::{AUDIT_PREFIX, STATE_PREFIX, audit_triggers, create_audit};
 pub use ddl::{
-    Dialect, create_index, create_table, foreign_key, index_order, primary_key, quote, text_literal,
+    Dialect, create_index, create_order_index, create_table, foreign_key, index_order, primary_key, quote,
+    text_literal,
 };
 pub use marks::{ANY_KEY, MARKING_VIEW, mark_everything};
 pub use message_steps::{
