@@ -24,17 +24,17 @@ impl Page {
         }
     }
 
-    /// Gives each item, with the state of its document where that stands beside it; how many there were.
+    /// Gives each item, with what stands beside it: the state of its document, and when that was written last. Gives how many there were.
     ///
     /// # Errors
     /// `R0155` when there are no items.
-    pub(crate) fn each(&self, mut take: impl FnMut(Value<'_>, Option<&str>)) -> Result<usize> {
+    pub(crate) fn each(&self, mut take: impl FnMut(Value<'_>, [Option<&str>; 2])) -> Result<usize> {
         let items = self.field("items").ok_or_else(no_page)?;
-        let mut etags = self.field("etags").map(Value::elements);
+        let mut beside = ["etags", "updated"].map(|name| self.field(name).map(Value::elements));
         let mut count = 0;
         for item in items.elements() {
-            let etag = etags.as_mut().and_then(|etags| etags.next()?.as_str());
-            take(item, etag.as_deref());
+            let said = beside.each_mut().map(|all| all.as_mut().and_then(|all| all.next()?.as_str()));
+            take(item, said.each_ref().map(Option::as_deref));
             count += 1;
         }
         Ok(count)

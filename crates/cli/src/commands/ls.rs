@@ -16,8 +16,8 @@ use crate::paths;
 
 /// Items of one request.
 const PAGE: usize = 500;
-/// What a row says of its document, which no column of a table has room for.
-const STATE: &str = "_etag";
+/// What a row says of its document, which a table has no room for.
+const OF_DOCUMENT: [&str; 2] = ["_etag", "_updated"];
 
 pub(crate) fn run(global: &Global, ls: &Ls, output: &Output) -> Result<Exit, Failure> {
     let asked = pairs(ls)?;
@@ -33,8 +33,8 @@ pub(crate) fn run(global: &Global, ls: &Ls, output: &Output) -> Result<Exit, Fai
         let answer = asking.ask(paths::request(Method::GET, &format!("{path}?{}", paths::query(&pairs)))?)?;
         let page = Page::read(answer.into_body())?;
         items += page.each(
-            |item, etag| {
-                if output.json { output.print(&line(item, etag)) } else { rows.push(item) }
+            |item, beside| {
+                if output.json { output.print(&line(item, beside)) } else { rows.push(item) }
             },
         )?;
         after = page.field("next").and_then(|next| Some(next.as_str()?.into_owned()));
@@ -69,13 +69,11 @@ fn pairs(ls: &Ls) -> Result<Vec<(&str, &str)>> {
     Ok(pairs)
 }
 
-/// `{"type":"item","item":...}`: the item's own text, without line breaks between its values.
-fn line(item: Value<'_>, etag: Option<&str>) -> String {
-    let text = one_line(item.raw());
-    match etag {
-        Some(etag) => format!("{{\"type\":\"item\",\"etag\":{},\"item\":{text}}}", json!(etag)),
-        None => format!("{{\"type\":\"item\",\"item\":{text}}}"),
-    }
+/// `{"type":"item","item":...}`: the item's own text, without line breaks between its values, and what stands beside it.
+fn line(item: Value<'_>, beside: [Option<&str>; 2]) -> String {
+    let said = ["etag", "updated"].iter().zip(beside);
+    let said = said.filter_map(|(name, value)| Some(format!("\"{name}\":{},", json!(value?))));
+    format!("{{\"type\":\"item\",{}\"item\":{}}}", said.collect::<String>(), one_line(item.raw()))
 }
 
 /// Items as rows of a table: a column for each field, in the order in which they come first.
@@ -89,7 +87,9 @@ impl Rows {
     fn push(&mut self, item: Value<'_>) {
         let mut row = Vec::with_capacity(self.columns.len());
         for (name, value) in item.entries() {
-            let Some(name) = name.as_str().filter(|name| name != STATE) else { continue };
+            let Some(name) = name.as_str().filter(|name| !OF_DOCUMENT.contains(&name.as_ref())) else {
+                continue;
+            };
             let known = self.columns.iter().position(|column| *column == name);
             let at = known.unwrap_or_else(|| {
                 self.columns.push(name.into_owned());
