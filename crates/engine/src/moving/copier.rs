@@ -222,14 +222,13 @@ impl Moving {
         if is_unreachable(&error) {
             return Err(error);
         }
-        let Claimed { mark, version, stuck } = claimed;
+        let Claimed { mark, stuck, .. } = claimed;
         let tries = stuck.as_ref().map_or(1, |before| before.tries + 1);
         let doubled = REST_MS
             .saturating_mul(1_i64.checked_shl(u32::try_from(tries).unwrap_or(30).min(30)).unwrap_or(1));
         let again_ms = self.clock.now_ms() + doubled.min(REST_MS_MAX);
         let stuck = Stuck { key: mark.key.clone(), why: error.to_string(), tries, again_ms };
-        self.journal.stick(mark, &stuck).await?;
-        self.journal.release(&mark.name, *version).await?;
+        self.journal.stick(claimed, &stuck).await?;
         Ok(Copied { stuck: 1, ..Copied::default() })
     }
 

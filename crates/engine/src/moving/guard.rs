@@ -261,7 +261,9 @@ impl Moving {
     pub async fn publish(&self) -> Result<()> {
         let now_ms = self.clock.now_ms();
         let figures = self.watch.figures(now_ms);
-        let told = self.journal.publish(&self.id, &figures, now_ms + TOLD_MS + self.options.skew_ms);
+        let View::Goes(_, state) = self.ask().await? else { return Ok(()) };
+        let until_ms = now_ms + TOLD_MS + self.options.skew_ms;
+        let told = self.journal.publish(&self.id, &figures, (until_ms, state));
         self.in_time(told).await?;
         let documents = self.in_time(self.journal.pending()).await?;
         let lag_ms = if documents == 0 { None } else { self.in_time(self.lag_ms()).await? };

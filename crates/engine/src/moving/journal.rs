@@ -385,10 +385,17 @@ impl Journal {
         Ok(self.ledger()?.fact(MARK, &name).await?.is_some())
     }
 
-    /// Tells the others what a process saw, until this time.
-    pub(super) async fn publish(&self, member: &str, figures: &Figures, until_ms: i64) -> Result<()> {
+    /// Tells the others what a process saw, until this time and under this state of the move; what is told after the end
+    /// would stay.
+    pub(super) async fn publish(
+        &self,
+        member: &str,
+        figures: &Figures,
+        (until_ms, state): (i64, i64),
+    ) -> Result<()> {
         let change = FactChange::put(FIGURES, member, FactValue::until(figures.pack(), until_ms));
-        self.ledger()?.note(change).await
+        let work = UnitOfWork::default().noting(change).demanding(Self::under(state));
+        done(self.apply(work).await).map(drop)
     }
 
     /// What all processes saw together.
@@ -477,15 +484,19 @@ impl Journal {
         Ok(intents + self.ledger()?.count_facts(MARK).await?)
     }
 
-    /// A document could not be copied.
-    pub(super) async fn stick(&self, mark: &Mark, stuck: &Stuck) -> Result<()> {
+    /// A claimed document could not be copied; ends the claim. Nothing is noted where that was over: whoever has the document now
+    /// says how it went.
+    pub(super) async fn stick(&self, claimed: &Claimed, stuck: &Stuck) -> Result<()> {
         let value = Packer::new(FORM)
             .bytes(&pack_key(&stuck.key))
             .bytes(stuck.why.as_bytes())
             .number(stuck.tries)
             .number(stuck.again_ms)
             .finish();
-        self.ledger()?.note(FactChange::put(STUCK, &mark.name, FactValue::lasting(value))).await
+        let Claimed { mark, version, .. } = claimed;
+        let over = FactChange::remove(CLAIM, &mark.name).when(FactWhen::Version(*version));
+        let change = FactChange::put(STUCK, &mark.name, FactValue::lasting(value));
+        done(self.apply(UnitOfWork::default().noting(over).noting(change)).await).map(drop)
     }
 
     /// At most `most` documents that cannot be copied as they are.

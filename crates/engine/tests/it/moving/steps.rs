@@ -265,7 +265,12 @@ fn the_end_is_refused_before_the_new_store_leads_and_leaves_nothing_behind() {
             process.store.create(&key, empty("u1", "a")).await.unwrap();
             process.moving.change(&Leads::share(SLOTS), "all", 60_000).await.unwrap();
             say(&*process.store, &key, 1).await.unwrap();
+            let late = world.process("late", 2);
+            late.moving.look().await.unwrap();
+            late.moving.publish().await.unwrap();
             process.moving.finish("done", None).await.unwrap();
+            // it has not heard of the end
+            late.moving.publish().await.unwrap();
             say(&*process.store, &key, 2).await.unwrap();
             assert_eq!(numbers(process.store.get(&key).await.unwrap().as_ref()), [1, 2]);
             let beside = world.objects.list(".repot/", None, 10).await.unwrap();
