@@ -11,8 +11,8 @@ use crate::ask::{self, Behind};
 use crate::client::{was_lost, was_stale};
 use crate::error::failed;
 use crate::fetch::{Fetched, Question};
-use crate::reader::{PostgresReader, READING};
-use crate::transaction::begin;
+use crate::reader::PostgresReader;
+use crate::transaction::begin_reading;
 
 impl PostgresReader {
     /// In the state that is held, which begins with the same messages where there is none yet.
@@ -97,7 +97,7 @@ impl PostgresReader {
         if !self.connection.is_alive() {
             self.reconnect()?;
         }
-        Ok(begin(&self.connection.client, &self.address, READING))
+        Ok(begin_reading(&self.connection.client, &self.address))
     }
 
     fn question(&self, statement: &Statement, bytes_max: usize, begin: Option<String>) -> Result<Answer> {

@@ -12,9 +12,9 @@ use crate::ask::{self, Behind};
 use crate::error::failed;
 use crate::parameters::Parameters;
 use crate::question::is_cancelled;
-use crate::reader::{PostgresReader, READING};
+use crate::reader::PostgresReader;
 use crate::rows::alone;
-use crate::transaction::begin;
+use crate::transaction::begin_reading;
 
 /// A question that takes no transaction.
 #[derive(Clone)]
@@ -124,7 +124,7 @@ impl PostgresReader {
                         asked.ok_or_else(not_here)?.map(|answer| (answer, Vec::new()))
                     }
                     Some(_) => {
-                        let begin = begin(client, &self.address, READING);
+                        let begin = begin_reading(client, &self.address);
                         ask::run_once(client, statement, bounds, (&begin, role), behind.clone()).await
                     }
                 };

@@ -30,12 +30,10 @@ use crate::fetch::{Fetching, Question};
 use crate::parameters::{Parameters, given, limit};
 use crate::question::Asking;
 use crate::runtime::Runtime;
-use crate::transaction::{SharedPlan, begin};
+use crate::transaction::{SharedPlan, begin_reading};
 use crate::within::Within;
 use crate::{ask, audit, change_log, create, kept, marks, messages, query, referrers, scan, stored, trash};
 
-/// How reading transactions begin.
-pub(crate) const READING: &str = "isolation level repeatable read read only";
 /// Records are handed over when they have about this many bytes.
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -151,7 +149,7 @@ impl PostgresReader {
 
     fn try_begin(&self) -> Result<()> {
         let connection = Arc::clone(&self.connection);
-        let sql = begin(&self.connection.client, &self.address, READING);
+        let sql = begin_reading(&self.connection.client, &self.address);
         self.runtime.run(async move {
             connection.client.begin(&sql).await.map_err(|error| {
                 if is_lost(&error) {

@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Statement};
 
 use crate::client::{Client, Typed};
+use crate::transaction::BY_KEYS;
 
 /// Whose questions the session is set for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +67,9 @@ impl Standings {
     }
 }
 
-/// Only reads, as the transaction of a reader does.
-const OWN: &str = "select set_config('statement_timeout', $1, false), set_config('default_transaction_read_only', 'on', false)";
+/// Only reads, as the transaction of a reader does, by plans as the server is set to.
+const OWN: &str = "select set_config('statement_timeout', $1, false), set_config('default_transaction_read_only', 'on', false), \
+                   set_config('enable_seqscan', null, false), set_config('jit', null, false)";
 
 /// The same, under the role that holds tenants apart.
 static TENANTS: LazyLock<String> =
@@ -78,7 +80,9 @@ static TENANT: LazyLock<String> = LazyLock::new(|| format!("select set_config('{
 
 /// Takes back what was set.
 static LEAVE: LazyLock<String> = LazyLock::new(|| {
-    format!("reset role; reset {SETTING}; reset default_transaction_read_only; set statement_timeout = 0")
+    format!(
+        "reset role; reset {SETTING}; reset default_transaction_read_only; set statement_timeout = 0; {BY_KEYS}"
+    )
 });
 
 fn typed(values: &[String]) -> Vec<Typed<'_>> {

@@ -67,10 +67,13 @@ fn settings(address: &Address, set: &str) -> String {
     )
 }
 
-/// The statements of a writer look for a few rows by their keys, as arrays: what is best for one value is best for all, and
-/// a plan made anew for each array takes ten times as long as what is done by it. It is kept while a table grows that was empty when it
-/// was made, so none reads a whole table where an index finds the rows; what has no index is read as ever, and is nothing to compile.
-const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off";
+/// Statements of ours look for a few rows by their keys. A plan is kept while a table grows that was empty when it was made, so none
+/// reads a whole table where an index finds the rows; what has no index is read as ever, and is nothing to compile.
+pub(crate) const BY_KEYS: &str = "set enable_seqscan = off; set jit = off";
+
+/// Those of a writer have arrays of keys: what is best for one value is best for all, and a plan made anew for each array takes ten
+/// times as long as what is done by it.
+const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
 
 /// For a session of a writer that is nobody else's.
 ///
@@ -87,9 +90,16 @@ async fn settle_writer(client: &Client, address: &Address) -> Result<()> {
 /// When the server is out of reach.
 pub(crate) async fn settle(client: &Client, address: &Address) -> Result<()> {
     let set = settings(address, "set");
+    let set = format!("{set}; {BY_KEYS}");
     client.batch_execute(&set).await.map_err(|error| failed("begin a session", error))?;
     client.keep_statements();
     Ok(())
+}
+
+/// A transaction that reads one state. What is asked in it may be anything, so plans are made as the server is set to.
+pub(crate) fn begin_reading(client: &Client, address: &Address) -> String {
+    let begin = begin(client, address, "isolation level repeatable read read only");
+    format!("{begin}; set local enable_seqscan to default; set local jit to default")
 }
 
 /// A transaction that writes: triggers that are about plain SQL let it pass.

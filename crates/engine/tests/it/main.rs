@@ -22,6 +22,7 @@ mod grouped;
 mod idempotency;
 mod idempotency_away;
 mod index_order;
+mod kept_plans;
 mod ledger;
 mod look;
 mod marks;

@@ -143,11 +143,13 @@ fn key(writer: &Writer<'_>, (select, order): (&Select, &[usize]), list: &mut Vec
     Some(format!("page.{name}"))
 }
 
-/// The same rows in the same order, with their keys in the setting before the first of them is given.
+/// The same rows in the same order, with their keys in the setting before the first of them is given. What is sent behind it finds
+/// few rows by keys: from here on, plans read no whole table where there is an index.
 fn keyed(page: &str, key: &str) -> String {
     format!(
         "with page as materialized (\n{page}\n)\nselect page.* from page\n\
-         where (select set_config('{KEYS}', coalesce(string_agg({key}, '{BETWEEN_KEYS}'), ''), true) from page) is not null"
+         where (select set_config('{KEYS}', coalesce(string_agg({key}, '{BETWEEN_KEYS}'), ''), true) from page) is not null\n  \
+         and (select set_config('enable_seqscan', 'off', true)) is not null and (select set_config('jit', 'off', true)) is not null"
     )
 }
 
