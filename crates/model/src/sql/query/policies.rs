@@ -99,8 +99,8 @@ pub fn settle_policies(plan: &Plan, role: &str, schema: &str, there: &[Policed])
 
 /// Two policies: one that lets the role reach the table, whatever other policies are there, and one that binds it.
 fn bind(name: &str, role: &str, condition: &str, is: &Policed) -> Vec<String> {
-    // who is a member of the role without having taken it is not bound
-    let bound = format!("current_user <> {} or {condition}", text_literal(role));
+    // who is a member of the role without having taken it is not bound; asked once for all rows, as is the tenant
+    let bound = format!("(select current_user) <> {} or {condition}", text_literal(role));
     let wanted = [
         (format!("{role}_may"), "as permissive", "true"),
         (role.to_owned(), "as restrictive", bound.as_str()),
@@ -175,7 +175,7 @@ fn within(writer: &mut Writer<'_>, table: usize, alias: &str, above: &mut Vec<us
         let text = if matches!(shape.columns[column].kind, ColumnKind::Text(_)) { "" } else { "::text" };
         // a setting that was set and is over is '' and not null
         return format!(
-            "{}{text} = nullif(current_setting('{SETTING}', true), '')",
+            "{}{text} = (select nullif(current_setting('{SETTING}', true), ''))",
             writer.column(table, column, alias)
         );
     }
