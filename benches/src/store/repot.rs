@@ -12,7 +12,7 @@ use repot_core::store::{
     StoreExt as _,
 };
 use repot_core::{LockHolder, SystemClock, Target};
-use repot_engine::store::{PoolOptions, RowStore, RowStoreOptions};
+use repot_engine::store::{PoolOptions, RECENT_BYTES, RowStore, RowStoreOptions};
 use repot_json::Limits;
 use repot_json::patch::Pointer;
 use repot_model::language::{Model, parse};
@@ -58,6 +58,7 @@ impl Repot {
             writers: connections,
             pool: PoolOptions::default(),
             document_bytes_max: DOCUMENT_BYTES_MAX,
+            recent_bytes: RECENT_BYTES,
             json: Limits::default(),
             me: LockHolder { host: "bench".to_owned(), pid: std::process::id(), since_ms: 0 },
             clock: Arc::new(SystemClock),

@@ -286,6 +286,9 @@ pub(crate) struct Serve {
     /// Memory for values of /cache in MiB, where they are not on a Redis server.
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     pub cache_mb: usize,
+    /// Memory for texts of documents that were read of late, in MiB; 0: none are kept.
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    pub recent_mb: usize,
 }
 
 /// Tokens (JWT) that are taken beside keys; each flag wins over its variable and over `auth` in the model.

@@ -218,6 +218,7 @@ pub(crate) fn store_options(options: &Options) -> RowStoreOptions {
         writers: 1,
         pool: PoolOptions::default(),
         document_bytes_max: options.document_bytes_max,
+        recent_bytes: 0,
         json: options.json,
         me: me(&SystemClock),
         clock: Arc::new(SystemClock),

@@ -25,6 +25,8 @@ pub struct FoundObject {
     pub document: Option<StoredDocument>,
     /// Stamp of the document's mark; 0: its rows are those of its text.
     pub stamp: i64,
+    /// The reader knows the document's text by its `ETag`: text and kept changes are left out, but for the time of the last of those.
+    pub is_known: bool,
 }
 
 /// A document in a listing of those that share files.
@@ -97,6 +99,15 @@ pub trait StateReader {
     /// # Errors
     /// When they cannot be read.
     fn states(&mut self, collection: &str, keys: &[String]) -> Result<Vec<DocumentState>>;
+
+    /// As [`Reader::stored`], for who knows the text with the `ETag` `known`: where the document still has it, the text may be left out
+    /// ([`FoundObject::is_known`]).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    ///
+    /// [`Reader::stored`]: crate::Reader::stored
+    fn stored_unless(&mut self, path: &str, known: &str) -> Result<Option<FoundObject>>;
 
     /// [`Reader::stored`] is asked for these paths next, while one state is held; what has to wait for a server reads them at once. Each
     /// answer is given once, and only a small text is there already.

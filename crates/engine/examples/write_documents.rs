@@ -29,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         writers: 4,
         pool: PoolOptions::default(),
         document_bytes_max: DOCUMENT_BYTES_MAX,
+        recent_bytes: 1 << 20,
         json: repot_json::Limits::default(),
         me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },
         clock: Arc::new(SystemClock),

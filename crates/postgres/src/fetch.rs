@@ -69,7 +69,11 @@ impl Fetching {
                 self.at += 1;
                 Ok(answer.clone())
             }
-            Some(_) => Err(self.refuse()),
+            Some(_) => {
+                // what it goes by has changed: it has come another way
+                self.answered.truncate(self.at);
+                Err(self.want(question()))
+            }
             None => Err(self.want(question())),
         }
     }

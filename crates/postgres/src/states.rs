@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use repot_core::store::{MADE_BYTES, made_ms, millis};
-use repot_core::{Answer, DocumentState, Member, Result, StateReader};
+use repot_core::{Answer, DocumentState, FoundObject, Member, Reader as _, Result, StateReader};
 use repot_model::sql::query::{BETWEEN_KEYS, KEYS, Statement};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -11,9 +11,9 @@ use tokio_postgres::types::Type;
 use crate::ahead;
 use crate::ask::Behind;
 use crate::error::failed;
-use crate::marks;
 use crate::parameters::{given, listed};
 use crate::reader::PostgresReader;
+use crate::{marks, stored};
 
 const WHAT: &str = "read the states of documents";
 
@@ -72,6 +72,16 @@ fn told(rows: &[Row]) -> Result<Vec<DocumentState>> {
 }
 
 impl StateReader for PostgresReader {
+    fn stored_unless(&mut self, path: &str, known: &str) -> Result<Option<FoundObject>> {
+        if self.begun {
+            // it may have been read ahead
+            return self.stored(path);
+        }
+        let parameters = vec![given(path.to_owned(), Type::TEXT), given(known.to_owned(), Type::TEXT)];
+        let rows = self.rows_now("read a document", &stored::FOUND_UNLESS, parameters)?;
+        rows.first().map(stored::found_unless).transpose()
+    }
+
     fn members(&mut self, objects: &[i64]) -> Result<Vec<Member>> {
         let given = vec![given(objects.to_vec(), Type::INT8_ARRAY)];
         let rows = self.run(|connection| async move {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::client::Client;
+use repot_core::store::MADE_BYTES;
 use repot_core::{
     DocumentRecord, Error, FoundObject, Kind, ObjectRecord, Result, Status, StoredDocument, StoredObject,
 };
@@ -84,6 +85,10 @@ fn named(columns: &str, table: &str) -> String {
     columns.split(", ").map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
+/// Where the document's columns begin, and where it is said that its text is known.
+const DOCUMENT_AT: usize = 11;
+const KNOWN_AT: usize = DOCUMENT_AT + 14;
+
 /// An object by its path, its first document and the stamp of that document's mark.
 pub(crate) static FOUND: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -92,6 +97,24 @@ pub(crate) static FOUND: LazyLock<String> = LazyLock::new(|| {
         named(DOCUMENT, "d"),
         crate::marks::stamp_sql("d.collection", "d.key"),
         crate::kept::kept_sql("o.id"),
+    )
+});
+
+/// The same for a reader who knows the text with the `ETag` `$2`; at the end, whether that is the one.
+pub(crate) static FOUND_UNLESS: LazyLock<String> = LazyLock::new(|| {
+    let same = "coalesce(l.etag, d.etag) = $2";
+    let document =
+        named(DOCUMENT, "d").replace("d.text", &format!("case when {same} then '' else d.text end"));
+    format!(
+        "select {}, o.frame, {document}, {}, \
+         case when l.etag = $2 then array[substring(l.change from 1 for {MADE_BYTES})] \
+         when l.etag is not null then array(select p.change from repot_pending p where p.object = o.id and p.seq > 0 order by p.seq) end, \
+         l.etag, coalesce({same}, false) \
+         from repot_objects o left join repot_documents d on d.object = o.id and d.ordinal = 0 \
+         left join lateral (select p.etag, p.change from repot_pending p where p.object = o.id and p.seq > 0 order by p.seq desc limit 1) l on true \
+         where o.path = $1",
+        named(OBJECT, "o"),
+        crate::marks::stamp_sql("d.collection", "d.key"),
     )
 });
 
@@ -108,11 +131,16 @@ pub(crate) static FOUND_BY_KEY: LazyLock<String> = LazyLock::new(|| {
 
 /// Reads what [`FOUND`] or [`FOUND_BY_KEY`] selects.
 pub(crate) fn found(row: &Row) -> Result<FoundObject> {
-    const DOCUMENT_AT: usize = 11;
     let there: Option<i64> = row.try_get(DOCUMENT_AT).map_err(damaged("repot_documents"))?;
     let stamp = row.try_get(DOCUMENT_AT + 11).map_err(damaged("repot_touched"))?;
     let document = there.map(|_| document_from(row, (DOCUMENT_AT, DOCUMENT_AT + 12))).transpose()?;
-    Ok(FoundObject { object: object(row)?, document, stamp })
+    Ok(FoundObject { object: object(row)?, document, stamp, is_known: false })
+}
+
+/// Reads what [`FOUND_UNLESS`] selects.
+pub(crate) fn found_unless(row: &Row) -> Result<FoundObject> {
+    let is_known = row.try_get(KNOWN_AT).map_err(damaged("repot_documents"))?;
+    Ok(FoundObject { is_known, ..found(row)? })
 }
 
 /// A row of `repot_documents`, as `d`, with what is kept beside its text.

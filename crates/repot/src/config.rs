@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use repot_core::{Clock, Echo, Error, Kind, SystemClock, is_echo_wanted};
-use repot_engine::store::PoolOptions;
+use repot_engine::store::{PoolOptions, RECENT_BYTES};
 use repot_json::Limits;
 
 use crate::Result;
@@ -62,6 +62,9 @@ pub struct Config {
     pub echo: Option<Echo>,
     /// Bytes of the largest document.
     pub document_bytes_max: u64,
+    /// Bytes of texts that are kept in memory after they were read, for each database. The database is still asked with each read, whether
+    /// the text is the same; 0: none are kept.
+    pub recent_bytes: usize,
     /// Bounds of one JSON text.
     pub json: Limits,
     /// How new documents are written.
@@ -99,6 +102,7 @@ impl Config {
             pool_idle_ms: PoolOptions::default().idle_ms,
             echo: None,
             document_bytes_max: DOCUMENT_BYTES_MAX,
+            recent_bytes: RECENT_BYTES,
             json: Limits::default(),
             new_text: NewText::Indented,
             clock: Arc::new(SystemClock),

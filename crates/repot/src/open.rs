@@ -310,6 +310,7 @@ fn store_options(config: &Config) -> RowStoreOptions {
         writers,
         pool,
         document_bytes_max: config.document_bytes_max,
+        recent_bytes: config.recent_bytes,
         json: config.json,
         me: me(config.clock.as_ref()),
         clock: Arc::clone(&config.clock),

@@ -92,7 +92,7 @@ pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Result<(FoundObject, bool
             Err(error) => return Ok(Err(error)),
         },
     };
-    let found = FoundObject { object, document, stamp: row.get(DOCUMENT_AT + 11)? };
+    let found = FoundObject { object, document, stamp: row.get(DOCUMENT_AT + 11)?, is_known: false };
     Ok(Ok((found, row.get(DOCUMENT_AT + 12)?)))
 }
 

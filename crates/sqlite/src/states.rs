@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use repot_core::store::{MADE_BYTES, made_ms, millis};
-use repot_core::{DocumentState, Member, Result, StateReader};
+use repot_core::{DocumentState, FoundObject, Member, Reader as _, Result, StateReader};
 
 use crate::error::failed;
 use crate::marks;
@@ -32,6 +32,11 @@ static MEMBERS: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl StateReader for SqliteReader {
+    fn stored_unless(&mut self, path: &str, _known: &str) -> Result<Option<FoundObject>> {
+        // the text is at hand
+        self.stored(path)
+    }
+
     fn members(&mut self, objects: &[i64]) -> Result<Vec<Member>> {
         let list: Vec<String> = objects.iter().map(i64::to_string).collect();
         let list = format!("[{}]", list.join(","));

@@ -99,7 +99,12 @@ fn lost(traces: &Traces, style: LogStyle, output: &Output) {
 /// What the store is opened with.
 pub(crate) fn config(project: &Project, serve: &Serve) -> Result<Config, Failure> {
     let config = serving::config(project, serve.store.as_deref())?;
-    Ok(Config { follows: true, document_bytes_max: serve.body_max.clamp(1, 1_024) << 20, ..config })
+    Ok(Config {
+        follows: true,
+        document_bytes_max: serve.body_max.clamp(1, 1_024) << 20,
+        recent_bytes: serve.recent_mb.min(1 << 20) << 20,
+        ..config
+    })
 }
 
 /// Serves until it is told to stop; gives how many connections were cut off then.

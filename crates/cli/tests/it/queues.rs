@@ -70,6 +70,7 @@ fn open(place: &str, ahead_ms: i64) -> Arc<RowStore> {
         writers: 4,
         pool: PoolOptions::default(),
         document_bytes_max: 1 << 20,
+        recent_bytes: 1 << 20,
         json: Limits::default(),
         me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },
         clock: Arc::new(Ahead(ahead_ms)),

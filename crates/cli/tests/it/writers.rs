@@ -124,6 +124,7 @@ impl Place {
             writers: 4,
             pool: PoolOptions::default(),
             document_bytes_max: BYTES_MAX,
+            recent_bytes: 1 << 20,
             json: Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: std::process::id(), since_ms: 0 },
             clock: Arc::new(SystemClock),

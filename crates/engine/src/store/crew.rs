@@ -14,6 +14,7 @@ use super::desk::{Desk, Texts, Tools};
 use super::pool::{Bell, Bounds, Lane, Waits};
 use super::prompt::Home;
 use super::queue::{Queue, TOGETHER, TOGETHER_BESIDE, Writing, write};
+use super::recent::Recent;
 use super::row_store::RowStoreOptions;
 use super::writing::same;
 use crate::route::Routes;
@@ -60,6 +61,8 @@ pub(super) struct Crew {
     pub layout: Arc<Layout>,
     pub options: RowStoreOptions,
     pub dictionaries: Dictionaries,
+    /// Texts that were read of late.
+    pub recent: Option<Arc<Recent>>,
     pub lanes: Arc<Lanes>,
     pub bell: Arc<Bell>,
     pub home: Home,
@@ -146,7 +149,7 @@ impl Crew {
     /// Reads until the connection is to be closed. An error: it never began.
     fn read(&self, reader: Box<dyn Reader>) -> Result<()> {
         let (routes, limits) = (Routes::with(&self.plan, Arc::clone(&self.router)), self.options.json);
-        let mut kit = Kit { reader, texts: Texts::new()? };
+        let mut kit = Kit { reader, texts: Texts::new(self.recent.clone())? };
         let mut seat = self.lanes.reading.seat();
         while let Some((Reading(job), own)) = seat.rest(kit) {
             let Kit { mut reader, texts } = own;

@@ -1,15 +1,18 @@
 //! Reading one document as it is now: its stored text, with what its rows say laid over.
 
-use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts, Within, made_ms, millis};
+use std::sync::Arc;
+
+use repot_core::store::{DocumentKey, ETag, Layout, Whereabouts, Within, made_ms, millis};
 use repot_core::{
     AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
-    Result, Status, StoredObject, TrashWanted, Trashed,
+    Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
 };
 use repot_json::Limits;
 use repot_model::plan::{LaidOver, Place, Plan, Splitter, Standing, key_cells, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
 use super::located::look_up;
+use super::recent::Recent;
 use crate::prepare::{Before, etag, sha256};
 use crate::route::{Route, Routes};
 use crate::stored::{Assembled, Whole, assemble};
@@ -23,11 +26,13 @@ const BYTES_AT_ONCE: u64 = 512 << 10;
 pub(super) struct Texts {
     unpacker: Unpacker,
     dictionaries: Vec<i64>,
+    /// Those that were read of late, where it is only read.
+    recent: Option<Arc<Recent>>,
 }
 
 impl Texts {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self { unpacker: Unpacker::new(&[])?, dictionaries: Vec::new() })
+    pub(super) fn new(recent: Option<Arc<Recent>>) -> Result<Self> {
+        Ok(Self { unpacker: Unpacker::new(&[])?, dictionaries: Vec::new(), recent })
     }
 }
 
@@ -39,7 +44,7 @@ pub(super) struct Tools<'p> {
 
 impl<'p> Tools<'p> {
     pub(super) fn new(plan: &'p Plan, routes: &'p Routes<'p>, limits: Limits) -> Result<Self> {
-        Ok(Self::with(plan, routes, limits, Texts::new()?))
+        Ok(Self::with(plan, routes, limits, Texts::new(None)?))
     }
 
     pub(super) fn with(plan: &'p Plan, routes: &'p Routes<'p>, limits: Limits, texts: Texts) -> Self {
@@ -96,13 +101,7 @@ impl Found {
 
     /// When it was written last, milliseconds since 1970; `None`: that is not known.
     pub(super) fn modified_ms(&self) -> Option<i64> {
-        if self.stamp != 0 {
-            return None;
-        }
-        match self.whole.documents.first().and_then(|document| document.kept.last()) {
-            Some(change) => made_ms(change),
-            None => millis(self.whole.object.record.modified_ns),
-        }
+        modified_ms(self.stamp, &self.whole.object, self.whole.documents.first())
     }
 
     /// A copy of it as what is there before a write.
@@ -118,6 +117,21 @@ impl Found {
     pub(super) fn mark(&self) -> Option<Mark> {
         let record = self.document()?;
         Some(Mark { collection: record.collection.clone(), key: record.key.clone()?, stamp: self.stamp })
+    }
+}
+
+/// When an object with this document was written last, milliseconds since 1970; `None`: that is not known.
+pub(super) fn modified_ms(
+    stamp: i64,
+    object: &StoredObject,
+    document: Option<&StoredDocument>,
+) -> Option<i64> {
+    if stamp != 0 {
+        return None;
+    }
+    match document.and_then(|document| document.kept.last()) {
+        Some(change) => made_ms(change),
+        None => millis(object.record.modified_ns),
     }
 }
 
@@ -168,31 +182,14 @@ impl<'p, 'r> Desk<'p, 'r> {
         self.reader.objects(after, most, false)
     }
 
+    /// Texts that were read of late, where those are kept.
+    pub(super) fn recent(&self) -> Option<Arc<Recent>> {
+        self.texts.recent.clone()
+    }
+
     /// The connection.
     pub(super) fn reader(&mut self) -> &mut dyn Reader {
         self.reader
-    }
-
-    /// The document with this key as it is now; `None`: not settled.
-    pub(super) fn document(
-        &mut self,
-        layout: &Layout,
-        key: &DocumentKey,
-    ) -> Result<Option<Option<Document>>> {
-        Ok(match self.find(layout, key)? {
-            Sought::There(found) => {
-                let modified_ms = found.modified_ms();
-                let body = found.assembled.bytes;
-                Some(found.etag.map(|etag| Document {
-                    key: key.clone(),
-                    etag,
-                    body: body.into(),
-                    modified_ms,
-                }))
-            }
-            Sought::Nothing(_) => Some(None),
-            Sought::Unsettled => None,
-        })
     }
 
     /// These documents are read next, in the state of the database that is held.
@@ -332,7 +329,14 @@ impl<'p, 'r> Desk<'p, 'r> {
             // no database holds one in a text
             return Ok(None);
         }
-        let Some(mut found) = self.reader.stored(path)? else { return Ok(None) };
+        match self.reader.stored(path)? {
+            Some(found) => self.taken(path, found),
+            None => Ok(None),
+        }
+    }
+
+    /// The document in this object, which was found at `path`.
+    pub(super) fn taken(&mut self, path: &str, mut found: FoundObject) -> Result<Option<Found>> {
         if found.stamp != 0 {
             // the text and the rows are to be of one state
             self.reader.hold()?;
@@ -341,7 +345,7 @@ impl<'p, 'r> Desk<'p, 'r> {
                 None => return Ok(None),
             }
         }
-        let FoundObject { object, document, stamp } = found;
+        let FoundObject { object, document, stamp, .. } = found;
         if !matches!(object.record.status, Status::Moved | Status::SetAside) {
             return Ok(None);
         }

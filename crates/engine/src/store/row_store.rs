@@ -24,6 +24,7 @@ use super::jobs::Job;
 use super::pool::{Bell, PoolOptions};
 use super::prompt::{Caller, Work};
 use super::queue::Task;
+use super::recent::Recent;
 use super::settle::SETTLED_AT_ONCE;
 use super::writing::SETTLED_MOST;
 use crate::route::Routes;
@@ -53,6 +54,9 @@ pub struct RowStoreOptions {
     pub pool: PoolOptions,
     /// Bytes of the largest document.
     pub document_bytes_max: u64,
+    /// Bytes of texts that are kept in memory after they were read, and given again while the database says that they are still
+    /// the texts of their documents; 0: none.
+    pub recent_bytes: usize,
     /// Bounds of one JSON text.
     pub json: repot_json::Limits,
     /// Who we are, for the lock.
@@ -109,6 +113,7 @@ impl RowStore {
             layout: Arc::clone(&layout),
             options: options.clone(),
             dictionaries,
+            recent: Recent::new(options.recent_bytes)?,
             lanes: Arc::clone(&lanes),
             bell,
             home: caller.home(),

@@ -56,7 +56,7 @@ impl Desk<'_, '_> {
     }
 
     fn lay_within(&mut self, found: FoundObject, within: &Within) -> Result<Found> {
-        let FoundObject { object, document, stamp } = found;
+        let FoundObject { object, document, stamp, .. } = found;
         let place = match &document {
             // only its rows know where it stands
             Some(document) if stamp != 0 => self.place(object.id, &document.record, within.root)?,

@@ -90,6 +90,7 @@ impl Database {
             writers: 4,
             pool: PoolOptions::default(),
             document_bytes_max: DOCUMENT_BYTES_MAX,
+            recent_bytes: 1 << 20,
             json: repot_json::Limits::default(),
             me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
             clock: Arc::new(FixedClock(1_700_000_000_000)),

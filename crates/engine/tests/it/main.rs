@@ -37,6 +37,7 @@ mod query;
 mod query_random;
 mod quotas;
 mod rate_limits;
+mod recent;
 mod references;
 mod references_shared;
 mod restarted;

@@ -126,6 +126,7 @@ fn store(target: Box<dyn Target>, text: &'static str) -> RowStore {
         pool: PoolOptions::default(),
         changes: repot_core::change_log::ChangeRetention::default(),
         document_bytes_max: 4 << 20,
+        recent_bytes: 1 << 20,
         json: repot_json::Limits::default(),
         me: LockHolder { host: "here".to_owned(), pid: 7, since_ms: 0 },
         clock: Arc::new(FixedClock(1_700_000_000_000)),
