@@ -74,28 +74,36 @@ pub(crate) fn is_as_recorded(whole: &Whole, assembled: &Assembled) -> bool {
 pub(crate) fn assemble(whole: &Whole, unpacker: &mut Unpacker) -> Result<Assembled> {
     let record = &whole.object.record;
     let damaged = |what: &str| Error::new(Kind::Corrupt, "R0803", format!("{}: {what}", record.path));
+    let mut text_of = |document: &StoredDocument| {
+        let record = &document.record;
+        let size = usize::try_from(record.size).map_err(|error| damaged("a size is wrong").cause(error))?;
+        let text = unpacker.unpack(record.dictionary, &record.text, size)?;
+        if document.kept.is_empty() {
+            return Ok((text, None));
+        }
+        let own = sha256(&text);
+        Ok((lay(text, document.kept.iter().map(Vec::as_slice))?, Some(own)))
+    };
+    let Some(frame) = record.frame.as_deref() else {
+        let [document] = whole.documents.as_slice() else { return Err(damaged("documents are missing")) };
+        let (text, without_kept) = text_of(document)?;
+        return Ok(Assembled { without_kept, ..Assembled::alone(text) });
+    };
+    let gaps = frame::decode(frame)?;
+    if gaps.len() != whole.documents.len() + 1 {
+        return Err(damaged("documents are missing"));
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0).min(64 << 20));
     let mut spans = Vec::with_capacity(whole.documents.len());
     let mut without_kept = None;
-    let gaps = record.frame.as_deref().map(frame::decode).transpose()?;
-    if gaps.as_ref().map_or(1, Vec::len) != whole.documents.len() + usize::from(gaps.is_some()) {
-        return Err(damaged("documents are missing"));
-    }
-    for (at, document) in whole.documents.iter().enumerate() {
-        let record = &document.record;
-        let size = usize::try_from(record.size).map_err(|error| damaged("a size is wrong").cause(error))?;
-        let mut text = unpacker.unpack(record.dictionary, &record.text, size)?;
-        if !document.kept.is_empty() {
-            without_kept = Some(sha256(&text));
-            text = lay(text, document.kept.iter().map(Vec::as_slice))?;
-        }
-        if let Some(gaps) = &gaps {
-            bytes.extend_from_slice(gaps.get(at).ok_or_else(|| damaged("its frame is short"))?);
-        }
+    for (gap, document) in gaps.iter().zip(&whole.documents) {
+        let (text, own) = text_of(document)?;
+        without_kept = own.or(without_kept);
+        bytes.extend_from_slice(gap);
         spans.push(bytes.len()..bytes.len() + text.len());
         bytes.extend_from_slice(&text);
     }
-    if let Some(last) = gaps.as_ref().and_then(|gaps| gaps.last()) {
+    if let Some(last) = gaps.last() {
         bytes.extend_from_slice(last);
     }
     Ok(Assembled { bytes, spans, without_kept })

@@ -2,7 +2,7 @@
 //!
 //! Each read still asks the database, which says what the document's `ETag` is now: equal `ETag`s have equal bytes
 //! ([`repot_core::store::ETag`]), so nothing that is given from here is older than that answer, whoever wrote meanwhile. A database that
-//! is a server leaves the text out of its answer where it is the known one ([`repot_core::Reader::stored_unless`]).
+//! is a server leaves the text out of its answer where it is the known one ([`repot_core::StateReader::stored_unless`]).
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -132,7 +132,10 @@ impl Desk<'_, '_> {
             Sought::There(found) => {
                 let modified_ms = found.modified_ms();
                 let is_plain = is_plain(found.stamp, &found.whole.object, found.whole.documents.first());
-                let body = Bytes::from(found.assembled.bytes);
+                // what is kept takes the room that it is weighed by
+                let mut bytes = found.assembled.bytes;
+                bytes.shrink_to_fit();
+                let body = Bytes::from(bytes);
                 if let (Some(recent), Some(path), Some(etag), true) =
                     (self.recent(), &path, &found.etag, is_plain)
                 {
