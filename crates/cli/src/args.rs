@@ -289,6 +289,9 @@ pub(crate) struct Serve {
     /// Memory for texts of documents that were read of late, in MiB; 0: none are kept.
     #[arg(long, value_name = "MIB", default_value_t = 16)]
     pub recent_mb: usize,
+    /// With less of the disk of the store free than this, /readyz?verbose fails; 0: never.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub disk_low: u8,
 }
 
 /// Tokens (JWT) that are taken beside keys; each flag wins over its variable and over `auth` in the model.

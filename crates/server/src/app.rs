@@ -58,6 +58,8 @@ pub struct Options {
     pub traces: Option<Traces>,
     /// Tells how much room is on the disk of the store.
     pub room: Option<RoomOf>,
+    /// With less of the disk free than this, percent, the server is not well ([`Room::free_percent`](crate::Room)); 0: never.
+    pub disk_low_percent: u8,
     /// Where values of `/cache` are kept; `None`: nowhere.
     pub cache: Option<Arc<dyn Cache>>,
     /// For how long, where neither a request nor the model says, milliseconds.
@@ -89,6 +91,7 @@ impl Default for Options {
             log: None,
             traces: None,
             room: None,
+            disk_low_percent: 10,
             cache: None,
             cache_life_ms: 300_000,
             operator: None,

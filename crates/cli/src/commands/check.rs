@@ -137,9 +137,11 @@ fn space(folder: &std::path::Path) -> (String, Vec<String>) {
     (format!("{shown} can be written, {} free", crate::output::size(free)), tight.into_iter().collect())
 }
 
-/// Bytes that are free on the disk of a folder, and bytes of all of it.
+/// Bytes that are free on the disk of a folder, and these with all that are used: the share is that of `df`, which leaves
+/// out what a file system keeps for itself.
 pub(crate) fn free(folder: &std::path::Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(folder).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    Some((bytes(found.f_bavail), bytes(found.f_blocks)))
+    let used = found.f_blocks.saturating_sub(found.f_bfree);
+    Some((bytes(found.f_bavail), bytes(used.saturating_add(found.f_bavail))))
 }

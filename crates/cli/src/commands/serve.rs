@@ -53,6 +53,7 @@ pub(crate) fn run(global: &Global, serve: &Serve, output: &Output) -> Result<Exi
         query_ms: serve.query_time.clamp(1, 86_400) * 1_000,
         log: writer.as_ref().map(Writer::log),
         room: room(&config),
+        disk_low_percent: serve.disk_low,
         tokens,
         traces: traces.clone(),
         cache,

@@ -29,7 +29,7 @@ impl Served {
         project.folder.write("repot.toml", std::fs::read(apps(app)).unwrap());
         // a model may ask for one database for each tenant, which is not done yet
         project.folder.write(".env", "DATABASE_URL=sqlite:///repot.db\n");
-        let mut command = project.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+        let mut command = project.command(&["serve", "--listen", "127.0.0.1:0", "--json", "--disk-low", "0"]);
         command.env_remove("REPOT_LISTEN").stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -84,8 +84,9 @@ pub(crate) async fn checks(app: &App) -> Vec<Check> {
         found.push(pool(&pools));
     }
     found.extend(app.options().room.as_ref().and_then(RoomOf::look).map(|room| {
-        let percent = room.free_bytes.saturating_mul(100) / room.all_bytes.max(1);
-        check("disk", room.is_enough(), format!("{percent} % free, {} MB", room.free_bytes / 1_000_000))
+        let percent = room.free_percent();
+        let is_enough = percent >= u64::from(app.options().disk_low_percent);
+        check("disk", is_enough, format!("{percent} % free, {} MB", room.free_bytes / 1_000_000))
     }));
     found.extend(database.iter().map(model));
     found.extend(app.reload().refused().map(|(_, error)| reload(&error)));

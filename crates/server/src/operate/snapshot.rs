@@ -20,15 +20,16 @@ const OTHERS_KEPT: Duration = Duration::from_secs(60);
 pub struct Room {
     /// Bytes that may be used.
     pub free_bytes: u64,
-    /// Bytes of the whole disk.
+    /// Bytes that are used or may be: what a file system keeps for itself is neither, as `df` reckons.
     pub all_bytes: u64,
 }
 
 impl Room {
-    /// A tenth of it, or more, is free.
+    /// How much is free, whole percent, rounded down.
     #[must_use]
-    pub const fn is_enough(&self) -> bool {
-        self.free_bytes >= self.all_bytes / 10
+    pub fn free_percent(&self) -> u64 {
+        let percent = u128::from(self.free_bytes) * 100 / u128::from(self.all_bytes.max(1));
+        u64::try_from(percent).unwrap_or(u64::MAX)
     }
 }
 
