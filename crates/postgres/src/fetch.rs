@@ -161,3 +161,39 @@ impl PostgresReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(sql: &str) -> Question {
+        let parameters = Arc::new(Parameters::default());
+        Question::Rows { what: "ask", sql: sql.to_owned(), parameters }
+    }
+
+    /// One run of a reading that asks these; what it lacks is answered.
+    fn run(fetching: &mut Fetching, asks: &[&str]) -> bool {
+        fetching.at = 0;
+        let lacks = asks.iter().any(|sql| fetching.ask(sql, || question(sql)).is_err());
+        if let Some(question) = fetching.wanted.take() {
+            fetching.answered.push((question, Fetched::Rows(Arc::new(Vec::new()))));
+        }
+        !lacks
+    }
+
+    /// Such as a text that was known when it was asked for, and is not any more.
+    #[test]
+    fn a_reading_that_goes_another_way_than_before_is_answered_anew() {
+        let mut fetching = Fetching::default();
+        for _ in 0..3 {
+            assert!(!run(&mut fetching, &["a", "b", "c"]));
+        }
+        assert!(run(&mut fetching, &["a", "b", "c"]));
+        assert!(!run(&mut fetching, &["a", "d", "c"]));
+        // what came behind the other question is no answer to this one
+        assert_eq!(fetching.answered.iter().map(|(asked, _)| asked.sql()).collect::<Vec<_>>(), ["a", "d"]);
+        assert!(!run(&mut fetching, &["a", "d", "c"]));
+        assert!(run(&mut fetching, &["a", "d", "c"]));
+        assert!(!fetching.refused);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use repot_core::store::{DocumentKey, ETag, Layout, Whereabouts, Within, made_ms, millis};
+use repot_core::store::{DocumentKey, ETag, Layout, Within, made_ms, millis};
 use repot_core::{
     AuditFilter, AuditRecord, DocumentRecord, Error, FoundObject, Kind, Mark, Reader, Referred, Referrer,
     Result, Status, StoredDocument, StoredObject, TrashWanted, Trashed,
@@ -11,7 +11,6 @@ use repot_json::Limits;
 use repot_model::plan::{LaidOver, Place, Plan, Splitter, Standing, key_cells, key_text};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
-use super::located::look_up;
 use super::recent::Recent;
 use crate::prepare::{Before, etag, sha256};
 use crate::route::{Route, Routes};
@@ -135,16 +134,6 @@ pub(super) fn modified_ms(
     }
 }
 
-/// What a search for a document gives.
-pub(super) enum Sought {
-    /// An object is there; the document may be gone from it.
-    There(Box<Found>),
-    /// Nothing is there; the stamp of the mark that something left.
-    Nothing(i64),
-    /// Plain SQL made a row, and no writer has made a document of it yet.
-    Unsettled,
-}
-
 impl<'p, 'r> Desk<'p, 'r> {
     pub(super) fn new(
         plan: &'p Plan,
@@ -202,77 +191,6 @@ impl<'p, 'r> Desk<'p, 'r> {
         }
         paths.retain(|path| !path.contains('\0'));
         self.reader.expect(paths)
-    }
-
-    /// The document with this key.
-    pub(super) fn find(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
-        if let Some(within) = layout.within(key)? {
-            return self.find_within(layout, key, &within);
-        }
-        let mut gone = None;
-        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
-        if elsewhere {
-            paths.extend(look_up(layout, self.reader, key)?);
-        }
-        for path in paths {
-            match self.at(&path)? {
-                Some(found) if found.etag.is_some() => return Ok(Sought::There(Box::new(found))),
-                found => gone = gone.or(found),
-            }
-        }
-        match gone {
-            Some(found) => Ok(Sought::There(Box::new(found))),
-            None => self.unsettled(layout, key),
-        }
-    }
-
-    /// Whether there is a document with this key; its text is not read. `None`: not settled.
-    pub(super) fn exists(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Option<bool>> {
-        if layout.is_shared(key.collection()) {
-            return Ok(self.document(layout, key)?.map(|found| found.is_some()));
-        }
-        let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
-        if elsewhere {
-            paths.extend(look_up(layout, self.reader, key)?);
-        }
-        for path in paths {
-            // no database holds a NUL in a text
-            if !path.contains('\0')
-                && let Some(stamp) = self.reader.exists(&path)?
-            {
-                if stamp == 0 {
-                    return Ok(Some(true));
-                }
-                if elsewhere || key.place().is_some() {
-                    return Ok(self.document(layout, key)?.map(|found| found.is_some()));
-                }
-                let rows = self.rows(key.collection(), key.text())?;
-                let own = self.identity(key.collection(), key.text(), &rows);
-                return Ok(Some(own.as_ref() == Some(key)));
-            }
-        }
-        Ok(match self.unsettled(layout, key)? {
-            Sought::Unsettled => None,
-            _ => Some(false),
-        })
-    }
-
-    /// No object is where the document would be: is there a row that plain SQL made?
-    pub(super) fn unsettled(&mut self, layout: &Layout, key: &DocumentKey) -> Result<Sought> {
-        if key.text().contains('\0') || key.place().is_some() {
-            return Ok(Sought::Nothing(0));
-        }
-        let stamp = self.reader.stamp(key.collection(), key.text())?;
-        if stamp == 0 {
-            return Ok(Sought::Nothing(0));
-        }
-        let rows = self.rows(key.collection(), key.text())?;
-        let own = self.identity(key.collection(), key.text(), &rows);
-        let paths = layout.paths(key)?;
-        Ok(match own {
-            Some(own) if own == *key && !paths.is_empty() => Sought::Unsettled,
-            _ => Sought::Nothing(stamp),
-        })
     }
 
     /// The rows of the document with this key, found from its root row.

@@ -13,8 +13,9 @@ use repot_json::Limits;
 use repot_model::plan::{Plan, StateChange};
 
 use super::clerk::Clerk;
-use super::desk::{Desk, Found, Sought};
+use super::desk::{Desk, Found};
 use super::facts::{Demanded, noted};
+use super::finding::Sought;
 use super::following::follow;
 use super::implied::Implied;
 use super::jobs::Job;

@@ -11,7 +11,8 @@ use repot_json::patch::{Lists, Merged, Pointer, merge3, resolve};
 use repot_json::{Limits, Tree};
 
 use super::clerk::{each_difference, expired, unpack_against};
-use super::desk::{Desk, Sought};
+use super::desk::Desk;
+use super::finding::Sought;
 use super::queue::Task;
 use super::row_store::RowStore;
 

@@ -11,7 +11,8 @@ use repot_core::store::{DocumentKey, Layout, Proposal, Within, Write};
 use repot_model::plan::{Plan, StateChange};
 use repot_model::row::{Cell, Cells, RowBuffer};
 
-use super::desk::{Found, Sought};
+use super::desk::Found;
+use super::finding::Sought;
 use super::following::{RowId, holds};
 use super::hand::Hand;
 use super::within::{Files, Inside};

@@ -8,6 +8,7 @@ mod clerk;
 mod crew;
 mod desk;
 mod facts;
+mod finding;
 mod following;
 mod hand;
 mod history;

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use quick_cache::sync::{Cache as Shelf, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use repot_core::store::{Document, DocumentKey, ETag, Layout, Whereabouts};
+use repot_core::store::{Document, DocumentKey, ETag, Layout};
 use repot_core::{Error, FoundObject, Kind, Result, Status, StoredDocument, StoredObject};
 
-use super::desk::{Desk, Found, Sought, modified_ms};
+use super::desk::{Desk, Found, modified_ms};
+use super::finding::Sought;
 
 /// Bytes of texts that a server usually keeps.
 pub const RECENT_BYTES: usize = 16 << 20;
@@ -118,28 +119,30 @@ impl Desk<'_, '_> {
         layout: &Layout,
         key: &DocumentKey,
     ) -> Result<Option<Option<Document>>> {
-        let (path, sought) = match only_path(layout, key)? {
-            None => (None, self.find(layout, key)?),
-            Some(path) => match self.look(&path)? {
-                Look::Same(Text { etag, body }, modified_ms) => {
-                    return Ok(Some(Some(Document { key: key.clone(), etag, body, modified_ms })));
-                }
-                Look::Found(Some(found)) => (Some(path), Sought::There(found)),
-                Look::Found(None) => (None, self.unsettled(layout, key)?),
+        let sought = match layout.within(key)? {
+            Some(within) => self.find_within(layout, key, &within)?,
+            None => match self.paths(layout, key)?.as_slice() {
+                [path] => match self.look(path)? {
+                    Look::Same(Text { etag, body }, modified_ms) => {
+                        return Ok(Some(Some(Document { key: key.clone(), etag, body, modified_ms })));
+                    }
+                    Look::Found(Some(found)) => Sought::There(found),
+                    Look::Found(None) => self.unsettled(layout, key)?,
+                },
+                paths => self.find_at(layout, key, paths)?,
             },
         };
         Ok(match sought {
             Sought::There(found) => {
                 let modified_ms = found.modified_ms();
-                let is_plain = is_plain(found.stamp, &found.whole.object, found.whole.documents.first());
+                let object = &found.whole.object;
+                let is_plain = is_plain(found.stamp, object, found.whole.documents.first());
                 // what is kept takes the room that it is weighed by
                 let mut bytes = found.assembled.bytes;
                 bytes.shrink_to_fit();
                 let body = Bytes::from(bytes);
-                if let (Some(recent), Some(path), Some(etag), true) =
-                    (self.recent(), &path, &found.etag, is_plain)
-                {
-                    recent.put(path, etag, &body);
+                if let (Some(recent), Some(etag), true) = (self.recent(), &found.etag, is_plain) {
+                    recent.put(&object.record.path, etag, &body);
                 }
                 Some(found.etag.map(|etag| Document { key: key.clone(), etag, body, modified_ms }))
             }
@@ -170,14 +173,4 @@ impl Desk<'_, '_> {
     fn found_at(&mut self, path: &str) -> Result<Look> {
         Ok(Look::Found(self.at(path)?.map(Box::new)))
     }
-}
-
-/// The path of the object that the document is all of, where it can be at one only.
-fn only_path(layout: &Layout, key: &DocumentKey) -> Result<Option<String>> {
-    if layout.within(key)?.is_some() {
-        return Ok(None);
-    }
-    let Whereabouts { mut paths, elsewhere } = layout.whereabouts(key)?;
-    let path = paths.pop().filter(|path| paths.is_empty() && !elsewhere && !path.contains('\0'));
-    Ok(path)
 }

@@ -7,7 +7,8 @@ use repot_core::{Item, Kind, Mark, Result, RowChanges, StoredObject};
 use repot_model::plan::{Place as SplitPlace, Splitter, Standing};
 use repot_model::row::RowBuffer;
 
-use super::desk::{Desk, Sought};
+use super::desk::Desk;
+use super::finding::Sought;
 use super::hand::Hand;
 use super::jobs::Job;
 use super::within::{Files, Inside};

@@ -8,7 +8,8 @@ use repot_core::store::{
 use repot_core::{Error, Kind, Object, Result, TrashName, TrashWanted, Trashed};
 
 use super::clerk::named;
-use super::desk::{Desk, Found, Sought};
+use super::desk::{Desk, Found};
+use super::finding::Sought;
 use super::following::Follower;
 use super::hand::{Hand, before, mark};
 use super::jobs::{Job, Restored};

@@ -15,7 +15,8 @@ use repot_core::{
 use repot_model::plan::{Gaps, Standing};
 use repot_model::row::RowBuffer;
 
-use super::desk::{Desk, Found, Sought};
+use super::desk::{Desk, Found};
+use super::finding::Sought;
 use super::hand::Hand;
 use super::writing::lost;
 use crate::frame;

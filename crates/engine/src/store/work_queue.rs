@@ -16,7 +16,8 @@ use repot_core::{
 use repot_model::plan::QueueRules;
 use tokio::sync::oneshot;
 
-use super::desk::{Desk, Sought};
+use super::desk::Desk;
+use super::finding::Sought;
 use super::hand::Hand;
 use super::objects::{KEPT_OUT, kept_out};
 use super::queue::Task;
