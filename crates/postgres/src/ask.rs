@@ -11,8 +11,8 @@ use repot_core::{Answer, Error, Kind, Result};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::query::{SETTING, Speech, Statement};
 use repot_model::sql::{Dialect, quote};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Column, Row};
 
 use crate::chain::{Encoded, borrowed, parameter};
 use crate::decode;
@@ -281,6 +281,10 @@ async fn rows(
             answer.cut = true;
             break;
         }
+        if answer.rows.is_empty() {
+            // which is so for all of them
+            typed_as(statement, &row)?;
+        }
         cells.clear();
         encode(statement, &row, &mut cells)?;
         answer.rows.raw(&cells);
@@ -289,13 +293,26 @@ async fn rows(
     Ok(answer)
 }
 
+/// An error where a column is of another type than the model says.
+fn typed_as(statement: &Statement, row: &Row) -> Result<()> {
+    let mut both = statement.columns.iter().zip(row.columns());
+    match both.find(|(kind, column)| !decode::reads_as(column.type_().oid(), **kind)) {
+        Some((_, column)) => Err(other_type(column)),
+        None => Ok(()),
+    }
+}
+
+fn other_type(column: &Column) -> Error {
+    let message = format!("column {} is of another type than the model says", column.name());
+    Error::new(Kind::Corrupt, "R0802", message)
+        .hint("It was changed in the database; put it back as `repot plan --sql` prints it.")
+}
+
 fn encode(statement: &Statement, row: &Row, cells: &mut Vec<u8>) -> Result<()> {
-    for (at, (kind, column)) in statement.columns.iter().zip(row.columns()).enumerate() {
+    for (at, kind) in statement.columns.iter().enumerate() {
         let raw: Raw<'_> = row.try_get(at).map_err(|error| failed("read a row", error))?;
-        if !decode::reads_as(column.type_().oid(), *kind) || !decode::cell(raw.0, *kind, cells) {
-            let message = format!("column {} is of another type than the model says", column.name());
-            return Err(Error::new(Kind::Corrupt, "R0802", message)
-                .hint("It was changed in the database; put it back as `repot plan --sql` prints it."));
+        if !decode::cell(raw.0, *kind, cells) {
+            return Err(other_type(&row.columns()[at]));
         }
     }
     Ok(())

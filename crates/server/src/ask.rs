@@ -123,6 +123,7 @@ pub(crate) fn listing(model: &Model, scope: Scope, pairs: &[(String, String)]) -
     let plain = filters == 0 && query.sort.is_empty() && query.fields.is_empty();
     let needs_tables = !plain || !query.expand.is_empty() || query.offset > 0;
     query.etags = told.names().next().is_some();
+    query.keyless = true;
     Ok(Listing { query, told, needs_tables, form })
 }
 

@@ -302,6 +302,8 @@ pub struct Query {
     pub full: bool,
     /// With the states of the documents that the rows are of.
     pub etags: bool,
+    /// Rows without the keys of their documents, for who does not look at them: they cost something to make.
+    pub keyless: bool,
 }
 
 impl Query {
@@ -319,6 +321,7 @@ impl Query {
             expand: Vec::new(),
             full: false,
             etags: false,
+            keyless: false,
         }
     }
 
@@ -396,12 +399,19 @@ impl Query {
         self.etags = true;
         self
     }
+
+    /// Rows alone, without the keys of their documents; whole documents, and rows with their states, have theirs all the same.
+    #[must_use]
+    pub const fn keyless(mut self) -> Self {
+        self.keyless = true;
+        self
+    }
 }
 
 /// A row, or a whole document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryItem {
-    /// The document; `None` for a row that a document holds.
+    /// The document; `None` for a row that a document holds, and where nobody looks at it ([`Query::keyless`]).
     pub key: Option<DocumentKey>,
     /// The state of the document: of whole documents, and of rows where [`Query::etags`] asks for it. `None` too for a row
     /// that a document holds, and for one that plain SQL made and nobody has read or written as a document yet.

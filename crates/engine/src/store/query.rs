@@ -154,22 +154,32 @@ fn rows(
     answer: &Answer,
 ) -> Result<QueryPage> {
     let mut made = Vec::with_capacity(answer.rows.len().min(resolved.limit()));
-    let (names, mut key) = (Names::new(plan, resolved), Keys::new(resolved));
+    let (names, mut keys) = (Names::new(plan, resolved), Keys::new(resolved));
     // one text for all of them, of which each item has its part
     let mut text = String::with_capacity(answer.rows.size_bytes() * 2);
-    let mut raw = Vec::new();
+    let (mut raw, mut last) = (Vec::new(), None);
     for (_, row) in answer.rows.iter().take(resolved.limit()) {
-        raw_cells(row, &mut raw);
         let begin = text.len();
-        names.object(&raw, &mut text);
-        made.push((key.of(&raw), begin..text.len()));
+        names.object(row, &mut text);
+        let key = match resolved.key {
+            Some(_) => {
+                raw_cells(row, &mut raw);
+                keys.of(&raw)
+            }
+            None => None,
+        };
+        made.push((key, begin..text.len()));
+        last = Some(row);
     }
     let text = Bytes::from(text);
     let item = |(key, range)| QueryItem { key, etag: None, modified_ms: None, body: text.slice(range) };
     let items = made.into_iter().map(item).collect();
     let more = answer.cut || answer.rows.len() > resolved.limit();
-    let next = (more && !raw.is_empty()).then(|| resolved.cursor(statement, &raw)).transpose()?;
-    Ok(QueryPage { items, next })
+    let next = last.filter(|_| more).map(|row| {
+        raw_cells(row, &mut raw);
+        resolved.cursor(statement, &raw)
+    });
+    Ok(QueryPage { items, next: next.transpose()? })
 }
 
 /// The documents of a page, of the same state of the database as the rows that led to them.
@@ -262,13 +272,19 @@ impl<'r> Names<'r> {
     }
 
     /// A row as a JSON object, with the rows that came along in the place of the references to them.
-    fn object(&self, row: &[&[u8]], out: &mut String) {
+    fn object(&self, row: &[u8], out: &mut String) {
         let Select { columns, expand, .. } = &self.resolved.select;
+        let mut raw = Vec::new();
+        if !expand.is_empty() {
+            raw_cells(row, &mut raw);
+        }
+        let mut cells = Cells::new(row);
         out.push('{');
-        for ((at, &column), name) in columns.iter().enumerate().zip(&self.shown) {
+        for (&column, name) in columns.iter().zip(&self.shown) {
             out.push_str(name);
-            if !expanded(self.plan, (expand, columns.len()), column, row, out).unwrap_or_default() {
-                json(row.get(at).copied().unwrap_or_default(), out);
+            let cell = cells.next().unwrap_or(Cell::Null);
+            if !expanded(self.plan, (expand, columns.len()), column, &raw, out).unwrap_or_default() {
+                json(&cell, out);
             }
         }
         out.push('}');
@@ -297,7 +313,7 @@ fn expanded(
                 out.push('{');
                 for (number, (column, cell)) in shape.columns.iter().zip(cells).enumerate() {
                     out.push_str(&entry(number, &column.name));
-                    json(cell, out);
+                    json(&Cells::new(cell).next().unwrap_or(Cell::Null), out);
                 }
                 out.push('}');
                 return Some(true);
@@ -307,14 +323,13 @@ fn expanded(
     None
 }
 
-fn json(cell: &[u8], out: &mut String) {
-    let cell = Cells::new(cell).next().unwrap_or(Cell::Null);
-    match &cell {
+fn json(cell: &Cell<'_>, out: &mut String) {
+    match cell {
         // plain SQL can put anything into a column of SQLite
         Cell::Json(text) if Tree::parse(text.as_bytes(), Limits::default()).is_err() => {
             repot_json::edit::quote_into(text, out);
         }
-        _ => cell_json_into(&cell, out),
+        _ => cell_json_into(cell, out),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Resolved<'q> {
     pub select: Select,
     /// How many of the columns are shown; those of the key that are not among them follow.
     pub shown: usize,
-    /// Where the columns of the key are, for rows that are documents.
+    /// Where the columns of the key are, for rows that are documents whose keys are wanted.
     pub key: Option<Vec<usize>>,
     plan: &'q Plan,
 }
@@ -58,9 +58,10 @@ impl<'q> Resolved<'q> {
             let message = format!("rows of {} are no documents of their own", shape.name);
             return Err(Error::new(Kind::Unsupported, "R0405", message).hint("Ask without `full`."));
         }
+        let is_keyed = is_root && (query.full || query.etags || !query.keyless);
         // what is shown already is not read again
-        let key: Vec<usize> = shape.key.iter().map(|&column| place(&mut columns, column)).collect();
-        let key = is_root.then_some(key);
+        let places = || shape.key.iter().map(|&column| place(&mut columns, column)).collect::<Vec<usize>>();
+        let key = is_keyed.then(places);
         let expand: Vec<Expansion> =
             query.expand.iter().map(|name| expansion(plan, &tenancy, table, name)).collect::<Result<_>>()?;
         let after = query.after.as_ref().map(|after| cursor::read(plan, query, after, sort.len()));
