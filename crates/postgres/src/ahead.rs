@@ -165,12 +165,11 @@ pub(crate) async fn read(client: &Client, questions: &Questions<'_>) -> Result<S
             [(&ones, Type::TEXT_ARRAY), (&others, Type::TEXT_ARRAY)];
         client.query_again(sql, &given).await.map_err(Failure::server(what))
     };
-    let rows = future::join_all(ahead.rows.iter().map(|wanted| kept::rows(client, plan, wanted)));
     let documents = future::join4(
         texts(&OUTLINES, &ahead.outlines),
         texts(&STORED, &ahead.stored),
         pairs(&STAMPS, &ahead.stamps),
-        rows,
+        kept::rows_of_all(client, plan, &ahead.rows),
     );
     let beside =
         future::join(values(client, &ahead.meta, search.as_deref()), pairs(&facts::NAMED, &ahead.facts));
@@ -191,9 +190,7 @@ pub(crate) async fn read(client: &Client, questions: &Questions<'_>) -> Result<S
     seen.facts.extend(
         noted?.iter().map(facts::read).map(|fact| ((fact.kind.clone(), fact.name.clone()), Some(fact))),
     );
-    for (wanted, rows) in ahead.rows.iter().zip(rows) {
-        seen.rows.push((wanted.clone(), rows?));
-    }
+    seen.rows = rows?;
     Ok(seen)
 }
 

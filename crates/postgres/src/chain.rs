@@ -162,6 +162,27 @@ pub(crate) fn parameter(cell: &Cell<'_>, kind: ColumnKind) -> Result<(Encoded, T
     Err(Error::new(Kind::Internal, "R0901", "a cell that is not of the column's kind"))
 }
 
+/// Of lists there are no arrays.
+pub(crate) const fn is_list(kind: ColumnKind) -> bool {
+    matches!(kind, ColumnKind::TextList | ColumnKind::IntList | ColumnKind::FloatList | ColumnKind::BoolList)
+}
+
+/// Cells of one column, as an array.
+pub(crate) fn array_parameter<'c>(
+    table: &Table,
+    column: usize,
+    count: usize,
+    cells: impl Iterator<Item = Cell<'c>>,
+) -> Result<(Encoded, Type), Error> {
+    let column = &table.columns[column];
+    let mut bytes = Vec::new();
+    if !encode::array(count, cells, column.kind, &mut bytes) {
+        let message = format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
+        return Err(Error::new(Kind::Internal, "R0901", message));
+    }
+    Ok((Encoded(Some(bytes)), encode::array_of(column.kind)))
+}
+
 /// `t0."id" = $1 and t0."position" is null` for encoded cells of these columns, with its parameters.
 pub(crate) fn condition(
     table: &Table,

@@ -1,16 +1,16 @@
 //! Changes of rows that are already there: deletes as one join a table, updates row by row in a pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use repot_core::{Batch, Error, Kind};
-use repot_model::plan::{Plan, Table};
+use repot_model::plan::{ColumnKind, Plan, Table};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::quote;
 use tokio_postgres::types::Type;
 
-use crate::chain::{Encoded, condition, parameter};
+use crate::chain::{Encoded, array_parameter, condition, is_list, parameter};
 use crate::copy::Failure;
-use crate::encode::{array, array_of, type_of};
+use crate::encode::type_of;
 use crate::flight::Flight;
 use crate::left::gone;
 use crate::parameters::given;
@@ -138,13 +138,8 @@ fn say_group(
             wanted.push(format!("t.{name} is null"));
             continue;
         }
-        let mut bytes = Vec::new();
         let cells = rows.iter().map(|cells| Cells::new(cells).nth(at).unwrap_or(Cell::Null));
-        if !array(rows.len(), cells, column.kind, &mut bytes) {
-            let message = format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
-            return Err(Error::new(Kind::Internal, "R0901", message));
-        }
-        parameters.push((Encoded(Some(bytes)), array_of(column.kind)));
+        parameters.push(array_parameter(table, table.identity[at], rows.len(), cells)?);
         selected.push(format!("unnest(${}) as c{at}", parameters.len()));
         wanted.push(format!("t.{name} = v.c{at}"));
     }
@@ -180,15 +175,90 @@ pub(crate) fn say_updates(
     rows: &[ChangedRow],
     flight: &mut Flight,
 ) -> Result<(), Error> {
-    for &(item, row) in rows {
-        let (table, cells) = batch.items[item].changes.updates.row(row);
-        let table = &plan.tables[table];
-        let columns = batch.items[item].kept.as_ref().and_then(|kept| kept.columns.get(row));
-        let Some((sql, parameters)) = update(table, cells, columns)? else { continue };
-        let values = parameters.into_iter().map(|(value, kind)| given(value, kind)).collect();
-        flight.say(format!("update a row of {}", table.name), sql, values);
+    for group in alike(plan, batch, rows) {
+        if let [(item, row)] = group[..] {
+            let (table, cells) = batch.items[item].changes.updates.row(row);
+            let table = &plan.tables[table];
+            let Some((sql, parameters)) = update(table, cells, columns(batch, (item, row)))? else {
+                continue;
+            };
+            say_update(table, sql, parameters, flight);
+        } else {
+            let (table, (sql, parameters)) = update_alike(plan, batch, &group)?;
+            say_update(table, sql, parameters, flight);
+        }
     }
     Ok(())
+}
+
+fn say_update(table: &Table, sql: String, parameters: Vec<(Encoded, Type)>, flight: &mut Flight) {
+    let values = parameters.into_iter().map(|(value, kind)| given(value, kind)).collect();
+    flight.say(format!("update rows of {}", table.name), sql, values);
+}
+
+/// The columns of a row that change; `None`: that is not said.
+fn columns(batch: &Batch, (item, row): ChangedRow) -> Option<&Vec<usize>> {
+    batch.items[item].kept.as_ref().and_then(|kept| kept.columns.get(row))
+}
+
+/// The rows in groups that are overwritten by one statement each: of several documents, of which the same columns of one row each
+/// change, in a table whose rows are told apart by one column. All others are by themselves, in their order.
+fn alike(plan: &Plan, batch: &Batch, rows: &[ChangedRow]) -> Vec<Vec<ChangedRow>> {
+    let table_of = |(item, row): ChangedRow| batch.items[item].changes.updates.row(row).0;
+    let mut of_item: HashMap<(usize, usize), usize> = HashMap::new();
+    rows.iter().for_each(|&row| *of_item.entry((row.0, table_of(row))).or_default() += 1);
+    let joins = |row: ChangedRow| {
+        let (table, cells) = batch.items[row.0].changes.updates.row(row.1);
+        let shape = &plan.tables[table];
+        let changed = columns(batch, row)?;
+        let [key] = shape.identity[..] else { return None };
+        let no_list = changed.iter().chain([&key]).all(|&column| !is_list(shape.columns[column].kind));
+        let is_plain = !changed.is_empty()
+            && !changed.contains(&key)
+            && no_list
+            && Cells::new(cells).nth(key).is_some_and(|cell| cell != Cell::Null);
+        (is_plain && of_item.get(&(row.0, table)) == Some(&1)).then_some((table, changed))
+    };
+    let (mut kinds, mut groups) = (Vec::new(), Vec::<Vec<ChangedRow>>::new());
+    for &row in rows {
+        let kind = joins(row);
+        match kinds.iter().position(|known| kind.is_some() && *known == kind) {
+            Some(at) => groups[at].push(row),
+            None => {
+                kinds.push(kind);
+                groups.push(vec![row]);
+            }
+        }
+    }
+    groups
+}
+
+/// The statement that overwrites the same columns of several rows, whose identity is one column each.
+fn update_alike<'p>(
+    plan: &'p Plan,
+    batch: &Batch,
+    group: &[ChangedRow],
+) -> Result<(&'p Table, Statement), Error> {
+    let rows: Vec<(usize, &[u8])> =
+        group.iter().map(|&(item, row)| batch.items[item].changes.updates.row(row)).collect();
+    let table = &plan.tables[rows[0].0];
+    let key = table.identity[0];
+    let array = |column: usize| {
+        let cells = rows.iter().map(|(_, cells)| Cells::new(cells).nth(column).unwrap_or(Cell::Null));
+        array_parameter(table, column, rows.len(), cells)
+    };
+    let mut parameters = vec![array(key)?];
+    let name = quote(&table.columns[key].name);
+    // values of any length travel in an array of texts
+    let as_text = if matches!(table.columns[key].kind, ColumnKind::Text(_)) { "::text" } else { "" };
+    let mut sets = Vec::new();
+    for &column in columns(batch, group[0]).into_iter().flatten() {
+        parameters.push(array(column)?);
+        let at = format!("array_position($1, t.{name}{as_text})");
+        sets.push(format!("{} = (${})[{at}]", quote(&table.columns[column].name), parameters.len()));
+    }
+    let sql = format!("update {} t set {} where t.{name} = any($1)", quote(&table.name), sets.join(", "));
+    Ok((table, (sql, parameters)))
 }
 
 /// The identity cells of a whole row.

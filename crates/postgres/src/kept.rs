@@ -2,21 +2,22 @@
 
 use std::sync::LazyLock;
 
+use futures_util::future;
 use repot_core::{Batch, Outline, Result};
 use repot_model::plan::{Plan, RowsWanted};
-use repot_model::row::RowBuffer;
+use repot_model::row::{Cell, Cells, RowBuffer};
 use repot_model::sql::quote;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::chain::{borrowed, condition, named};
+use crate::chain::{array_parameter, borrowed, condition, is_list, named};
 use crate::client::Client;
 use crate::copy::Failure;
 use crate::error::failed;
 use crate::flight::Flight;
 use crate::marks;
 use crate::parameters::given;
-use crate::stored::cells;
+use crate::stored::cells as cells_of;
 use crate::transaction::Writer;
 
 /// The table of kept changes; `seq` 0 says that none may be kept.
@@ -92,9 +93,83 @@ pub(crate) async fn rows(client: &Client, plan: &Plan, wanted: &RowsWanted) -> R
     let mut row_cells = Vec::new();
     for row in found {
         row_cells.clear();
-        cells(&row, 0, table.columns.iter().map(|column| column.kind), &mut row_cells)?;
+        cells_of(&row, 0, table.columns.iter().map(|column| column.kind), &mut row_cells)?;
         out.raw(&row_cells);
         out.end_row(wanted.table);
+    }
+    Ok(out)
+}
+
+/// The rows that each of several wants: those that are found by one column of one table with one statement.
+///
+/// # Errors
+/// As [`rows`].
+pub(crate) async fn rows_of_all(
+    client: &Client,
+    plan: &Plan,
+    all: &[RowsWanted],
+) -> Result<Vec<(RowsWanted, RowBuffer)>, Failure> {
+    let mut groups: Vec<Vec<&RowsWanted>> = Vec::new();
+    for wanted in all {
+        let joins = |group: &&mut Vec<&RowsWanted>| {
+            let first = group[0];
+            (first.table, &first.columns) == (wanted.table, &wanted.columns)
+        };
+        match groups.iter_mut().find(joins).filter(|_| is_by_one_column(plan, wanted)) {
+            Some(group) => group.push(wanted),
+            None => groups.push(vec![wanted]),
+        }
+    }
+    let asking = groups.iter().map(async |group| match group.as_slice() {
+        [one] => Ok(vec![rows(client, plan, one).await?]),
+        several => rows_by_one_column(client, plan, several).await,
+    });
+    let found = future::join_all(asking).await;
+    let mut out = Vec::with_capacity(all.len());
+    for (group, found) in groups.into_iter().zip(found) {
+        out.extend(group.into_iter().cloned().zip(found?));
+    }
+    Ok(out)
+}
+
+/// Whether all that is wanted says is the value of one column.
+fn is_by_one_column(plan: &Plan, wanted: &RowsWanted) -> bool {
+    let [column] = wanted.columns[..] else { return false };
+    !wanted.last
+        && !is_list(plan.tables[wanted.table].columns[column].kind)
+        && Cells::new(&wanted.cells).next().is_some_and(|cell| cell != Cell::Null)
+}
+
+/// The rows of all of these, which are of one table and column; in their order.
+async fn rows_by_one_column(
+    client: &Client,
+    plan: &Plan,
+    several: &[&RowsWanted],
+) -> Result<Vec<RowBuffer>, Failure> {
+    let (table, column) = (several[0].table, several[0].columns[0]);
+    let shape = &plan.tables[table];
+    let cells = several.iter().map(|wanted| Cells::new(&wanted.cells).next().unwrap_or(Cell::Null));
+    let values = array_parameter(shape, column, several.len(), cells)?;
+    let all: Vec<usize> = (0..shape.columns.len()).collect();
+    let (listed, name) = (named(shape, &all, "t"), quote(&shape.name));
+    let sql =
+        format!("select {listed} from {name} t where t.{} = any($1)", quote(&shape.columns[column].name));
+    let found = client
+        .query_again(&sql, &borrowed(&[values]))
+        .await
+        .map_err(Failure::server(format!("read rows of {}", shape.name)))?;
+    let mut out = vec![RowBuffer::new(); several.len()];
+    let mut row_cells = Vec::new();
+    for row in found {
+        row_cells.clear();
+        cells_of(&row, 0, shape.columns.iter().map(|column| column.kind), &mut row_cells)?;
+        let mut of_row = Cells::new(&row_cells);
+        let own = (0..=column).map(|_| of_row.next_raw()).last().flatten();
+        let both = several.iter().zip(&mut out);
+        for (_, rows) in both.filter(|(wanted, _)| own == Some(wanted.cells.as_slice())) {
+            rows.raw(&row_cells);
+            rows.end_row(table);
+        }
     }
     Ok(out)
 }

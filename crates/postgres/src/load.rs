@@ -5,14 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use repot_core::{Batch, Error, Item, Kind, LoadReport, Result};
-use repot_model::plan::{ColumnKind, Plan, Table};
+use repot_model::plan::{Plan, Table};
 use repot_model::row::{Cell, Cells};
 use repot_model::sql::quote;
 
-use crate::chain::Encoded;
+use crate::chain::{array_parameter, is_list};
 use crate::changes::{UPDATED_AT_ONCE, say_deletes, say_updates};
 use crate::copy::{CopyIn, Failure, copy_statement};
-use crate::encode::{array, array_of};
 use crate::error::is_refusal;
 use crate::flight::Flight;
 use crate::parameters::given;
@@ -151,16 +150,14 @@ impl Writer {
                 let cells = Cells::new(batch.items[item].rows.row(row).1);
                 columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
             }
+            if columns.iter().any(|cells| cells.len() != rows.len()) {
+                let message = format!("{}: a row that is short of cells", table.name);
+                return Err(Error::new(Kind::Internal, "R0901", message).into());
+            }
             let mut values = Vec::with_capacity(columns.len());
-            for (column, cells) in table.columns.iter().zip(columns) {
-                let mut bytes = Vec::new();
-                if cells.len() != rows.len() || !array(rows.len(), cells.into_iter(), column.kind, &mut bytes)
-                {
-                    let message =
-                        format!("{}.{}: a cell that is not of the column's kind", table.name, column.name);
-                    return Err(Error::new(Kind::Internal, "R0901", message).into());
-                }
-                values.push(given(Encoded(Some(bytes)), array_of(column.kind)));
+            for (column, cells) in columns.into_iter().enumerate() {
+                let (value, kind) = array_parameter(table, column, rows.len(), cells.into_iter())?;
+                values.push(given(value, kind));
             }
             flight.say(format!("insert rows into {}", table.name), insert_statement(table), values);
         }
@@ -227,11 +224,6 @@ fn rows_by_table(plan: &Plan, batch: &Batch, units: &[Unit]) -> Vec<Vec<(usize, 
         }
     }
     by_table
-}
-
-/// Of lists there are no arrays.
-const fn is_list(kind: ColumnKind) -> bool {
-    matches!(kind, ColumnKind::TextList | ColumnKind::IntList | ColumnKind::FloatList | ColumnKind::BoolList)
 }
 
 /// Inserts rows that are given as an array for each column.

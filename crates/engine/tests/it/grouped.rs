@@ -3,11 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use repot_core::store::StoreExt as _;
+use bytes::Bytes;
+use repot_core::store::{Change, Pointer, Precondition, StoreExt as _};
 use repot_core::{Echo, Kind};
 use repot_engine::store::{RowStore, RowStoreOptions};
 use repot_postgres::{PostgresOptions, PostgresTarget};
 use repot_testkit::conformance::model;
+use serde_json::{Value, json};
 
 use crate::documents::{Database, block_on, note, proof};
 
@@ -102,6 +104,67 @@ fn one_that_is_kept_waiting_keeps_nobody_else() {
             assert!(!held.is_finished(), "it waits for its own document");
             locker.batch_execute("commit").await.unwrap();
             held.await.unwrap().unwrap();
+        }
+    });
+    drop(store);
+    assert!(proof(&database).holds());
+}
+
+/// Changes of parts that share a transaction read the rows of one table with one statement, and overwrite them with one.
+#[test]
+fn rows_of_those_who_share_a_transaction_are_read_and_written_together() {
+    const CHATS: usize = 12;
+    let Some(database) = Database::postgres() else { return };
+    let Database::Postgres(_, url) = &database else { return };
+    let (store, said) = open(url, 1);
+    let key = |number: usize| note(&format!("n{number}'\"$1"));
+    let set = |store: &Arc<RowStore>, number: usize, title: String| {
+        let (store, key) = (Arc::clone(store), key(number));
+        let change =
+            Change::Set { at: Pointer::parse("/title").unwrap(), value: Bytes::from(format!("\"{title}\"")) };
+        tokio::spawn(async move { store.change(&key, change, Precondition::Any).await })
+    };
+    block_on(async {
+        for number in 0..CHATS {
+            let body = json!({"id": key(number).text(), "title": "t", "marks": []}).to_string();
+            store.create(&key(number), body).await.unwrap();
+            set(&store, number, "known".to_owned()).await.unwrap().unwrap();
+        }
+        let locker = session(url).await;
+        locker.batch_execute("begin; lock table repot_objects in share mode").await.unwrap();
+        let first = Arc::clone(&store);
+        let first = tokio::spawn(async move { first.create(&note("first"), r#"{"id": "first"}"#).await });
+        let held = "select 1 from pg_locks where relation = 'repot_objects'::regclass and not granted";
+        while locker.query(held, &[]).await.unwrap().is_empty() {}
+        // one of them is not there, and one is changed twice
+        let changed: Vec<_> = (0..=CHATS)
+            .map(|number| set(&store, number, format!("title {number}")))
+            .chain([set(&store, 0, "last".to_owned())])
+            .collect();
+        while store.pools().1.waiting < changed.len() {
+            tokio::task::yield_now().await;
+        }
+        said.lock().unwrap().clear();
+        locker.batch_execute("commit").await.unwrap();
+        first.await.unwrap().unwrap();
+        let mut done = Vec::new();
+        for one in changed {
+            done.push(one.await.unwrap().map_err(|error| error.kind()));
+        }
+        assert!(done.iter().enumerate().all(|(at, one)| one.is_ok() != (at == CHATS)), "{done:?}");
+        let said = said.lock().unwrap().clone();
+        let count = |begin: &str| said.iter().filter(|sql| sql.starts_with(begin)).count();
+        let (updates, reads) = (count("update \"notes\""), count("select t.\"id\""));
+        assert!((1..=2).contains(&updates) && (1..=3).contains(&reads), "{updates} {reads} {said:#?}");
+        for number in 0..CHATS {
+            let body = store.require(&key(number)).await.unwrap().body;
+            let found: Value = serde_json::from_slice(&body).unwrap();
+            let title = found["title"].as_str().unwrap();
+            // the two changes of the first came in any order
+            assert!(title == format!("title {number}") || (number == 0 && title == "last"), "{title}");
+            let sql = "select title from notes where id = $1";
+            let row = locker.query_one(sql, &[&key(number).id().unwrap()]).await.unwrap();
+            assert_eq!(row.get::<_, &str>(0), title);
         }
     });
     drop(store);
