@@ -74,6 +74,14 @@ impl Project {
         matches!(place, Ok(Place::Sqlite(_) | Place::Postgres(_)))
     }
 
+    /// The directory that documents come from, where they are files of one.
+    pub(crate) fn source_directory(&self) -> Option<PathBuf> {
+        match Place::parse(&self.source_name().0, &self.directory) {
+            Ok(Place::Directory(path)) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The same project, whose documents go from its database into another one.
     pub(crate) fn moving_to(mut self, url: &str) -> Self {
         self.environment.set("REPOT_SOURCE", self.database_url().0);

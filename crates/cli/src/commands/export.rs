@@ -39,9 +39,8 @@ pub(crate) fn run(global: &Global, export: &Export, output: &Output) -> Result<E
     ));
     tell(&report, output);
     let complete = report.damaged.is_empty();
-    let next = format!("diff -r {} {shown}", project.source_name().0);
-    // a database has no files that could be compared with these
-    let next: &[&str] = if project.is_from_database() { &[] } else { &[&next] };
+    let next = compared_by(&project, &shown.to_string());
+    let next: Vec<&str> = next.iter().map(String::as_str).collect();
     output.done(
         json!({
             "type": "result",
@@ -49,9 +48,19 @@ pub(crate) fn run(global: &Global, export: &Export, output: &Output) -> Result<E
             "unmatched": report.tally.unmatched, "stays": report.tally.stays,
             "damaged": report.damaged.iter().map(|one| json!({"path": one.path, "what": one.what})).collect::<Vec<_>>(),
         }),
-        next,
+        &next,
     );
     Ok(if complete { Exit::Done } else { Exit::Differences })
+}
+
+/// The command that compares what was exported with the files it came from; a database or a bucket has none.
+fn compared_by(project: &Project, exported: &str) -> Option<String> {
+    let files = project.source_directory()?;
+    // what a live move keeps beside the documents is none of them
+    let apart = if files.join(".repot").exists() { " -x .repot" } else { "" };
+    let name = project.source_name().0;
+    let name = name.strip_prefix("file:").unwrap_or(&name);
+    Some(format!("diff -r{apart} {name} {exported}"))
 }
 
 fn tell(report: &Report, output: &Output) {
