@@ -70,16 +70,19 @@ impl Project {
 
     /// Documents come from a database, not from files.
     pub(crate) fn is_from_database(&self) -> bool {
-        let place = Place::parse(&self.source_name().0, &self.directory);
-        matches!(place, Ok(Place::Sqlite(_) | Place::Postgres(_)))
+        matches!(self.source_place(), Some(Place::Sqlite(_) | Place::Postgres(_)))
     }
 
-    /// The directory that documents come from, where they are files of one.
+    /// The directory that documents come from, where they are files of one; relative to the project's, as written.
     pub(crate) fn source_directory(&self) -> Option<PathBuf> {
-        match Place::parse(&self.source_name().0, &self.directory) {
-            Ok(Place::Directory(path)) => Some(path),
+        match self.source_place() {
+            Some(Place::Directory(path)) => Some(path),
             _ => None,
         }
+    }
+
+    fn source_place(&self) -> Option<Place> {
+        Place::parse(&self.source_name().0, Path::new("")).ok()
     }
 
     /// The same project, whose documents go from its database into another one.

@@ -57,10 +57,8 @@ pub(crate) fn run(global: &Global, export: &Export, output: &Output) -> Result<E
 fn compared_by(project: &Project, exported: &str) -> Option<String> {
     let files = project.source_directory()?;
     // what a live move keeps beside the documents is none of them
-    let apart = if files.join(".repot").exists() { " -x .repot" } else { "" };
-    let name = project.source_name().0;
-    let name = name.strip_prefix("file:").unwrap_or(&name);
-    Some(format!("diff -r{apart} {name} {exported}"))
+    let apart = if project.directory.join(&files).join(".repot").exists() { " -x .repot" } else { "" };
+    Some(format!("diff -r{apart} {} {exported}", files.display()))
 }
 
 fn tell(report: &Report, output: &Output) {

@@ -75,6 +75,17 @@ fn export_refuses_a_directory_that_is_not_empty() {
 }
 
 #[test]
+fn export_names_the_directory_to_compare_with_as_diff_takes_it() {
+    let project = Project::app("council", Database::Sqlite);
+    project.run(&["copy"]).expect(0);
+    let back = |to: &str| project.run(&["export", to]).expect(0).err;
+    assert!(back("one").contains("Next: diff -r ./data one\n"));
+    std::fs::write(project.path(".env"), "REPOT_SOURCE=file://data\n").unwrap();
+    let said = back("two");
+    assert!(said.contains("Next: diff -r data two\n"), "{said}");
+}
+
+#[test]
 fn tables_that_are_not_ours_are_not_touched() {
     let project = Project::app("council", Database::Sqlite);
     project.sql("create table usage (x)");
